@@ -1,0 +1,1 @@
+"""The trainer: multimodal pretraining from plain tar shards, with exact resume."""

@@ -1,0 +1,1 @@
+"""Loss formulas, each alone in its file."""

@@ -1,0 +1,36 @@
+"""AdamW with decay groups, and the learning rate by step: linear warm-up, then a cosine."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from cosmos_train.recipe import OptimiserSettings
+
+# Parameters that are vectors in disguise: learned tokens and positions are not decayed, as biases and norms are not.
+_UNDECAYED = ("latents", "text_query.query", "embed", "wte", "wpe")
+
+
+def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
+    """The rate of step 0, 1, …, steps - 1."""
+    if step < settings.warmup_steps:
+        return settings.lr * (step + 1) / settings.warmup_steps
+    done = (step - settings.warmup_steps) / max(1, steps - settings.warmup_steps)
+    cosine = (1 + math.cos(math.pi * min(1.0, done))) / 2
+    return settings.lr * (settings.final_lr_share + (1 - settings.final_lr_share) * cosine)
+
+
+def decays(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.ndim >= 2 and not any(part in name for part in _UNDECAYED)
+
+
+def build_optimiser(model: nn.Module, settings: OptimiserSettings, device: torch.device) -> torch.optim.AdamW:
+    """Over all parameters that learn, in two groups: with and without weight decay."""
+    learning = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for name, p in learning if decays(name, p)], "weight_decay": settings.weight_decay},
+        {"params": [p for name, p in learning if not decays(name, p)], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=device.type in ("cuda", "cpu"))

@@ -1,0 +1,70 @@
+"""Text to token ids. One interface over a byte-level BPE trained on the shards, or a pretrained model's tokenizer.
+
+Saved as one tokenizer.json beside the weights. Training is deterministic: same texts, same file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer as Backend
+
+PAD, BEGIN, END, VISUAL, END_OF_CHUNK = "<pad>", "<s>", "</s>", "<visual>", "<|endofchunk|>"
+SPECIAL = (PAD, BEGIN, END, VISUAL, END_OF_CHUNK)
+
+
+class Tokenizer:
+    """`begin`, `end`, `pad`, `visual`, `end_of_chunk` are the ids of the special tokens; `size` counts all tokens."""
+
+    def __init__(self, backend: Backend, begin: str = BEGIN, end: str = END, pad: str = PAD) -> None:
+        self.backend = backend
+        self.backend.no_padding()
+        self.backend.no_truncation()
+        self.backend.add_special_tokens(
+            [AddedToken(token, special=True) for token in (begin, end, pad, VISUAL, END_OF_CHUNK)]
+        )
+        ids = {token: backend.token_to_id(token) for token in (begin, end, pad, VISUAL, END_OF_CHUNK)}
+        self.begin, self.end, self.pad = ids[begin], ids[end], ids[pad]
+        self.visual, self.end_of_chunk = ids[VISUAL], ids[END_OF_CHUNK]
+        self.names = {"begin": begin, "end": end, "pad": pad}
+        self.size = backend.get_vocab_size(with_added_tokens=True)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocabulary: int) -> Tokenizer:
+        """A byte-level BPE of at most `vocabulary` tokens."""
+        backend = Backend(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        backend.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=list(SPECIAL),
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+        backend.train_from_iterator(texts, trainer)
+        return cls(backend)
+
+    @classmethod
+    def pretrained(cls, name: str) -> Tokenizer:
+        """The tokenizer of a Hugging Face model (hub id or folder), with our tokens added."""
+        from cosmos_train.models.backends import transformers
+
+        loaded = transformers().AutoTokenizer.from_pretrained(name)
+        end = loaded.eos_token
+        return cls(loaded.backend_tokenizer, loaded.bos_token or end, end, loaded.pad_token or PAD)
+
+    @classmethod
+    def load(cls, path: Path, names: dict[str, str]) -> Tokenizer:
+        return cls(Backend.from_file(str(path)), **names)
+
+    def save(self, path: Path) -> None:
+        self.backend.save(str(path), pretty=False)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the text alone, without special tokens."""
+        return list(self.backend.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: list[int]) -> str:
+        return str(self.backend.decode(ids, skip_special_tokens=True)).strip()

@@ -1,0 +1,229 @@
+"""The commands of `interlink`: parse, call interlink.api, print. Imports are lazy: `--help` answers in half a second.
+
+Exit codes: 0 done, 1 it failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from interlink.errors import UserError
+
+app = typer.Typer(
+    name="interlink",
+    help="Turn instructional video into interleaved frame-and-text documents in webdataset shards.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Root = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a build; this folder when left out.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command(epilog="Example: interlink sample clips --videos 20 --seed 0")
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Where the videos go.")],
+    videos: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    seed: Annotated[int, typer.Option(help="Same seed, same videos.")] = 0,
+    split: Annotated[str, typer.Option(help="train, or heldout: combinations never seen in train.")] = "train",
+) -> None:
+    """Render short how-to videos of which everything is known (cuts, captions, on-screen text, speech)."""
+    from rich.progress import Progress
+
+    from interlink.sample import render
+
+    if split not in ("train", "heldout"):
+        raise UserError(f"there is no split {split!r}", "splits: train, heldout", 2)
+    chosen: Literal["train", "heldout"] = "train" if split == "train" else "heldout"
+    with Progress(console=_console(), transient=True) as bar:
+        task = bar.add_task("rendering", total=videos)
+        paths = render(folder, videos, seed, chosen, progress=lambda done: bar.update(task, completed=done))
+    _console().print(f"{len(paths)} videos with subtitles and truth.json in {folder}", highlight=False)
+
+
+@app.command(epilog="Example: interlink build pipelines/folder.yaml --set source.path=clips --root out")
+def build(
+    recipe: Annotated[
+        Path | None, typer.Argument(help="Recipe file; left out: interlink.yaml here, or the one frozen in the root.")
+    ] = None,
+    root: Annotated[str | None, typer.Option(help="Folder or URL of the build. [default: builds/NAME]")] = None,
+    stage: Annotated[str, typer.Option(help="Only these stages, separated by commas.")] = "",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items of the order.")] = None,
+    executor: Annotated[str | None, typer.Option(help="ray or inline.")] = None,
+    fresh: Annotated[str, typer.Option(help="Make these stages anew, separated by commas.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Go ahead where costly work is made anew.")] = False,
+    json_: Json = False,
+) -> None:
+    """Do what is left to do of a build; resume, finish or extend it: the command is the same."""
+    from interlink.api import Build, Redo
+    from interlink.report.progress import BuildProgress, totals_line
+
+    sets = [*(set_ or []), *([f"executor.kind={executor}"] if executor else [])]
+    chosen, where = _recipe_and_root(recipe, root)
+    made = Build(chosen, where or _default_root(chosen, sets), sets)
+    console = _console(json_)
+
+    def confirm(redo: list[Redo]) -> bool:
+        if yes or not sys.stdin.isatty():
+            return yes
+        told = ", ".join(f"{r.stage} ({r.rows} rows)" for r in redo)
+        return typer.confirm(f"This change makes costly work anew: {told}. Go ahead?", err=True)
+
+    with BuildProgress(console) as progress:
+        outcome = made.run(_names(stage), limit, _names(fresh), confirm, progress.report)
+    if json_:
+        _print_json(outcome.status.json())
+    else:
+        _print_status(console, outcome.status)
+        if not outcome.worked:
+            console.print("nothing to do: every item is final at every stage")
+        else:
+            console.print(totals_line(outcome.status), highlight=False)
+        console.print(f"root: {made.workspace.storage.url}", highlight=False, soft_wrap=True)
+        if folder := (made.workspace.lock() or {}).get("shards"):
+            console.print(f"shards: {made.workspace.storage.full(folder)}", highlight=False, soft_wrap=True)
+    if not outcome.within_limit:
+        raise UserError(
+            f"{outcome.failed_share:.0%} of the items failed, more than max_failed_share",
+            "see the classes above; `interlink retry --class NAME` tries some again",
+        )
+
+
+@app.command(epilog="Example: interlink status out --json")
+def status(root: Root = ".", json_: Json = False) -> None:
+    """Rows by outcome for every stage, errors by class, and what came of it."""
+    from interlink.api import Build
+    from interlink.report.progress import totals_line
+
+    found = Build(None, root).status()
+    if json_:
+        _print_json(found.json())
+        return
+    console = _console()
+    _print_status(console, found)
+    console.print(totals_line(found), highlight=False)
+
+
+@app.command(epilog="Example: interlink retry out --class throttled,network")
+def retry(
+    root: Root = ".",
+    class_: Annotated[str, typer.Option("--class", help="Failure classes, separated by commas.")] = "",
+    stage: Annotated[str, typer.Option(help="Only rows of these stages.")] = "",
+    json_: Json = False,
+) -> None:
+    """Try failed rows of the named classes again, and carry on from there."""
+    from interlink.api import Build
+    from interlink.report.progress import BuildProgress
+
+    if not class_:
+        raise UserError("retry needs --class", "for example --class throttled,network", 2)
+    console = _console(json_)
+    with BuildProgress(console) as progress:
+        outcome = Build(None, root).retry(_names(class_), _names(stage), progress.report)
+    if json_:
+        _print_json(outcome.status.json())
+    else:
+        _print_status(console, outcome.status)
+
+
+@app.command(epilog="Example: interlink stages")
+def stages(json_: Json = False) -> None:
+    """What each stage reads and writes, and its options."""
+    from interlink.report.stages import stage_descriptions, stages_tables
+
+    if json_:
+        _print_json(stage_descriptions())
+        return
+    for table in stages_tables():
+        _console().print(table)
+
+
+@app.command(epilog="Example: interlink verify out")
+def verify(root: Root = ".", json_: Json = False) -> None:
+    """Check every shard: sums, complete documents, reading back by index and through stock webdataset."""
+    from interlink.api import Build
+
+    problems = Build(None, root).verify()
+    if json_:
+        _print_json([str(problem) for problem in problems])
+    else:
+        console = _console()
+        for problem in problems:
+            console.print(str(problem), highlight=False, soft_wrap=True)
+        console.print("every shard is whole" if not problems else f"{len(problems)} problems", highlight=False)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _recipe_and_root(recipe: Path | None, root: str | None) -> tuple[Path | None, str | None]:
+    from interlink.recipe import FILE_NAME
+    from interlink.workspace import LOCK
+
+    if recipe is None and root is None and Path(LOCK).exists():
+        return None, "."
+    if recipe is None and (root is None or not _holds_build(root)):
+        if not Path(FILE_NAME).exists():
+            raise UserError(
+                f"no recipe: there is no {FILE_NAME} here and no build to go on with",
+                "give one: interlink build pipelines/folder.yaml --set source.path=CLIPS",
+                2,
+            )
+        return Path(FILE_NAME), root
+    return recipe, root
+
+
+def _holds_build(root: str) -> bool:
+    from interlink.storage import Storage
+    from interlink.workspace import Workspace
+
+    return Workspace(Storage(root)).lock() is not None
+
+
+def _default_root(recipe: Path | None, sets: list[str]) -> str:
+    from interlink.recipe import Recipe
+
+    return f"builds/{Recipe.load(recipe, sets).name}" if recipe else "."
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _console(quiet: bool = False) -> Any:
+    """Where people read; with --json it moves to stderr so that stdout stays a program's."""
+    from rich.console import Console
+
+    return Console(stderr=quiet)
+
+
+def _print_status(console: Any, status: Any) -> None:
+    from interlink.report.progress import status_table
+
+    console.print(status_table(status))
+
+
+def _print_json(data: Any) -> None:
+    import json
+
+    print(json.dumps(data, indent=1, ensure_ascii=False))
+
+
+def main() -> None:
+    """The entry point: a UserError becomes two lines and its exit code."""
+    try:
+        app()
+    except UserError as error:
+        print(f"interlink: {error.what}", file=sys.stderr)
+        if error.do:
+            print(f"  {error.do}", file=sys.stderr)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        print("interlink: stopped; what was committed is kept, the same command goes on", file=sys.stderr)
+        sys.exit(1)

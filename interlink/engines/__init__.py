@@ -1,0 +1,1 @@
+"""The models that stages may use, one small protocol each. Importing this imports none of them."""

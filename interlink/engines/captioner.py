@@ -1,0 +1,107 @@
+"""What a captioner is: clips in, captions out, as a stream. The engines behind it are listed in `ENGINES`.
+
+Imports nothing heavy; an engine's libraries come with its `open`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol
+
+from interlink.errors import StageError, UserError
+from interlink.stage import Settings
+
+# name -> module:Class. The name is also that of the engine's block in the caption stage's settings.
+ENGINES: dict[str, str] = {
+    "transcript": "interlink.engines.transcript:Transcript",
+    "transformers": "interlink.engines.transformers:Transformers",
+    "openai": "interlink.engines.openai:OpenAI",
+}
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """One clip to be told. frames: JPEG bytes in order of their times (seconds); start, end: seconds of the clip."""
+
+    id: str
+    clip: int
+    frames: tuple[bytes, ...]
+    times: tuple[float, ...]
+    start: float
+    end: float
+    speech: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class ClipCaption:
+    """The answer to one request. An empty caption has a flag that says why: no_speech, no_frames, empty, refused.
+
+    flag `length`: the caption was cut off at the engine's token limit. error: nothing was said because this went wrong.
+    """
+
+    id: str
+    clip: int
+    caption: str = ""
+    flag: str = ""
+    error: StageError | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who speaks. model: never an absolute path; parameters: what shapes the answers, as plain data."""
+
+    engine: str
+    model: str = ""
+    revision: str = ""
+    prompt: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def prompt_hash(self) -> str:
+        """16 hex digits of the prompt's sha256; empty without a prompt."""
+        return hashlib.sha256(self.prompt.encode()).hexdigest()[:16] if self.prompt else ""
+
+
+class Captioner(Protocol):
+    """An engine. Made cheaply from its settings; `open` loads."""
+
+    def __init__(self, settings: Any, prompt: str) -> None: ...
+
+    def open(self) -> Identity:
+        """Loads the model or opens the connection. Raises UserError where the settings cannot work here."""
+
+    def close(self) -> None: ...
+
+    def caption(self, requests: Iterable[ClipRequest]) -> Iterator[ClipCaption]:
+        """An answer to every request, in any order, reading no further ahead than it can work on.
+
+        What concerns one clip comes as the answer's `error`. Raises UserError where no clip could ever be answered.
+        """
+
+
+def check_engine(name: str) -> str:
+    """`name` if there is such an engine, else UserError with the nearest one."""
+    if name in ENGINES:
+        return name
+    near = difflib.get_close_matches(name, ENGINES, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"engines: {', '.join(ENGINES)}"
+    raise UserError(f"there is no caption engine {name!r}", hint, code=2)
+
+
+def make_captioner(name: str, settings: Settings, prompt: str) -> Captioner:
+    """The engine `name`, not yet opened."""
+    module, _, attribute = ENGINES[check_engine(name)].partition(":")
+    engine: type[Captioner] = getattr(import_module(module), attribute)
+    return engine(settings, prompt)
+
+
+def fill_prompt(prompt: str, request: ClipRequest) -> str:
+    """The prompt for one clip: `{title}` and `{speech}` stand for the video's title and what is said in the clip."""
+    # One pass: what a title says is never read as a placeholder.
+    parts = [part.replace("{speech}", request.speech) for part in prompt.split("{title}")]
+    return request.title.join(parts)

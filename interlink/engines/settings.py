@@ -1,0 +1,60 @@
+"""The settings of each engine, apart from the engines so that a recipe is checked without importing any of them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from interlink.stage import Settings
+
+_OPERATIONAL: dict[str, Any] = {"operational": True}  # changes speed, not answers: stays out of fingerprints
+
+
+class TransformersSettings(Settings):
+    """A checkpoint of the transformers library, run here."""
+
+    model: str = Field("", description="hub id, or a local folder, of any AutoModelForImageTextToText checkpoint")
+    revision: str = Field("", description="branch, tag or commit of a hub id; empty = its main branch")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="number type of the weights; auto = as saved, float32 on a CPU"
+    )
+    device: str = Field(
+        "auto",
+        json_schema_extra=_OPERATIONAL,
+        description="cpu, cuda, cuda:N; auto = cuda where there is one (under Ray, say cuda: it asks for a GPU)",
+    )
+    batch_size: int = Field(
+        8, ge=1, json_schema_extra=_OPERATIONAL, description="clips at once; halved by itself when memory runs out"
+    )
+    max_new_tokens: int = Field(64, ge=1, description="longest caption, tokens")
+    num_beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")
+    max_frames: int = Field(4, ge=1, description="frames of a clip that a chat model sees; others see the middle one")
+
+
+class OpenAISettings(Settings):
+    """Any server that speaks OpenAI's chat completions with images (vLLM, SGLang, llama.cpp, a paid service)."""
+
+    base_url: str = Field(
+        "https://api.openai.com/v1", json_schema_extra=_OPERATIONAL, description="the API's root, ending in /v1"
+    )
+    model: str = Field("", description="the model's name on that server")
+    api_key_env: str = Field(
+        "OPENAI_API_KEY",
+        json_schema_extra=_OPERATIONAL,
+        description="NAME of the environment variable with the key (the key itself is never stored); empty = no key",
+    )
+    concurrency: int = Field(16, ge=1, json_schema_extra=_OPERATIONAL, description="requests in flight")
+    timeout: float = Field(120.0, gt=0, json_schema_extra=_OPERATIONAL, description="seconds for one answer")
+    max_attempts: int = Field(6, ge=1, json_schema_extra=_OPERATIONAL, description="tries of one request")
+    longest_wait: float = Field(
+        60.0,
+        ge=0,
+        json_schema_extra=_OPERATIONAL,
+        description="most seconds between two tries, also if the server asks more",
+    )
+    max_tokens: int = Field(256, ge=1, description="longest caption, tokens")
+    temperature: float = Field(0.0, ge=0, le=2, description="0 = the likeliest words")
+    seed: int = Field(0, description="sent along; servers may heed it")
+    max_frames: int = Field(8, ge=1, description="frames of a clip that are sent, evenly chosen")
+    detail: Literal["auto", "low", "high"] = Field("auto", description="how closely the server looks at an image")

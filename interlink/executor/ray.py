@@ -1,0 +1,167 @@
+"""Ray Data over partitions: stages stream into each other through actor pools; only partition names travel.
+
+Bytes go through committed tables, so a block is a few dozen bytes whatever the videos weigh. An actor that dies is
+restarted by Ray and its partition given again; the worker's claims bound how often. Starting a local Ray costs 7–9 s.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from interlink.errors import UserError
+from interlink.executor.work import Share, Work, shares
+from interlink.recipe import ExecutorSettings
+from interlink.worker import Event, Report, StagePlan, Worker
+
+POLL = 0.3  # seconds between looks at the progress board
+
+
+class Board:
+    """An actor that workers report to and the driver reads; one message a few times a second and worker."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def post(self, events: list[Event]) -> None:
+        self.events += events
+
+    def take(self) -> list[Event]:
+        taken, self.events = self.events, []
+        return taken
+
+
+class StageActor:
+    """What Ray Data calls with a batch of one group of partitions."""
+
+    def __init__(self, plan: StagePlan, board: Any) -> None:
+        self.board = board
+        self.worker = Worker(plan, self._report)
+        self.pending: list[Event] = []
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        for group in batch["group"]:
+            self.worker.run([(name, int(count)) for name, count in (entry.split(":") for entry in group.split(","))])
+        self._send()
+        return batch
+
+    def _report(self, event: Event) -> None:
+        self.pending.append(event)
+        if len(self.pending) >= 32 or event.kind == "open" or self.worker.plan.isolated:
+            self._send()
+
+    def _send(self) -> None:
+        if self.pending:
+            self.board.post.remote(self.pending)
+            self.pending = []
+
+
+def run(stages: Sequence[StagePlan], work: Work, report: Report, settings: ExecutorSettings) -> None:
+    """Finishes `work` on a Ray cluster, or on a local Ray started for it and ended after it."""
+    import ray
+
+    with _cluster(settings):
+        board = ray.remote(num_cpus=0)(Board).remote()
+        stop = threading.Event()
+        watcher = threading.Thread(target=_watch, args=(board, stop, report), daemon=True)
+        watcher.start()
+        try:
+            pipelines = [[p for p in stages if p.scope == "item"], [p for p in stages if p.scope == "run"]]
+            for pipeline in pipelines:
+                if pipeline:
+                    _stream(pipeline, work, board)
+        finally:
+            stop.set()
+            watcher.join()
+            ray.kill(board)
+
+
+def _stream(stages: Sequence[StagePlan], work: Work, board: Any) -> None:
+    """One Ray Data pipeline: a pool of actors per stage, a row per group of partitions."""
+    import ray
+
+    groups = [",".join(f"{name}:{count}" for name, count in group) for group in work.groups(stages[0])]
+    if not groups:
+        return
+    total = ray.cluster_resources()
+    wanted = {plan.name: plan.resources for plan in stages}
+    fit = shares(wanted, total.get("CPU", 1.0), total.get("GPU", 0.0), len(groups))
+    data = ray.data.from_items([{"group": group} for group in groups], override_num_blocks=len(groups))
+    for plan in stages:
+        share: Share = fit[plan.name]
+        data = data.map_batches(
+            StageActor,
+            fn_constructor_kwargs={"plan": plan, "board": board},
+            batch_size=1,
+            num_cpus=share.cpus,
+            num_gpus=share.gpus or None,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=share.most),
+        )
+    try:
+        for _ in data.iter_batches(batch_size=None):
+            pass
+    except ray.exceptions.RayError as error:
+        raise _cause(error) from error
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The UserError that a worker raised, out of Ray's wrapping; else what Ray says."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, UserError):
+            return UserError(seen.what, seen.do, seen.code)
+        seen = getattr(seen, "cause", None) or seen.__cause__
+    return error
+
+
+def _watch(board: Any, stop: threading.Event, report: Report) -> None:
+    import ray
+
+    while True:
+        last = stop.wait(POLL)
+        try:
+            for event in ray.get(board.take.remote()):
+                report(event)
+        except ray.exceptions.RayError:
+            return
+        if last:
+            return
+
+
+@contextmanager
+def _cluster(settings: ExecutorSettings) -> Iterator[None]:
+    """The cluster that is named, the one this process is connected to, or a local one for the time of the build."""
+    import ray
+
+    if ray.is_initialized():
+        _quiet()
+        yield
+        return
+    address = settings.address or os.environ.get("RAY_ADDRESS") or None
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled" if address is None else os.environ.get("RAY_AUTH_MODE", "token"))
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is None:
+        options |= {"num_cpus": settings.cpus or None, "include_dashboard": False}
+    try:
+        ray.init(address=address, **options)
+    except (ConnectionError, ValueError) as error:
+        raise UserError(f"no Ray cluster at {address}: {error}", "start it, or leave executor.address empty") from error
+    _quiet()
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _quiet() -> None:
+    """Our own progress replaces Ray Data's."""
+    import ray
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -1,0 +1,1 @@
+"""Getting at sources: list files, addresses, local media with their subtitles, and polite transfers over HTTP."""

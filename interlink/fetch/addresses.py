@@ -1,0 +1,63 @@
+"""What an address in a source list names: a path, a URL, or the site's own id of a video. Costs nothing.
+
+YouTube has a dozen ways to write one video; all of them become one canonical URL and one 11-character id, so that a
+list of ids and a list of URLs of the same videos are the same source.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+
+YOUTUBE_TEMPLATE = "https://www.youtube.com/watch?v={id}"
+YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+_YOUTUBE_HOSTS = {"youtube.com", "m.youtube.com", "music.youtube.com", "youtube-nocookie.com"}
+_YOUTUBE_FOLDERS = {"embed", "shorts", "live", "v", "e", "vi"}
+_MIRRORS_BY_ID = {"howto100m.inria.fr"}  # hosts whose files are named by the YouTube id
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL as it will be fetched. video_id: the site's own id, or empty. stem: a readable name for it."""
+
+    url: str
+    video_id: str
+    stem: str
+
+
+def parse_url(text: str) -> Address | None:
+    """The address in `text`, normalised (lower-case scheme and host, no fragment); None where it is no usable URL."""
+    try:
+        parts = urlsplit(text.strip())
+        host = parts.hostname or ""
+        _ = parts.port  # a property that raises where the port is no number
+    except ValueError:
+        return None
+    if not parts.scheme or not host or re.search(r"\s", text.strip()):
+        return None
+    user, at, place = parts.netloc.rpartition("@")
+    url = urlunsplit((parts.scheme.lower(), user + at + place.lower(), parts.path, parts.query, ""))
+    stem = PurePosixPath(unquote(parts.path)).stem or host
+    if video_id := _youtube_id(host, parts.path, parts.query):
+        return Address(YOUTUBE_TEMPLATE.format(id=video_id), video_id, stem)
+    if host in _MIRRORS_BY_ID and YOUTUBE_ID.fullmatch(stem):
+        return Address(url, stem, stem)
+    return Address(url, "", stem)
+
+
+def _youtube_id(host: str, path: str, query: str) -> str:
+    host = host.removeprefix("www.")
+    folders = [part for part in path.split("/") if part]
+    candidate = ""
+    if host == "youtu.be" and folders:
+        candidate = folders[0]
+    elif host in _YOUTUBE_HOSTS and folders:
+        if folders[0] == "watch":
+            candidate = parse_qs(query).get("v", [""])[0]
+        elif folders[0] in _YOUTUBE_FOLDERS and len(folders) > 1:
+            candidate = folders[1]
+    return candidate if YOUTUBE_ID.fullmatch(candidate) else ""

@@ -1,0 +1,119 @@
+"""Every picture of one video stream in order, with its presentation time, for as far as the file can be read.
+
+One thread, one pass, one picture in memory. Damage does not raise: what could not be decoded is counted and the rest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from interlink.media.probe import Probe
+
+MISSING_SECONDS = 1.0  # a reading that ends this much (or MISSING_SHARE) before the stated end has lost something
+MISSING_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture and the presentation time of its container, in seconds to the microsecond."""
+
+    time: float
+    frame: Any
+    damaged: bool  # the decoder says that it patched over lost data
+
+
+class Frames:
+    """Iterates over the pictures of the watched stream of an open container; afterwards the counters say how it went.
+
+    Times are pts x time_base. A picture without pts takes its dts, else the time before it plus one step; one whose time
+    does not come after the time before it is left out and counted in `backwards`.
+    """
+
+    def __init__(self, container: Any, probe: Probe) -> None:
+        assert probe.video is not None
+        self._container = container
+        self._probe = probe
+        self._stream = container.streams[probe.video.index]
+        self._stream.codec_context.thread_count = 1
+        self._stream.codec_context.thread_type = "NONE"
+        self._last: float | None = None
+        self._step = 1 / probe.video.fps if probe.video.fps else 1 / 25
+        self._read_until = 0.0  # seconds, over the streams that were read
+        self.errors = 0
+        self.damaged = 0
+        self.backwards = 0
+        self.stopped = ""  # why reading ended before the end of the file
+        self.end = 0.0  # presentation time at which the last picture is over
+
+    def __iter__(self) -> Iterator[Decoded]:
+        for frame in self._pictures():
+            time = self._time(frame)
+            if self._last is not None and time <= self._last:
+                self.backwards += 1
+                continue
+            step = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+            self._step = step or self._step
+            self._last = time
+            self.end = round(time + self._step, 6)
+            damaged = bool(frame.is_corrupt)
+            self.damaged += damaged
+            yield Decoded(time, frame, damaged)
+
+    def loss(self) -> str:
+        """What could not be read, for people; empty when all was. To be asked after the last picture."""
+        said = []
+        stated = self._probe.stated
+        start = (self._probe.video and self._probe.video.start) or 0.0
+        read = max(self.end, self._read_until) - start
+        if stated is not None and stated - read > max(MISSING_SECONDS, MISSING_SHARE * stated):
+            said.append(f"{read:.1f} s of the stated {stated:.1f} s could be read")
+        if self.errors:
+            said.append(f"{self.errors} packets could not be decoded")
+        if self.damaged:
+            said.append(f"{self.damaged} pictures are damaged")
+        if self.backwards:
+            said.append(f"{self.backwards} pictures whose time goes back were left out")
+        if self.stopped:
+            said.append(f"reading stopped ({self.stopped})")
+        return f"{self._probe.name}: {'; '.join(said)}" if said else ""
+
+    def _pictures(self) -> Iterator[Any]:
+        from av.error import EOFError as AvEOFError
+        from av.error import FFmpegError
+
+        packets = self._packets()
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError as error:
+                self.stopped = str(error.strerror or error)
+                packet = None
+            try:
+                yield from self._stream.codec_context.decode(packet)
+            except AvEOFError:
+                return  # the decoder had been emptied already
+            except FFmpegError:
+                self.errors += 1
+            if packet is None:
+                return
+
+    def _packets(self) -> Iterator[Any]:
+        """Packets of the watched stream. Where only the container as a whole states a duration, the other streams are
+        read too (not decoded): the file is whole when any of them reaches its end."""
+        assert self._probe.video is not None
+        alone = self._probe.video.duration is not None
+        for packet in self._container.demux(self._stream) if alone else self._container.demux():
+            if packet.pts is not None and packet.time_base is not None and not alone:
+                self._read_until = max(
+                    self._read_until, float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                )
+            if packet.stream_index == self._stream.index and packet.size:
+                yield packet
+
+    def _time(self, frame: Any) -> float:
+        ticks = frame.pts if frame.pts is not None else frame.dts
+        if ticks is not None and frame.time_base is not None:
+            return round(float(ticks * frame.time_base), 6)
+        return 0.0 if self._last is None else round(self._last + self._step, 6)

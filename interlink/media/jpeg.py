@@ -1,0 +1,52 @@
+"""A decoded frame as the JPEG that documents carry: square pixels, upright, scaled down, never up.
+
+Costs 1-3 ms a frame, nearly all of it the scaling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from interlink.media.orientation import orientation_of
+from interlink.media.probe import square_pixels
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """An encoded picture; width and height in pixels as shown."""
+
+    data: bytes
+    width: int
+    height: int
+
+
+class JpegMaker:
+    """Makes JPEGs of one stream's frames.
+
+    short_side: pixels of the shorter side of the result (smaller pictures stay as they are). quality: 1-100.
+    sar: sample aspect ratio of the stream.
+    """
+
+    def __init__(self, short_side: int, quality: int, sar: Fraction) -> None:
+        from av.video.reformatter import Interpolation, VideoReformatter
+
+        self._scaler = VideoReformatter()
+        # Exact arithmetic rather than the fastest: the same bytes whichever SIMD the processor offers.
+        self._how = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+        self._short_side, self._quality, self._sar = short_side, quality, sar
+
+    def make(self, frame: Any) -> Jpeg:
+        import numpy as np
+        import simplejpeg
+
+        width, height = square_pixels(frame.width, frame.height, self._sar)
+        scale = min(1.0, self._short_side / min(width, height))
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+        rgb = self._scaler.reformat(frame, width, height, format="rgb24", interpolation=self._how, threads=1)
+        picture = np.ascontiguousarray(orientation_of(frame).turn(rgb.to_ndarray()))
+        data = simplejpeg.encode_jpeg(
+            picture, quality=self._quality, colorspace="RGB", colorsubsampling="420", fastdct=False
+        )
+        return Jpeg(data, picture.shape[1], picture.shape[0])

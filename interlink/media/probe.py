@@ -1,0 +1,190 @@
+"""Opening a media file and saying what is in it, before anything is decoded.
+
+Costs one read of the header. Only demuxers of self-contained files are allowed: a playlist or script that would make the
+demuxer open other files or addresses is refused as unreadable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from interlink.errors import StageError
+from interlink.media.orientation import UPRIGHT, orientation_of
+from interlink.stage import Item
+
+# Demuxers that read nothing but the one file. HLS, DASH, concat, SDP, image sequences and the like are left out.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,asf,ogg,rm,mxf,nut,nsv,dv,gif,ivf,"
+    "h264,hevc,m4v,av1,obu,vc1,wtv,swf,mp3,wav,flac,aac,ac3,eac3,aiff,amr,caf,w64"
+)
+# Containers whose header states the duration, so that a shorter reading means that something is missing.
+STATES_DURATION = ("mov,mp4", "matroska", "avi")
+ENCRYPTED_TAGS = ("encv", "drmi")  # sample entries of protected tracks
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """One stream as the header describes it. Times are seconds; width and height are pixels as stored."""
+
+    index: int
+    kind: str  # video | audio | subtitle | data | attachment
+    codec: str  # empty: no decoder here knows it
+    language: str
+    default: bool
+    cover: bool  # an attached picture, not a video
+    duration: float | None
+    start: float | None
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0  # average; 0 = not stated
+    sar: Fraction = Fraction(1)  # width of a pixel over its height
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a container says of itself; `video` is the stream that is watched (None: there is none)."""
+
+    name: str
+    format: str
+    size: int  # bytes
+    duration: float | None  # seconds, as the container states
+    streams: tuple[StreamInfo, ...]
+    video: StreamInfo | None
+    rotation: int = 0  # degrees clockwise that the first picture wants; known to `probe` only
+
+    @property
+    def stated(self) -> float | None:
+        """Seconds of video that the header promises; None where this kind of container promises nothing."""
+        if self.video is None or not self.format.startswith(STATES_DURATION):
+            return None
+        known = [seconds for seconds in (self.video.duration, self.duration) if seconds]
+        return min(known) if known else None
+
+    @property
+    def displayed(self) -> tuple[int, int]:
+        """(width, height) of the picture with square pixels, before rotation."""
+        if self.video is None:
+            return 0, 0
+        return square_pixels(self.video.width, self.video.height, self.video.sar)
+
+
+def square_pixels(width: int, height: int, sar: Fraction) -> tuple[int, int]:
+    """Size in square pixels of a stored picture: the height stays, the width follows the sample aspect ratio."""
+    return max(1, round(width * sar)), height
+
+
+@contextmanager
+def open_media(path: Path) -> Iterator[Any]:
+    """The file as an open PyAV container. StageError `unreadable` or `gone`, naming the file, where it cannot be."""
+    import av
+    from av.error import FFmpegError
+
+    try:
+        if path.stat().st_size == 0:
+            raise StageError("unreadable", f"{path.name}: the file is empty")
+        container = av.open(f"file:{path}", options={"format_whitelist": FORMATS})
+    except FileNotFoundError as error:
+        raise StageError("gone", f"{path.name}: the file is no longer there") from error
+    except (FFmpegError, OSError, UnicodeError) as error:
+        raise StageError(
+            "unreadable", f"{path.name}: not a media file, or broken at its start ({_why(error)})"
+        ) from error
+    with container:
+        yield container
+
+
+def describe(container: Any, path: Path) -> Probe:
+    """What an open container says of itself; reads nothing more."""
+    streams = tuple(_stream(stream) for stream in container.streams)
+    return Probe(
+        name=path.name,
+        format=container.format.name,
+        size=path.stat().st_size,
+        duration=container.duration / 1_000_000 if container.duration else None,
+        streams=streams,
+        video=_watched(streams),
+    )
+
+
+def probe(path: Path) -> Probe:
+    """Opens `path`, describes it and decodes one picture to learn its rotation. StageError where it cannot be opened."""
+    from dataclasses import replace
+
+    from av.error import FFmpegError
+
+    with open_media(path) as container:
+        found = describe(container, path)
+        if found.video is None or not found.video.codec:
+            return found
+        try:
+            first = next(container.decode(container.streams[found.video.index]), None)
+        except FFmpegError:
+            first = None
+        return replace(found, rotation=(orientation_of(first) if first else UPRIGHT).rotation)
+
+
+@contextmanager
+def local_media(item: Item) -> Iterator[Path]:
+    """The item's media file on a local disk: where it lies, or a copy of it for as long as the block runs."""
+    media = str(item.rows["download"]["media"])
+    if Path(media).is_absolute():
+        yield Path(media)
+        return
+    try:
+        with item.context.root.local(media) as path:
+            yield path
+    except FileNotFoundError as error:
+        raise StageError("gone", f"{media}: the file is no longer there") from error
+
+
+def _watched(streams: tuple[StreamInfo, ...]) -> StreamInfo | None:
+    """The default video stream, else the first; cover art is none."""
+    videos = [stream for stream in streams if stream.kind == "video" and not stream.cover]
+    return next((stream for stream in videos if stream.default), videos[0] if videos else None)
+
+
+def _stream(stream: Any) -> StreamInfo:
+    from av.stream import Disposition
+
+    context = stream.codec_context
+    shared = {
+        "index": stream.index,
+        "kind": stream.type or "data",
+        "codec": _codec(context),
+        "language": stream.metadata.get("language", ""),
+        "default": bool(stream.disposition & Disposition.default),
+        "cover": bool(stream.disposition & Disposition.attached_pic),
+        "duration": _seconds(stream.duration, stream.time_base),
+        "start": _seconds(stream.start_time, stream.time_base),
+    }
+    if stream.type != "video" or context is None:
+        return StreamInfo(**shared)
+    sar = stream.sample_aspect_ratio or context.sample_aspect_ratio
+    return StreamInfo(
+        **shared,
+        width=context.width,
+        height=context.height,
+        fps=float(stream.average_rate or 0),
+        sar=Fraction(sar) if sar and sar > 0 else Fraction(1),
+    )
+
+
+def _codec(context: Any) -> str:
+    """The codec's common name; empty where no decoder is there for it, or the track is encrypted."""
+    if context is None or context.codec_tag in ENCRYPTED_TAGS:
+        return ""
+    return str(context.codec.canonical_name)
+
+
+def _seconds(value: int | None, time_base: Fraction | None) -> float | None:
+    return None if value is None or time_base is None else float(value * time_base)
+
+
+def _why(error: BaseException) -> str:
+    """The system's words for an error, without the path that it repeats."""
+    return str(getattr(error, "strerror", None) or error)

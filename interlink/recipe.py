@@ -1,0 +1,222 @@
+"""What a build is: a YAML file checked against the settings of the stages it names. Unknown keys are refused.
+
+A recipe is the same everywhere; what may differ from machine to machine without changing a byte (workers, timeouts) is
+marked `operational` and stays out of the fingerprints.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, create_model
+
+from interlink.errors import UserError
+from interlink.stage import Settings, Stage
+from interlink.stages import STAGES, implementation, stage_class
+from interlink.stages.collect import SourceSettings
+
+FILE_NAME = "interlink.yaml"
+
+
+class ExecutorSettings(Settings):
+    """Where the stages run. Nothing here changes what is built."""
+
+    kind: Literal["auto", "ray", "inline"] = Field(
+        "auto", description="ray: Ray Data over partitions; inline: a plain loop; auto: ray where it is installed"
+    )
+    cpus: int = Field(0, ge=0, description="CPUs of a Ray started for this build; 0 = all of this machine")
+    address: str = Field("", description="a running Ray cluster (`auto` finds the local one); empty = start one here")
+    memory_mb: int = Field(4096, ge=64, description="most resident memory of one isolated child, in MB")
+    flush_seconds: float = Field(5.0, gt=0, description="seconds between commits of finished rows")
+
+
+class RetrySettings(Settings):
+    """How rows of the classes that retry by themselves are tried again within a build."""
+
+    max_attempts: int = Field(3, ge=1, description="attempts an item gets before its failure is final")
+    base_seconds: float = Field(1.0, ge=0, description="wait before the second attempt; doubles, with jitter")
+    longest_seconds: float = Field(30.0, ge=0, description="longest wait, also where a server asks for more")
+
+
+class BaseRecipe(Settings):
+    """The keys that every recipe has; the blocks of its stages come on top."""
+
+    name: str = Field(
+        "build", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="the recipe's name, kept in documents"
+    )
+    seed: int = Field(0, description="decides the order of ids, and whatever else is drawn")
+    source: SourceSettings
+    stages: tuple[str, ...] = Field(
+        tuple(STAGES), description="stages in order; `name=entry` takes another implementation by its entry point"
+    )
+    executor: ExecutorSettings = ExecutorSettings()  # type: ignore[call-arg]
+    retry: RetrySettings = RetrySettings()  # type: ignore[call-arg]
+    max_failed_share: float = Field(1.0, ge=0, le=1, description="a build with a larger share of failed rows exits 1")
+
+
+@dataclass(frozen=True)
+class StageBlock:
+    """One stage of a recipe: its implementation and validated settings."""
+
+    name: str
+    implementation: str  # module:Class
+    cls: type[Stage]
+    settings: Settings
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.cls.needs(self.settings)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A validated recipe."""
+
+    base: BaseRecipe
+    blocks: tuple[StageBlock, ...]
+
+    @staticmethod
+    def load(source: Path | Mapping[str, Any], sets: Iterable[str] = ()) -> Recipe:
+        """Reads and checks a recipe; `sets` are `key.sub=value` overrides, values in YAML.
+
+        Raises UserError (code 2) naming the wrong key and the nearest valid one.
+        """
+        where, data = _read(source) if isinstance(source, Path) else ("the recipe", dict(source))
+        for assignment in sets:
+            _assign(data, assignment)
+        return _validate(where, data)
+
+    @property
+    def name(self) -> str:
+        return self.base.name
+
+    def dump(self) -> dict[str, Any]:
+        """Every key with its value, defaults included, as plain data."""
+        data = self.base.model_dump(mode="json")
+        data["stages"] = list(data["stages"])
+        return data
+
+    def fingerprints(self, fresh: Mapping[str, int]) -> dict[str, str]:
+        """stage -> fingerprint over its own settings, its version and the fingerprints it depends on.
+
+        fresh: how often `--fresh` has asked for a stage to be made anew.
+        """
+        found: dict[str, str] = {}
+        for block in self.blocks:
+            content = {
+                "stage": block.name,
+                "implementation": block.implementation,
+                "version": block.cls.version,
+                "settings": _lasting(block.settings),
+                "needs": {table: found[table] for table in block.needs},
+                "fresh": fresh.get(block.name, 0),
+            }
+            found[block.name] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+        return found
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(
+            f"there is no recipe {path}", "give a recipe file, or run inside the folder of a build", 2
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {error}", "mend the file", 2) from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path} is no recipe: it holds no keys", "see `interlink stages` for what it may say", 2)
+    # A folder or list named in a recipe file lies relative to where the command runs, as with `--set`.
+    return str(path), data
+
+
+def _assign(data: dict[str, Any], assignment: str) -> None:
+    key, equals, value = assignment.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set {assignment!r} is no assignment", "write --set key.sub=value", 2)
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        inner = data.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"--set {key}: {parent} is a value, not a block", "see `interlink stages`", 2)
+        data = inner
+    try:
+        data[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {key}: {value!r} is not YAML", "quote the value", 2) from error
+
+
+def _validate(where: str, data: dict[str, Any]) -> Recipe:
+    entries = data.get("stages", list(STAGES))
+    if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, str) for e in entries):
+        raise UserError(f"{where}: `stages` must be a list of stage names", f"stages: {', '.join(STAGES)}", 2)
+    classes: dict[str, tuple[str, type[Stage]]] = {}
+    for entry in entries:
+        name, _, other = entry.partition("=")
+        classes[name] = (implementation(name, other), stage_class(name, other))
+    # A block of a stage that this run leaves out is checked all the same.
+    checked = {name: cls for name, (_, cls) in classes.items()}
+    checked |= {name: stage_class(name) for name in STAGES if name in data and name not in checked}
+    fields: dict[str, Any] = {
+        name: (cls.settings_class, Field(default_factory=cls.settings_class)) for name, cls in checked.items()
+    }
+    model = create_model("Recipe", __base__=BaseRecipe, **fields)
+    try:
+        base = model(**data)
+    except ValidationError as error:
+        raise _explain(where, model, error) from error
+    blocks = tuple(StageBlock(n, i, cls, getattr(base, n)) for n, (i, cls) in classes.items())
+    for number, block in enumerate(blocks):
+        missing = [table for table in block.needs if table not in [b.name for b in blocks[:number]]]
+        if missing:
+            raise UserError(
+                f"{where}: {block.name} reads {', '.join(missing)}, which no stage before it makes",
+                f"add {missing[0]} to `stages` before {block.name}",
+                2,
+            )
+    return Recipe(base, blocks)
+
+
+def _explain(where: str, model: type[BaseModel], error: ValidationError) -> UserError:
+    """One line of what is wrong, one of what to do: for an unknown key the nearest valid one."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    dotted = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        names = _keys(model, path[:-1])
+        near = difflib.get_close_matches(path[-1], names, n=1, cutoff=0.5)
+        hint = (
+            f"did you mean {'.'.join([*path[:-1], near[0]])!r}?" if near else f"valid here: {', '.join(sorted(names))}"
+        )
+        return UserError(f"{where}: unknown key {dotted!r}", hint, 2)
+    if first["type"] == "missing":
+        return UserError(f"{where}: {dotted} is missing", f"set it in the recipe or with --set {dotted}=…", 2)
+    return UserError(f"{where}: {dotted}: {first['msg']} (it says {first['input']!r})", "see `interlink stages`", 2)
+
+
+def _keys(model: Any, path: list[str]) -> list[str]:
+    for part in path:
+        annotation = model.model_fields[part].annotation if part in getattr(model, "model_fields", {}) else None
+        if not hasattr(annotation, "model_fields"):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _lasting(settings: BaseModel) -> dict[str, Any]:
+    """The settings that shape rows: all but those marked operational."""
+    data = settings.model_dump(mode="json")
+    for name, info in type(settings).model_fields.items():
+        extra = info.json_schema_extra
+        if isinstance(extra, dict) and extra.get("operational"):
+            del data[name]
+        elif isinstance(value := getattr(settings, name), BaseModel):
+            data[name] = _lasting(value)
+    return data

@@ -1,0 +1,116 @@
+"""What a person sees while a build runs: a line per stage with rate and time left, and a table at the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from interlink.status import Status
+from interlink.worker import Event
+
+
+class RateColumn(ProgressColumn):
+    """Items per second or per minute since the stage's first row."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("–", style="dim")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{speed * 60:.1f}/min", style="cyan")
+
+
+class BuildProgress:
+    """A context manager; pass `report` to Build.run. On a terminal it draws bars, elsewhere it prints lines."""
+
+    LINE_EVERY = 10.0  # seconds, where there is no terminal
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress = Progress(
+            TextColumn("{task.description:<11}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            RateColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[trouble]}"),
+            console=console,
+            disable=not console.is_terminal,
+            speed_estimate_period=120,
+        )
+        self._tasks: dict[str, int] = {}
+        self._totals: Counter[str] = Counter()
+        self._done: Counter[str] = Counter()
+        self._trouble: dict[str, Counter[str]] = {}
+        self._lock = threading.Lock()
+        self._began = self._spoke = time.monotonic()
+
+    def __enter__(self) -> BuildProgress:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def report(self, event: Event) -> None:
+        with self._lock:
+            stage = event.stage
+            trouble = self._trouble.setdefault(stage, Counter())
+            if event.kind == "expect":
+                self._totals[stage] += event.count
+            elif event.kind == "open":
+                self._totals[stage] += event.count - event.admitted
+                self._done[stage] += event.done
+            else:
+                self._done[stage] += event.count
+                if event.status != "ok":
+                    trouble[event.error_class or event.status] += event.count
+            told = " ".join(f"{name} {count}" for name, count in sorted(trouble.items()))
+            if stage not in self._tasks:
+                self._tasks[stage] = self.progress.add_task(stage, total=0, trouble="")
+            self.progress.update(
+                self._tasks[stage],  # type: ignore[arg-type]
+                total=self._totals[stage],
+                completed=self._done[stage],
+                trouble=f"[yellow]{told}[/]",
+            )
+            self._say()
+
+    def _say(self) -> None:
+        now = time.monotonic()
+        if self.console.is_terminal or now - self._spoke < self.LINE_EVERY:
+            return
+        self._spoke = now
+        told = "  ".join(f"{stage} {self._done[stage]}/{self._totals[stage]}" for stage in self._tasks)
+        self.console.print(f"{now - self._began:5.0f} s  {told}", highlight=False)
+
+
+def status_table(status: Status) -> Table:
+    """Rows by outcome for every stage, errors counted by class."""
+    table = Table(title=None, box=None, pad_edge=False)
+    for name, justify in (("stage", "left"), ("ok", "right"), ("partial", "right"), ("dropped", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for name in ("failed", "pending", "seconds"):
+        table.add_column(name, justify="right")
+    table.add_column("why", justify="left")
+    for name, stage in status.stages.items():
+        why = [f"{reason} {count}" for reason, count in sorted((stage.reasons + stage.errors).items())]
+        cells = [stage.ok, stage.partial, stage.dropped, stage.failed, stage.pending]
+        table.add_row(name, *(str(c) if c else "·" for c in cells), f"{stage.seconds:.1f}", ", ".join(why))
+    return table
+
+
+def totals_line(status: Status) -> str:
+    """What came of it, in one line."""
+    return (
+        f"{status.documents} documents, {status.clips} clips, {status.frames} frames, {status.text_tokens} tokens; "
+        f"{status.shards} shards, {status.bytes / 1e6:.1f} MB"
+    )

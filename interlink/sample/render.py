@@ -1,0 +1,117 @@
+"""Renders the videos of a sample world into a folder: about 0.15 s of a core for each."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from interlink.errors import UserError
+from interlink.sample.plan import SampleOptions, plan, truth
+from interlink.sample.world import Split
+
+TRUTH = "truth.json"
+FEW = 6  # so many videos are drawn sooner than worker processes start
+
+
+def render(
+    folder: Path,
+    videos: int,
+    seed: int,
+    split: Split = "train",
+    *,
+    options: SampleOptions | None = None,
+    processes: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Path]:
+    """Writes `<name>.mp4` and `<name>.en.vtt` for each video, then one `truth.json`; returns the paths of the videos.
+
+    A video depends on (seed, split, its index, options) alone: any `videos` and any `processes` give the same bytes, so
+    a later call with more videos adds to a folder. processes: None = one for each core this process may use. progress is
+    told how many videos are finished. UserError: the folder cannot be written, or holds another world.
+    """
+    options = options or SampleOptions()
+    if videos < 1:
+        raise UserError(f"cannot render {videos} videos", "ask for at least one", code=2)
+    if seed < 0:
+        raise UserError(f"the seed is negative: {seed}", "give a whole number from 0 on", code=2)
+    heading = {"seed": seed, "split": split, "options": options.model_dump(mode="json")}
+    known = _prepare(folder, heading)
+    work = partial(_render_one, folder=folder, seed=seed, split=split, options=options)
+    made: dict[str, Any] = {}
+    for name, facts in _each(work, videos, processes):
+        made[name] = facts
+        if progress:
+            progress(len(made))
+    everything = {**heading, "videos": dict(sorted({**known, **made}.items()))}
+    _write(folder / TRUTH, json.dumps(everything, indent=1, sort_keys=True) + "\n")
+    return [folder / f"{name}.mp4" for name in made]
+
+
+def _prepare(folder: Path, heading: dict[str, Any]) -> dict[str, Any]:
+    """Makes the folder; returns what its truth.json already tells of videos of the same world."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}", "choose another folder") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write to {folder}", "choose another folder, or change its permissions")
+    path = folder / TRUTH
+    if not path.exists():
+        return {}
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        known: dict[str, Any] = before.pop("videos")
+    except (ValueError, AttributeError, KeyError) as error:
+        raise UserError(f"{path} is no truth of a sample world", "choose another folder, or remove it") from error
+    if before != json.loads(json.dumps(heading)):
+        raise UserError(
+            f"{folder} holds videos of another seed, split or options", "choose another folder, or remove it"
+        )
+    return {name: facts for name, facts in known.items() if (folder / f"{name}.mp4").exists()}
+
+
+def _each(
+    work: Callable[[int], tuple[str, dict[str, Any]]], videos: int, processes: int | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The work of each index, in order."""
+    workers = min(processes or len(os.sched_getaffinity(0)), videos)
+    if workers == 1 or (processes is None and videos <= FEW):
+        yield from map(work, range(videos))
+        return
+    # spawn: forking a process that may hold threads of torch, Ray or a codec can lock up.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(work, range(videos), chunksize=2)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _render_one(
+    index: int, folder: Path, seed: int, split: Split, options: SampleOptions
+) -> tuple[str, dict[str, Any]]:
+    from interlink.sample import encode, scene
+
+    video = plan(seed, split, index, options)
+    path = folder / f"{video.name}.mp4"
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        encode.write_video(unfinished, video, scene.frames(video))
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    if not video.silent:
+        _write(path.with_suffix(".en.vtt"), encode.subtitles(video))
+    return video.name, truth(video, [scene.title_box(video, step.title) for step in video.steps if step.title])
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8", newline="\n")
+    unfinished.replace(path)

@@ -1,0 +1,89 @@
+"""From what a person names (a build, a folder, a glob, tars) to the paths of shards, in order.
+
+Costs one or two small reads or one listing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from interlink.errors import UserError
+from interlink.shards import manifest
+from interlink.shards.names import MANIFEST
+from interlink.storage import Storage
+
+LOCK = "recipe.lock.json"
+
+
+def resolve(path: str | Sequence[str]) -> list[str]:
+    """Shard paths (absolute, or URLs) behind `path`:
+
+    a build's root (its finished shards), a folder with MANIFEST.json (only the shards it names), a folder of tars
+    (sorted), a glob or a numbered range `{000..012}`, one tar, or a list of any of these (in the list's order).
+    Raises UserError where nothing is found.
+    """
+    if not isinstance(path, str):
+        found = [shard for one in path for shard in resolve(str(one))]
+        if not found:
+            raise UserError("the list of shards is empty", "name a build, a folder, a glob or tars")
+        return found
+    numbered = re.search(r"\{(\d+)\.\.(\d+)\}", path)
+    if numbered:
+        first, last = numbered[1], numbered[2]
+        numbers = [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
+        return resolve([path[: numbered.start()] + n + path[numbered.end() :] for n in numbers])
+    if re.search(r"[*?\[]", path) and not Path(path).exists():
+        return _glob(path)
+    if path.endswith(".tar"):
+        return [_one(path)]
+    storage = Storage(path)
+    if storage.exists(LOCK):
+        return _of_build(storage)
+    if storage.exists(MANIFEST):
+        return [storage.full(shard.name) for shard in manifest.load(storage, "").shards]
+    tars = [name for name in storage.names() if name.endswith(".tar")]
+    if tars:
+        return [storage.full(name) for name in tars]
+    if storage.is_local and not Path(storage.url).is_dir():
+        raise UserError(f"there are no shards at {path}: no such file or folder", "check the path of the shards")
+    raise UserError(
+        f"there are no shards in {storage.url}: no {LOCK}, no {MANIFEST}, no *.tar",
+        "name a build's root, a folder of tars, a glob, or tars",
+    )
+
+
+def _of_build(storage: Storage) -> list[str]:
+    try:
+        folder = json.loads(storage.read(LOCK))["shards"]
+    except (ValueError, KeyError, TypeError):
+        folder = None
+    if not isinstance(folder, str) or not storage.exists(f"{folder}/{MANIFEST}"):
+        raise UserError(
+            f"the build at {storage.url} has no finished shards yet", f"finish it: interlink build --root {storage.url}"
+        )
+    return [storage.full(f"{folder}/{shard.name}") for shard in manifest.load(storage, folder).shards]
+
+
+def _one(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    storage = Storage(folder or ("/" if path.startswith("/") else "."))
+    if not storage.exists(name):
+        raise UserError(f"there is no shard {path}", "check the path of the shards")
+    return storage.full(name)
+
+
+def _glob(pattern: str) -> list[str]:
+    if "://" in pattern and not pattern.startswith("file://"):
+        scheme, _, rest = pattern.partition("://")
+        bucket = rest.partition("/")[0]
+        found = [f"{scheme}://{name}" for name in Storage(f"{scheme}://{bucket}").file_system().glob(pattern)]
+    else:
+        local = Path(pattern.removeprefix("file://")).expanduser().absolute()
+        found = [str(name) for name in Path(local.anchor).glob(str(local.relative_to(local.anchor)))]
+    found = sorted(name for name in found if name.endswith(".tar"))
+    if not found:
+        raise UserError(f"no *.tar matches {pattern}", "check the pattern, and quote it so that the shell leaves it")
+    return found

@@ -1,0 +1,182 @@
+"""What a stage is: rows in, rows out, one per id, whatever happened (Law 1).
+
+Stage code sees only this module: it never imports the executor, Ray or the workspace. Everything operational (workers,
+attempts, isolation, commits) is wrapped around it by the executor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from interlink.storage import Storage
+
+
+class Settings(BaseModel):
+    """Base of every block of a recipe: unknown keys are refused, values are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def operational(default: Any, description: str, **limits: Any) -> Any:
+    """A settings field that changes how a stage works but not what its rows say; it stays out of the fingerprint."""
+    return Field(default, description=description, json_schema_extra={"operational": True}, **limits)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes that a stage hands over for keeping (a JPEG, a subtitle file).
+
+    Put it where the table's schema says `BLOB`; the store writes the bytes into the tar beside the part and leaves
+    (blob, offset, size, sha256) in the row.
+    """
+
+    data: bytes
+    suffix: str = ".bin"  # with the dot; becomes the end of the member's name in the tar
+
+
+@dataclass
+class Row:
+    """One id's outcome at one stage. `fields` follow the stage's schema in `interlink.tables`.
+
+    status is `ok`, `dropped` (with `reason`) or `failed` (with `error_class`); `partial` is a flag beside ok: something
+    was lost and the rest was kept (`message` says what).
+    """
+
+    id: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    status: str = "ok"
+    reason: str = ""
+    error_class: str = ""
+    message: str = ""
+    partial: bool = False
+    retry_after: float | None = None  # seconds; a hint for the executor's backoff, not stored
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a build keeps things, as stages may see it. Cheap to pickle: it holds no open connection.
+
+    root: storage of the build (media that was downloaded lies below `media/`, named relative to it).
+    recipe: the recipe's name. fingerprints: stage name -> fingerprint, for provenance.
+    """
+
+    root: Storage
+    seed: int = 0
+    recipe: str = ""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One id with the rows of the tables its stage reads.
+
+    rows: table name -> that table's columns for this id ("collect" is always there). folders: table name -> the folder
+    (relative to the root) that this partition's blobs lie in.
+    """
+
+    id: str
+    partition: str
+    rows: Mapping[str, Mapping[str, Any]]
+    folders: Mapping[str, str]
+    context: Context
+
+    def blob(self, table: str, reference: Mapping[str, Any]) -> bytes:
+        """The bytes behind a BLOB reference found in `rows[table]`; one range read."""
+        path = f"{self.folders[table]}/{reference['blob']}"
+        return self.context.root.read_range(path, int(reference["offset"]), int(reference["size"]))
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one worker of a stage wants. The executor scales these down so that one worker of every stage fits."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_mb: int = 0  # 0 = not stated
+    workers: int = 0  # most workers; 0 = as many as fit
+
+
+class Stage(Protocol):
+    """A step from rows to rows.
+
+    name: also the name of its table and of its block in the recipe.
+    version: raised when the same settings would give other rows; part of the fingerprint.
+    costly: redoing it needs `--yes`. isolated: native code; items run one by one in a killable child with a deadline.
+    scope: `item`, or `run`: it is then given all items of one run of partitions at once, in their order (sharding).
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    costly: ClassVar[bool]
+    isolated: ClassVar[bool]
+    scope: ClassVar[Literal["item", "run"]]
+    settings_class: ClassVar[type[Settings]]  # every field with a `description`: `interlink stages` prints them
+
+    def __init__(self, settings: Any, context: Context) -> None: ...
+
+    @staticmethod
+    def needs(settings: Any) -> tuple[str, ...]:
+        """Tables it reads (an item reaches it when its rows there are all `ok`)."""
+
+    @staticmethod
+    def resources(settings: Any) -> Resources: ...
+
+    def open(self) -> None:
+        """Load the model, start the pool: once per worker."""
+
+    def close(self) -> None:
+        """Let go of what `open` took."""
+
+    def run(self, items: Iterator[Item]) -> Iterator[Row]:
+        """A row per item, in any order, each as soon as it is ready. Exceptions of one item must not escape."""
+
+    def deadline(self, item: Item) -> float:
+        """Seconds after which an isolated item counts as stalled (base + k × duration)."""
+
+
+def failed(item_id: str, error: BaseException) -> Row:
+    """The row that an exception becomes: StageError and Dropped by their own word, the rest by its kind."""
+    from interlink.errors import Dropped, StageError
+
+    if isinstance(error, Dropped):
+        return Row(item_id, status="dropped", reason=error.reason, message=str(error))
+    if isinstance(error, StageError):
+        return Row(
+            item_id, status="failed", error_class=error.error_class, message=str(error), retry_after=error.retry_after
+        )
+    if isinstance(error, MemoryError):
+        return Row(item_id, status="failed", error_class="memory", message="out of memory")
+    import traceback
+
+    trace = "".join(traceback.format_exception(error)[-8:])
+    return Row(item_id, status="failed", error_class="bug", message=f"{type(error).__name__}: {error}\n{trace}"[:4000])
+
+
+class PerItem:
+    """A stage written as one function of one item: implement `process`, and `run` follows."""
+
+    costly: ClassVar[bool] = False
+    isolated: ClassVar[bool] = False
+    scope: ClassVar[Literal["item", "run"]] = "item"
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def deadline(self, item: Item) -> float:
+        return 120.0
+
+    def process(self, item: Item) -> Row:
+        """Returns the item's row, or raises StageError or Dropped."""
+        raise AssertionError(f"{type(self).__name__} must define process")
+
+    def run(self, items: Iterator[Item]) -> Iterator[Row]:
+        for item in items:
+            try:
+                yield self.process(item)
+            except Exception as error:
+                yield failed(item.id, error)

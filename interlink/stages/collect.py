@@ -1,0 +1,300 @@
+"""collect: a folder or a list becomes rows, one per source item. Opens no medium and no connection; costs a listing.
+
+It makes the generations that every other stage reads, so nothing may be lost here: a broken file is an item (what is
+wrong with it is found later), and an entry that names nothing is a failed row.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, field_validator
+
+from interlink.errors import UserError
+from interlink.fetch.addresses import SITE_ID, YOUTUBE_ID, YOUTUBE_TEMPLATE, parse_url
+from interlink.fetch.lists import BadLine, Record, read_list
+from interlink.ids import safe_id
+from interlink.stage import Row, Settings
+
+MEDIA_EXTENSIONS = (
+    *("mp4", "m4v", "mov", "mkv", "webm", "avi", "flv", "wmv", "asf", "mpg", "mpeg", "m2v"),
+    *("ts", "mts", "m2ts", "vob", "3gp", "3g2", "ogv", "ogg", "mxf", "f4v", "rm", "rmvb", "divx"),
+)
+_KNOWN_COLUMNS = {
+    "id": ("video_id", "videoid", "youtube_id", "yt_id", "vid", "id"),
+    "url": ("url", "contentUrl", "content_url", "video_url", "webpage_url", "link"),
+    "path": ("path", "file", "file_path", "filepath", "filename", "video_path", "media"),
+    "title": ("title", "name"),
+    "category": ("category", "category_1"),
+    "licence": ("licence", "license"),
+}
+
+
+class SourceSettings(Settings):
+    """The block `source` of a recipe: where the items come from."""
+
+    path: str = Field("", description="A folder of media, one media file, or a list (txt, csv, tsv, jsonl, parquet).")
+    kind: Literal["auto", "folder", "list"] = Field("auto", description="What `path` is; auto looks.")
+    recursive: bool = Field(True, description="Look into the folders below a source folder.")
+    extensions: tuple[str, ...] = Field(MEDIA_EXTENSIONS, description="File endings that count as media.")
+    include: tuple[str, ...] = Field((), description="Globs on the path in a source folder; empty takes everything.")
+    exclude: tuple[str, ...] = Field((), description="Globs on the path in a source folder that are left out.")
+    url_template: str = Field(YOUTUBE_TEMPLATE, description="URL of a bare id in a list; {id} stands for the id.")
+    id_column: str = Field("", description="Column with the video's id; empty takes the first usual name.")
+    url_column: str = Field("", description="Column with the URL; empty as above.")
+    path_column: str = Field("", description="Column with the path, relative to the list's folder; empty as above.")
+    title_column: str = Field("", description="Column with the title; empty as above.")
+    category_column: str = Field("", description="Column with the category; empty as above.")
+    licence_column: str = Field("", description="Column with the licence; empty as above.")
+    dataset: str = Field("", description="Name of the dataset the items belong to; goes into every document.")
+    licence: str = Field("", description="Licence of items that state none themselves.")
+
+    @field_validator("extensions")
+    @classmethod
+    def _without_dot(cls, extensions: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(extension.lower().lstrip(".") for extension in extensions)
+
+    @field_validator("url_template")
+    @classmethod
+    def _has_place_for_id(cls, template: str) -> str:
+        if "{id}" not in template:
+            raise ValueError("must contain {id}")
+        return template
+
+
+def scan(settings: SourceSettings) -> Iterator[Row]:
+    """Rows of the table `collect`, one for each entry of a source, as they are found.
+
+    Raises UserError at once if the source is missing or unreadable, and at the end if it is empty. An id that a list
+    names twice comes twice: the generation keeps the first and counts the others.
+    """
+    if not settings.path:
+        raise UserError("the recipe names no source", "set source.path to a folder of videos or a list", code=2)
+    source = Path(settings.path).expanduser().absolute()
+    if not source.exists():
+        raise UserError(f"there is no {settings.path}", "set source.path to a folder of videos or a list")
+    kind = settings.kind
+    if kind == "auto":
+        kind = "folder" if source.is_dir() or _is_media(source.name, settings) else "list"
+    if kind == "list" and source.is_dir():
+        raise UserError(f"source.path {settings.path} is a folder", "set source.kind to folder, or name the list file")
+    if kind == "list":
+        return _not_empty(_scan_list(source, settings), settings)
+    if not source.is_dir():
+        return iter([_file_row(source, source.name, settings)])
+    try:
+        os.scandir(source).close()
+    except OSError as error:
+        raise UserError(f"cannot list {settings.path}: {error.strerror}", "check its permissions") from error
+    return _not_empty(_scan_folder(source.resolve(), settings), settings)
+
+
+def _not_empty(rows: Iterator[Row], settings: SourceSettings) -> Iterator[Row]:
+    row = None
+    for row in rows:
+        yield row
+    if row is None:
+        raise UserError(
+            f"there is nothing to build in {settings.path}",
+            "check source.path (and source.extensions, include, exclude where they are set)",
+        )
+
+
+# -- folders ----------------------------------------------------------------------------------------------------
+
+
+def _scan_folder(folder: Path, settings: SourceSettings) -> Iterator[Row]:
+    unlisted: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=unlisted.append):
+        folders.sort()
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        if not settings.recursive:
+            folders.clear()
+        for name in sorted(names):
+            path = Path(parent, name)
+            relative = path.relative_to(folder).as_posix()
+            if not _is_media(name, settings) or not _is_wanted(relative, settings):
+                continue
+            if path.is_symlink() and not path.resolve().is_relative_to(folder):
+                yield _refused(relative, "a link out of the source folder; copy the file, or name it in a list")
+            elif path.is_file() or path.is_symlink():
+                yield _file_row(path, relative, settings)
+        for name in links:
+            if settings.recursive and not Path(parent, name).resolve().is_relative_to(folder):
+                relative = Path(parent, name).relative_to(folder).as_posix()
+                yield _refused(relative, "a linked folder outside the source folder; make it a source of its own")
+    for error in unlisted:
+        relative = Path(os.fsdecode(error.filename)).relative_to(folder).as_posix()
+        yield _refused(relative, f"the folder cannot be listed: {error.strerror}")
+
+
+def _is_media(name: str, settings: SourceSettings) -> bool:
+    return not name.startswith("._") and Path(name).suffix.lower().lstrip(".") in settings.extensions
+
+
+def _is_wanted(relative: str, settings: SourceSettings) -> bool:
+    included = not settings.include or any(fnmatchcase(relative, glob) for glob in settings.include)
+    return included and not any(fnmatchcase(relative, glob) for glob in settings.exclude)
+
+
+def _refused(relative: str, why: str) -> Row:
+    return _failed(safe_id(relative, name=Path(relative).stem), "unreadable", f"{_printable(relative)}: {why}")
+
+
+# -- lists ------------------------------------------------------------------------------------------------------
+
+
+def _scan_list(path: Path, settings: SourceSettings) -> Iterator[Row]:
+    columns, records = read_list(path)
+    names = _columns(columns, settings, path)
+
+    def rows() -> Iterator[Row]:
+        for record in records:
+            if isinstance(record, BadLine):
+                yield _bad_entry(record.text, f"line {record.line}: {record.message}")
+            elif columns:
+                yield _record_row(record, names, path.parent, settings)
+            else:  # JSONL: each line has its own
+                yield _record_row(record, _columns(tuple(record.cells), settings, None), path.parent, settings)
+
+    return rows()
+
+
+def _columns(columns: tuple[str, ...], settings: SourceSettings, path: Path | None) -> dict[str, str]:
+    """Role -> column. With `path`, a column that was asked for and is not there is a UserError."""
+    if columns == ("",):
+        return {"entry": ""}
+    found: dict[str, str] = {}
+    for role, usual in _KNOWN_COLUMNS.items():
+        asked: str = getattr(settings, f"{role}_column")
+        if asked and asked not in columns and path is not None and columns:
+            near = difflib.get_close_matches(asked, columns, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"its columns: {', '.join(columns)}"
+            raise UserError(f"{path} has no column {asked!r} (source.{role}_column)", hint, code=2)
+        for name in (asked,) if asked else usual:
+            if name in columns:
+                found[role] = name
+                break
+    if path is not None and columns and not found.keys() & {"id", "url", "path"}:
+        raise UserError(
+            f"{path} has no column with ids, URLs or paths; its columns: {', '.join(columns)}",
+            "name one in source.id_column, source.url_column or source.path_column",
+        )
+    return found
+
+
+def _record_row(record: Record, names: dict[str, str], folder: Path, settings: SourceSettings) -> Row:
+    def cell(role: str) -> str:
+        value = record.cells.get(names.get(role, "\0"))
+        return "" if value is None else str(value).strip()
+
+    where = f"line {record.line}"
+    item_id, url, path = cell("id"), cell("url"), cell("path")
+    if path or url:
+        row = _entry_row(path or url, where, folder, settings)
+    elif item_id:
+        row = _id_row(item_id, where, settings)
+    elif entry := cell("entry"):
+        row = _entry_row(entry, where, folder, settings)
+    else:
+        text = json.dumps(record.cells, default=str, ensure_ascii=True)
+        return _bad_entry(f"{where} {text}", f"{where}: no id, URL or path in {text[:200]}")
+    if item_id and (path or url) and row.status == "ok":
+        row.id = safe_id(item_id)
+        row.fields["video_id"] = item_id
+    used = set(names.values())
+    rest = {name: value for name, value in record.cells.items() if name not in used}
+    if row.status == "failed":
+        return row
+    row.fields |= {"title": cell("title"), "category": cell("category"), "metadata": _metadata(rest)}
+    if licence := cell("licence"):
+        row.fields["licence"] = licence
+    try:
+        "".join(row.fields.values()).encode()
+    except UnicodeEncodeError:
+        return _bad_entry(f"{where} {row.id}", f"{where}: not UTF-8")
+    return row
+
+
+def _entry_row(entry: str, where: str, folder: Path, settings: SourceSettings) -> Row:
+    """The row of one path, URL or bare id."""
+    if not entry.isprintable():
+        return _bad_entry(entry, f"{where}: {_printable(entry)!r} has unprintable characters")
+    if entry.lower().startswith("file://"):
+        entry = unquote(urlsplit(entry).path)
+    elif "://" in entry:
+        address = parse_url(entry)
+        if address is None:
+            return _bad_entry(entry, f"{where}: {entry[:200]!r} is not a URL")
+        item_id = safe_id(address.video_id) if address.video_id else safe_id(address.url, name=address.stem)
+        return _row(item_id, "url", address.url, "", address.video_id or item_id, settings)
+    target = folder / Path(entry).expanduser()
+    if _is_media(entry, settings) or "/" in entry or target.is_file():
+        return _listed_file_row(target, entry, folder, settings)
+    return _id_row(entry, where, settings)
+
+
+def _id_row(entry: str, where: str, settings: SourceSettings) -> Row:
+    pattern = YOUTUBE_ID if settings.url_template == YOUTUBE_TEMPLATE else SITE_ID
+    if not pattern.fullmatch(entry):
+        return _bad_entry(entry, f"{where}: {entry[:200]!r} is neither a path, a URL nor an id")
+    return _row(safe_id(entry), "url", settings.url_template.replace("{id}", entry), "", entry, settings)
+
+
+def _listed_file_row(target: Path, entry: str, folder: Path, settings: SourceSettings) -> Row:
+    target = Path(os.path.normpath(target))
+    if target.is_relative_to(folder):
+        return _file_row(target, target.relative_to(folder).as_posix(), settings)
+    row = _file_row(target, entry, settings)
+    row.fields["path"] = target.name  # documents hold no path of this machine
+    return row
+
+
+# -- rows -------------------------------------------------------------------------------------------------------
+
+
+def _file_row(path: Path, relative: str, settings: SourceSettings) -> Row:
+    item_id = safe_id(relative, name=path.stem)
+    try:
+        relative.encode()
+    except UnicodeEncodeError:
+        return _failed(item_id, "unreadable", f"{_printable(relative)}: the file's name is not UTF-8; rename it")
+    return _row(item_id, "file", str(path), relative, item_id, settings)
+
+
+def _row(item_id: str, kind: str, uri: str, path: str, video_id: str, settings: SourceSettings) -> Row:
+    fields = {"kind": kind, "uri": uri, "path": path, "video_id": video_id, "title": "", "category": ""}
+    return Row(item_id, fields | {"licence": settings.licence, "dataset": settings.dataset, "metadata": "{}"})
+
+
+def _bad_entry(text: str, message: str) -> Row:
+    no_real_entry = f"\n{text}"  # so that it cannot take the id of a good one
+    return _failed(safe_id(no_real_entry, name=text[:40]), "no_media", _printable(message))
+
+
+def _failed(item_id: str, error_class: str, message: str) -> Row:
+    return Row(item_id, status="failed", error_class=error_class, message=message)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _metadata(cells: dict[str, Any]) -> str:
+    """Canonical JSON of what a list says beside the known columns; empty cells and bytes are left out."""
+    kept = {
+        str(name): value
+        for name, value in cells.items()
+        if value not in (None, "")
+        and not isinstance(value, bytes)
+        and not (isinstance(value, float) and not math.isfinite(value))
+    }
+    return json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)

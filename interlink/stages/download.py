@@ -1,0 +1,243 @@
+"""download: each item gets a media file with its sum, and the subtitles that come with it.
+
+Local files stay where they are; URLs are fetched by yt-dlp into `media/` of the build. Costs one read of each local
+file (about 1.8 GB/s a core) and, for URLs, the network: many transfers are open at once, politely paced for each host.
+
+What becomes of a slow server: no answer at all within `timeout_seconds` is `network`; one that began to send and fell
+silent for so long, or from which nothing arrived for `stall_seconds`, is `stalled`. Both are tried again, as
+`throttled` is, by the executor: one `run` makes one attempt.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from interlink.errors import UserError
+from interlink.fetch.local import Sidecars, Subtitle, digest
+from interlink.fetch.pacing import Pacer
+from interlink.fetch.transfers import Transfer, transfer_all
+from interlink.stage import Blob, Context, Item, Resources, Row, Settings
+
+# yt-dlp options that a recipe may set: none runs a command, writes a file, or holds a secret (a recipe is kept with the
+# data).
+ALLOWED_OPTIONS = frozenset(
+    {
+        *("extractor_args", "format", "format_sort", "http_chunk_size", "http_headers", "legacyserverconnect"),
+        *("ratelimit", "sleep_interval", "sleep_interval_requests", "source_address"),
+    }
+)
+
+
+_OPERATIONAL: dict[str, Any] = {"operational": True}  # how fast and by which way, not what: outside the fingerprint
+
+
+class DownloadSettings(Settings):
+    """The block `download` of a recipe."""
+
+    concurrency: int = Field(
+        8, ge=1, le=256, description="Transfers that are open at once.", json_schema_extra=_OPERATIONAL
+    )
+    max_height: int = Field(720, ge=1, description="Short side in pixels; the best that is no larger is taken, if any.")
+    max_megabytes: float | None = Field(None, gt=0, description="Larger media fail as too_large (10^6 bytes).")
+    max_seconds: float | None = Field(None, gt=0, description="Longer media fail as too_long, where the site says so.")
+    subtitle_languages: tuple[str, ...] = Field(("en",), description="Languages of subtitles to fetch from sites.")
+    automatic_subtitles: bool = Field(True, description="Take machine-made subtitles where a site has no others.")
+    subtitles_path: str = Field(
+        "", description="A folder with more subtitles: <stem or video id>[.<language>].vtt or .srt."
+    )
+    requests_per_second: float = Field(
+        2.0, gt=0, description="Most requests a second to one host.", json_schema_extra=_OPERATIONAL
+    )
+    burst: int = Field(
+        4,
+        ge=1,
+        description="Requests to one host that may follow at once after a pause.",
+        json_schema_extra=_OPERATIONAL,
+    )
+    patience_seconds: float = Field(
+        900.0,
+        ge=0,
+        description="Wait so long for a host that asks for patience, else throttled.",
+        json_schema_extra=_OPERATIONAL,
+    )
+    timeout_seconds: float = Field(
+        20.0, gt=0, description="Seconds for a server to connect and to answer.", json_schema_extra=_OPERATIONAL
+    )
+    stall_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds without a byte after which a transfer is stalled.",
+        json_schema_extra=_OPERATIONAL,
+    )
+    proxy: str | None = Field(
+        None, description="Proxy URL; empty for none, unset for the environment's.", json_schema_extra=_OPERATIONAL
+    )
+    cookies: str = Field(
+        "", description="A cookie file in Netscape format; it is read, never written.", json_schema_extra=_OPERATIONAL
+    )
+    ydl_options: dict[str, Any] = Field({}, description="More options of yt-dlp: " + ", ".join(sorted(ALLOWED_OPTIONS)))
+
+    @field_validator("ydl_options")
+    @classmethod
+    def _only_allowed(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if refused := sorted(options.keys() - ALLOWED_OPTIONS):
+            raise ValueError(f"not allowed: {', '.join(refused)}; allowed are {', '.join(sorted(ALLOWED_OPTIONS))}")
+        return options
+
+
+class Download:
+    """Stage `download`; its rows follow `interlink.tables.DOWNLOAD`."""
+
+    name: ClassVar[str] = "download"
+    version: ClassVar[int] = 1
+    costly: ClassVar[bool] = True
+    isolated: ClassVar[bool] = False
+    scope: ClassVar[Literal["item", "run"]] = "item"
+    settings_class: ClassVar[type[Settings]] = DownloadSettings
+
+    def __init__(self, settings: DownloadSettings, context: Context) -> None:
+        self.settings = settings
+        self.context = context
+        self._most_bytes = settings.max_megabytes * 1e6 if settings.max_megabytes else float("inf")
+        self._cookies = ""
+
+    @staticmethod
+    def needs(settings: DownloadSettings) -> tuple[str, ...]:
+        return ()
+
+    @staticmethod
+    def resources(settings: DownloadSettings) -> Resources:
+        return Resources(cpus=1.0, workers=1)  # one worker: the pace of a host is kept in one place
+
+    def open(self) -> None:
+        """UserError where a file or folder that the settings name cannot be read."""
+        settings = self.settings
+        self._pacer = Pacer(settings.requests_per_second, settings.burst, settings.patience_seconds)
+        self._sidecars = Sidecars()
+        if settings.subtitles_path and not Path(settings.subtitles_path).expanduser().is_dir():
+            raise UserError(
+                f"there is no folder {settings.subtitles_path}", "set download.subtitles_path to one", code=2
+            )
+        if settings.cookies:
+            try:
+                self._cookies = Path(settings.cookies).expanduser().read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(
+                    f"cannot read the cookie file {settings.cookies}: {error}", "check download.cookies", 2
+                ) from error
+        _remove_leftovers(self.context.root.scratch())
+
+    def close(self) -> None:
+        """Nothing to let go of: every transfer cleans up after itself."""
+
+    def deadline(self, item: Item) -> float:
+        """Not asked for (the stage is not isolated); transfers have `stall_seconds` each."""
+        return self.settings.stall_seconds
+
+    def run(self, items: Iterator[Item]) -> Iterator[Row]:
+        """A row per item as each is done, at most `concurrency` at once.
+
+        UserError if URLs come and yt-dlp is missing.
+        """
+        yield from transfer_all(items, self._process, self.settings.concurrency, self.settings.stall_seconds)
+
+    def _process(self, item: Item, transfer: Transfer) -> Row:
+        source = item.rows["collect"]
+        if source["kind"] == "file":
+            return self._local(item, source, transfer)
+        return self._remote(item, source, transfer)
+
+    def _local(self, item: Item, source: Any, transfer: Transfer) -> Row:
+        path = Path(source["uri"])
+        sha256, size = digest(path, transfer.progress, self._most_bytes)
+        beside, lost = self._sidecars.find(path.parent, path.stem)
+        more, more_lost = self._further_subtitles(source, path.stem)
+        fields = {"media": str(path), "sha256": sha256, "size": size, "url": "", "info": "{}"}
+        return _row(item.id, fields, source["title"] or "", beside + more, lost + more_lost)
+
+    def _remote(self, item: Item, source: Any, transfer: Transfer) -> Row:
+        try:
+            from interlink.fetch import ytdlp
+        except ImportError as error:
+            if (error.name or "").split(".")[0] != "yt_dlp":
+                raise
+            do = "run: pip install 'interlink[download]'"
+            raise UserError("the source has URLs, and yt-dlp, which fetches them, is not installed", do) from error
+        settings, root = self.settings, self.context.root
+        wishes = ytdlp.Wishes(
+            max_height=settings.max_height,
+            most_bytes=self._most_bytes,
+            most_seconds=settings.max_seconds or float("inf"),
+            languages=settings.subtitle_languages,
+            automatic_subtitles=settings.automatic_subtitles,
+            timeout=min(settings.timeout_seconds, settings.stall_seconds),
+            cookies=self._cookies,
+            proxy=settings.proxy,
+            cache=root.scratch() / "yt-dlp",
+            extra=settings.ydl_options,
+        )
+        url = source["uri"]
+        with _own_folder(root.scratch()) as folder:
+            fetched = ytdlp.fetch(url, folder, wishes, transfer, self._pacer)
+            sha256, size = digest(fetched.file, transfer.progress, self._most_bytes)
+            extension = re.sub(r"[^a-z0-9]", "", fetched.file.suffix.lower())
+            media = f"media/{item.id}.{extension if len(extension) <= 4 else 'bin'}"
+            with transfer.resting():
+                root.put(media, fetched.file)
+        more, lost = self._further_subtitles(source, PurePosixPath(url).stem)
+        fields = {"media": media, "sha256": sha256, "size": size, "url": url, "info": fetched.info}
+        return _row(item.id, fields, source["title"] or fetched.title, fetched.subtitles + more, fetched.lost + lost)
+
+    def _further_subtitles(self, source: Any, stem: str) -> tuple[list[Subtitle], list[str]]:
+        if not self.settings.subtitles_path:
+            return [], []
+        folder = Path(self.settings.subtitles_path).expanduser().absolute()
+        found, lost = self._sidecars.find(folder, source["video_id"])
+        if found or lost or stem == source["video_id"]:
+            return found, lost
+        return self._sidecars.find(folder, stem)
+
+
+def _row(item_id: str, fields: dict[str, Any], title: str, subtitles: list[Subtitle], lost: list[str]) -> Row:
+    by_name = {subtitle.name: subtitle for subtitle in reversed(subtitles)}  # the first of a name stays
+    kept = [
+        {"name": name, "language": by_name[name].language, "data": Blob(by_name[name].data, PurePosixPath(name).suffix)}
+        for name in sorted(by_name)
+    ]
+    fields = fields | {"title": title, "subtitles": kept}
+    return Row(item_id, fields, partial=bool(lost), message="; ".join(lost))
+
+
+# -- folders of running transfers ---------------------------------------------------------------------------------
+
+_PREFIX = "download-"
+
+
+@contextmanager
+def _own_folder(scratch: Path) -> Iterator[Path]:
+    """A folder of one transfer, named by host and process: so what a killed process left can be told, and removed."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{socket.gethostname()}-{os.getpid()}-", dir=scratch))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers(scratch: Path) -> None:
+    import psutil
+
+    pattern = re.compile(rf"{_PREFIX}{re.escape(socket.gethostname())}-(\d+)-\w+")
+    for folder in scratch.glob(f"{_PREFIX}*"):
+        owner = pattern.fullmatch(folder.name)
+        if owner and not psutil.pid_exists(int(owner[1])):
+            shutil.rmtree(folder, ignore_errors=True)

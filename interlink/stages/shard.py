@@ -1,0 +1,138 @@
+"""shard: documents and their images become tars of a target size, with an index each.
+
+Works on a whole run of partitions, so that a retry or a take-down rewrites that run's shards and no other. Costs one
+read of the images, a sha256 of them twice (as a blob, as a shard) and one write; holds one document's images at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from interlink.errors import StageError
+from interlink.shards.names import is_of_run, run_of, shard_name
+from interlink.shards.writer import ShardWriter
+from interlink.stage import Context, Item, Resources, Row, Settings, failed
+
+_NEAR = 4  # a span of a blob file is read at once when it is at most this many times as long as what is wanted of it
+
+
+class ShardSettings(Settings):
+    """How large shards are."""
+
+    target_megabytes: int = Field(128, ge=1, description="a shard is cut before the document that would make it larger")
+
+
+class Shard:
+    """The shards of one run of partitions, `shards/<fingerprint>/<run>-<nnn>.tar`."""
+
+    name: ClassVar[str] = "shard"
+    version: ClassVar[int] = 1
+    costly: ClassVar[bool] = False
+    isolated: ClassVar[bool] = False
+    scope: ClassVar[Literal["item", "run"]] = "run"
+    settings_class: ClassVar[type[Settings]] = ShardSettings
+
+    def __init__(self, settings: ShardSettings, context: Context) -> None:
+        self.settings = settings
+        self.context = context
+
+    @staticmethod
+    def needs(settings: ShardSettings) -> tuple[str, ...]:
+        return ("interleave", "keyframes")
+
+    @staticmethod
+    def resources(settings: ShardSettings) -> Resources:
+        return Resources(cpus=0.5)
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def deadline(self, item: Item) -> float:
+        return 600.0
+
+    def run(self, items: Iterator[Item]) -> Iterator[Row]:
+        """All items of one run, in order. Rows come at the end, when every shard of the run is committed."""
+        first = next(items, None)
+        if first is None:
+            return
+        folder = f"shards/{self.context.fingerprints[self.name]}"
+        run = run_of(first.partition)
+        with ShardWriter(
+            self.context.root, folder, lambda number: shard_name(run, number), self.settings.target_megabytes * 2**20
+        ) as writer:
+            rows = [self._item(first, writer)]
+            rows += [self._item(item, writer) for item in items]
+        self._remove_stale(folder, run, writer.names)
+        yield from rows
+
+    def _item(self, item: Item, writer: ShardWriter) -> Row:
+        """Adds an item's documents. One with damaged frames is left out: the row is partial, or failed if none is left.
+
+        Storage that does not answer is no single item's fault: StageError `network` ends the run, to be done anew.
+        """
+        placed: list[dict[str, str]] = []
+        fault: Exception | None = None
+        for document in item.rows["interleave"]["documents"]:
+            try:
+                images = _images(item, document["images"])
+            except StageError as error:
+                if error.error_class == "network":
+                    raise
+                fault = error
+                continue
+            members = [("json", document["document"].encode()), *images]
+            shard = writer.add(document["key"], members, len(images), document["clips"], document["text_tokens"])
+            placed.append({"shard": shard, "key": document["key"]})
+        if fault is not None and not placed:
+            return failed(item.id, fault)
+        return Row(item.id, {"shards": placed}, partial=fault is not None, message=str(fault or ""))
+
+    def _remove_stale(self, folder: str, run: str, names: list[str]) -> None:
+        """Files of this run that an earlier, larger version of it has left."""
+        for name in self.context.root.names(folder):
+            stem = name.partition(".")[0]
+            if is_of_run(name, run) and f"{stem}.tar" not in names:
+                self.context.root.delete(f"{folder}/{name}")
+
+
+def _images(item: Item, wanted: list[Mapping[str, Any]]) -> list[tuple[str, bytes]]:
+    """The JPEGs of one document by name; those that lie close together in a blob file by one read.
+
+    Raises StageError `unreadable` where bytes are missing or not what was committed, `network` where storage fails.
+    """
+    clips = item.rows["keyframes"]["clips"]
+    references = [clips[image["clip"]]["frames"][image["frame"]]["image"] for image in wanted]
+    found: list[tuple[str, bytes]] = []
+    try:
+        spans = {blob: _span(item, blob, references) for blob in sorted({r["blob"] for r in references})}
+        for image, reference in zip(wanted, references, strict=True):
+            span = spans[reference["blob"]]
+            if span is None:
+                data = item.blob("keyframes", reference)
+            else:
+                begin = reference["offset"] - span[0]
+                data = span[1][begin : begin + reference["size"]]
+            if hashlib.sha256(data).hexdigest() != reference["sha256"]:
+                raise StageError("unreadable", f"image {image['name']}: bytes in {reference['blob']} have changed")
+            found.append((image["name"], data))
+    except (FileNotFoundError, EOFError) as error:
+        raise StageError("unreadable", f"a committed frame is gone: {error}") from error
+    except (OSError, TimeoutError) as error:
+        raise StageError("network", f"frames cannot be read: {type(error).__name__}: {error}") from error
+    return found
+
+
+def _span(item: Item, blob: str, references: list[Mapping[str, Any]]) -> tuple[int, bytes] | None:
+    """(offset, bytes) that hold all references into `blob`, or None where most of it would be read in vain."""
+    inside = [r for r in references if r["blob"] == blob]
+    begin = min(r["offset"] for r in inside)
+    end = max(r["offset"] + r["size"] for r in inside)
+    if end - begin > _NEAR * sum(r["size"] for r in inside):
+        return None
+    path = f"{item.folders['keyframes']}/{blob}"
+    return begin, item.context.root.read_range(path, begin, end - begin)

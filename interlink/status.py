@@ -1,0 +1,120 @@
+"""How far a build is: rows by outcome for every stage, and what came of it.
+
+Reads summaries; parts only where work is open.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from interlink.errors import UserError
+from interlink.recipe import StageBlock
+from interlink.shards import manifest
+from interlink.workspace import Workspace
+
+TOTALS = ("documents", "clips", "frames", "text_tokens")
+
+
+@dataclass
+class StageStatus:
+    """Rows of one stage by outcome; pending = ids that reached it and have no final row; seconds of work, summed."""
+
+    ok: int = 0
+    dropped: int = 0
+    failed: int = 0
+    pending: int = 0
+    partial: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def json(self) -> dict[str, Any]:
+        return {
+            **{name: getattr(self, name) for name in ("ok", "dropped", "failed", "pending", "partial")},
+            "reasons": dict(sorted(self.reasons.items())),
+            "errors": dict(sorted(self.errors.items())),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass
+class Status:
+    """The state of a build. `documents` … `text_tokens` count what `interleave` made; the rest is packed."""
+
+    stages: dict[str, StageStatus]
+    documents: int = 0
+    clips: int = 0
+    frames: int = 0
+    text_tokens: int = 0
+    shards: int = 0
+    bytes: int = 0
+
+    @property
+    def failed_items(self) -> int:
+        return sum(stage.failed for stage in self.stages.values())
+
+    def json(self) -> dict[str, Any]:
+        totals = {name: getattr(self, name) for name in (*TOTALS, "shards", "bytes")}
+        return {"stages": {name: stage.json() for name, stage in self.stages.items()}, **totals}
+
+
+def build_status(
+    workspace: Workspace, blocks: Sequence[StageBlock], prints: Mapping[str, str], shards_folder: str
+) -> Status:
+    """Counts over all partitions of the tables that `prints` (stage -> fingerprint) names."""
+    status = Status({"collect": StageStatus()} | {block.name: StageStatus() for block in blocks})
+    for name, _ in workspace.partitions():
+        source = workspace.source_rows(name)
+        for row in source.values():
+            _count(status.stages["collect"], row)
+        ok: dict[str, set[str]] = {"collect": {key for key, row in source.items() if row["status"] == "ok"}}
+        for block in blocks:
+            if block.name not in prints:
+                continue
+            stage = status.stages[block.name]
+            partition = workspace.partition(block.name, prints[block.name], name)
+            summary = partition.summary()
+            names = workspace.storage.names(partition.folder)
+            reached = set.intersection(ok["collect"], *(ok.get(table, set()) for table in block.needs))
+            if summary and not any(n.startswith("part-") for n in names):
+                final = {key: row["status"] for key, row in partition.rows().items()}
+                _add(stage, summary.counts, summary.reasons, summary.errors)
+                for total in TOTALS if block.name == "interleave" else ():
+                    setattr(status, total, getattr(status, total) + summary.totals.get(total, 0))
+            else:
+                entries = partition.load().entries
+                final = {key: e.row["status"] for key, e in entries.items() if e.final}
+                for key in final:
+                    _count(stage, entries[key].row)
+            if "ledger.json" in names:
+                ledger = json.loads(workspace.storage.read(f"{partition.folder}/ledger.json"))
+                stage.seconds += sum(seconds for _, seconds in ledger.values())
+            stage.pending += len(reached - final.keys())
+            ok[block.name] = {key for key, outcome in final.items() if outcome == "ok"}
+    if shards_folder and workspace.storage.exists(f"{shards_folder}/MANIFEST.json"):
+        try:
+            totals = manifest.load(workspace.storage, shards_folder).totals
+        except UserError:
+            return status  # `interlink verify` is there to say what is wrong with it
+        status.shards, status.bytes = totals.shards, totals.bytes
+    return status
+
+
+def _add(stage: StageStatus, counts: Mapping[str, int], reasons: Mapping[str, int], errors: Mapping[str, int]) -> None:
+    for name in ("ok", "dropped", "failed", "partial"):
+        setattr(stage, name, getattr(stage, name) + counts[name])
+    stage.reasons.update(reasons)
+    stage.errors.update(errors)
+
+
+def _count(stage: StageStatus, row: Mapping[str, Any]) -> None:
+    setattr(stage, row["status"], getattr(stage, row["status"]) + 1)
+    stage.partial += bool(row["partial"])
+    if row["status"] == "dropped":
+        stage.reasons[row["reason"]] += 1
+    if row["status"] == "failed":
+        stage.errors[row["error_class"]] += 1

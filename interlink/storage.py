@@ -1,0 +1,225 @@
+"""Files of a build, on a local disk or any fsspec URL, where a commit is whole or absent.
+
+Local: a temporary file beside the final name, fsync, rename, fsync of the folder. Object storage: the file is finished
+locally and put once; never written through an open remote handle. Costs one round trip (or two fsyncs) per commit.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from interlink.errors import UserError
+
+TEMPORARY = ".tmp-"  # names that begin so are never listed
+
+
+class Storage:
+    """One folder, local or remote. Paths are relative, with forward slashes, and cannot leave it."""
+
+    def __init__(self, url: str, options: dict[str, Any] | None = None) -> None:
+        self.options = options or {}
+        self.is_local = "://" not in url or url.startswith("file://")
+        if self.is_local:
+            self.url = str(Path(url.removeprefix("file://")).expanduser().absolute())
+        else:
+            self.url = url.rstrip("/")
+        self._local = threading.local()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url, "options": self.options, "is_local": self.is_local}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._local = threading.local()
+
+    def __repr__(self) -> str:
+        return f"Storage({self.url!r})"
+
+    def full(self, path: str) -> str:
+        """The absolute path or URL of `path`; refuses names that would leave this storage."""
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts:
+            raise ValueError(f"{path!r} leaves {self.url}")
+        return f"{self.url}/{pure}" if str(pure) != "." else self.url
+
+    def file_system(self) -> Any:
+        """The fsspec file system of a remote storage (one per thread), which must be installed."""
+        if not hasattr(self._local, "fs"):
+            import fsspec
+
+            try:
+                self._local.fs, _ = fsspec.core.url_to_fs(self.url, use_listings_cache=False, **self.options)
+            except (ImportError, ValueError) as error:
+                raise UserError(
+                    f"cannot open {self.url}: {error}", "install the extra for it: interlink[s3] or [gcs]", 2
+                ) from error
+        return self._local.fs
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def read(self, path: str) -> bytes:
+        if self.is_local:
+            return Path(self.full(path)).read_bytes()
+        return bytes(self.file_system().cat_file(self.full(path)))
+
+    def read_range(self, path: str, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset`; EOFError when the file is shorter."""
+        if self.is_local:
+            with Path(self.full(path)).open("rb") as file:
+                file.seek(offset)
+                data = file.read(size)
+        else:
+            data = bytes(self.file_system().cat_file(self.full(path), start=offset, end=offset + size))
+        if len(data) != size:
+            raise EOFError(f"{self.full(path)}: {size} bytes wanted at {offset}, {len(data)} there")
+        return data
+
+    def exists(self, path: str) -> bool:
+        if self.is_local:
+            return Path(self.full(path)).exists()
+        return bool(self.file_system().exists(self.full(path)))
+
+    def size(self, path: str) -> int:
+        if self.is_local:
+            return Path(self.full(path)).stat().st_size
+        return int(self.file_system().size(self.full(path)))
+
+    def names(self, folder: str = "") -> list[str]:
+        """Names directly below `folder`, sorted; empty where there is no such folder."""
+        if self.is_local:
+            try:
+                found = [entry.name for entry in Path(self.full(folder)).iterdir()]
+            except FileNotFoundError:
+                return []
+        else:
+            try:
+                listed = self.file_system().ls(self.full(folder), detail=False)
+            except FileNotFoundError:
+                return []
+            base = self.full(folder).split("://", 1)[1].rstrip("/")
+            found = [name.rstrip("/").rsplit("/", 1)[-1] for name in listed if name.rstrip("/") != base]
+        return sorted(name for name in found if not name.startswith(TEMPORARY))
+
+    @contextmanager
+    def local(self, path: str) -> Iterator[Path]:
+        """A local copy of one file (the file itself when it is local already)."""
+        if self.is_local:
+            yield Path(self.full(path))
+            return
+        with tempfile.TemporaryDirectory(prefix="interlink-") as folder:
+            target = Path(folder) / PurePosixPath(path).name
+            self.file_system().get_file(self.full(path), str(target))
+            yield target
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def write(self, path: str, data: bytes, durable: bool = True) -> None:
+        """Commits `data` under `path`, replacing what was there. Not `durable`: a power cut may lose it, never half."""
+        if not self.is_local:
+            self.file_system().pipe_file(self.full(path), data)
+            return
+        target = Path(self.full(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(target)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        if durable:
+            _sync_folder(target.parent)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Commits `data` under `path` only if nothing is there; False where something is."""
+        if not self.is_local:
+            try:
+                self.file_system().pipe_file(self.full(path), data, mode="create")
+            except FileExistsError:
+                return False
+            return True
+        target = Path(self.full(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(target)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, target)  # fails where the name is taken, unlike rename
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+        return True
+
+    def put(self, path: str, finished: Path) -> None:
+        """Commits a finished local file under `path` and takes it away from where it was."""
+        if not self.is_local:
+            self.file_system().put_file(str(finished), self.full(path))
+            finished.unlink()
+            return
+        target = Path(self.full(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with finished.open("rb+") as file:
+            os.fsync(file.fileno())
+        try:
+            finished.replace(target)
+        except OSError:  # another disk: copy beside the target first
+            temporary = _temporary(target)
+            try:
+                shutil.copyfile(finished, temporary)
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+            finished.unlink()
+        _sync_folder(target.parent)
+
+    def delete(self, path: str) -> None:
+        """Removes one file; it is no error where there is none."""
+        if self.is_local:
+            Path(self.full(path)).unlink(missing_ok=True)
+            return
+        with suppress(FileNotFoundError):
+            self.file_system().rm_file(self.full(path))
+
+    def delete_folder(self, path: str) -> None:
+        """Removes a folder with all that is below it."""
+        if self.is_local:
+            shutil.rmtree(self.full(path), ignore_errors=True)
+            return
+        with suppress(FileNotFoundError):
+            self.file_system().rm(self.full(path), recursive=True)
+
+    def scratch(self) -> Path:
+        """A folder for files that are being made: on the same disk as a local storage, so that a commit is a rename."""
+        if not self.is_local:
+            return Path(tempfile.gettempdir())
+        folder = Path(self.url) / ".scratch"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _temporary(target: Path) -> Path:
+    return target.parent / f"{TEMPORARY}{os.getpid()}-{threading.get_ident()}-{target.name}"
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

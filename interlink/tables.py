@@ -1,0 +1,149 @@
+"""The Arrow schema of every stage's rows: THE contract between the rooms.
+
+Each table holds COMMON plus the stage's own columns. Times are presentation times in seconds; sizes are bytes; images
+are (width, height) pixels as displayed (rotation and sample aspect ratio applied). A column of type BLOB is filled by
+stages with `interlink.stage.Blob` and read back as a reference {blob, offset, size, sha256}.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+FORMAT_VERSION = "1"
+
+BLOB = pa.struct([("blob", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("sha256", pa.string())])
+
+COMMON: list[tuple[str, pa.DataType]] = [
+    ("id", pa.string()),
+    ("status", pa.string()),  # ok | dropped | failed
+    ("reason", pa.string()),  # of a drop: a short_identifier
+    ("error_class", pa.string()),  # of a failure: a key of errors.FAILURES
+    ("message", pa.string()),
+    ("partial", pa.bool_()),
+]
+
+SENTENCE = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
+
+FRAME = pa.struct(
+    [
+        ("time", pa.float64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("sharpness", pa.float64()),  # variance of the Laplacian on the grey thumbnail
+        (
+            "novelty",
+            pa.float64(),
+        ),  # smallest distance (0..1) to the frames chosen before it in the clip; 1 for the first
+        ("image", BLOB),  # JPEG
+    ]
+)
+
+CLIP = pa.struct([("start", pa.float64()), ("end", pa.float64()), ("frames", pa.list_(FRAME))])
+
+# What one row of the source list becomes. `uri` is an absolute path, or a URL that `download` fetches.
+COLLECT: list[tuple[str, pa.DataType]] = [
+    ("kind", pa.string()),  # file | url
+    ("uri", pa.string()),
+    ("path", pa.string()),  # of a file: relative to the source folder (goes into documents); else empty
+    ("video_id", pa.string()),  # the site's own id where there is one, else the item's id
+    ("title", pa.string()),
+    ("category", pa.string()),
+    ("licence", pa.string()),
+    ("dataset", pa.string()),
+    ("metadata", pa.string()),  # JSON: the other columns of the source list
+]
+
+DOWNLOAD: list[tuple[str, pa.DataType]] = [
+    ("media", pa.string()),  # absolute path of a local source, or `media/...` relative to the root
+    ("sha256", pa.string()),
+    ("size", pa.int64()),
+    ("title", pa.string()),
+    ("url", pa.string()),  # the page or file URL; empty for local sources
+    ("info", pa.string()),  # JSON: id, extractor, uploader, licence, upload_date, duration, as the site tells
+    ("subtitles", pa.list_(pa.struct([("name", pa.string()), ("language", pa.string()), ("data", BLOB)]))),
+]
+
+TRANSCRIBE: list[tuple[str, pa.DataType]] = [
+    ("source", pa.string()),  # sidecar | embedded | none
+    ("language", pa.string()),
+    ("name", pa.string()),  # of the subtitle file or stream it came from
+    ("sentences", pa.list_(SENTENCE)),
+]
+
+KEYFRAMES: list[tuple[str, pa.DataType]] = [
+    ("duration", pa.float64()),  # of the video stream as decoded, seconds
+    ("start", pa.float64()),  # presentation time of the first frame
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("fps", pa.float64()),  # average
+    ("codec", pa.string()),
+    ("rotation", pa.int32()),  # degrees clockwise that were applied
+    ("clips", pa.list_(CLIP)),
+]
+
+CAPTION: list[tuple[str, pa.DataType]] = [
+    ("engine", pa.string()),
+    ("model", pa.string()),
+    ("revision", pa.string()),
+    ("prompt_hash", pa.string()),
+    ("parameters", pa.string()),  # JSON: what was asked of the engine
+    # Parallel to keyframes.clips: clip = index there; caption may be empty (then `flag` says why).
+    ("clips", pa.list_(pa.struct([("clip", pa.int32()), ("caption", pa.string()), ("flag", pa.string())]))),
+]
+
+# A document's images are named by (clip, frame): indices into keyframes.clips[clip].frames[frame].
+INTERLEAVE: list[tuple[str, pa.DataType]] = [
+    (
+        "documents",
+        pa.list_(
+            pa.struct(
+                [
+                    ("key", pa.string()),
+                    ("document", pa.string()),  # the JSON of DESIGN §4, canonical (sorted keys, no spaces, UTF-8)
+                    (
+                        "images",
+                        pa.list_(pa.struct([("name", pa.string()), ("clip", pa.int32()), ("frame", pa.int32())])),
+                    ),
+                    ("clips", pa.int32()),
+                    ("text_tokens", pa.int32()),  # words and punctuation marks of all text segments
+                ]
+            )
+        ),
+    ),
+]
+
+SHARD: list[tuple[str, pa.DataType]] = [
+    ("shards", pa.list_(pa.struct([("shard", pa.string()), ("key", pa.string())]))),
+]
+
+SCHEMAS: dict[str, pa.Schema] = {
+    name: pa.schema(COMMON + columns)
+    for name, columns in {
+        "collect": COLLECT,
+        "download": DOWNLOAD,
+        "transcribe": TRANSCRIBE,
+        "keyframes": KEYFRAMES,
+        "caption": CAPTION,
+        "interleave": INTERLEAVE,
+        "shard": SHARD,
+    }.items()
+}
+
+
+def measure(stage: str, rows: list[dict[str, Any]]) -> dict[str, int]:
+    """What a table's rows hold, for summaries: clips and frames, documents and tokens."""
+    ok = [row for row in rows if row["status"] == "ok"]
+    if stage == "keyframes":
+        clips = [clip for row in ok for clip in row["clips"]]
+        return {"clips": len(clips), "frames": sum(len(clip["frames"]) for clip in clips)}
+    if stage == "interleave":
+        documents = [document for row in ok for document in row["documents"]]
+        return {
+            "documents": len(documents),
+            "clips": sum(document["clips"] for document in documents),
+            "frames": sum(len(document["images"]) for document in documents),
+            "text_tokens": sum(document["text_tokens"] for document in documents),
+        }
+    return {}

@@ -1,0 +1,347 @@
+"""Runs one stage over partitions: what is left of them, isolated or streamed, retried, committed.
+
+A worker opens partitions, asks for the ids without a final row, gives them to the stage, buffers the rows and flushes
+them as parts every few seconds, retries what may be retried, and compacts each partition when its last row is final. An
+attempt on an item of native code or of a costly stage is written down before the item runs (a claim), so that an item
+which takes its whole worker down is counted, and given up after `max_attempts`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from interlink.errors import FAILURES, StageError, UserError
+from interlink.isolate import Child, StageSpec
+from interlink.lease import Fence
+from interlink.partition import Entry, Partition, State, Summary
+from interlink.stage import Item, Resources, Row, Stage, failed
+from interlink.tables import measure
+from interlink.workspace import Workspace
+
+FLUSH_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often and how patiently a row of a retrying class is tried again within a build (seconds)."""
+
+    max_attempts: int = 3
+    base: float = 1.0
+    longest: float = 30.0
+
+    def is_final(self, row: Mapping[str, Any], attempts: int) -> bool:
+        if row["status"] != "failed":
+            return True
+        return not FAILURES[row["error_class"]].retries or attempts >= self.max_attempts
+
+    def delay(self, attempts: int, asked: float | None) -> float:
+        """Seconds to wait before the next attempt: exponential with jitter, at least what the other side asked for."""
+        backoff = self.base * 2.0 ** (attempts - 1) * random.uniform(0.5, 1.5)
+        return min(self.longest, max(backoff, asked or 0.0))
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """All that a worker must know to run one stage anywhere. Pickles small."""
+
+    name: str
+    spec: StageSpec
+    fingerprint: str
+    needs: Mapping[str, str]  # table -> fingerprint
+    schema: pa.Schema
+    epoch: int
+    isolated: bool
+    scope: str
+    claims: bool  # whether attempts are written down before they begin
+    resources: Resources
+    retry: Retry = Retry()
+    memory_mb: int = 4096
+    flush_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened, for progress.
+
+    kind `expect`: so many ids (`count`) may reach the stage. `open`: of `admitted` expected ones `count` did,
+    and `done` are final already. `row`: one more is final.
+    """
+
+    stage: str
+    kind: str
+    count: int = 1
+    done: int = 0
+    status: str = ""
+    error_class: str = ""
+    admitted: int = 0
+
+
+Report = Callable[[Event], None]
+
+
+@dataclass
+class _Job:
+    """One partition under work."""
+
+    name: str
+    partition: Partition
+    state: State
+    inputs: dict[str, Any]
+    items: dict[str, Item]  # all ids that reached the stage, in order
+    buffer: list[tuple[Row, int, float]] = field(default_factory=list)
+    buffered_bytes: int = 0
+    flushed: float = field(default_factory=time.monotonic)
+    in_flight: dict[str, None] = field(default_factory=dict)
+
+    def pending(self) -> list[Item]:
+        return [item for key, item in self.items.items() if not self.is_final(key)]
+
+    def is_final(self, key: str) -> bool:
+        entry = self.state.entries.get(key)
+        return entry is not None and entry.final
+
+    def attempts(self, key: str) -> int:
+        entry = self.state.entries.get(key)
+        return 0 if entry is None else entry.attempts
+
+
+class Worker:
+    """Runs one stage; keeps its model, its child and its pools between partitions."""
+
+    def __init__(self, plan: StagePlan, report: Report) -> None:
+        self.plan = plan
+        self.report = report
+        self.workspace = Workspace(plan.spec.context.root)
+        self.fence = Fence(plan.spec.context.root, plan.epoch)
+        self.claim_name = f"claim-{plan.epoch:06d}-{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
+        self.stage: Stage = plan.spec.build()
+        self.child = Child(plan.spec, plan.memory_mb) if plan.isolated else None
+        self._opened = False
+
+    def close(self) -> None:
+        if self.child is not None:
+            self.child.close()
+        if self._opened:
+            self.stage.close()
+            self._opened = False
+
+    def run(self, partitions: Iterable[tuple[str, int]]) -> list[str]:
+        """Finishes these partitions (name, admitted ids). Returns the names of those in which anything was done."""
+        jobs = [job for name, admitted in partitions if (job := self._open(name, admitted)) is not None]
+        if self.plan.scope == "run":
+            jobs = self._whole(jobs)
+        else:
+            self._finish_complete(jobs)
+        open_jobs = {job.name: job for job in jobs}
+        while pending := [(job, item) for job in open_jobs.values() for item in job.pending()]:
+            waits = []
+            for job, row, seconds in self._rows(pending):
+                waits.append(self._record(job, row, seconds))
+                if not job.pending() and self.plan.scope == "item":
+                    self._finish(open_jobs.pop(job.name))
+            if any(job.pending() for job in open_jobs.values()):
+                time.sleep(max(waits, default=0.0))
+        for job in open_jobs.values():
+            self._finish(job)
+        return [job.name for job in jobs]
+
+    # -- opening ------------------------------------------------------------------------------------------------
+
+    def _open(self, name: str, admitted: int) -> _Job | None:
+        """What is left of a partition; None when it is done."""
+        source = self.workspace.source_rows(name)
+        tables: dict[str, Mapping[str, dict[str, Any]]] = {"collect": dict(list(source.items())[:admitted])}
+        inputs: dict[str, Any] = {"collect": admitted}
+        folders = {}
+        for table, fingerprint in self.plan.needs.items():
+            upstream = self.workspace.partition(table, fingerprint, name)
+            summary = upstream.summary()
+            if summary is None:
+                raise AssertionError(f"{table} of partition {name} is not done; {self.plan.name} cannot begin")
+            inputs[table] = summary.rows
+            folders[table] = upstream.folder
+            tables[table] = upstream.rows()
+        partition = self.workspace.partition(self.plan.name, self.plan.fingerprint, name, self.plan.schema)
+        reached = [
+            key for key in tables["collect"] if all(rows.get(key, {}).get("status") == "ok" for rows in tables.values())
+        ]
+        if self.plan.scope == "item" and partition.is_done(inputs):
+            self._tell_open(len(reached), len(reached), admitted)
+            return None
+        state = partition.load(self.plan.retry.is_final)
+        items = {
+            key: Item(key, name, {t: rows[key] for t, rows in tables.items()}, folders, self.plan.spec.context)
+            for key in reached
+        }
+        job = _Job(name, partition, state, inputs, items)
+        self._count_crashes(job)
+        done = sum(job.is_final(key) for key in reached) if self.plan.scope == "item" else 0
+        self._tell_open(len(reached), done, admitted)
+        return job
+
+    def _tell_open(self, reached: int, done: int, admitted: int) -> None:
+        self.report(Event(self.plan.name, "open", reached, done, admitted=admitted))
+
+    def _count_crashes(self, job: _Job) -> None:
+        """Claims left by a worker of this same build mean that it died with these items: one attempt each.
+
+        Claims of earlier epochs say only that a whole build was ended: nobody's fault, so they are let go.
+        """
+        lost = []
+        for name in job.state.claims:
+            claim = json.loads(job.partition.storage.read(f"{job.partition.folder}/{name}"))
+            if claim["epoch"] == self.plan.epoch:
+                lost += [key for key in claim["ids"] if key in job.items and not job.is_final(key)]
+        for key in lost:
+            message = "the worker died while it had this item"
+            self._record(job, Row(key, status="failed", error_class="crash", message=message), 0.0)
+        if lost:
+            self._flush(job)
+        for name in job.state.claims:
+            job.partition.storage.delete(f"{job.partition.folder}/{name}")
+
+    def _whole(self, jobs: list[_Job]) -> list[_Job]:
+        """Of a run: nothing when every partition is done, else all of it anew."""
+        if all(job.partition.is_done(job.inputs) for job in jobs):
+            for job in jobs:
+                self._tell_open(0, len(job.items), 0)
+            return []
+        for job in jobs:
+            job.state.entries.clear()
+        return jobs
+
+    def _finish_complete(self, jobs: list[_Job]) -> None:
+        for job in [job for job in jobs if not job.pending()]:
+            self._finish(job)
+            jobs.remove(job)
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def _rows(self, pending: list[tuple[_Job, Item]]) -> Iterator[tuple[_Job, Row, float]]:
+        """A row for every pending item, with the seconds it took."""
+        if self.child is not None:
+            for job, item in pending:
+                self._claim(job, [item.id])
+                began = time.monotonic()
+                yield job, self._call(self.child, item), time.monotonic() - began
+            return
+        if not self._opened:
+            self.stage.open()
+            self._opened = True
+        # An item that may have taken a worker down runs alone, so that its next crash is nobody else's.
+        suspects = [(job, item) for job, item in pending if job.attempts(item.id) and self.plan.claims]
+        for pair in suspects:
+            yield from self._stream([pair])
+        alone = {item.id for _, item in suspects}
+        yield from self._stream([pair for pair in pending if pair[1].id not in alone])
+
+    def _call(self, child: Child, item: Item) -> Row:
+        try:
+            return child.call(item, self.stage.deadline(item))
+        except StageError as error:
+            return failed(item.id, error)
+
+    def _stream(self, pending: list[tuple[_Job, Item]]) -> Iterator[tuple[_Job, Row, float]]:
+        """Feeds the stage from several partitions, routes rows home; a stage that breaks costs what it had taken."""
+        homes = {item.id: job for job, item in pending}
+        rest = pending
+        while rest:
+            waiting = iter(rest)
+            taken: dict[str, None] = {}
+            fault: Exception = AssertionError(f"stage {self.plan.name} returned no row for this item")
+            began = time.monotonic()
+            try:
+                for row in self.stage.run(self._feed(waiting, taken)):
+                    if row.id not in taken:
+                        raise AssertionError(
+                            f"stage {self.plan.name} returned a row for {row.id!r}, which it was not given"
+                        )
+                    del taken[row.id]
+                    homes[row.id].in_flight.pop(row.id)
+                    now = time.monotonic()
+                    yield homes[row.id], row, now - began
+                    began = now
+            except UserError:  # not the item's fault: the whole build must stop and say so
+                raise
+            except Exception as error:
+                fault = error
+            left = list(waiting)
+            unanswered = list(taken) or ([item.id for _, item in left] if len(left) == len(rest) else [])
+            for key in unanswered:
+                homes[key].in_flight.pop(key, None)
+                yield homes[key], failed(key, fault), 0.0
+            rest = [pair for pair in left if pair[1].id not in unanswered]
+
+    def _feed(self, waiting: Iterator[tuple[_Job, Item]], taken: dict[str, None]) -> Iterator[Item]:
+        for job, item in waiting:
+            taken[item.id] = None
+            job.in_flight[item.id] = None
+            self._claim(job, list(job.in_flight))
+            yield item
+
+    def _claim(self, job: _Job, ids: list[str]) -> None:
+        if self.plan.claims:
+            data = json.dumps({"epoch": self.plan.epoch, "ids": ids}).encode()
+            with self._committing():
+                job.partition.storage.write(f"{job.partition.folder}/{self.claim_name}", data, durable=False)
+
+    # -- committing ---------------------------------------------------------------------------------------------
+
+    def _record(self, job: _Job, row: Row, seconds: float) -> float:
+        """Takes a row in; returns the seconds to wait before the next attempt (0 when it is final)."""
+        attempts = job.attempts(row.id) + 1
+        values = {"status": row.status, "error_class": row.error_class}
+        final = self.plan.retry.is_final(values, attempts)
+        job.state.entries[row.id] = Entry(values, attempts, seconds, final)
+        job.buffer.append((row, attempts, seconds))
+        job.buffered_bytes += _blob_bytes(row.fields)
+        if final:
+            self.report(Event(self.plan.name, "row", 1, status=row.status, error_class=row.error_class))
+        if time.monotonic() - job.flushed > self.plan.flush_seconds or job.buffered_bytes > FLUSH_BYTES:
+            self._flush(job)
+        return 0.0 if final else self.plan.retry.delay(attempts, row.retry_after)
+
+    def _flush(self, job: _Job) -> None:
+        if job.buffer:
+            with self._committing():
+                self.fence.check()
+                job.partition.write_part(self.plan.epoch, job.buffer)
+            job.buffer = []
+            job.buffered_bytes = 0
+        job.flushed = time.monotonic()
+
+    def _finish(self, job: _Job) -> Summary:
+        self._flush(job)
+        with self._committing():
+            self.fence.check()
+            return job.partition.compact(list(job.items), job.inputs, lambda rows: measure(self.plan.name, rows))
+
+    @contextmanager
+    def _committing(self) -> Iterator[None]:
+        """Trouble with the root is no item's fault: it stops the build with one line of what and one of what to do."""
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"cannot write below {self.workspace.storage.url}: {error}",
+                "make room or mend the permissions and run the same command again: what was committed is kept",
+            ) from error
+
+
+def _blob_bytes(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(_blob_bytes(inner) for inner in value.values())
+    if isinstance(value, list | tuple):
+        return sum(_blob_bytes(inner) for inner in value)
+    data = getattr(value, "data", None)
+    return len(data) if isinstance(data, bytes) else 0

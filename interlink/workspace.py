@@ -1,0 +1,173 @@
+"""Where a build lives: generations of ids cut into partitions, the tables of each stage, the lock.
+
+ROOT/recipe.lock.json               the frozen recipe, fingerprints, versions, where the shards are
+ROOT/generations/000.parquet, .json source rows, one row group a partition; never rewritten
+ROOT/tables/<stage>/<fingerprint>/  see interlink.partition
+ROOT/media/                         what was downloaded
+ROOT/shards/<fingerprint>/          tars, indexes, MANIFEST.json
+ROOT/lease/                         who holds the root
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from interlink.ids import keyed_hash
+from interlink.partition import Partition
+from interlink.stage import Row
+from interlink.storage import Storage
+from interlink.tables import SCHEMAS
+
+LOCK = "recipe.lock.json"
+LARGEST_PARTITION = 32  # source videos
+SMALL_BUILD_PARTITIONS = 16  # a build smaller than 16 × 32 is cut into about this many
+
+
+def partition_size(ids: int) -> int:
+    """How many ids a partition of a generation of `ids` holds: a function of the ids alone, never of the machine."""
+    return min(LARGEST_PARTITION, max(1, ids // SMALL_BUILD_PARTITIONS))
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One append of `collect`. partitions: (name, number of rows) in order."""
+
+    number: int
+    partitions: tuple[tuple[str, int], ...]
+    duplicates: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.number:03d}"
+
+
+class Workspace:
+    """A build's root. Cheap to make; holds no open connection and pickles to its URL."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+
+    # -- the lock -----------------------------------------------------------------------------------------------
+
+    def lock(self) -> dict[str, Any] | None:
+        """The lock of the last build, or None where nothing was built."""
+        try:
+            found: dict[str, Any] = json.loads(self.storage.read(LOCK))
+        except FileNotFoundError:
+            return None
+        return found
+
+    def write_lock(self, lock: Mapping[str, Any]) -> None:
+        data = encode_lock(lock)
+        try:
+            if self.storage.read(LOCK) == data:
+                return
+        except FileNotFoundError:
+            pass
+        self.storage.write(LOCK, data)
+
+    # -- generations --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def generations(self) -> list[Generation]:
+        found = []
+        for name in self.storage.names("generations"):
+            if name.endswith(".json"):
+                data = json.loads(self.storage.read(f"generations/{name}"))
+                partitions = tuple((p, int(n)) for p, n in data["partitions"])
+                found.append(Generation(int(name.removesuffix(".json")), partitions, int(data["duplicates"])))
+        return found
+
+    def known_ids(self) -> set[str]:
+        """Every id of every generation."""
+        ids: set[str] = set()
+        for generation in self.generations:
+            data = self.storage.read(f"generations/{generation.name}.parquet")
+            ids.update(pq.read_table(io.BytesIO(data), columns=["id"])["id"].to_pylist())
+        return ids
+
+    def append(self, rows: Iterable[Row], seed: int) -> tuple[int, int]:
+        """Appends what is new in `rows` as a generation. Returns (new ids, rows whose id was there already)."""
+        known = self.known_ids()
+        new: dict[str, Row] = {}
+        repeats = 0
+        for row in rows:
+            if row.id in known or row.id in new:
+                repeats += 1
+            else:
+                new[row.id] = row
+        if not new:
+            return 0, repeats
+        number = len(self.generations)
+        ordered = sorted(new.values(), key=lambda row: (keyed_hash(seed, row.id), row.id))
+        size = partition_size(len(ordered))
+        buffer = io.BytesIO()
+        schema = SCHEMAS["collect"]
+        partitions = []
+        with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+            for start in range(0, len(ordered), size):
+                chunk = ordered[start : start + size]
+                writer.write_table(pa.Table.from_pylist([_record(row) for row in chunk], schema=schema))
+                partitions.append((f"{number:03d}-{start // size:05d}", len(chunk)))
+        self.storage.write(f"generations/{number:03d}.parquet", buffer.getvalue())
+        description = {"partitions": partitions, "duplicates": repeats, "seed": seed}
+        self.storage.write(f"generations/{number:03d}.json", json.dumps(description, sort_keys=True).encode())
+        self.__dict__.pop("generations", None)
+        return len(new), repeats
+
+    def partitions(self, limit: int | None = None) -> list[tuple[str, int]]:
+        """(partition, how many of its ids are let in), in order; `limit` is a prefix of that order."""
+        out = []
+        left = limit
+        for generation in self.generations:
+            for name, count in generation.partitions:
+                admitted = count if left is None else min(count, left)
+                if left is not None:
+                    left -= admitted
+                if admitted:
+                    out.append((name, admitted))
+        return out
+
+    def source_rows(self, partition: str) -> dict[str, dict[str, Any]]:
+        """The rows of `collect` for one partition, by id, in the generation's order; one range read of a row group."""
+        generation, number = partition.split("-")
+        with self.storage.local(f"generations/{generation}.parquet") as path:
+            table = pq.ParquetFile(path).read_row_group(int(number))
+        return {row["id"]: row for row in table.to_pylist()}
+
+    # -- tables -------------------------------------------------------------------------------------------------
+
+    def partition(self, stage: str, fingerprint: str, partition: str, schema: pa.Schema | None = None) -> Partition:
+        folder = f"tables/{stage}/{fingerprint}/{partition}"
+        return Partition(self.storage, folder, schema if schema is not None else SCHEMAS[stage])
+
+    def documents(self, fingerprint: str) -> Iterator[dict[str, Any]]:
+        """Every document of an interleave table, in order."""
+        for name, _ in self.partitions():
+            for row in self.partition("interleave", fingerprint, name).rows().values():
+                for document in row["documents"] or ():
+                    yield json.loads(document["document"])
+
+
+def encode_lock(lock: Mapping[str, Any]) -> bytes:
+    return (json.dumps(lock, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _record(row: Row) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "status": row.status,
+        "reason": row.reason,
+        "error_class": row.error_class,
+        "message": row.message,
+        "partial": row.partial,
+        **row.fields,
+    }

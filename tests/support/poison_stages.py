@@ -1,0 +1,19 @@
+"""The real keyframes stage, with items that bring native code to grief: what their file is called says how."""
+
+from __future__ import annotations
+
+from interlink.stages.keyframes import Keyframes
+from toy_stages import misbehave
+
+from interlink.stage import Item, Row
+
+
+class PoisonKeyframes(Keyframes):
+    """Keyframes whose items may be poison."""
+
+    def deadline(self, item: Item) -> float:
+        return 5.0 if item.id.startswith("hang") else super().deadline(item)
+
+    def process(self, item: Item) -> Row:
+        misbehave(item.id)
+        return super().process(item)
