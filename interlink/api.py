@@ -23,7 +23,7 @@ from interlink.isolate import StageSpec
 from interlink.lease import Lease
 from interlink.recipe import Recipe, StageBlock
 from interlink.stage import Context
-from interlink.status import Status, build_status
+from interlink.status import Status, Trouble, build_status, troubles
 from interlink.storage import Storage
 from interlink.tables import FORMAT_VERSION, SCHEMAS
 from interlink.worker import Event, Report, Retry, StagePlan
@@ -80,6 +80,11 @@ class Build:
         lock = self.workspace.lock() or {"fingerprints": {}, "shards": ""}
         return build_status(self.workspace, self.recipe.blocks, lock["fingerprints"], lock["shards"])
 
+    def troubles(self) -> Iterator[Trouble]:
+        """Every row that failed, was dropped or is partial, with its message."""
+        lock = self.workspace.lock() or {"fingerprints": {}}
+        return troubles(self.workspace, self.recipe.blocks, lock["fingerprints"])
+
     def documents(self) -> Iterator[dict[str, Any]]:
         """Every finished document, in the order of the shards."""
         fingerprint = (self.workspace.lock() or {}).get("fingerprints", {}).get("interleave")
@@ -90,8 +95,8 @@ class Build:
         from interlink.shards.verify import verify
 
         lock = self.workspace.lock()
-        if not lock or not lock["shards"]:
-            raise UserError(f"{self.workspace.storage.url} holds no shards", "build them: interlink build")
+        if not lock or not lock["shards"] or not self.workspace.storage.exists(f"{lock['shards']}/MANIFEST.json"):
+            raise UserError(f"{self.workspace.storage.url} holds no finished shards", "finish them: interlink build")
         return verify(self.workspace.storage, lock["shards"]).problems
 
     # -- doing --------------------------------------------------------------------------------------------------

@@ -82,6 +82,7 @@ def build(
         _print_json(outcome.status.json())
     else:
         _print_status(console, outcome.status)
+        _print_bugs(console, made, outcome.status)
         if not outcome.worked:
             console.print("nothing to do: every item is final at every stage")
         else:
@@ -97,12 +98,20 @@ def build(
 
 
 @app.command(epilog="Example: interlink status out --json")
-def status(root: Root = ".", json_: Json = False) -> None:
+def status(
+    root: Root = ".",
+    json_: Json = False,
+    rows: Annotated[bool, typer.Option("--rows", help="List the failed, dropped and partial rows.")] = False,
+) -> None:
     """Rows by outcome for every stage, errors by class, and what came of it."""
     from interlink.api import Build
     from interlink.report.progress import totals_line
 
-    found = Build(None, root).status()
+    made = Build(None, root)
+    if rows:
+        _print_troubles(made, json_)
+        return
+    found = made.status()
     if json_:
         _print_json(found.json())
         return
@@ -207,6 +216,27 @@ def _print_status(console: Any, status: Any) -> None:
     from interlink.report.progress import status_table
 
     console.print(status_table(status))
+
+
+def _print_bugs(console: Any, made: Any, status: Any) -> None:
+    """Bugs are ours: the first is shown in full, so that it can be reported."""
+    if any(stage.errors["bug"] for stage in status.stages.values()):
+        first = next(trouble for trouble in made.troubles() if trouble.why == "bug")
+        console.print(f"[red]bug[/] in {first.stage}, item {first.id}:", highlight=False)
+        console.print(first.message, markup=False, highlight=False)
+
+
+def _print_troubles(made: Any, json_: bool) -> None:
+    from dataclasses import asdict
+
+    found = list(made.troubles())
+    if json_:
+        _print_json([asdict(trouble) for trouble in found])
+        return
+    for trouble in found:
+        message = trouble.message.split("\n")[0]
+        told = f"{trouble.stage:<11} {trouble.id}  {' '.join(filter(None, (trouble.outcome, trouble.why)))}: {message}"
+        _console().print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_json(data: Any) -> None:

@@ -24,8 +24,8 @@ def safe_id(raw: str, name: str = "") -> str:
     if not name and _SAFE.fullmatch(raw):
         return raw
     readable = unicodedata.normalize("NFKD", name or raw).encode("ascii", "ignore").decode()
-    readable = re.sub(r"[^A-Za-z0-9_-]+", "_", readable).lstrip("-").strip("_") or "item"
-    digest = hashlib.sha256(raw.encode("utf-8", "surrogateescape")).hexdigest()[:_HASH_LENGTH]
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "_", readable).strip("_-") or "item"
+    digest = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LENGTH]
     return f"{readable[: MAX_LENGTH - _HASH_LENGTH - 1]}-{digest}"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,43 @@ class Status:
     def json(self) -> dict[str, Any]:
         totals = {name: getattr(self, name) for name in (*TOTALS, "shards", "bytes")}
         return {"stages": {name: stage.json() for name, stage in self.stages.items()}, **totals}
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A row that is not simply ok: failed, dropped, or partial; `why` is its class or reason."""
+
+    stage: str
+    id: str
+    outcome: str
+    why: str
+    message: str
+
+
+def troubles(workspace: Workspace, blocks: Sequence[StageBlock], prints: Mapping[str, str]) -> Iterator[Trouble]:
+    """Every row of every finished partition that failed, was dropped, or is partial, in the order of the stages."""
+    for name, _ in workspace.partitions():
+        for row in workspace.source_rows(name).values():
+            if row["status"] != "ok":
+                yield _trouble("collect", row)
+    for block in blocks:
+        for name, _ in workspace.partitions():
+            if block.name not in prints:
+                continue
+            partition = workspace.partition(block.name, prints[block.name], name)
+            summary = partition.summary()
+            if summary is None or not (
+                summary.counts["failed"] or summary.counts["dropped"] or summary.counts["partial"]
+            ):
+                continue
+            for row in partition.rows().values():
+                if row["status"] != "ok" or row["partial"]:
+                    yield _trouble(block.name, row)
+
+
+def _trouble(stage: str, row: Mapping[str, Any]) -> Trouble:
+    outcome = "partial" if row["status"] == "ok" else row["status"]
+    return Trouble(stage, row["id"], outcome, row["error_class"] or row["reason"], row["message"])
 
 
 def build_status(

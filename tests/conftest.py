@@ -25,3 +25,13 @@ def shared_data() -> Path:
         pytest.skip(f"real test media are not on this machine: {SHARED} is absent")
     return SHARED
 
+
+
+@pytest.fixture(scope="session")
+def sample_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six videos of the sample world."""
+    from interlink.sample import render
+
+    folder = tmp_path_factory.mktemp("sample") / "clips"
+    render(folder, 6, 0)
+    return folder

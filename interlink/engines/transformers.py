@@ -48,10 +48,12 @@ class Transformers:
         try:
             import torch
             from transformers import AutoModelForImageTextToText, AutoProcessor
+            from transformers.utils import logging as transformers_logging
         except ImportError as error:
             raise UserError(
                 f"the transformers engine needs a package: {error}", "pip install 'interlink[models]'"
             ) from None
+        transformers_logging.disable_progress_bar()  # a worker's stderr is no place for it
         self._device = self.settings.device
         if self._device == "auto":
             self._device = "cuda" if torch.cuda.is_available() else "cpu"

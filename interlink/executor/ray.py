@@ -143,6 +143,7 @@ def _cluster(settings: ExecutorSettings) -> Iterator[None]:
         return
     address = settings.address or os.environ.get("RAY_ADDRESS") or None
     os.environ.setdefault("RAY_AUTH_MODE", "disabled" if address is None else os.environ.get("RAY_AUTH_MODE", "token"))
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its warnings are about its own bookkeeping
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         options |= {"num_cpus": settings.cpus or None, "include_dashboard": False}

@@ -31,6 +31,7 @@ _STATUS = {404: "gone", 410: "gone", 408: "network", 425: "network", 429: "throt
 _WORDS: tuple[tuple[str, str], ...] = (
     ("throttled", r"too many requests|rate.?limit|try again later"),
     ("unsupported", r"\bDRM\b|live event|live stream|is (?:not currently|currently) live|premieres? in|is offline"),
+    ("gone", r"private video|video is private"),
     ("blocked", r"not a bot|captcha|sign in|log ?in|logged.in|cookies|members.only|join this channel|subscri"),
     ("blocked", r"confirm your age|age.restricted|inappropriate|your country|your location|geo.?restrict|blocked"),
     ("blocked", r"premium|purchase|paid|rent(?:al|ed)? |payment|password|forbidden|authenticat"),
@@ -42,7 +43,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("network", r"timed out|content too short|bytes read|expected \d+ bytes|connection"),
 )
 _NOISE = re.compile(
-    r"\x1b\[[0-9;]*m|^ERROR:\s*|\[download\] Got error:\s*|;? ?please report this issue on .*|\(caused by .*\)",
+    r"^ERROR:\s*|\[download\] Got error:\s*|;? ?please report this issue on .*|\(caused by .*\)",
     re.DOTALL,
 )
 

@@ -299,6 +299,7 @@ def _options(folder: Path, wishes: Wishes) -> dict[str, Any]:
         "cachedir": str(wishes.cache),
         "logger": _Silent(),
         "quiet": True,
+        "color": "never",
         "no_warnings": True,
         "noprogress": True,
         "noplaylist": True,

@@ -6,6 +6,7 @@ longest clip. Sharpness is looked at about eight times a second.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,7 @@ class _Best:
 class Pool:
     """Candidates of the clips that are not final yet.
 
-    cell: seconds; only the best frame of each cell is kept: settled before unsettled, then by sharpness, then the earlier.
+    cell: seconds; only the best frame of each is kept: settled before unsettled, then by sharpness, then the earlier.
     """
 
     def __init__(self, looker: Looker, maker: JpegMaker, cell: float) -> None:
@@ -120,15 +121,17 @@ class Pool:
 def choose(candidates: list[Candidate], count: int, min_novelty: float) -> list[Chosen]:
     """Up to `count` of a clip's candidates, in order of time.
 
-    Greedy: the sharpest first, then always the one with the largest novelty x sqrt(sharpness / the largest sharpness),
-    as long as its novelty is at least `min_novelty`. Ties go to the earlier frame.
+    Greedy: of the sharpest quarter the one nearest the middle, then always the one with the largest novelty x
+    sqrt(sharpness), as long as its novelty is at least `min_novelty`. Ties go to the earlier frame. Sharpness counts up
+    to the clip's upper quartile only: what stands out above it is as a rule interference, not focus.
     """
     if not candidates:
         return []
-    sharpest = max(candidates, key=lambda candidate: candidate.sharpness)
-    chosen = [Chosen(sharpest, 1.0)]
+    enough = sorted(candidate.sharpness for candidate in candidates)[len(candidates) * 3 // 4]
+    middle = (candidates[0].time + candidates[-1].time) / 2
+    sharp = [candidate for candidate in candidates if candidate.sharpness >= enough]
+    chosen = [Chosen(min(sharp, key=lambda candidate: abs(candidate.time - middle)), 1.0)]
     novelty = {candidate.time: 1.0 for candidate in candidates}
-    scale = sharpest.sharpness or 1.0
     while len(chosen) < count:
         last = chosen[-1].candidate
         for candidate in candidates:
@@ -138,6 +141,6 @@ def choose(candidates: list[Candidate], count: int, min_novelty: float) -> list[
         fresh = [c for c in candidates if c.time not in taken and novelty[c.time] >= min_novelty]
         if not fresh:
             break
-        best = max(fresh, key=lambda c: novelty[c.time] * float(np.sqrt(c.sharpness / scale)))
+        best = max(fresh, key=lambda c: novelty[c.time] * math.sqrt(min(c.sharpness, enough)))
         chosen.append(Chosen(best, novelty[best.time]))
     return sorted(chosen, key=lambda each: each.candidate.time)

@@ -1,12 +1,14 @@
 """Every picture of one video stream in order, with its presentation time, for as far as the file can be read.
 
-One thread, one pass, one picture in memory. Damage does not raise: what could not be decoded is counted and the rest goes on.
+One thread, one pass, one picture in memory. Damage does not raise: what could not be decoded is counted, the rest goes
+on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from interlink.media.probe import Probe
@@ -25,10 +27,10 @@ class Decoded:
 
 
 class Frames:
-    """Iterates over the pictures of the watched stream of an open container; afterwards the counters say how it went.
+    """Iterates over the pictures of the watched stream of an open container; then the counters say how it went.
 
-    Times are pts x time_base. A picture without pts takes its dts, else the time before it plus one step; one whose time
-    does not come after the time before it is left out and counted in `backwards`.
+    Times are pts x time_base. A picture without pts takes its dts, else the time before it plus one step; one whose
+    time does not come after the time before it is left out and counted in `backwards`.
     """
 
     def __init__(self, container: Any, probe: Probe) -> None:
@@ -39,7 +41,9 @@ class Frames:
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.thread_type = "NONE"
         self._last: float | None = None
-        self._step = 1 / probe.video.fps if probe.video.fps else 1 / 25
+        self._exact = Fraction(0)  # the time of the last picture, not rounded
+        rate = self._stream.average_rate
+        self._step = 1 / Fraction(rate) if rate else Fraction(1, 25)
         self._read_until = 0.0  # seconds, over the streams that were read
         self.errors = 0
         self.damaged = 0
@@ -53,10 +57,10 @@ class Frames:
             if self._last is not None and time <= self._last:
                 self.backwards += 1
                 continue
-            step = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
-            self._step = step or self._step
+            if frame.duration and frame.time_base:
+                self._step = frame.duration * frame.time_base
             self._last = time
-            self.end = round(time + self._step, 6)
+            self.end = round(float(self._exact + self._step), 6)
             damaged = bool(frame.is_corrupt)
             self.damaged += damaged
             yield Decoded(time, frame, damaged)
@@ -115,5 +119,7 @@ class Frames:
     def _time(self, frame: Any) -> float:
         ticks = frame.pts if frame.pts is not None else frame.dts
         if ticks is not None and frame.time_base is not None:
-            return round(float(ticks * frame.time_base), 6)
-        return 0.0 if self._last is None else round(self._last + self._step, 6)
+            self._exact = ticks * frame.time_base
+        elif self._last is not None:
+            self._exact += self._step
+        return round(float(self._exact), 6)

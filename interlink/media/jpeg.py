@@ -45,7 +45,7 @@ class JpegMaker:
         scale = min(1.0, self._short_side / min(width, height))
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
         rgb = self._scaler.reformat(frame, width, height, format="rgb24", interpolation=self._how, threads=1)
-        picture = np.ascontiguousarray(orientation_of(frame).turn(rgb.to_ndarray()))
+        picture = np.ascontiguousarray(orientation_of(frame).turn(rgb.to_ndarray().astype(np.uint8, copy=False)))
         data = simplejpeg.encode_jpeg(
             picture, quality=self._quality, colorspace="RGB", colorsubsampling="420", fastdct=False
         )

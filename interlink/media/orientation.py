@@ -1,4 +1,4 @@
-"""Which way up a stored picture is to be shown: the display matrix of its container, snapped to the eight right-angled cases.
+"""Which way up a stored picture is shown: its container's display matrix, snapped to the eight right-angled cases.
 
 Costs nothing: turning is done on pictures that were scaled down already.
 """

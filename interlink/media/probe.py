@@ -1,7 +1,7 @@
 """Opening a media file and saying what is in it, before anything is decoded.
 
-Costs one read of the header. Only demuxers of self-contained files are allowed: a playlist or script that would make the
-demuxer open other files or addresses is refused as unreadable.
+Costs one read of the header. Only demuxers of self-contained files are allowed: a playlist or script that would make
+the demuxer open other files or addresses is refused as unreadable.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def describe(container: Any, path: Path) -> Probe:
 
 
 def probe(path: Path) -> Probe:
-    """Opens `path`, describes it and decodes one picture to learn its rotation. StageError where it cannot be opened."""
+    """Opens `path`, describes it and decodes one picture to learn its rotation. StageError where it does not open."""
     from dataclasses import replace
 
     from av.error import FFmpegError

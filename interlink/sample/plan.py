@@ -75,6 +75,8 @@ class SampleOptions(Settings):
             raise ValueError("a video has at least one step")
         if self.step_seconds[0] < 1.0:
             raise ValueError("step_seconds: a step lasts at least one second")
+        if max(map(abs, self.lead)) > 0.75 * self.step_seconds[0]:
+            raise ValueError("lead: more than three quarters of the shortest step leaves a sentence no room")
         return self
 
 

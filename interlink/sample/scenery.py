@@ -1,4 +1,4 @@
-"""Rooms for the acts: a wall and a table, in quiet colours so that the object is the brightest thing. Cached by size."""
+"""Rooms for the acts: a wall and a table, in quiet colours so that the object stands out. Cached by size."""
 
 from __future__ import annotations
 

@@ -155,24 +155,9 @@ def _marker(pen: Pen) -> None:
 
 
 def _cloth(pen: Pen) -> None:
-    alpha = Pen()
-    alpha.polygon(
-        [
-            (8, 20),
-            (30, 12),
-            (52, 18),
-            (76, 10),
-            (94, 24),
-            (88, 48),
-            (94, 74),
-            (74, 90),
-            (50, 84),
-            (26, 92),
-            (8, 76),
-            (14, 48),
-        ],
-        INK,
-    )
+    outline = Pen()
+    corners = (8, 20), (30, 12), (52, 18), (76, 10), (94, 24), (88, 48), (94, 74), (74, 90), (50, 84), (26, 92), (8, 76)
+    outline.polygon(corners, INK)
     pen.box(0, 0, 100, 100, (252, 252, 250))
     blue = (84, 110, 150)
     for row in range(5):
@@ -181,7 +166,7 @@ def _cloth(pen: Pen) -> None:
                 pen.box(column * 20, row * 20, column * 20 + 20, row * 20 + 20, blue)
             elif row % 2 == 0:
                 pen.box(column * 20, row * 20, column * 20 + 20, row * 20 + 20, mix(blue, (255, 255, 255), 0.55))
-    pen.clip(alpha.image.getchannel("A"))
+    pen.clip(outline.image.getchannel("A"))
 
 
 def _sparkle(pen: Pen) -> None:

@@ -1,7 +1,7 @@
 """What there is in the sample world: objects, colours, actions, and the sentences that tell of them. Costs nothing.
 
-A combination is (object, colour, action). One in eight is held out by a Latin square: any two of its parts still meet in
-training (every colour of every object, every action on it, every action in every colour), only the three never do.
+A combination is (object, colour, action). One in eight is held out by a Latin square: any two of its parts still meet
+in training (every colour of every object, every action on it, every action in every colour), only the three never do.
 """
 
 from __future__ import annotations

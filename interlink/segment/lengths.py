@@ -1,7 +1,7 @@
 """How short and how long a clip may be: the common step after every segmenter. One pass, bounded memory.
 
-What is shorter than `min_clip` joins what follows it (at the end of the video: what comes before it); what is longer than
-`max_clip` is divided. All times are times of real frames.
+What is shorter than `min_clip` joins what follows it (at the end of the video: what comes before it); what is longer
+than `max_clip` is divided. All times are times of real frames.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ Span = tuple[float, float]  # start and end in seconds; the end is the start of 
 class Lengths:
     """Turns frame times and boundaries into final spans.
 
-    min_clip, max_clip: seconds, min_clip at most half of max_clip. A shot of up to 1.5 x max_clip is divided evenly; from
-    a longer one pieces of max_clip are cut off as it goes on, so that nothing needs to be remembered longer.
+    min_clip, max_clip: seconds, min_clip at most half of max_clip. A shot of up to 1.5 x max_clip is divided evenly;
+    from a longer one pieces of max_clip are cut off as it goes on, so that nothing needs to be remembered longer.
     """
 
     def __init__(self, min_clip: float, max_clip: float) -> None:

@@ -23,13 +23,15 @@ LEAST_SCORE = 1.2  # ratio x (1 - likeness)
 STILL_RATIO, STILL_CHANGE = 12.0, 15.0  # a sudden change on a still picture (a slide) is one even if much stays alike
 FLASH = 0.35  # back to this share of the change within AROUND frames: a flash
 BLACK_BELOW, BLACK_ABOVE = 18.0, 19.5  # mean luma that begins and ends a black stretch (16 = black)
+SHOWN_ABOVE, SHOWN_PIXELS = 26, 8  # this many pixels of the look this bright: something small (a title) is to be seen
 
 
 class Shots:
     """The default segmenter.
 
     A stretch of black between two pictures holds one boundary: its first frame if the cut to black was hard, else the
-    frame at which the picture returns. Black before the first picture, or after the last, holds none.
+    frame at which the picture returns. Black before the first picture, or after the last, holds none. A hard cut out of
+    a stretch that showed something (a title, a night) is a boundary of its own.
     """
 
     def __init__(self) -> None:
@@ -44,6 +46,7 @@ class Shots:
         self._black_frames: set[int] = set()
         self._picture_seen = False
         self._owed = False  # a boundary is due when this black stretch ends
+        self._shown = False  # something was to be seen in it
 
     def feed(self, look: Look) -> list[Verdict]:
         self._changes.append(difference(self._looks[-1], look) if self._looks else 0.0)
@@ -80,14 +83,18 @@ class Shots:
         return Verdict(time, number in self._boundaries, settled=not near and number not in self._black_frames)
 
     def _decide(self, number: int) -> None:
-        brightness = self._looks[number - self._first].brightness
+        look = self._looks[number - self._first]
+        brightness = look.brightness
         cut = number > 0 and self._is_cut(number)
+        if brightness <= (BLACK_ABOVE if self._black else BLACK_BELOW):
+            shown = int((look.luma > SHOWN_ABOVE).sum()) >= SHOWN_PIXELS
+            self._shown = shown or (self._black and self._shown)
         if self._black:
             if brightness <= BLACK_ABOVE:
                 self._black_frames.add(number)
                 return
             self._black = False
-            if self._owed:
+            if self._owed or (cut and self._shown):
                 self._boundaries.append(number)
         elif brightness <= BLACK_BELOW:
             self._black = True

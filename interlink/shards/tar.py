@@ -16,7 +16,7 @@ END = b"\0" * (2 * BLOCK)  # two empty blocks close an archive
 LONGEST_NAME = 100  # bytes; ids are shorter, so that our names never need more
 
 # webdataset's rule: the key is what comes before the first dot of the base name, folders included.
-_KEY_AND_SUFFIX = re.compile(r"^((?:.*/|)[^./]+)[.]([^/]*)$")
+_KEY_AND_SUFFIX = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
 _META = re.compile(r"__[^/]*__($|/)")
 
 # mode 0644, uid and gid 0 | mtime 0 | type: regular file, magic, no names, no prefix
@@ -119,9 +119,9 @@ def members(file: BinaryIO) -> Iterator[Member]:
         if kind not in b"0\0":  # folders and links hold no data
             position += BLOCK + (size + (-size % BLOCK) if kind == b"7" else 0)
             continue
-        if position + BLOCK + size > length:
-            raise ShardError(f"ends in the middle of member {name!r} at byte {position}")
         found = Member(name, begin, position + BLOCK, size)
+        if found.end > length:
+            raise ShardError(f"ends in the middle of member {name!r} at byte {position}")
         yield found
         position = found.end
 

@@ -37,8 +37,8 @@ class Shard:
     settings_class: ClassVar[type[Settings]] = ShardSettings
 
     def __init__(self, settings: ShardSettings, context: Context) -> None:
-        self.settings = settings
         self.context = context
+        self.target_bytes = settings.target_megabytes * 2**20
 
     @staticmethod
     def needs(settings: ShardSettings) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ class Shard:
         folder = f"shards/{self.context.fingerprints[self.name]}"
         run = run_of(first.partition)
         with ShardWriter(
-            self.context.root, folder, lambda number: shard_name(run, number), self.settings.target_megabytes * 2**20
+            self.context.root, folder, lambda number: shard_name(run, number), self.target_bytes
         ) as writer:
             rows = [self._item(first, writer)]
             rows += [self._item(item, writer) for item in items]

@@ -1,6 +1,6 @@
 """A web server on loopback that behaves well and badly on request; for tests of downloading, with real sockets.
 
-`/clip.mp4` and the pages below `PAGES` work; `/status/N` answers N; the other names in `_Handler.do_GET` misbehave as called.
+`/clip.mp4` and `PAGES` work; `/status/N` answers N; the other names in `_Handler` misbehave as they are called.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ PAGES = {
         "</video></html>"
     ),
     "/lost_captions.html": (
-        '<html><title>S</title><video src="/clip.mp4"><track kind="subtitles" src="/status/404.vtt" srclang="en"></video>'
+        '<html><title>S</title><video src="/clip.mp4">'
+        '<track kind="subtitles" src="/status/404.vtt" srclang="en"></video></html>'
     ),
     "/throttled_captions.html": (
-        '<html><title>S</title><video src="/clip.mp4"><track kind="subtitles" src="/status/429.vtt" srclang="en"></video>'
+        '<html><title>S</title><video src="/clip.mp4">'
+        '<track kind="subtitles" src="/status/429.vtt" srclang="en"></video></html>'
     ),
     "/two.html": '<html><title>Two</title><video src="/clip.mp4"></video><video src="/clip.mp4?second"></video></html>',
     "/broken.html": '<html><title>Broken</title><video src="/status/404.mp4"></video></html>',
@@ -41,10 +43,7 @@ _TYPES = {"html": "text/html", "vtt": "text/vtt", "m3u8": "application/vnd.apple
 
 
 class MediaServer:
-    """Serves `clip` (bytes of a medium) while it is entered. `hits` counts requests by path; `url(path)` names one.
-
-    audio: a second medium, without pictures, as `/song.mp3`.
-    """
+    """Serves `clip` (bytes of a medium) while it is entered. `hits` counts requests by path; `url(path)` names one."""
 
     def __init__(self, clip: bytes) -> None:
         self.clip = clip
@@ -102,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         clip = media.clip
         if path in PAGES:
             self._answer(200, PAGES[path].encode(), _TYPES[path.rpartition(".")[2]])
-        elif path in ("/clip.mp4", "/slow.mp4"):
+        elif path == "/clip.mp4":
             self._answer(200, clip, "video/mp4")
         elif path in ("/en.vtt", "/ko.vtt"):
             self._answer(200, VTT.encode(), "text/vtt")
@@ -110,6 +109,11 @@ class _Handler(BaseHTTPRequestHandler):
             status = int(path.removeprefix("/status/")[:3])
             headers = {"Retry_After": query["after"]} if "after" in query else {}
             self._answer(status, b"<html>no</html>", "text/html", **headers)
+        elif path == "/members.mp4":
+            if "pass=in" in (self.headers.get("Cookie") or ""):
+                self._answer(200, clip, "video/mp4")
+            else:
+                self._answer(403, b"", "text/html")
         elif path == "/throttled.mp4":  # until told otherwise
             if media.stop_misbehaving.is_set():
                 self._answer(200, clip, "video/mp4")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from interlink.stages.keyframes import Keyframes
+import os
+from pathlib import Path
+
 from toy_stages import misbehave
 
 from interlink.stage import Item, Row
+from interlink.stages.keyframes import Keyframes
 
 
 class PoisonKeyframes(Keyframes):
@@ -16,4 +19,13 @@ class PoisonKeyframes(Keyframes):
 
     def process(self, item: Item) -> Row:
         misbehave(item.id)
+        return super().process(item)
+
+
+class JournalKeyframes(Keyframes):
+    """Keyframes that write down each id they work on."""
+
+    def process(self, item: Item) -> Row:
+        with Path(os.environ["JOURNAL"]).open("a") as journal:
+            journal.write(f"{item.id}\n")
         return super().process(item)

@@ -1,0 +1,125 @@
+"""Held-out scores of a checkpoint, each with the level that chance or blindness would give.
+
+Retrieval: given a clip's frames, find its text among N distinct ones; mean and standard error over draws of N clips.
+Language: loss per token with a sample's own frames, and with those of another document: a model that looks does better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cosmos_train.errors import UserError
+from cosmos_train.evaluate.clips import Embedded, LanguageLosses, embed, language_losses
+from cosmos_train.recipe import DataSettings
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """R@1 of frames to text among `candidates` distinct texts: mean over `draws`, its standard error, and the same with the
+    frames shuffled across documents."""
+
+    recall: float
+    error: float
+    shuffled: float
+    chance: float
+    candidates: int
+    draws: int
+
+
+@dataclass(frozen=True)
+class Language:
+    """Nats per token with a sample's own frames and with another document's; error: standard error of the difference."""
+
+    own_frames: float
+    shuffled_frames: float
+    error: float
+    samples: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    checkpoint: str
+    step: int
+    clips: int
+    retrieval: Retrieval
+    language: Language
+
+
+def evaluate(
+    path: Path, settings: list[str], candidates: int = 64, draws: int = 10, max_clips: int = 2048, seed: int = 0
+) -> Scores:
+    """Scores the checkpoint at `path` on the shards that `settings` (`data.shards=…`) names.
+
+    Raises UserError where there is no checkpoint, or the shards hold fewer than two distinct texts.
+    """
+    from cosmos_train import recipe as recipes
+    from cosmos_train.trainer import autocast, device_of, load_model
+
+    loaded, model = load_model(path)
+    recipe = recipes.build(loaded.recipe.model_dump(), settings, str(loaded.folder))
+    if recipe.train.threads:
+        torch.set_num_threads(recipe.train.threads)
+    data: DataSettings = recipe.data
+    device = device_of(recipe)
+    with autocast(recipe, device):
+        embedded = embed(model, data, loaded.tokenizer, max_clips, device)
+        losses = language_losses(model, data, loaded.tokenizer, max_clips, device)
+    return Scores(
+        checkpoint=str(loaded.folder),
+        step=loaded.state.step,
+        clips=len(embedded.texts),
+        retrieval=retrieval(embedded, candidates, draws, seed),
+        language=language(losses),
+    )
+
+
+def retrieval(embedded: Embedded, candidates: int, draws: int, seed: int) -> Retrieval:
+    """See the module. Where there are fewer distinct texts, all of them are candidates."""
+    texts: dict[str, list[int]] = {}
+    for number, text in enumerate(embedded.texts):
+        texts.setdefault(text.casefold(), []).append(number)
+    candidates = min(candidates, len(texts))
+    if candidates < 2:
+        raise UserError("retrieval needs at least two distinct texts", "evaluate on more documents")
+    found, shuffled = [], []
+    for draw in range(draws):
+        random = np.random.default_rng((seed, draw))
+        chosen = random.permutation(len(texts))[:candidates]
+        groups = list(texts.values())
+        rows = torch.tensor([groups[text][random.integers(len(groups[text]))] for text in chosen])
+        wrong = rows[torch.from_numpy(random.permutation(candidates))]
+        found.append(recall_at_1(embedded.media[rows], embedded.text[rows]))
+        shuffled.append(recall_at_1(embedded.media[wrong], embedded.text[rows]))
+    return Retrieval(
+        recall=float(np.mean(found)),
+        error=float(np.std(found, ddof=1) / draws**0.5) if draws > 1 else float("nan"),
+        shuffled=float(np.mean(shuffled)),
+        chance=1 / candidates,
+        candidates=candidates,
+        draws=draws,
+    )
+
+
+def recall_at_1(media: Tensor, text: Tensor) -> float:
+    """The share of rows whose own text is the nearest. Ties go against the model."""
+    similarity = media @ text.T
+    own = similarity.diagonal()
+    return float(((similarity >= own[:, None]).sum(1) == 1).float().mean())
+
+
+def language(losses: LanguageLosses) -> Language:
+    """See the module. Raises UserError where no two documents can be compared."""
+    samples = len(losses.tokens)
+    if samples == 0:
+        raise UserError("shuffling frames needs two documents with as many clips", "evaluate on more documents")
+    tokens = losses.tokens.sum()
+    own, other = float(losses.own.sum() / tokens), float(losses.other.sum() / tokens)
+    # Of a ratio of sums: each sample's share in the difference, about the mean difference per token.
+    residual = (losses.other - losses.own) - (other - own) * losses.tokens
+    error = float(residual.pow(2).sum().sqrt() / tokens)
+    return Language(own, other, error, samples)

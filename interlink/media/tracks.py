@@ -1,0 +1,63 @@
+"""Subtitle tracks inside a container: text formats only (mov_text, SubRip, WebVTT, ASS), read from their packets.
+
+Costs one read of the file without decoding anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interlink.media.probe import Probe, StreamInfo
+from interlink.media.subtitles import Subtitles, cue_of, is_chapters
+
+TEXT_CODECS = ("mov_text", "subrip", "webvtt", "ass", "ssa", "text")
+ASS_FIELDS = 8  # before the text, in the packets of Matroska
+
+
+def text_tracks(probe: Probe, container: Any) -> list[StreamInfo]:
+    """The subtitle streams that hold text somebody says, in their order."""
+    return [
+        stream
+        for stream in probe.streams
+        if stream.kind == "subtitle"
+        and stream.codec in TEXT_CODECS
+        and not any(is_chapters(str(value)) for value in container.streams[stream.index].metadata.values())
+    ]
+
+
+def read_track(container: Any, track: StreamInfo) -> Subtitles:
+    """All cues of one track, with times in the container's clock. Reading stops, with a problem said, at damage."""
+    from av.error import FFmpegError
+
+    found = Subtitles()
+    stream = container.streams[track.index]
+    container.seek(0)
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except FFmpegError as error:
+            found.problems.append(f"reading stopped ({error.strerror})")
+            break
+        if packet is None:
+            break
+        if not packet.size or packet.pts is None:
+            continue
+        start = float(packet.pts * packet.time_base)
+        end = start + float((packet.duration or 0) * packet.time_base)
+        cue = cue_of(round(start, 3), round(end, 3), _text(bytes(packet), track.codec))
+        if cue is not None:
+            found.cues.append(cue)
+    found.cues.sort(key=lambda cue: cue.start)
+    return found
+
+
+def _text(payload: bytes, codec: str) -> str:
+    if codec == "mov_text":  # two bytes of length, the text, then boxes of style
+        payload = payload[2 : 2 + int.from_bytes(payload[:2], "big")]
+        if payload[:2] in (b"\xfe\xff", b"\xff\xfe"):
+            return payload.decode("utf-16", errors="replace")
+    text = payload.decode("utf-8", errors="replace")
+    if codec in ("ass", "ssa"):
+        return text.split(",", ASS_FIELDS)[-1].replace("\\N", "\n").replace("\\n", "\n")
+    return text

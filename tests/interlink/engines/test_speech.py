@@ -1,0 +1,66 @@
+"""Speech of clips: each sentence in one clip, none twice."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from interlink.engines.speech import speech_of_clips
+
+
+def clips(*spans: tuple[float, float]) -> list[dict[str, Any]]:
+    return [{"start": start, "end": end} for start, end in spans]
+
+
+def said(text: str, start: float, end: float) -> dict[str, Any]:
+    return {"text": text, "start": start, "end": end}
+
+
+def test_a_sentence_goes_where_its_middle_is() -> None:
+    found = speech_of_clips(clips((0, 10), (10, 20)), [said("b", 9, 13), said("a", 6, 12), said("c", 12, 14)])
+
+    assert [speech.text for speech in found] == ["a", "b c"]
+    assert [(speech.start, speech.end) for speech in found] == [(6, 10), (10, 14)]
+
+
+def test_a_middle_on_a_boundary_belongs_to_the_later_clip() -> None:
+    assert [s.text for s in speech_of_clips(clips((0, 10), (10, 20)), [said("x", 8, 12)])] == ["", "x"]
+
+
+def test_a_sentence_in_a_gap_goes_to_the_clip_it_overlaps_most() -> None:
+    spans = clips((0, 10), (14, 20))
+
+    assert [s.text for s in speech_of_clips(spans, [said("x", 9, 14.5)])] == ["x", ""]
+    assert [s.text for s in speech_of_clips(spans, [said("x", 9, 15)])] == ["x", ""]
+    assert [s.text for s in speech_of_clips(spans, [said("x", 9, 15.5)])] == ["", "x"]
+
+
+def test_a_sentence_outside_every_clip_is_in_none() -> None:
+    assert [s.text for s in speech_of_clips(clips((5, 10)), [said("x", 0, 4), said("y", 10, 12)])] == [""]
+    assert speech_of_clips([], [said("x", 0, 4)]) == []
+
+
+@given(
+    st.lists(st.floats(0.1, 9), max_size=8),
+    st.lists(st.tuples(st.floats(0, 60), st.floats(0, 20)), max_size=12),
+)
+def test_every_sentence_that_overlaps_a_clip_is_in_exactly_one(
+    lengths: list[float], spans: list[tuple[float, float]]
+) -> None:
+    edges = [0.0]
+    for length in lengths:
+        edges.append(edges[-1] + length)
+    given_clips = clips(*pairwise(edges))
+    sentences = [said(f"w{n}", start, start + length) for n, (start, length) in enumerate(spans)]
+
+    found = speech_of_clips(given_clips, sentences)
+
+    words = " ".join(speech.text for speech in found).split()
+    inside = [s["text"] for s in sentences if s["start"] < edges[-1] and s["end"] > 0 and len(edges) > 1]
+    touching = [s["text"] for s in sentences if s["start"] == s["end"] == 0 and len(edges) > 1]
+    assert sorted(words) == sorted({*inside, *touching})
+    starts = [speech.start for speech in found if speech.text]
+    assert starts == sorted(starts)

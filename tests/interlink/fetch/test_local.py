@@ -1,0 +1,77 @@
+"""Files on a disk: their sums, and the subtitles that belong to them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from interlink.errors import StageError
+from interlink.fetch.local import Sidecars, digest
+
+
+def nothing() -> None: ...
+
+
+def test_the_sum_is_of_all_bytes(tmp_path: Path):
+    data = os.urandom(3_000_000)
+    (tmp_path / "a.mp4").write_bytes(data)
+    calls: list[None] = []
+    assert digest(tmp_path / "a.mp4", lambda: calls.append(None)) == (hashlib.sha256(data).hexdigest(), 3_000_000)
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "error_class"), [("absent.mp4", "gone"), ("folder.mp4", "unreadable"), ("pipe.mp4", "unreadable")]
+)
+def test_what_is_no_file_has_its_class(tmp_path: Path, name: str, error_class: str):
+    (tmp_path / "folder.mp4").mkdir()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(StageError) as caught:
+        digest(tmp_path / name, nothing)
+    assert caught.value.error_class == error_class
+    assert name in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_unreadable(tmp_path: Path):
+    (tmp_path / "a.mp4").touch(mode=0)
+    with pytest.raises(StageError) as caught:
+        digest(tmp_path / "a.mp4", nothing)
+    assert caught.value.error_class == "unreadable"
+
+
+def test_a_file_above_the_limit_is_too_large(tmp_path: Path):
+    (tmp_path / "a.mp4").write_bytes(b"123")
+    with pytest.raises(StageError) as caught:
+        digest(tmp_path / "a.mp4", nothing, most_bytes=2)
+    assert caught.value.error_class == "too_large"
+
+
+def test_subtitles_are_found_by_stem_and_language(tmp_path: Path):
+    for name in ("cut.vtt", "cut.en.vtt", "cut.pt-BR.SRT", "cut.chapters.vtt", "cut2.vtt", "cut.en.txt", "cut.mp4"):
+        (tmp_path / name).write_text(name)
+    found, lost = Sidecars().find(tmp_path, "cut")
+    assert [(s.name, s.language, s.data.decode()) for s in found] == [
+        ("cut.en.vtt", "en", "cut.en.vtt"),
+        ("cut.pt-BR.SRT", "pt-BR", "cut.pt-BR.SRT"),
+        ("cut.vtt", "", "cut.vtt"),
+    ]
+    assert lost == []
+
+
+def test_a_stem_with_dots_is_not_taken_for_a_language(tmp_path: Path):
+    (tmp_path / "part.one.en.vtt").write_text("x")
+    sidecars = Sidecars()
+    assert [s.language for s in sidecars.find(tmp_path, "part.one")[0]] == ["en"]
+    assert sidecars.find(tmp_path, "part")[0] == []
+
+
+def test_a_subtitle_that_cannot_be_read_is_reported(tmp_path: Path):
+    (tmp_path / "cut.vtt").mkdir()
+    found, lost = Sidecars().find(tmp_path, "cut")
+    assert found == []
+    assert lost == ["cut.vtt: Is a directory"]

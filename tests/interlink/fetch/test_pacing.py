@@ -1,0 +1,81 @@
+"""A host is asked as often as agreed, less when it refuses, and not at all while it asks for patience."""
+
+from __future__ import annotations
+
+import pytest
+
+from interlink.errors import StageError
+from interlink.fetch.pacing import Pacer
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def seconds_for(requests: int, pacer: Pacer, clock: Clock, host: str = "a") -> float:
+    began = clock.now
+    for _ in range(requests):
+        pacer.wait(host, clock.sleep)
+    return clock.now - began
+
+
+def test_after_the_burst_requests_come_at_the_rate(clock: Clock):
+    pacer = Pacer(requests_per_second=2, burst=4, patience=60, clock=clock)
+    assert seconds_for(4, pacer, clock) == 0
+    assert seconds_for(10, pacer, clock) == pytest.approx(5.0)
+
+
+def test_hosts_do_not_wait_for_each_other(clock: Clock):
+    pacer = Pacer(requests_per_second=1, burst=1, patience=60, clock=clock)
+    seconds_for(5, pacer, clock, "a")
+    assert seconds_for(1, pacer, clock, "b") == 0
+
+
+def test_refusals_slow_a_host_down_and_answers_bring_it_back(clock: Clock):
+    pacer = Pacer(requests_per_second=8, burst=1, patience=60, clock=clock)
+    for _ in range(3):
+        pacer.refused("a")
+    seconds_for(1, pacer, clock)
+    assert seconds_for(4, pacer, clock) == pytest.approx(4.0)  # 8 / 2³ a second
+    for _ in range(16):
+        pacer.answered("a")
+    assert seconds_for(8, pacer, clock) == pytest.approx(1.0)
+
+
+def test_a_host_is_never_given_up_by_being_slowed(clock: Clock):
+    pacer = Pacer(requests_per_second=32, burst=1, patience=60, clock=clock)
+    for _ in range(50):
+        pacer.refused("a")
+    seconds_for(1, pacer, clock)
+    assert seconds_for(2, pacer, clock) == pytest.approx(2.0)
+
+
+def test_retry_after_silences_the_whole_host_until_it_is_over(clock: Clock):
+    pacer = Pacer(requests_per_second=100, burst=10, patience=60, clock=clock)
+    pacer.refused("a", retry_after=20)
+    assert seconds_for(1, pacer, clock) == pytest.approx(20)
+    assert seconds_for(1, pacer, clock, "b") == 0
+
+
+def test_beyond_patience_the_request_is_given_back_with_the_seconds_that_are_left(clock: Clock):
+    pacer = Pacer(requests_per_second=100, burst=10, patience=60, clock=clock)
+    pacer.refused("a", retry_after=500)
+    clock.sleep(100)
+    with pytest.raises(StageError) as caught:
+        pacer.wait("a", clock.sleep)
+    assert caught.value.error_class == "throttled"
+    assert caught.value.retry_after == pytest.approx(400)

@@ -1,0 +1,40 @@
+"""A clip's frames are sharp and differ from each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interlink.media.choose import Candidate, choose
+from interlink.media.jpeg import Jpeg
+
+
+def candidate(time: float, sharpness: float, grey: int) -> Candidate:
+    return Candidate(time, 0, True, sharpness, np.full((40, 64), grey, np.uint8), Jpeg(b"", 64, 40))
+
+
+def test_alike_frames_are_not_chosen_twice() -> None:
+    chosen = choose([candidate(time, 10, 100) for time in (0.0, 1.0, 2.0)], count=3, min_novelty=0.02)
+
+    assert len(chosen) == 1
+    assert chosen[0].novelty == 1.0
+
+
+def test_of_two_new_frames_the_sharper_is_taken_and_the_order_is_that_of_time() -> None:
+    frames = [candidate(0, 1, 200), candidate(1, 40, 100), candidate(2, 30, 200), candidate(3, 41, 100)]
+
+    chosen = choose(frames, count=2, min_novelty=0.02)
+
+    assert [each.candidate.time for each in chosen] in ([1, 2], [2, 3])
+    assert min(each.novelty for each in chosen) == 100 / 255
+
+
+def test_a_frame_that_is_only_sharper_than_all_others_by_far_is_not_preferred_for_it() -> None:
+    frames = [candidate(time, 10, 100) for time in range(8)] + [candidate(8, 500, 100)]
+
+    (chosen,) = choose(frames, count=1, min_novelty=0.02)
+
+    assert chosen.candidate.time == 4
+
+
+def test_no_candidates_no_frames() -> None:
+    assert choose([], count=3, min_novelty=0.02) == []

@@ -1,0 +1,106 @@
+"""Hard cuts and fades through black are found at their frame; motion, flashes and exposure changes are not cuts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from interlink.media.look import Look
+from interlink.segment.shots import Shots
+from interlink.segment.verdict import Verdict
+
+Picture = NDArray[np.float64]
+
+
+def scene(seed: int) -> Picture:
+    """A picture (40, 120) with structure at several scales, luma 16-235; wide enough to pan over."""
+    chance = np.random.default_rng(seed)
+    coarse = np.kron(chance.uniform(30, 220, (5, 15)), np.ones((8, 8)))
+    return np.clip(coarse + chance.normal(0, 6, coarse.shape), 16, 235)
+
+
+def shot(seed: int, frames: int, pan: float = 0.0) -> list[Picture]:
+    """Frames (40, 64) of one scene with sensor noise, panning `pan` pixels a frame."""
+    chance = np.random.default_rng(seed + 1000)
+    whole = scene(seed)
+    starts = [int(pan * number) % (whole.shape[1] - 64) for number in range(frames)]
+    return [whole[:, start : start + 64] + chance.normal(0, 1.0, (40, 64)) for start in starts]
+
+
+def faded(pictures: list[Picture], start: float, end: float) -> list[Picture]:
+    """Brightness from `start` to `end` (1 = as it is, 0 = black)."""
+    shares = np.linspace(start, end, len(pictures))
+    return [16 + (picture - 16) * share for picture, share in zip(pictures, shares, strict=True)]
+
+
+def watch(pictures: list[Picture]) -> list[Verdict]:
+    shots = Shots()
+    verdicts: list[Verdict] = []
+    grey = np.full((2, 20, 32), 128, np.uint8)
+    for number, picture in enumerate(pictures):
+        verdicts += shots.feed(Look(number / 25, np.clip(picture, 0, 255).astype(np.uint8), grey))
+    verdicts += shots.finish()
+    assert [verdict.time for verdict in verdicts] == [number / 25 for number in range(len(pictures))]
+    return verdicts
+
+
+def cuts(pictures: list[Picture]) -> list[int]:
+    return [number for number, verdict in enumerate(watch(pictures)) if verdict.boundary]
+
+
+def test_a_hard_cut_is_found_at_its_first_frame() -> None:
+    assert cuts(shot(1, 20) + shot(2, 15) + shot(3, 4)) == [20, 35]
+
+
+def test_a_cut_between_panning_shots_is_found() -> None:
+    assert cuts(shot(1, 20, pan=1.0) + shot(2, 20, pan=2.0)) == [20]
+
+
+def test_a_pan_is_no_cut() -> None:
+    assert cuts(shot(1, 50, pan=1.1)) == []
+
+
+def test_a_flash_is_no_cut() -> None:
+    pictures = shot(1, 30)
+    pictures[12] = pictures[12] * 0 + 230
+    pictures[13] = pictures[13] * 0 + 220
+
+    assert cuts(pictures) == []
+
+
+def test_repeated_frames_do_not_hide_a_cut_nor_make_one() -> None:
+    once = shot(1, 15, pan=1.0) + shot(2, 15, pan=1.0)
+    twice = [picture for picture in once for _ in range(2)]
+
+    assert cuts(twice) == [30]
+
+
+def test_a_fade_through_black_is_one_boundary_where_the_picture_returns() -> None:
+    pictures = shot(1, 20) + faded(shot(1, 15), 1, 0) + faded(shot(2, 8), 0, 0) + faded(shot(2, 15), 0, 1) + shot(2, 20)
+
+    (found,) = cuts(pictures)
+
+    assert abs(found - 43) <= 2
+
+
+def test_a_hard_cut_to_black_is_the_boundary_and_the_return_is_none() -> None:
+    assert cuts(shot(1, 20) + faded(shot(2, 8), 0, 0) + shot(2, 20)) == [20]
+
+
+@pytest.mark.parametrize("black_first", [True, False])
+def test_black_before_or_after_everything_is_no_shot(black_first: bool) -> None:
+    black = faded(shot(2, 10), 0, 0)
+
+    found = cuts(black + shot(1, 20)) if black_first else cuts(shot(1, 20) + faded(shot(1, 12), 1, 0) + black)
+
+    assert found == []
+
+
+def test_frames_beside_a_cut_and_black_frames_are_not_settled() -> None:
+    verdicts = watch(shot(1, 20) + shot(2, 20) + faded(shot(2, 5), 0, 0))
+
+    assert [number for number, verdict in enumerate(verdicts) if not verdict.settled] == [
+        *(18, 19, 20, 21),
+        *(38, 39, 40, 41, 42, 43, 44),
+    ]

@@ -1,0 +1,132 @@
+"""Tiny random image-to-text checkpoints, made here and saved to disk: real models that say nonsense; no download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+_SPECIAL = ["<pad>", "<s>", "</s>"]
+_QWEN_SPECIAL = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+_QWEN_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}"
+    "{% if c['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ c['text'] }}{% endif %}"
+    "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def save_blip2(folder: Path) -> Path:
+    """A BLIP-2 (OPT) of 30 k parameters that sees one 32 × 32 image."""
+    torch, transformers = _libraries()
+    tokenizer = _tokenizer(["<image>"])
+    vision = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    config = transformers.Blip2Config(
+        vision_config={**vision, "image_size": 32, "patch_size": 16},
+        qformer_config={**vision, "encoder_hidden_size": 16, "vocab_size": len(tokenizer)},
+        text_config={
+            "model_type": "opt",
+            "vocab_size": len(tokenizer),
+            "hidden_size": 16,
+            "word_embed_proj_dim": 16,
+            "num_hidden_layers": 1,
+            "ffn_dim": 32,
+            "num_attention_heads": 2,
+            "max_position_embeddings": 128,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "pad_token_id": 0,
+        },
+        num_query_tokens=4,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    model = transformers.Blip2ForConditionalGeneration(config)
+    _let_images_matter(torch, model)
+    model.save_pretrained(folder)
+    images = transformers.BlipImageProcessor(size={"height": 32, "width": 32})
+    transformers.Blip2Processor(images, tokenizer, num_query_tokens=4).save_pretrained(folder)
+    return folder
+
+
+def save_qwen(folder: Path) -> Path:
+    """A Qwen2.5-VL of 60 k parameters with a chat template; takes any number of images."""
+    torch, transformers = _libraries()
+    tokenizer = _tokenizer(_QWEN_SPECIAL)
+    number = tokenizer.convert_tokens_to_ids
+    torch.manual_seed(0)
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 1024,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "pad_token_id": 0,
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": 32,
+            "patch_size": 14,
+            "spatial_merge_size": 2,
+            "window_size": 56,
+            "fullatt_block_indexes": [0],
+        },
+        image_token_id=number("<|image_pad|>"),
+        video_token_id=number("<|video_pad|>"),
+        vision_start_token_id=number("<|vision_start|>"),
+        vision_end_token_id=number("<|vision_end|>"),
+    )
+    model = transformers.Qwen2_5_VLForConditionalGeneration(config)
+    _let_images_matter(torch, model)
+    model.save_pretrained(folder)
+    transformers.Qwen2_5_VLProcessor(
+        image_processor=transformers.Qwen2VLImageProcessor(min_pixels=56 * 56, max_pixels=56 * 56),
+        tokenizer=tokenizer,
+        video_processor=transformers.Qwen2VLVideoProcessor(),
+        chat_template=_QWEN_TEMPLATE,
+    ).save_pretrained(folder)
+    return folder
+
+
+def _libraries() -> tuple[Any, Any]:
+    from interlink.engines.guard import ensure_torchvision
+
+    ensure_torchvision()
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    return torch, transformers
+
+
+def _let_images_matter(torch: Any, model: Any) -> None:
+    """Weights as a fresh model draws them hardly pass the image on; larger ones do."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.4)
+
+
+def _tokenizer(special: list[str]) -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=[*_SPECIAL, *special],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+    )
+    made.train_from_iterator(["a hand cuts an onion with a knife, then stirs the pot"], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="<pad>", bos_token="<s>", eos_token="</s>", additional_special_tokens=special
+    )
