@@ -13,7 +13,9 @@ os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")
 
 # Stages and servers that tests share, and that their child processes must find too.
-sys.path.insert(0, str(Path(__file__).parent / "support"))
+SUPPORT = str(Path(__file__).parent / "support")
+sys.path.insert(0, SUPPORT)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [SUPPORT, os.environ.get("PYTHONPATH")]))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

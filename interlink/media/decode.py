@@ -40,6 +40,7 @@ class Frames:
         self._stream = container.streams[probe.video.index]
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.thread_type = "NONE"
+        self._alone = probe.video.duration is not None  # the stream itself says how long it is
         self._last: float | None = None
         self._exact = Fraction(0)  # the time of the last picture, not rounded
         rate = self._stream.average_rate
@@ -69,8 +70,9 @@ class Frames:
         """What could not be read, for people; empty when all was. To be asked after the last picture."""
         said = []
         stated = self._probe.stated
-        start = (self._probe.video and self._probe.video.start) or 0.0
-        read = max(self.end, self._read_until) - start
+        read = max(self.end, self._read_until)
+        if self._alone:  # a stream states how long it is, a container (here Matroska) at which time it ends
+            read -= (self._probe.video and self._probe.video.start) or 0.0
         if stated is not None and stated - read > max(MISSING_SECONDS, MISSING_SHARE * stated):
             said.append(f"{read:.1f} s of the stated {stated:.1f} s could be read")
         if self.errors:
@@ -106,10 +108,8 @@ class Frames:
     def _packets(self) -> Iterator[Any]:
         """Packets of the watched stream. Where only the container as a whole states a duration, the other streams are
         read too (not decoded): the file is whole when any of them reaches its end."""
-        assert self._probe.video is not None
-        alone = self._probe.video.duration is not None
-        for packet in self._container.demux(self._stream) if alone else self._container.demux():
-            if packet.pts is not None and packet.time_base is not None and not alone:
+        for packet in self._container.demux(self._stream) if self._alone else self._container.demux():
+            if packet.pts is not None and packet.time_base is not None and not self._alone:
                 self._read_until = max(
                     self._read_until, float((packet.pts + (packet.duration or 0)) * packet.time_base)
                 )

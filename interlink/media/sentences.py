@@ -80,24 +80,27 @@ def sentences_of(words: Sequence[Word]) -> list[Sentence]:
             pieces.append([])
         pieces[-1].append(word)
     found = [_sentence(part) for piece in pieces for part in _shortened(piece, punctuated)]
-    following = [sentence.start for sentence in found[1:]]
+    limits = [*(sentence.start for sentence in found), float("inf")][1:]
     return [
         Sentence(sentence.text, sentence.start, max(sentence.start, min(sentence.end, limit)))
-        for sentence, limit in zip(found, [*following, float("inf")], strict=True)
+        for sentence, limit in zip(found, limits, strict=True)
     ]
 
 
 def _without_repeats(cues: Sequence[Cue]) -> list[tuple[Cue, tuple[Line, ...]]]:
     """Each cue with the lines that are new in it."""
     overlaps = [_overlap(before, cue) for before, cue in pairwise(cues)]
-    rolling = len(cues) > 2 and sum(overlap > 0 for overlap in overlaps) >= ROLLING_SHARE * len(overlaps)
+    repeats = [
+        overlap > 0 or _without_prefix(before, cue, cue.lines) != cue.lines
+        for overlap, (before, cue) in zip(overlaps, pairwise(cues), strict=True)
+    ]
+    rolling = len(cues) > 2 and sum(repeats) >= ROLLING_SHARE * len(repeats)
     fresh = []
     for number, cue in enumerate(cues):
         before = cues[number - 1] if number else None
         lines = cue.lines
         if before is not None and rolling:
-            lines = lines[overlaps[number - 1] :]
-            lines = _without_prefix(before.lines[-1], lines) if cue.start <= before.end + ROLLING_GAP else lines
+            lines = _without_prefix(before, cue, lines[overlaps[number - 1] :])
         elif before is not None and cue.start < before.end and _texts(cue.lines) == _texts(before.lines):
             lines = ()  # the same cue twice at the same time
         if lines:
@@ -117,11 +120,11 @@ def _overlap(before: Cue, cue: Cue) -> int:
     return 0
 
 
-def _without_prefix(shown: Line, lines: tuple[Line, ...]) -> tuple[Line, ...]:
-    """Takes away the start of a line that grows word by word from cue to cue."""
-    if not lines or lines[0].timed:
+def _without_prefix(before: Cue, cue: Cue, lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Takes away the start of a line that grows word by word from cue to cue, while it is on the screen."""
+    if not lines or lines[0].timed or cue.start > before.end + ROLLING_GAP:
         return lines
-    old, new = [t.text for t in shown.tokens], [t.text for t in lines[0].tokens]
+    old, new = [token.text for token in before.lines[-1].tokens], [token.text for token in lines[0].tokens]
     if len(new) <= len(old) or new[: len(old)] != old:
         return lines
     return (Line(lines[0].tokens[len(old) :], timed=False), *lines[1:])

@@ -99,12 +99,12 @@ def _decode(data: bytes) -> str:
             return data.decode(encoding, errors="replace")
     try:
         return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # Damage in a UTF-8 file leaves the rest UTF-8; a file in the old western encoding fails nearly everywhere.
+    except UnicodeDecodeError:
+        # Damage in a UTF-8 file leaves the rest UTF-8; a file in the old western encoding fails at every accent.
         text = data.decode("utf-8", errors="replace")
         spoilt = text.count("\ufffd")
         well = sum(character > "\x7f" for character in text) - spoilt
-        return text if well > spoilt or error.start > len(data) // 2 else data.decode("cp1252", errors="replace")
+        return text if well > spoilt else data.decode("cp1252", errors="replace")
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:

@@ -212,9 +212,9 @@ def plan(seed: int, split: Split, index: int, options: SampleOptions) -> Plan:
                 title=_title(draw, combination, number, firsts, options),
                 wall=_other_wall(draw, previous),
                 table=draw.choice([table for table in range(TABLES) if previous is None or table != previous.table]),
-                x=0.5 + draw.uniform(-0.04, 0.04),
-                y=0.52 + draw.uniform(-0.02, 0.02),
-                size=draw.uniform(0.58, 0.66),
+                x=0.5 + draw.uniform(-0.012, 0.012),
+                y=0.52 + draw.uniform(-0.008, 0.008),
+                size=draw.uniform(0.61, 0.65),
                 phase=draw.random(),
                 distractors=_distractors(draw, combination),
             )

@@ -22,7 +22,7 @@ LEAST_RATIO = 1.8  # change over local average
 LEAST_SCORE = 1.2  # ratio x (1 - likeness)
 STILL_RATIO, STILL_CHANGE = 12.0, 15.0  # a sudden change on a still picture (a slide) is one even if much stays alike
 FLASH = 0.35  # back to this share of the change within AROUND frames: a flash
-BLACK_BELOW, BLACK_ABOVE = 18.0, 19.5  # mean luma that begins and ends a black stretch (16 = black)
+BLACK_BELOW, BLACK_ABOVE = 18.0, 19.0  # mean luma that begins and ends a black stretch (16 = black)
 SHOWN_ABOVE, SHOWN_PIXELS = 26, 8  # this many pixels of the look this bright: something small (a title) is to be seen
 
 

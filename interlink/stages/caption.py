@@ -150,9 +150,12 @@ class Caption:
             if fault.error_class != "model":  # the clip may well succeed another time
                 return failed(item_id, fault)
         lost = [answer for answer in answers if answer.error is not None or answer.flag not in _EXPECTED]
+        message = ""
+        if lost:
+            why = str(lost[0].error or f"answer {lost[0].flag}")
+            message = f"no caption for {len(lost)} of {len(answers)} clips: {why}"
         if lost and len(lost) == len(answers):
-            told = faults[0] if faults else f"{lost[0].flag} answers"
-            return failed(item_id, StageError("model", f"no caption for any of {len(answers)} clips: {told}"))
+            return failed(item_id, StageError("model", message))
         identity = self._identity
         fields: dict[str, Any] = {
             "engine": identity.engine,
@@ -162,8 +165,7 @@ class Caption:
             "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
             "clips": [{"clip": a.clip, "caption": a.caption, "flag": "error" if a.error else a.flag} for a in answers],
         }
-        message = f"no caption for {len(lost)} of {len(answers)} clips: {faults[0] if faults else lost[0].flag}"
-        return Row(item_id, fields, partial=bool(lost), message=message if lost else "")
+        return Row(item_id, fields, partial=bool(lost), message=message)
 
 
 def _read(item: Item, reference: dict[str, Any]) -> bytes:

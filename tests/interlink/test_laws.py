@@ -190,15 +190,11 @@ def bucket() -> Iterator[dict[str, object]]:
         port = free.getsockname()[1]
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
-    options = {
-        "endpoint_url": f"http://127.0.0.1:{port}",
-        "key": "k",
-        "secret": "s",
-        "client_kwargs": {"region_name": "us-east-1"},
-    }
-    import s3fs
+    import boto3
 
-    s3fs.S3FileSystem(**options).mkdir("bucket")
+    place = {"endpoint_url": f"http://127.0.0.1:{port}", "region_name": "us-east-1"}
+    boto3.client("s3", aws_access_key_id="k", aws_secret_access_key="s", **place).create_bucket(Bucket="bucket")
+    options: dict[str, object] = {"key": "k", "secret": "s", "client_kwargs": place}
     yield options
     server.stop()
 

@@ -22,11 +22,12 @@ from interlink.tables import DOWNLOAD
 QUICK = {
     "requests_per_second": 1000,
     "burst": 100,
-    "timeout_seconds": 0.7,
-    "stall_seconds": 1.5,
+    "timeout_seconds": 10,
+    "stall_seconds": 20,
     "patience_seconds": 5,
     "proxy": "",
 }
+IMPATIENT = {"timeout_seconds": 0.7, "stall_seconds": 1.5}  # for servers that keep silent
 
 
 @pytest.fixture
@@ -210,7 +211,8 @@ def test_the_title_of_the_source_list_goes_before_the_site_s(root: Storage, medi
     ],
 )
 def test_each_way_to_fail_lands_in_its_class(root: Storage, media_server: Any, path: str, error_class: str):
-    row = fetch(root, media_server.url(path))
+    silent = path in ("/unanswered.mp4", "/stall.mp4", "/trickle.mp4")
+    row = fetch(root, media_server.url(path), **(IMPATIENT if silent else {}))
     assert (row.status, row.error_class) == ("failed", error_class), row.message
     assert root.url not in row.message
     assert [name for name in files_of(root) if not name.startswith(".scratch")] == []
@@ -221,9 +223,7 @@ def test_nobody_at_the_port_is_network(root: Storage):
 
 
 def test_a_name_that_does_not_resolve_is_network(root: Storage):
-    assert (
-        fetch(root, "http://no-such-host.invalid/a.mp4", timeout_seconds=5, stall_seconds=20).error_class == "network"
-    )
+    assert fetch(root, "http://no-such-host.invalid/a.mp4").error_class == "network"
 
 
 def test_only_http_is_fetched(root: Storage):
@@ -270,9 +270,11 @@ def test_a_throttled_item_says_how_long_to_wait_and_works_later(root: Storage, m
     assert fetch(root, media_server.url("/throttled.mp4?after=2")).status == "ok"
 
 
-def test_one_attempt_asks_once(root: Storage, media_server: Any):
+def test_one_run_makes_one_attempt(root: Storage, media_server: Any):
     fetch(root, media_server.url("/status/503"))
+    fetch(root, media_server.url("/truncated.mp4"))
     assert media_server.hits["/status/503"] == 1
+    assert media_server.hits["/truncated.mp4"] == 2  # one look at what it is, one transfer
 
 
 def test_a_host_that_asks_for_patience_beyond_ours_is_not_asked_again(root: Storage, media_server: Any):
@@ -289,7 +291,7 @@ def test_many_transfers_run_at_once_and_a_stalled_one_holds_up_nobody(root: Stor
     pytest.importorskip("yt_dlp")
     items = [item(root, "stalled", media_server.url("/stall.mp4"))]
     items += [item(root, f"clip-{n}", media_server.url("/clip.mp4")) for n in range(6)]
-    stage = Download(DownloadSettings(**{**QUICK, "concurrency": 3}), Context(root))
+    stage = Download(DownloadSettings(**{**QUICK, "concurrency": 3, "timeout_seconds": 4}), Context(root))
     stage.open()
     rows: Iterator[Row] = stage.run(iter(items))
     order = [row.id for row in rows]
