@@ -55,7 +55,7 @@ def _video_stream(container: Any, video: Plan) -> Any:
     stream.codec_context.gop_size = 4 * video.fps
     stream.codec_context.thread_count = 1
     # Without cpu-independent, x264's rate control differs from run to run, even on one thread.
-    stream.options = {"preset": "veryfast", "crf": "20", "threads": "1"}
+    stream.options = {"preset": "veryfast", "crf": "20", "threads": "1", "x264-params": "cpu-independent=1"}
     if video.rotation:
         if not hasattr(stream, "set_display_rotation"):
             raise UserError(f"PyAV {av.__version__} cannot write a rotation", "pip install 'av>=18'")

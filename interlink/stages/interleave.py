@@ -50,6 +50,11 @@ class _Told:
     frames: tuple[tuple[int, float], ...]
     caption: str
     speech: Speech
+    tells_speech: bool  # as a segment of its own
+
+    @property
+    def has_text(self) -> bool:
+        return bool(self.caption) or self.tells_speech
 
 
 class Interleave(PerItem):
@@ -91,8 +96,8 @@ class Interleave(PerItem):
         pictured = [clip for clip in told if clip.frames or not self.settings.require_frames]
         if not pictured:
             raise Dropped("no_frames", f"none of {len(told)} clips has a frame")
-        kept = [clip for clip in pictured if clip.caption or clip.speech.text or not self.settings.require_text]
-        kept = [clip for clip in kept if clip.frames or clip.caption or clip.speech.text]
+        kept = [clip for clip in pictured if clip.has_text or not self.settings.require_text]
+        kept = [clip for clip in kept if clip.frames or clip.has_text]
         if not kept:
             raise Dropped("no_text", f"none of {len(pictured)} clips has text")
         if len(kept) < self.settings.min_clips:
@@ -106,9 +111,8 @@ class Interleave(PerItem):
         most = self.settings.max_images
         if most and len(frames) > most:
             frames = [frames[(2 * n + 1) * len(frames) // (2 * most)] for n in range(most)]
-        if not self.settings.include_speech or speech.text == caption:
-            speech = Speech()
-        return _Told(number, clip["start"], clip["end"], tuple(frames), caption, speech)
+        tells_speech = self.settings.include_speech and speech.text not in ("", caption)
+        return _Told(number, clip["start"], clip["end"], tuple(frames), caption, speech, tells_speech)
 
     def _cut(self, clips: Sequence[_Told]) -> list[Sequence[_Told]]:
         """The fewest documents of near-equal length that keep both limits."""
@@ -147,7 +151,7 @@ class Interleave(PerItem):
                 ]
             if clip.caption:
                 segments.append(Text(text=clip.caption, role="caption", start=clip.start, end=clip.end, clip=number))
-            if clip.speech.text:
+            if clip.tells_speech:
                 said = clip.speech
                 segments.append(Text(text=said.text, role="speech", start=said.start, end=said.end, clip=number))
         document = Document(

@@ -131,7 +131,7 @@ class _Pass:
             "start": start,
             "width": width,
             "height": height,
-            "fps": round(self.video.fps or count / duration, 6),
+            "fps": round(count / duration, 3),
             "codec": self.video.codec,
             "rotation": turned,
             "clips": self.clips,

@@ -104,6 +104,20 @@ def test_429_is_waited_out_as_the_server_asks_by_everyone() -> None:
     assert server.seen[first] == 2
 
 
+def test_while_the_server_wants_patience_no_other_request_is_sent() -> None:
+    first = jpeg(0)
+    with (
+        CaptionServer(lambda image: ["429:0.8", "ok"] if image == first else ["ok"]) as server,
+        engine(server, concurrency=2, longest_wait=5) as captioner,
+    ):
+        server.delay = 0.1
+        answers = list(captioner.caption(request(n) for n in range(8)))
+
+    assert [a.error for a in answers] == [None] * 8
+    early = [at for at in server.times if at < server.times[0] + 0.8]
+    assert len(early) <= 3  # the two that were sent at once, and one that may pass while the 429 is on its way
+
+
 def test_429_without_end_is_throttled_with_what_the_server_asked() -> None:
     found, server = answer(["429:0.2"])
 

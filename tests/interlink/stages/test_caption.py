@@ -70,6 +70,7 @@ def test_the_transcript_engine_reads_no_frame(root: Storage) -> None:
 
 def test_a_server_tells_each_clip_from_its_own_frames(root: Storage) -> None:
     with CaptionServer() as server:
+        server.delay = 0.05
         rows = caption(make_items(root, [simple_video(name) for name in "abcde"]), **server_settings(server))
 
     seeds = iter(range(30))
@@ -92,6 +93,7 @@ def test_clips_of_several_videos_share_a_batch_and_rows_come_as_they_are_ready(r
             yield item
 
     with CaptionServer() as server:
+        server.delay = 0.05
         stage = Caption(CaptionSettings(**server_settings(server)), Context(root))
         stage.open()
         rows = stage.run(source())

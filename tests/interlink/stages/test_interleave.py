@@ -65,12 +65,17 @@ def test_speech_that_is_the_caption_is_told_once(tmp_path: Path) -> None:
     (document,) = documents_of(run(tmp_path, [video])[0])
 
     assert [s.role for s in document.segments if isinstance(s, Text)] == ["caption"]
+    assert document.clips[0].speech == document.clips[0].caption  # what is known of the clip stays complete
 
 
 def test_speech_can_be_left_out(tmp_path: Path) -> None:
-    (document,) = documents_of(run(tmp_path, [simple_video("a")], include_speech=False)[0])
+    spoken_only = Video("b", [(0, 10, [1])], [("stir", 1, 3)], [""])
+    told, untold = run(tmp_path, [simple_video("a"), spoken_only], include_speech=False)
 
+    (document,) = documents_of(told)
     assert {s.role for s in document.segments if isinstance(s, Text)} == {"caption"}
+    assert document.clips[0].speech == "now step 0."
+    assert (untold.status, untold.reason) == ("dropped", "no_text")
 
 
 def test_provenance_and_source_are_told_and_no_path_of_this_machine_is(tmp_path: Path) -> None:
