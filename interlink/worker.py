@@ -110,6 +110,10 @@ class _Job:
         entry = self.state.entries.get(key)
         return entry is not None and entry.final
 
+    def crashed(self, key: str) -> bool:
+        entry = self.state.entries.get(key)
+        return entry is not None and entry.row["error_class"] == "crash"
+
     def attempts(self, key: str) -> int:
         entry = self.state.entries.get(key)
         return 0 if entry is None else entry.attempts
@@ -239,7 +243,7 @@ class Worker:
             self.stage.open()
             self._opened = True
         # An item that may have taken a worker down runs alone, so that its next crash is nobody else's.
-        suspects = [(job, item) for job, item in pending if job.attempts(item.id) and self.plan.claims]
+        suspects = [(job, item) for job, item in pending if job.crashed(item.id)]
         for pair in suspects:
             yield from self._stream([pair])
         alone = {item.id for _, item in suspects}

@@ -65,13 +65,6 @@ class Probe:
         known = [seconds for seconds in (self.video.duration, self.duration) if seconds]
         return min(known) if known else None
 
-    @property
-    def displayed(self) -> tuple[int, int]:
-        """(width, height) of the picture with square pixels, before rotation."""
-        if self.video is None:
-            return 0, 0
-        return square_pixels(self.video.width, self.video.height, self.video.sar)
-
 
 def square_pixels(width: int, height: int, sar: Fraction) -> tuple[int, int]:
     """Size in square pixels of a stored picture: the height stays, the width follows the sample aspect ratio."""

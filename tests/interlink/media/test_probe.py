@@ -25,7 +25,7 @@ def test_pixel_shape_and_rotation_are_told(shared_data: Path) -> None:
     flower = probe(shared_data / "clips" / "flower_rot90_metadata.mp4")
 
     assert bowl.video is not None
-    assert (bowl.video.sar, bowl.displayed) == (Fraction(4, 3), (427, 240))
+    assert (bowl.video.width, bowl.video.height, bowl.video.sar) == (320, 240, Fraction(4, 3))
     assert flower.rotation == 270
 
 
