@@ -26,11 +26,24 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim >= 2 and not any(part in name for part in _UNDECAYED)
 
 
+def is_gate(name: str) -> bool:
+    return name.endswith("_gate")
+
+
 def build_optimiser(model: nn.Module, settings: OptimiserSettings, device: torch.device) -> torch.optim.AdamW:
-    """Over all parameters that learn, in two groups: with and without weight decay."""
+    """Over all parameters that learn, in three groups: decayed, not decayed, and gates with their own rate."""
     learning = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    gates = [p for name, p in learning if is_gate(name)]
+    decayed = [p for name, p in learning if decays(name, p) and not is_gate(name)]
+    others = [p for name, p in learning if not decays(name, p) and not is_gate(name)]
     groups = [
-        {"params": [p for name, p in learning if decays(name, p)], "weight_decay": settings.weight_decay},
-        {"params": [p for name, p in learning if not decays(name, p)], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": settings.weight_decay, "lr_scale": 1.0},
+        {"params": others, "weight_decay": 0.0, "lr_scale": 1.0},
+        {"params": gates, "weight_decay": 0.0, "lr_scale": settings.gate_lr_scale},
     ]
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=device.type in ("cuda", "cpu"))
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["lr_scale"]

@@ -25,7 +25,7 @@ from cosmos_train.errors import UserError
 from cosmos_train.metrics import Metrics
 from cosmos_train.models.cosmo import CosMo, build_cosmo
 from cosmos_train.objectives import cosmo as objective
-from cosmos_train.optim import build_optimiser, learning_rate
+from cosmos_train.optim import build_optimiser, is_gate, learning_rate, set_learning_rate
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.batch import Batch
 from cosmos_train.stream.corpus import Corpus
@@ -165,8 +165,7 @@ class Trainer:
         """One optimiser step over the batches that hold samples; returns its loss."""
         settings, optimiser = self.recipe, self.optimiser
         rate = learning_rate(self.step, settings.train.steps, settings.optimiser)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rate(optimiser, rate)
         readable = [batch for batch in batches if len(batch)]
         tokens = sum(objective.learned_tokens(batch) for batch in readable)
         loss = language = contrastive = torch.zeros((), device=self.device)
@@ -204,7 +203,7 @@ class Trainer:
         weights = self.recipe.objective
         language = window.language / max(1, window.tokens)
         contrastive = window.contrastive / window.steps
-        gates = [abs(float(p.detach().tanh())) for name, p in self.model.named_parameters() if name.endswith("_gate")]
+        gates = [abs(float(p.detach().tanh())) for name, p in self.model.named_parameters() if is_gate(name)]
         return {
             "loss": weights.language_weight * language + weights.contrastive_weight * contrastive,
             "language": language,
