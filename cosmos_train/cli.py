@@ -21,14 +21,18 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")
+]
 
 
 @app.command()
 def run(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a bundled recipe: tiny_cosmo.")],
     settings: Set = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for checkpoints and metrics; default runs/<recipe's name>.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints and metrics; default runs/<recipe's name>.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint in --out.")] = False,
 ) -> None:
     """Train a recipe.

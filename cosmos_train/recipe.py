@@ -159,7 +159,9 @@ class ObjectiveSettings(Settings):
 class OptimiserSettings(Settings):
     lr: float = Field(default=5e-4, gt=0, description="peak learning rate")
     gate_lr_scale: float = Field(
-        default=1.0, gt=0, description="the cross-attention gates learn this much faster; short runs need it to open them"
+        default=1.0,
+        gt=0,
+        description="the cross-attention gates learn this much faster; short runs need it to open them",
     )
     warmup_steps: int = Field(default=500, ge=0, description="steps of linear warm-up")
     final_lr_share: float = Field(default=0.0, ge=0, le=1, description="the cosine ends at this share of `lr`")

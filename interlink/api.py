@@ -209,7 +209,7 @@ class Build:
         found = []
         for block in self.recipe.blocks:
             before = old.get(block.name)
-            if not block.cls.costly or before in (None, new[block.name]):
+            if not block.cls.costly(block.settings) or before in (None, new[block.name]):
                 continue
             summaries = [
                 self.workspace.partition(block.name, before, name, _schema(block)).summary()
@@ -255,7 +255,7 @@ class Build:
             epoch=epoch,
             isolated=block.cls.isolated,
             scope=block.cls.scope,
-            claims=block.cls.isolated or block.cls.costly,
+            claims=block.cls.isolated or block.cls.costly(block.settings),
             resources=block.cls.resources(block.settings),
             retry=Retry(retry.max_attempts, retry.base_seconds, retry.longest_seconds),
             memory_mb=executor.memory_mb,

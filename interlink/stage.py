@@ -105,13 +105,12 @@ class Stage(Protocol):
 
     name: also the name of its table and of its block in the recipe.
     version: raised when the same settings would give other rows; part of the fingerprint.
-    costly: redoing it needs `--yes`. isolated: native code; items run one by one in a killable child with a deadline.
+    isolated: native code; items run one by one in a killable child with a deadline.
     scope: `item`, or `run`: it is then given all items of one run of partitions at once, in their order (sharding).
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
-    costly: ClassVar[bool]
     isolated: ClassVar[bool]
     scope: ClassVar[Literal["item", "run"]]
     settings_class: ClassVar[type[Settings]]  # every field with a `description`: `interlink stages` prints them
@@ -124,6 +123,10 @@ class Stage(Protocol):
 
     @staticmethod
     def resources(settings: Any) -> Resources: ...
+
+    @staticmethod
+    def costly(settings: Any) -> bool:
+        """Whether redoing finished rows needs `--yes`, and attempts are written down before they begin."""
 
     def open(self) -> None:
         """Load the model, start the pool: once per worker."""
@@ -159,9 +162,12 @@ def failed(item_id: str, error: BaseException) -> Row:
 class PerItem:
     """A stage written as one function of one item: implement `process`, and `run` follows."""
 
-    costly: ClassVar[bool] = False
     isolated: ClassVar[bool] = False
     scope: ClassVar[Literal["item", "run"]] = "item"
+
+    @staticmethod
+    def costly(settings: Any) -> bool:
+        return False
 
     def open(self) -> None: ...
 

@@ -28,7 +28,6 @@ def shared_data() -> Path:
     return SHARED
 
 
-
 @pytest.fixture(scope="session")
 def sample_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six videos of the sample world."""

@@ -62,7 +62,6 @@ class Caption:
 
     name: ClassVar[str] = "caption"
     version: ClassVar[int] = 1
-    costly: ClassVar[bool] = True
     isolated: ClassVar[bool] = False
     scope: ClassVar[Literal["item", "run"]] = "item"
     settings_class: ClassVar[type[Settings]] = CaptionSettings
@@ -76,6 +75,10 @@ class Caption:
     @staticmethod
     def needs(settings: CaptionSettings) -> tuple[str, ...]:
         return ("keyframes", "transcribe", "download")
+
+    @staticmethod
+    def costly(settings: CaptionSettings) -> bool:
+        return settings.engine != "transcript"
 
     @staticmethod
     def resources(settings: CaptionSettings) -> Resources:

@@ -100,7 +100,6 @@ class Download:
 
     name: ClassVar[str] = "download"
     version: ClassVar[int] = 1
-    costly: ClassVar[bool] = True
     isolated: ClassVar[bool] = False
     scope: ClassVar[Literal["item", "run"]] = "item"
     settings_class: ClassVar[type[Settings]] = DownloadSettings
@@ -114,6 +113,10 @@ class Download:
     @staticmethod
     def needs(settings: DownloadSettings) -> tuple[str, ...]:
         return ()
+
+    @staticmethod
+    def costly(settings: DownloadSettings) -> bool:
+        return True
 
     @staticmethod
     def resources(settings: DownloadSettings) -> Resources:

@@ -55,7 +55,6 @@ class Keyframes(PerItem):
 
     name: ClassVar[str] = "keyframes"
     version: ClassVar[int] = 1
-    costly: ClassVar[bool] = True
     isolated: ClassVar[bool] = True
     settings_class: ClassVar[type[Settings]] = KeyframesSettings
 
@@ -65,6 +64,10 @@ class Keyframes(PerItem):
     @staticmethod
     def needs(settings: KeyframesSettings) -> tuple[str, ...]:
         return ("download",)
+
+    @staticmethod
+    def costly(settings: KeyframesSettings) -> bool:
+        return True
 
     @staticmethod
     def resources(settings: KeyframesSettings) -> Resources:

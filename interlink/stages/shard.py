@@ -31,7 +31,6 @@ class Shard:
 
     name: ClassVar[str] = "shard"
     version: ClassVar[int] = 1
-    costly: ClassVar[bool] = False
     isolated: ClassVar[bool] = False
     scope: ClassVar[Literal["item", "run"]] = "run"
     settings_class: ClassVar[type[Settings]] = ShardSettings
@@ -43,6 +42,10 @@ class Shard:
     @staticmethod
     def needs(settings: ShardSettings) -> tuple[str, ...]:
         return ("interleave", "keyframes")
+
+    @staticmethod
+    def costly(settings: ShardSettings) -> bool:
+        return False
 
     @staticmethod
     def resources(settings: ShardSettings) -> Resources:

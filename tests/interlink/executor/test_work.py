@@ -9,9 +9,7 @@ from interlink.executor.work import runs_of, shares
 from interlink.stage import Resources
 
 
-@given(
-    st.lists(st.floats(0.1, 8), min_size=1, max_size=9), st.sampled_from([1, 2, 4, 16, 64]), st.integers(1, 10_000)
-)
+@given(st.lists(st.floats(0.1, 8), min_size=1, max_size=9), st.sampled_from([1, 2, 4, 16, 64]), st.integers(1, 10_000))
 def test_the_workers_of_all_stages_fit_together(wanted: list[float], cpus: int, partitions: int) -> None:
     stages = {f"s{i}": Resources(cpus=w) for i, w in enumerate(wanted)}
     found = shares(stages, cpus, 0, partitions)
