@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from interlink.errors import UserError
 from interlink.stage import Settings, Stage
-from interlink.stages import STAGES, implementation, stage_class
+from interlink.stages import DEFAULT_STAGES, STAGES, implementation, stage_class
 from interlink.stages.collect import SourceSettings
 
 FILE_NAME = "interlink.yaml"
@@ -54,7 +54,7 @@ class BaseRecipe(Settings):
     seed: int = Field(0, description="decides the order of ids, and whatever else is drawn")
     source: SourceSettings
     stages: tuple[str, ...] = Field(
-        tuple(STAGES), description="stages in order; `name=entry` takes another implementation by its entry point"
+        DEFAULT_STAGES, description="stages in order; `name=entry` takes another implementation by its entry point"
     )
     executor: ExecutorSettings = ExecutorSettings()  # type: ignore[call-arg]
     retry: RetrySettings = RetrySettings()  # type: ignore[call-arg]
@@ -154,7 +154,7 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
 
 
 def _validate(where: str, data: dict[str, Any]) -> Recipe:
-    entries = data.get("stages", list(STAGES))
+    entries = data.get("stages", list(DEFAULT_STAGES))
     if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, str) for e in entries):
         raise UserError(f"{where}: `stages` must be a list of stage names", f"stages: {', '.join(STAGES)}", 2)
     classes: dict[str, tuple[str, type[Stage]]] = {}

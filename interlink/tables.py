@@ -24,7 +24,25 @@ COMMON: list[tuple[str, pa.DataType]] = [
     ("partial", pa.bool_()),
 ]
 
-SENTENCE = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
+# timed: the word's start is the file's or the recogniser's own, not shared out over its cue.
+WORD = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64()), ("timed", pa.bool_())])
+
+SENTENCE = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64()), ("words", pa.list_(WORD))])
+
+# Something heard that nobody says: [Music], (applause), "♪" where a caption is sung.
+MARK = pa.struct(
+    [
+        ("text", pa.string()),  # without its brackets
+        ("kind", pa.string()),  # music | sound
+        ("start", pa.float64()),
+        ("end", pa.float64()),
+    ]
+)
+
+# Seconds of sound in the file, and the shares of them (0..1) that are speech, silence, and other sound (music, noise).
+SOUND = pa.struct(
+    [("seconds", pa.float64()), ("speech", pa.float64()), ("silence", pa.float64()), ("other", pa.float64())]
+)
 
 FRAME = pa.struct(
     [
@@ -32,15 +50,27 @@ FRAME = pa.struct(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("sharpness", pa.float64()),  # variance of the Laplacian on the grey thumbnail
-        (
-            "novelty",
-            pa.float64(),
-        ),  # smallest distance (0..1) to the frames chosen before it in the clip; 1 for the first
+        # Smallest distance (0..1) to the frames chosen before it in the clip; 1 for the first.
+        ("novelty", pa.float64()),
+        ("light", pa.float64()),  # mean luma, 0 (black) to 1 (white)
+        ("settled", pa.bool_()),  # not in or beside a transition
         ("image", BLOB),  # JPEG
     ]
 )
 
-CLIP = pa.struct([("start", pa.float64()), ("end", pa.float64()), ("frames", pa.list_(FRAME))])
+CLIP = pa.struct(
+    [
+        ("start", pa.float64()),
+        ("end", pa.float64()),
+        # Mean change between looks a second or more apart (grey levels, 0..765); null: too short for two of them.
+        ("motion", pa.float64()),
+        ("sharpness", pa.float64()),  # median of the frames that could have been chosen; low = blurred
+        ("light", pa.float64()),  # likewise
+        ("frames", pa.list_(FRAME)),
+    ]
+)
+
+SPAN = pa.struct([("start", pa.float64()), ("end", pa.float64())])
 
 # What one row of the source list becomes. `uri` is an absolute path, or a URL that `download` fetches.
 COLLECT: list[tuple[str, pa.DataType]] = [
@@ -66,10 +96,27 @@ DOWNLOAD: list[tuple[str, pa.DataType]] = [
 ]
 
 TRANSCRIBE: list[tuple[str, pa.DataType]] = [
-    ("source", pa.string()),  # sidecar | embedded | none
-    ("language", pa.string()),
+    ("source", pa.string()),  # sidecar | embedded | recognised | none
     ("name", pa.string()),  # of the subtitle file or stream it came from
+    ("format", pa.string()),  # vtt, srt, sbv, json3, srv1, srv2, srv3, ttml, ssa, or the codec of the stream
+    ("language", pa.string()),  # as the file, stream or recogniser states it, else as detected
+    ("detected", pa.struct([("language", pa.string()), ("probability", pa.float64())])),  # from the text; or null
+    ("clock_offset", pa.float64()),  # seconds that were added to the times of a sidecar file
     ("sentences", pa.list_(SENTENCE)),
+    ("marks", pa.list_(MARK)),
+    ("sound", SOUND),  # null where it was not listened to
+    ("engine", pa.string()),  # of a recogniser; with it model, revision and parameters (JSON)
+    ("model", pa.string()),
+    ("revision", pa.string()),
+    ("parameters", pa.string()),
+]
+
+# The shift between words and picture, estimated and applied by nobody.
+ALIGN: list[tuple[str, pa.DataType]] = [
+    ("lead", pa.float64()),  # seconds by which words go before the picture; negative: they follow it; null: unknown
+    ("confidence", pa.float64()),  # 0..1
+    ("onsets", pa.int32()),  # sentences and changes of the picture that it was estimated from
+    ("changes", pa.int32()),
 ]
 
 KEYFRAMES: list[tuple[str, pa.DataType]] = [
@@ -80,7 +127,34 @@ KEYFRAMES: list[tuple[str, pa.DataType]] = [
     ("fps", pa.float64()),  # average
     ("codec", pa.string()),
     ("rotation", pa.int32()),  # degrees clockwise that were applied
+    ("decoded", pa.string()),  # sparse | all: how much of the video was decoded
+    ("black", pa.list_(SPAN)),
+    ("frozen", pa.list_(SPAN)),  # a second or more in which looks do not differ
     ("clips", pa.list_(CLIP)),
+]
+
+# Pixels of the stored frame, from its upper left corner.
+BOX = pa.struct([(side, pa.float64()) for side in ("left", "top", "right", "bottom")])
+
+# A line of text as it was read in one frame; score (0..1) and box are null where the engine tells none.
+READING: list[tuple[str, pa.DataType]] = [("text", pa.string()), ("score", pa.float64()), ("box", BOX)]
+
+OCR: list[tuple[str, pa.DataType]] = [
+    ("engine", pa.string()),
+    ("model", pa.string()),
+    ("revision", pa.string()),
+    ("prompt_hash", pa.string()),
+    ("parameters", pa.string()),  # JSON: what was asked of the engine
+    # The frames that were read: (clip, frame) are indices into keyframes.clips[clip].frames[frame].
+    (
+        "frames",
+        pa.list_(pa.struct([("clip", pa.int32()), ("frame", pa.int32()), ("lines", pa.list_(pa.struct(READING)))])),
+    ),
+    # The same lines merged over time: start and end are the times of the first and last of the `frames` that show it.
+    (
+        "lines",
+        pa.list_(pa.struct([*READING, ("start", pa.float64()), ("end", pa.float64()), ("frames", pa.int32())])),
+    ),
 ]
 
 CAPTION: list[tuple[str, pa.DataType]] = [
@@ -125,6 +199,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         "download": DOWNLOAD,
         "transcribe": TRANSCRIBE,
         "keyframes": KEYFRAMES,
+        "align": ALIGN,
+        "ocr": OCR,
         "caption": CAPTION,
         "interleave": INTERLEAVE,
         "shard": SHARD,
@@ -138,6 +214,8 @@ def measure(stage: str, rows: list[dict[str, Any]]) -> dict[str, int]:
     if stage == "keyframes":
         clips = [clip for row in ok for clip in row["clips"]]
         return {"clips": len(clips), "frames": sum(len(clip["frames"]) for clip in clips)}
+    if stage == "ocr":
+        return {"lines": sum(len(row["lines"]) for row in ok)}
     if stage == "interleave":
         documents = [document for row in ok for document in row["documents"]]
         return {

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interlink.errors import StageError
+from interlink.subtitles.files import SUFFIXES
 
-SUBTITLE_SUFFIXES = (".vtt", ".srt")
 _BLOCK = 1 << 20
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
@@ -53,7 +53,7 @@ def digest(path: Path, progress: Callable[[], None], most_bytes: float = float("
 
 
 class Sidecars:
-    """Finds the subtitle files of a medium: `<stem>.vtt`, `<stem>.<language>.srt`. Lists each folder once."""
+    """Finds the subtitle files of a medium: `<stem>.vtt`, `<stem>.<language>.srt` … Lists each folder once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,7 +75,7 @@ class Sidecars:
             if folder not in self._folders:
                 by_stem: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
                 for path in _files(folder):
-                    if path.suffix.lower() not in SUBTITLE_SUFFIXES:
+                    if path.suffix.lower() not in SUFFIXES:
                         continue
                     by_stem[path.stem].append((path.name, ""))
                     base, _, language = path.stem.rpartition(".")

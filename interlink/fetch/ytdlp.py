@@ -22,9 +22,10 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 
 from interlink.errors import StageError
 from interlink.fetch.classify import classify, is_refusal, retry_after
-from interlink.fetch.local import SUBTITLE_SUFFIXES, Subtitle
+from interlink.fetch.local import Subtitle
 from interlink.fetch.pacing import Pacer
 from interlink.fetch.transfers import Transfer
+from interlink.subtitles.files import SUFFIXES
 
 _READ_BYTES = 1 << 16  # at most at once: a slower trickle than this in stall_seconds counts as standing still
 _MOST_PAGE_BYTES = 64 << 20
@@ -273,7 +274,7 @@ def _subtitles(info: dict[str, Any], folder: Path, wishes: Wishes, session: Sess
 def _choose(tracks: dict[str, Any], languages: tuple[str, ...], origin: str) -> list[tuple[str, str, dict[str, Any]]]:
     """(origin, language, track) for each wanted language: the original before the plain code before a regional one."""
     usable = {
-        language: next((t for suffix in SUBTITLE_SUFFIXES for t in formats or [] if f".{t.get('ext')}" == suffix), None)
+        language: next((t for suffix in SUFFIXES for t in formats or [] if f".{t.get('ext')}" == suffix), None)
         for language, formats in tracks.items()
         if language != "live_chat"
     }

@@ -1,7 +1,8 @@
-"""Which frames stand for a clip: sharp ones that differ from each other.
+"""Which frames stand for a clip: well exposed and sharp ones that differ from each other, away from transitions.
 
-A pool holds at most one candidate per cell of time (already encoded, with its thumbnail), so memory is bounded by the
-longest clip. Sharpness is looked at about eight times a second.
+A pool holds at most one candidate per cell of time, so memory is bounded by the longest clip; a candidate stays a
+decoded picture (it is encoded when chosen) until the pool holds too many bytes. Sharpness is looked at about eight
+times a second.
 """
 
 from __future__ import annotations
@@ -18,6 +19,32 @@ from interlink.media.jpeg import Jpeg, JpegMaker
 from interlink.media.look import Look, Looker, distance
 
 EXAMINE_EVERY = 0.12  # seconds between frames whose sharpness is measured
+HELD_BYTES = 48 * 2**20  # of decoded pictures; beyond it the oldest candidates are encoded
+DIM = 0.6  # a frame darker than this share of its clip's median light is in a fade …
+DARK, BRIGHT = 0.04, 0.97  # … and beyond these mean lights (0 = black, 1 = white) a frame shows next to nothing
+
+
+class Still:
+    """A picture that may be kept, with its look. It stays decoded until its JPEG is asked for."""
+
+    def __init__(self, frame: Any, look: Look, looker: Looker, maker: JpegMaker) -> None:
+        self._frame, self._looker, self._maker = frame, looker, maker
+        self._jpeg: Jpeg | None = None
+        self._sharpness: float | None = None
+        self.look = look
+        self.size = frame.width * frame.height * 3  # bytes, generously: 8 or 10 bits with halved or full chroma
+
+    def jpeg(self) -> Jpeg:
+        if self._jpeg is None:
+            self.sharpness()
+            self._jpeg = self._maker.make(self._frame)
+            self._frame, self.size = None, 0
+        return self._jpeg
+
+    def sharpness(self) -> float:
+        if self._sharpness is None:
+            self._sharpness = self._looker.sharpness(self._frame)
+        return self._sharpness
 
 
 @dataclass(frozen=True)
@@ -29,7 +56,12 @@ class Candidate:
     settled: bool
     sharpness: float
     thumbnail: NDArray[np.uint8]
-    image: Jpeg
+    still: Still
+
+    @property
+    def light(self) -> float:
+        """Mean luma, 0 (black) to 1 (white)."""
+        return min(max((float(self.thumbnail.mean()) - 16) / 219, 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -42,14 +74,12 @@ class Chosen:
 
 @dataclass
 class _Best:
-    """The best frame of the open cell, not encoded yet."""
+    """The best frame of the open cell."""
 
     since: float
     examined: float
-    look: Look
-    frame: Any
+    still: Still
     settled: bool
-    sharpness: float
 
 
 class Pool:
@@ -58,31 +88,31 @@ class Pool:
     cell: seconds; only the best frame of each is kept: settled before unsettled, then by sharpness, then the earlier.
     """
 
-    def __init__(self, looker: Looker, maker: JpegMaker, cell: float) -> None:
-        self._looker, self._maker, self._cell = looker, maker, cell
+    def __init__(self, cell: float) -> None:
+        self._cell = cell
         self._held: deque[Candidate] = deque()
         self._shots: deque[tuple[int, float]] = deque()  # (number, start) of the shots that held candidates belong to
         self._best: _Best | None = None
 
-    def offer(self, look: Look, frame: Any, settled: bool, begins_shot: bool) -> None:
+    def offer(self, still: Still, settled: bool, begins_shot: bool) -> None:
         """Takes the next frame of the video."""
+        time = still.look.time
         if begins_shot or not self._shots:
             self._keep_best()
-            self._shots.append((self._shots[-1][0] + 1 if self._shots else 0, look.time))
+            self._shots.append((self._shots[-1][0] + 1 if self._shots else 0, time))
         best = self._best
-        if best is not None and look.time - best.since >= self._cell:
+        if best is not None and time - best.since >= self._cell:
             self._keep_best()
             best = None
         if best is None:
-            self._best = _Best(look.time, look.time, look, frame, settled, self._looker.sharpness(frame))
+            self._best = _Best(time, time, still, settled)
             return
         first_settled = settled and not best.settled
-        if not first_settled and (best.settled > settled or look.time - best.examined < EXAMINE_EVERY):
+        if not first_settled and (best.settled > settled or time - best.examined < EXAMINE_EVERY):
             return
-        best.examined = look.time
-        sharpness = self._looker.sharpness(frame)
-        if first_settled or sharpness > best.sharpness:
-            best.look, best.frame, best.settled, best.sharpness = look, frame, settled, sharpness
+        best.examined = time
+        if first_settled or still.sharpness() > best.still.sharpness():
+            best.still, best.settled = still, settled
 
     def take(self, start: float, end: float, min_shot: float) -> list[Candidate]:
         """Removes and returns the candidates with start <= time < end.
@@ -90,7 +120,7 @@ class Pool:
         Settled ones where there are any; shots shorter than `min_shot` seconds (scraps that joined the clip) supply
         none if a longer one does.
         """
-        if self._best is not None and self._best.look.time < end:
+        if self._best is not None and self._best.still.look.time < end:
             self._keep_best()
         found: list[Candidate] = []
         while self._held and self._held[0].time < end:
@@ -104,29 +134,30 @@ class Pool:
         return [candidate for candidate in found if candidate.settled] or found
 
     def _keep_best(self) -> None:
-        if self._best is not None:
-            best, self._best = self._best, None
-            self._held.append(
-                Candidate(
-                    best.look.time,
-                    self._shots[-1][0],
-                    best.settled,
-                    best.sharpness,
-                    best.look.luma,
-                    self._maker.make(best.frame),
-                )
-            )
+        if self._best is None:
+            return
+        still, settled, self._best = self._best.still, self._best.settled, None
+        look = still.look
+        self._held.append(Candidate(look.time, self._shots[-1][0], settled, still.sharpness(), look.luma, still))
+        total = sum(candidate.still.size for candidate in self._held)
+        for candidate in self._held:
+            if total <= HELD_BYTES:
+                break
+            total -= candidate.still.size
+            candidate.still.jpeg()
 
 
 def choose(candidates: list[Candidate], count: int, min_novelty: float) -> list[Chosen]:
     """Up to `count` of a clip's candidates, in order of time.
 
-    Greedy: of the sharpest quarter the one nearest the middle, then always the one with the largest novelty x
-    sqrt(sharpness), as long as its novelty is at least `min_novelty`. Ties go to the earlier frame. Sharpness counts up
-    to the clip's upper quartile only: what stands out above it is as a rule interference, not focus.
+    Frames in a fade, black and white ones are left out while there are others. Then greedy: of the sharpest quarter the
+    one nearest the middle, then always the one with the largest novelty x sqrt(sharpness), as long as its novelty is at
+    least `min_novelty`. Ties go to the earlier frame. Sharpness counts up to the clip's upper quartile only: what
+    stands out above it is as a rule interference, not focus.
     """
     if not candidates:
         return []
+    candidates = exposed(candidates)
     enough = sorted(candidate.sharpness for candidate in candidates)[len(candidates) * 3 // 4]
     middle = (candidates[0].time + candidates[-1].time) / 2
     sharp = [candidate for candidate in candidates if candidate.sharpness >= enough]
@@ -144,3 +175,11 @@ def choose(candidates: list[Candidate], count: int, min_novelty: float) -> list[
         best = max(fresh, key=lambda c: novelty[c.time] * math.sqrt(min(c.sharpness, enough)))
         chosen.append(Chosen(best, novelty[best.time]))
     return sorted(chosen, key=lambda each: each.candidate.time)
+
+
+def exposed(candidates: list[Candidate]) -> list[Candidate]:
+    """Without those that are dim beside the clip's others, black or white; all of them where no other is there."""
+    lights = {candidate.time: candidate.light for candidate in candidates}
+    usual = sorted(lights.values())[(len(lights) - 1) // 2]
+    clear = [c for c in candidates if DARK <= lights[c.time] <= BRIGHT and lights[c.time] >= DIM * usual]
+    return clear or candidates

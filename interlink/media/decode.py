@@ -17,6 +17,10 @@ MISSING_SECONDS = 1.0  # a reading that ends this much (or MISSING_SHARE) before
 MISSING_SHARE = 0.02
 
 
+class Unusable(Exception):
+    """Packet times and pictures do not fit together: only a full decode tells what is in this file."""
+
+
 @dataclass(frozen=True)
 class Decoded:
     """A picture and the presentation time of its container, in seconds to the microsecond."""
@@ -69,21 +73,13 @@ class Frames:
     def loss(self) -> str:
         """What could not be read, for people; empty when all was. To be asked after the last picture."""
         said = []
-        stated = self._probe.stated
-        read = max(self.end, self._read_until)
-        if self._alone:  # a stream states how long it is, a container (here Matroska) at which time it ends
-            read -= (self._probe.video and self._probe.video.start) or 0.0
-        if stated is not None and stated - read > max(MISSING_SECONDS, MISSING_SHARE * stated):
-            said.append(f"{read:.1f} s of the stated {stated:.1f} s could be read")
         if self.errors:
             said.append(f"{self.errors} packets could not be decoded")
         if self.damaged:
             said.append(f"{self.damaged} pictures are damaged")
         if self.backwards:
             said.append(f"{self.backwards} pictures whose time goes back were left out")
-        if self.stopped:
-            said.append(f"reading stopped ({self.stopped})")
-        return f"{self._probe.name}: {'; '.join(said)}" if said else ""
+        return loss_of_length(self._probe, max(self.end, self._read_until), said, self.stopped)
 
     def _pictures(self) -> Iterator[Any]:
         from av.error import EOFError as AvEOFError
@@ -123,3 +119,16 @@ class Frames:
         elif self._last is not None:
             self._exact += self._step
         return round(float(self._exact), 6)
+
+
+def loss_of_length(probe: Probe, read: float, said: list[str], stopped: str) -> str:
+    """For people: that a video read until `read` seconds is shorter than stated, `said`, and why reading `stopped`."""
+    stated, video = probe.stated, probe.video
+    if video is not None and video.duration is not None:
+        read -= video.start or 0.0  # a stream states how long it is, a container (here Matroska) at which time it ends
+    words = list(said)
+    if stated is not None and stated - read > max(MISSING_SECONDS, MISSING_SHARE * stated):
+        words.insert(0, f"{read:.1f} s of the stated {stated:.1f} s could be read")
+    if stopped:
+        words.append(f"reading stopped ({stopped})")
+    return f"{probe.name}: {'; '.join(words)}" if words else ""

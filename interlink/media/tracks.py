@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from interlink.media.probe import Probe, StreamInfo
-from interlink.media.subtitles import Subtitles, cue_of, is_chapters
+from interlink.subtitles.blocks import cue_of
+from interlink.subtitles.cues import Cue, Subtitles
+from interlink.subtitles.files import is_chapters
+from interlink.subtitles.ssa import ssa_cue
 
 TEXT_CODECS = ("mov_text", "subrip", "webvtt", "ass", "ssa", "text")
 ASS_FIELDS = 8  # before the text, in the packets of Matroska
@@ -29,7 +32,7 @@ def read_track(container: Any, track: StreamInfo) -> Subtitles:
     """All cues of one track, with times in the container's clock. Reading stops, with a problem said, at damage."""
     from av.error import FFmpegError
 
-    found = Subtitles()
+    found = Subtitles(track.codec)
     stream = container.streams[track.index]
     container.seek(0)
     packets = container.demux(stream)
@@ -45,19 +48,19 @@ def read_track(container: Any, track: StreamInfo) -> Subtitles:
             continue
         start = float(packet.pts * packet.time_base)
         end = start + float((packet.duration or 0) * packet.time_base)
-        cue = cue_of(round(start, 3), round(end, 3), _text(bytes(packet), track.codec))
+        cue = _cue(round(start, 3), round(end, 3), bytes(packet), track.codec)
         if cue is not None:
             found.cues.append(cue)
     found.cues.sort(key=lambda cue: cue.start)
     return found
 
 
-def _text(payload: bytes, codec: str) -> str:
+def _cue(start: float, end: float, payload: bytes, codec: str) -> Cue | None:
     if codec == "mov_text":  # two bytes of length, the text, then boxes of style
         payload = payload[2 : 2 + int.from_bytes(payload[:2], "big")]
         if payload[:2] in (b"\xfe\xff", b"\xff\xfe"):
-            return payload.decode("utf-16", errors="replace")
+            return cue_of(start, end, payload.decode("utf-16", errors="replace"))
     text = payload.decode("utf-8", errors="replace")
     if codec in ("ass", "ssa"):
-        return text.split(",", ASS_FIELDS)[-1].replace("\\N", "\n").replace("\\n", "\n")
-    return text
+        return ssa_cue(start, end, text.split(",", ASS_FIELDS)[-1])
+    return cue_of(start, end, text)

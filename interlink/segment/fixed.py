@@ -5,12 +5,16 @@ For material that a content detector cannot cut (one long shot), and as the plai
 
 from __future__ import annotations
 
+from math import inf
+
 from interlink.media.look import Look
 from interlink.segment.verdict import Verdict
 
 
 class Fixed:
     """A clip begins at the first frame at or after start + k x length (seconds)."""
+
+    spacing = inf  # the times are known before any picture
 
     def __init__(self, length: float) -> None:
         self._length = length
@@ -21,9 +25,11 @@ class Fixed:
         if self._start is None:
             self._start = look.time
         count = int((look.time - self._start + 1e-6) // self._length)  # 1e-6: times are rounded to microseconds
-        boundary = count > self._count
+        planned = [self._start + number * self._length for number in range(self._count + 1, count + 1)]
         self._count = count
-        return [Verdict(look.time, boundary, settled=True)]
+        here = bool(planned) and planned[-1] >= look.time - 1e-6
+        between = planned[:-1] if here else planned
+        return [*(Verdict(time, True, settled=True) for time in between), Verdict(look.time, here, settled=True)]
 
     def finish(self) -> list[Verdict]:
         return []

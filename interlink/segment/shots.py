@@ -34,6 +34,8 @@ class Shots:
     a stretch that showed something (a title, a night) is a boundary of its own.
     """
 
+    spacing = float("inf")  # the plan of `evidence` decodes what this needs
+
     def __init__(self) -> None:
         self._looks: deque[Look] = deque()
         self._changes: deque[float] = deque()  # of each look to the one before it
@@ -65,6 +67,9 @@ class Shots:
         guard = GUARD if lookahead else 0
         verdicts = []
         while self._given + guard < self._decided:
+            cut = self._looks[self._given - self._first].cut
+            if cut is not None:
+                verdicts.append(Verdict(cut, boundary=True, settled=True))
             verdicts.append(self._verdict(self._given))
             self._given += 1
         keep = min(self._decided - AROUND - 1, self._given)
@@ -78,9 +83,17 @@ class Shots:
     def _verdict(self, number: int) -> Verdict:
         while self._boundaries and self._boundaries[0] + GUARD <= number:
             self._boundaries.popleft()
-        near = any(boundary - GUARD <= number < boundary + GUARD for boundary in self._boundaries)
+        near = any(
+            boundary - GUARD <= number < boundary + GUARD and self._linked(number, boundary)
+            for boundary in self._boundaries
+        )
         time = self._looks[number - self._first].time
         return Verdict(time, number in self._boundaries, settled=not near and number not in self._black_frames)
+
+    def _linked(self, a: int, b: int) -> bool:
+        """Whether all pictures between two numbers were seen."""
+        numbers = range(max(min(a, b) + 1, self._first), max(a, b) + 1)
+        return all(self._looks[number - self._first].follows for number in numbers)
 
     def _decide(self, number: int) -> None:
         look = self._looks[number - self._first]
@@ -107,12 +120,21 @@ class Shots:
             self._boundaries.append(number)
         self._picture_seen = True
 
+    def _run(self, at: int) -> range:
+        """Positions up to AROUND before and after `at` whose change is one from picture to picture, without a gap."""
+        begin, end = at, at + 1
+        while begin > max(at - AROUND, 1) and self._looks[begin - 1].follows:
+            begin -= 1
+        while end < min(at + AROUND + 1, len(self._looks)) and self._looks[end].follows:
+            end += 1
+        return range(begin, end)
+
     def _is_cut(self, number: int) -> bool:
         at = number - self._first
         change = self._changes[at]
-        if change < LEAST_CHANGE:
+        if change < LEAST_CHANGE or not self._looks[at].follows:
             return False
-        near = range(max(at - AROUND, 0), min(at + AROUND + 1, len(self._changes)))
+        near = self._run(at)
         others = [self._changes[i] for i in near if i != at]
         if any(self._changes[i] > change for i in near if abs(i - at) <= 2):
             return False

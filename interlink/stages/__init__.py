@@ -13,10 +13,15 @@ STAGES: dict[str, str] = {
     "download": "interlink.stages.download:Download",
     "transcribe": "interlink.stages.transcribe:Transcribe",
     "keyframes": "interlink.stages.keyframes:Keyframes",
+    "align": "interlink.stages.align:Align",
+    "ocr": "interlink.stages.ocr:Ocr",
     "caption": "interlink.stages.caption:Caption",
     "interleave": "interlink.stages.interleave:Interleave",
     "shard": "interlink.stages.shard:Shard",
 }
+
+# What a recipe runs that names no stages: all that need neither a model nor an optional package.
+DEFAULT_STAGES = ("download", "transcribe", "keyframes", "caption", "interleave", "shard")
 
 ENTRY_POINTS = "interlink.stages"  # the group under which other packages offer implementations
 

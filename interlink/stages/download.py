@@ -53,7 +53,7 @@ class DownloadSettings(Settings):
     subtitle_languages: tuple[str, ...] = Field(("en",), description="Languages of subtitles to fetch from sites.")
     automatic_subtitles: bool = Field(True, description="Take machine-made subtitles where a site has no others.")
     subtitles_path: str = Field(
-        "", description="A folder with more subtitles: <stem or video id>[.<language>].vtt or .srt."
+        "", description="A folder with more subtitles: <stem or video id>[.<language>].vtt, .srt, .json3 …"
     )
     requests_per_second: float = Field(
         2.0, gt=0, description="Most requests a second to one host.", json_schema_extra=_OPERATIONAL

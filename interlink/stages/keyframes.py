@@ -1,19 +1,20 @@
 """keyframes: a video's clips, and the frames that stand for each, from one open and one pass.
 
-Costs about twice a full decode on one core (10 times real time at 1080p, 60 at 240p) and memory for a few frames.
-Times are presentation times of the container, in its own clock: where the first frame is not at 0, `start` says so and
-nothing is subtracted.
+Costs the decoding of the keyframes, and of the groups of pictures in which a cut may lie (docs/watching.md); memory for
+two such groups and a few dozen pictures. Times are presentation times of the container, in its own clock: where the
+first frame is not at 0, `start` says so and nothing is subtracted.
 """
 
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from interlink.errors import StageError
+from interlink.segment.settings import SegmentSettings, make_segmenter, prepare
 from interlink.stage import Blob, Context, Item, PerItem, Resources, Row, Settings
 
 if TYPE_CHECKING:
@@ -21,20 +22,23 @@ if TYPE_CHECKING:
     from interlink.media.decode import Decoded
     from interlink.media.look import Look
     from interlink.media.probe import Probe
-    from interlink.segment.lengths import Span
-    from interlink.segment.verdict import Segmenter, Verdict
+    from interlink.segment.clips import Clip
 
 
-class KeyframesSettings(Settings):
-    segmenter: Literal["shots", "fixed"] = Field(
-        "shots", description="where clips begin: at changes of the picture (shots), or every `length` seconds (fixed)"
-    )
-    length: float = Field(10.0, gt=0, description="seconds of a clip with the fixed segmenter")
+class KeyframesSettings(SegmentSettings):
     min_clip: float = Field(0.3, ge=0, description="seconds; what is shorter joins its neighbour")
     max_clip: float = Field(20.0, gt=0, le=3600, description="seconds; what is longer is divided")
     frames_per_clip: int = Field(3, ge=1, le=64, description="most frames kept of a clip")
     min_novelty: float = Field(
-        0.015, ge=0, le=1, description="least distance (0..1) of a frame to the ones already chosen in its clip"
+        0.015, ge=0, le=1, description="least distance (0..1) of a `best` frame to the ones already chosen in its clip"
+    )
+    choice: Literal["best", "middle", "uniform"] = Field(
+        "best",
+        description="which frames of a clip: sharp, well exposed ones that differ (best), the middle one (middle), or "
+        "`frames_per_clip` at even distances (uniform); the last two look into the file twice",
+    )
+    decode: Literal["sparse", "full"] = Field(
+        "sparse", description="decode keyframes and what cuts ask for (sparse), or every picture (full)"
     )
     short_side: int = Field(256, ge=16, description="pixels of the shorter side of a frame; never scaled up")
     quality: int = Field(90, ge=1, le=100, description="JPEG quality")
@@ -54,7 +58,7 @@ class Keyframes(PerItem):
     """One row per video: its clips, each with frames as JPEG. The schema is tables.KEYFRAMES."""
 
     name: ClassVar[str] = "keyframes"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     isolated: ClassVar[bool] = True
     settings_class: ClassVar[type[Settings]] = KeyframesSettings
 
@@ -63,7 +67,7 @@ class Keyframes(PerItem):
 
     @staticmethod
     def needs(settings: KeyframesSettings) -> tuple[str, ...]:
-        return ("download",)
+        return ("download", "transcribe") if settings.segmenter == "transcript" else ("download",)
 
     @staticmethod
     def costly(settings: KeyframesSettings) -> bool:
@@ -71,7 +75,11 @@ class Keyframes(PerItem):
 
     @staticmethod
     def resources(settings: KeyframesSettings) -> Resources:
-        return Resources(cpus=1.0, memory_mb=600)
+        network = settings.segmenter == "transnet" or (settings.segmenter == "kts" and settings.kts.embedder.model)
+        return Resources(cpus=1.0, memory_mb=1800 if network else 600)
+
+    def open(self) -> None:
+        prepare(self.settings)
 
     def deadline(self, item: Item) -> float:
         row, settings = item.rows["download"], self.settings
@@ -81,12 +89,20 @@ class Keyframes(PerItem):
         return settings.deadline_seconds + settings.deadline_per_megabyte * (row.get("size") or 0) / 1e6
 
     def process(self, item: Item) -> Row:
+        from interlink.media.decode import Unusable
         from interlink.media.probe import describe, local_media, open_media
 
-        with local_media(item) as path, open_media(path) as container:
-            probe = describe(container, path)
-            self._check(probe)
-            return _Pass(self.settings, container, probe).row(item.id)
+        said = item.rows["transcribe"]["sentences"] if "transcribe" in self.needs(self.settings) else []
+        with local_media(item) as path:
+            for full in (False, True):
+                with open_media(path) as container:
+                    probe = describe(container, path)
+                    self._check(probe)
+                    try:
+                        return _Pass(self.settings, container, probe, said, full).row(item.id)
+                    except Unusable:
+                        continue  # the full decode tells what is wrong, and keeps what can be had
+        raise AssertionError("a full decode is never unusable")
 
     def _check(self, probe: Probe) -> None:
         if probe.video is None:
@@ -100,123 +116,168 @@ class Keyframes(PerItem):
 
 
 class _Pass:
-    """The one pass over one open video: decode, look, segment, keep candidates, choose when a clip is final."""
+    """One open video to its row: the sparse pass, or a full decode where that cannot be (`full`)."""
 
-    def __init__(self, settings: KeyframesSettings, container: Any, probe: Probe) -> None:
+    def __init__(
+        self, settings: KeyframesSettings, container: Any, probe: Probe, said: Sequence[Mapping[str, Any]], full: bool
+    ) -> None:
         from interlink.media.choose import Pool
-        from interlink.media.decode import Frames
         from interlink.media.jpeg import JpegMaker
         from interlink.media.look import Looker
+        from interlink.segment.clips import Choice, Clips
         from interlink.segment.lengths import Lengths
 
         assert probe.video is not None
-        self.settings, self.probe, self.video = settings, probe, probe.video
-        self.frames = Frames(container, probe)
+        self.settings, self.container, self.probe, self.video = settings, container, probe, probe.video
         self.looker = Looker()
-        self.segmenter = _segmenter(settings)
-        self.lengths = Lengths(settings.min_clip, settings.max_clip)
-        maker = JpegMaker(settings.short_side, settings.quality, probe.video.sar)
+        self.maker = JpegMaker(settings.short_side, settings.quality, probe.video.sar)
+        self.picture: Any = None  # the one that is being fed
+        self.segmenter = make_segmenter(settings, said, lambda: self.picture)
         # Half-second cells, but several in a short clip and no more than about a hundred in a long one.
-        self.pool = Pool(self.looker, maker, cell=max(min(0.5, settings.max_clip / 8), settings.max_clip / 80))
-        self.waiting: deque[tuple[Decoded, Look]] = deque()  # frames whose verdict is still to come
-        self.clips: list[dict[str, Any]] = []
-        self.unfilled: float | None = None  # start of a span without any candidate, which joins the next
+        cell = max(min(0.5, settings.max_clip / 8), settings.max_clip / 80)
+        choice = Choice(settings.choice, settings.frames_per_clip, settings.min_novelty, settings.min_clip)
+        self.clips = Clips(self.segmenter, Lengths(settings.min_clip, settings.max_clip), Pool(cell), choice)
+        self.full = full or settings.decode == "full" or self.segmenter.spacing == 0
+        self.start: float | None = None  # time of the first picture
 
     def row(self, item_id: str) -> Row:
-        first, count = self._watch()
-        if first is None:
-            raise StageError("unreadable", self.frames.loss() or f"{self.probe.name}: no picture could be decoded")
-        start, turned, (width, height) = first
-        duration = round(self.frames.end - start, 6)
-        loss = self.frames.loss()
+        """Raises Unusable where the sparse pass cannot go on."""
+        from interlink.media.decode import Unusable
+
+        end, count, loss = self._watch_all() if self.full else self._watch_sparsely()
+        if self.start is None:
+            if not self.full:
+                raise Unusable("no picture")
+            raise StageError("unreadable", loss or f"{self.probe.name}: no picture could be decoded")
+        self.clips.finish(end)
+        duration = round(end - self.start, 6)
         fields = {
             "duration": duration,
-            "start": start,
-            "width": width,
-            "height": height,
+            "start": self.start,
+            "width": self.size[0],
+            "height": self.size[1],
             "fps": round(count / duration, 3),
             "codec": self.video.codec,
-            "rotation": turned,
-            "clips": self.clips,
+            "rotation": self.rotation,
+            "decoded": "all" if self.full else "sparse",
+            "black": _spans(self.clips.facts.black),
+            "frozen": _spans(self.clips.facts.frozen),
+            "clips": [_clip(clip) for clip in self._filled()],
         }
         return Row(item_id, fields, partial=bool(loss), message=loss)
 
-    def _watch(self) -> tuple[tuple[float, int, tuple[int, int]] | None, int]:
-        """Runs the pass. Returns ((start, rotation, displayed size) of the first frame or None, number of frames)."""
+    def _watch_sparsely(self) -> tuple[float, int, str]:
+        """Feeds what the plan has decoded. Returns (end, number of pictures, what could not be read)."""
+        from interlink.media.packets import Packets
+        from interlink.media.sparse import Sparse
+        from interlink.segment.evidence import Evidence
+
+        packets = Packets(self.container, self.probe)
+        sparse = Sparse(packets, self.looker, Evidence(self.segmenter.spacing, cuts=self.settings.segmenter == "shots"))
+        self.clips.times = sparse.times
+        for decoded, look in sparse:
+            self._begin(decoded)
+            self._check_length(sparse.times[-1] if sparse.times else decoded.time)
+            self._feed(decoded, look)
+        return packets.end, packets.count, packets.loss()
+
+    def _watch_all(self) -> tuple[float, int, str]:
+        """Feeds every picture. Returns (end, number of pictures, what could not be read)."""
         from av.error import FFmpegError
 
+        from interlink.media.decode import Frames
+
+        frames, count = Frames(self.container, self.probe), 0
+        try:
+            for decoded in frames:
+                self._begin(decoded)
+                self._check_length(decoded.time)
+                count += 1
+                self.clips.times.append(decoded.time)
+                self._feed(decoded, self.looker.look(decoded.time, decoded.frame))
+        except FFmpegError as error:  # a decoder that cannot start, or a picture that cannot be scaled
+            frames.stopped = str(error.strerror or error)
+            if self.start is None:
+                raise StageError("unsupported", f"{self.probe.name}: {self.video.codec}: {error.strerror}") from error
+        return frames.end, count, frames.loss()
+
+    def _begin(self, decoded: Decoded) -> None:
+        """Learns from the first picture when the video starts, and how it is shown."""
         from interlink.media.orientation import orientation_of
         from interlink.media.probe import square_pixels
 
-        first, count = None, 0
-        try:
-            for decoded in self.frames:
-                frame = decoded.frame
-                if first is None:
-                    turn = orientation_of(frame)
-                    size = turn.size(*square_pixels(frame.width, frame.height, self.video.sar))
-                    first = (decoded.time, turn.rotation, size)
-                count += 1
-                self._check_length(decoded.time - first[0])
-                look = self.looker.look(decoded.time, frame)
-                self.waiting.append((decoded, look))
-                self._settle(self.segmenter.feed(look))
-        except FFmpegError as error:  # a decoder that cannot start, or a picture that cannot be scaled
-            self.frames.stopped = str(error.strerror or error)
-            if first is None:
-                raise StageError("unsupported", f"{self.probe.name}: {self.video.codec}: {error.strerror}") from error
-        self._settle(self.segmenter.finish())
-        self._close(self.lengths.finish(self.frames.end))
-        return first, count
+        if self.start is None:
+            frame, self.start = decoded.frame, decoded.time
+            turn = orientation_of(frame)
+            self.rotation = turn.rotation
+            self.size = turn.size(*square_pixels(frame.width, frame.height, self.video.sar))
 
-    def _settle(self, verdicts: list[Verdict]) -> None:
-        for verdict in verdicts:
-            decoded, look = self.waiting.popleft()
-            self._close(self.lengths.feed(verdict.time, verdict.boundary))
-            settled = verdict.settled and not decoded.damaged
-            self.pool.offer(look, decoded.frame, settled, begins_shot=verdict.boundary)
+    def _feed(self, decoded: Decoded, look: Look) -> None:
+        from interlink.media.choose import Still
 
-    def _close(self, spans: list[Span]) -> None:
-        """Chooses the frames of clips that are final. One in which no frame was examined joins its neighbour."""
-        from interlink.media.choose import choose
+        self.picture = decoded.frame
+        self.clips.feed(Still(decoded.frame, look, self.looker, self.maker), sound=not decoded.damaged)
 
-        for start, end in spans:
-            start = start if self.unfilled is None else self.unfilled
-            candidates = self.pool.take(start, end, self.settings.min_clip)
-            chosen = choose(candidates, self.settings.frames_per_clip, self.settings.min_novelty)
-            self.unfilled = None if chosen else start
-            if chosen:
-                self.clips.append({"start": start, "end": end, "frames": [_frame(each) for each in chosen]})
-        if self.unfilled is not None and self.clips and spans:
-            self.clips[-1]["end"] = spans[-1][1]
-            self.unfilled = None
+    def _filled(self) -> list[Clip]:
+        """The clips, with the pictures that must be read by a second look. One that has none joins its neighbour."""
+        from interlink.media.choose import Candidate, Chosen, Still, distance
+        from interlink.media.exact import pictures
 
-    def _check_length(self, seconds: float) -> None:
+        wanted = {time: clip for clip in self.clips.done for time in clip.wanted}
+        found: dict[float, list[Chosen]] = {}
+        for time, frame in pictures(self.container, self.video.index, sorted(wanted)) if wanted else ():
+            look = self.looker.look(time, frame)
+            still = Still(frame, look, self.looker, self.maker)
+            still.jpeg()
+            before = found.setdefault(wanted[time].start, [])
+            novelty = min((distance(look.luma, each.candidate.thumbnail) for each in before), default=1.0)
+            before.append(Chosen(Candidate(time, 0, True, still.sharpness(), look.luma, still), novelty))
+        clips: list[Clip] = []
+        orphan: float | None = None
+        for clip in self.clips.done:
+            clip.chosen = found.get(clip.start, clip.chosen)
+            clip.start, orphan = (clip.start if orphan is None else orphan), None
+            if clip.chosen:
+                clips.append(clip)
+            elif clips:
+                clips[-1].end = clip.end
+            else:
+                orphan = clip.start
+        return clips
+
+    def _check_length(self, time: float) -> None:
         limit = self.settings.max_seconds
-        if limit and seconds > limit:
+        if limit and self.start is not None and time - self.start > limit:
             raise StageError("too_long", f"{self.probe.name}: the recipe allows {limit:.0f} s, it goes on after that")
 
 
-def _segmenter(settings: KeyframesSettings) -> Segmenter:
-    if settings.segmenter == "fixed":
-        from interlink.segment.fixed import Fixed
-
-        return Fixed(settings.length)
-    from interlink.segment.shots import Shots
-
-    return Shots()
+def _clip(clip: Clip) -> dict[str, Any]:
+    return {
+        "start": clip.start,
+        "end": clip.end,
+        "motion": clip.motion,
+        "sharpness": None if clip.sharpness is None else round(clip.sharpness, 3),
+        "light": None if clip.light is None else round(clip.light, 4),
+        "frames": [_frame(each) for each in clip.chosen],
+    }
 
 
 def _frame(chosen: Chosen) -> dict[str, Any]:
-    candidate = chosen.candidate
+    candidate, image = chosen.candidate, chosen.candidate.still.jpeg()
     return {
         "time": candidate.time,
-        "width": candidate.image.width,
-        "height": candidate.image.height,
+        "width": image.width,
+        "height": image.height,
         "sharpness": round(candidate.sharpness, 3),
         "novelty": round(chosen.novelty, 6),
-        "image": Blob(candidate.image.data, ".jpg"),
+        "light": round(candidate.light, 4),
+        "settled": candidate.settled,
+        "image": Blob(image.data, ".jpg"),
     }
+
+
+def _spans(spans: list[tuple[float, float]]) -> list[dict[str, float]]:
+    return [{"start": start, "end": end} for start, end in spans]
 
 
 def _stated_seconds(info: Any) -> float:

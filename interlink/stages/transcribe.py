@@ -1,118 +1,330 @@
-"""transcribe: what is said in a video and when, from its sidecar subtitles or the subtitle tracks inside it.
+"""transcribe: what is said in a video and when, from subtitles beside it or inside it, or by a speech recogniser.
 
-Costs milliseconds with a sidecar; without one, a read of the media file (nothing is decoded).
+Costs milliseconds with a sidecar (the media file's header is read for its clock); with embedded tracks a read of the
+file; with a recogniser the decoding of the sound, and the model's time for what silero-vad takes for speech.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
+from interlink.engines.language_codes import short
+from interlink.engines.recogniser import RecogniserSettings
+from interlink.errors import StageError
+from interlink.stage import Context, Item, PerItem, Resources, Row, Settings, operational
 
 if TYPE_CHECKING:
-    from interlink.media.subtitles import Subtitles
+    from interlink.engines.captioner import Identity
+    from interlink.engines.language import LanguageDetector
+    from interlink.engines.listen import Listener
+    from interlink.engines.recogniser import Recogniser
+    from interlink.media.probe import StreamInfo
+    from interlink.subtitles.cues import Subtitles
+    from interlink.subtitles.sentences import Sentence
+    from interlink.subtitles.words import Mark
 
-# ISO 639-2 codes, as containers write them, of common languages -> ISO 639-1, as subtitle files are named.
-PAIRS = (
-    "eng=en spa=es deu=de ger=de fra=fr fre=fr ita=it por=pt nld=nl dut=nl rus=ru ukr=uk pol=pl ces=cs cze=cs tur=tr "
-    "ara=ar heb=he hin=hi ben=bn jpn=ja kor=ko zho=zh chi=zh vie=vi tha=th ind=id swe=sv nor=no nob=nb dan=da fin=fi "
-    "ell=el gre=el hun=hu ron=ro rum=ro bul=bg hrv=hr srp=sr slk=sk slo=sk slv=sl lit=lt lav=lv est=et fas=fa per=fa"
-)
-SHORT = dict(pair.split("=") for pair in PAIRS.split())
+FEWEST_MESSAGES = 5  # problems that a row tells of by name
 
 
 class TranscribeSettings(Settings):
     languages: tuple[str, ...] = Field(("en",), description="wanted languages, the best first (en also takes en-US)")
     any_language: bool = Field(True, description="take another language where none of `languages` is there")
+    detect_language: bool = Field(
+        False, description="detect the language of the text (py3langid), and choose by it where a file does not say"
+    )
+    recogniser: Literal["none", "faster-whisper", "transformers"] = Field(
+        "none", description="who listens where there are no subtitles"
+    )
+    speech: RecogniserSettings = Field(
+        RecogniserSettings(),  # type: ignore[call-arg]
+        description="the recogniser's model, and how it is asked",
+    )
+    sound_shares: bool = Field(
+        False, description="measure the shares of speech, silence and other sound also where there are subtitles"
+    )
+    deadline_seconds: float = operational(60.0, "an item counts as stalled after this many seconds, plus …", gt=0)
+    deadline_per_second: float = operational(
+        10.0, "… where the sound is listened to: this for each second of media, where it is known", ge=0
+    )
+    deadline_per_megabyte: float = operational(300.0, "… or this for each megabyte, where it is not", ge=0)
+
+    @property
+    def listens(self) -> bool:
+        return self.recogniser != "none" or self.sound_shares
+
+
+@dataclass
+class _Found:
+    """What one source of words gave. offset: seconds added to its times."""
+
+    source: str
+    name: str
+    language: str
+    subtitles: Subtitles
+    offset: float = 0.0
+    sentences: list[Sentence] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    detected: tuple[str, float] | None = None
+
+
+@dataclass
+class _Source:
+    """Subtitles that may be read: once, when asked for."""
+
+    language: str  # as stated
+    load: Callable[[], _Found]
+    found: _Found | None = None
+
+    def get(self) -> _Found:
+        if self.found is None:
+            self.found = self.load()
+        return self.found
 
 
 class Transcribe(PerItem):
-    """One row per video: its sentences with times. The schema is tables.TRANSCRIBE.
+    """One row per video: its sentences with times, in the container's clock. The schema is tables.TRANSCRIBE.
 
     The first source that gives cues is taken: sidecar files in the order of `languages`, then files that do not say
-    their language, then (with `any_language`) the others; the tracks inside the container likewise. Where there is none
-    the row is ok, its source `none` and its sentences empty.
+    their language, then (with `any_language`) the others; the tracks inside the container likewise; then a recogniser.
+    Where there is none the row is ok, its source `none` and its sentences empty.
     """
 
     name: ClassVar[str] = "transcribe"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     isolated: ClassVar[bool] = True
     settings_class: ClassVar[type[Settings]] = TranscribeSettings
 
     def __init__(self, settings: TranscribeSettings, context: Context) -> None:
         self.settings = settings
+        self._detector: LanguageDetector | None = None
+        self._listener: Listener | None = None
+        self._recogniser: Recogniser | None = None
+        self._identity: Identity | None = None
 
     @staticmethod
     def needs(settings: TranscribeSettings) -> tuple[str, ...]:
         return ("download",)
 
     @staticmethod
+    def costly(settings: TranscribeSettings) -> bool:
+        return settings.recogniser != "none"
+
+    @staticmethod
     def resources(settings: TranscribeSettings) -> Resources:
-        return Resources(cpus=0.5)
+        if settings.recogniser == "none":
+            return Resources(cpus=0.5)
+        return Resources(
+            cpus=float(settings.speech.threads), gpus=float(settings.speech.device.startswith("cuda")), memory_mb=2000
+        )
+
+    def open(self) -> None:
+        """Loads what the settings ask for. UserError where a package or a model is missing."""
+        if self.settings.detect_language:
+            from interlink.engines.language import LanguageDetector
+
+            self._detector = LanguageDetector()
+            self._detector.open()
+        if self.settings.listens:
+            from interlink.engines.listen import Listener
+
+            self._listener = Listener()
+            self._listener.open()
+        if self.settings.recogniser != "none":
+            from interlink.engines.recogniser import make_recogniser
+
+            self._recogniser = make_recogniser(self.settings.recogniser, self.settings.speech)
+            self._identity = self._recogniser.open()
+
+    def close(self) -> None:
+        for part in (self._detector, self._listener, self._recogniser):
+            if part is not None:
+                part.close()
 
     def deadline(self, item: Item) -> float:
-        return 60.0 + 0.2 * (item.rows["download"].get("size") or 0) / 1e6  # a slow disk reads 5 MB/s
+        row, settings = item.rows["download"], self.settings
+        megabytes = (row.get("size") or 0) / 1e6
+        reading = settings.deadline_seconds + 0.2 * megabytes  # a slow disk reads 5 MB/s
+        if not settings.listens:
+            return reading
+        seconds = _stated_seconds(row.get("info"))
+        listening = settings.deadline_per_second * seconds or settings.deadline_per_megabyte * megabytes
+        return reading + listening
 
     def process(self, item: Item) -> Row:
         lost: list[str] = []
-        return self._sidecar(item, lost) or self._embedded(item, lost) or _row(item.id, "none", "", "", None, lost)
+        found = self._sidecar(item, lost) or self._embedded(item, lost)
+        sound = None
+        if self._listener is not None and (found is None or self.settings.sound_shares):
+            heard, sound = self._listen(item, recognise=found is None, lost=lost)
+            found = found or heard
+        if found is not None and not found.sentences and not found.marks:
+            self._read(found)
+        return self._row(item.id, found, sound, lost)
 
-    def _sidecar(self, item: Item, lost: list[str]) -> Row | None:
-        from interlink.media.subtitles import is_chapters, parse
+    # -- sources ------------------------------------------------------------------------------------------------
+
+    def _sidecar(self, item: Item, lost: list[str]) -> _Found | None:
+        from interlink.media.clock import presentation_start
+        from interlink.subtitles.files import is_chapters, parse
+
+        def load(file: Any) -> _Found:
+            return _Found("sidecar", file["name"], file["language"] or "", parse(item.blob("download", file["data"])))
 
         files = [each for each in item.rows["download"]["subtitles"] or [] if not is_chapters(each["name"])]
-        for file in self._ranked(files, [each["language"] or "" for each in files]):
-            found = parse(item.blob("download", file["data"]))
-            if found.cues:
-                return _row(item.id, "sidecar", file["language"] or "", file["name"], found, lost)
-            lost.append(f"{file['name']}: no cue could be read")
-        return None
+        chosen = self._choose([_Source(file["language"] or "", partial(load, file)) for file in files], lost)
+        if chosen is not None:
+            try:
+                chosen.offset = presentation_start(item)
+            except StageError as error:
+                if error.error_class not in ("gone", "unreadable"):
+                    raise
+                lost.append(f"the clock of the media file is not known, times are taken to begin at 0 ({error})")
+        return chosen
 
-    def _embedded(self, item: Item, lost: list[str]) -> Row | None:
+    def _embedded(self, item: Item, lost: list[str]) -> _Found | None:
         from interlink.media.probe import describe, local_media, open_media
         from interlink.media.tracks import read_track, text_tracks
 
         with local_media(item) as path, open_media(path) as container:
-            tracks = text_tracks(describe(container, path), container)
-            for track in self._ranked(tracks, [track.language for track in tracks]):
-                found = read_track(container, track)
-                if found.cues:
-                    return _row(item.id, "embedded", _short(track.language), f"stream {track.index}", found, lost)
-                lost += [f"stream {track.index}: {problem}" for problem in found.problems]
-        return None
 
-    def _ranked(self, sources: list[Any], languages: list[str]) -> list[Any]:
-        """Those whose language is allowed, the best first, else in their own order."""
-        wanted = [_short(language) for language in self.settings.languages]
-        ranked = []
-        for source, language in zip(sources, (_short(language) for language in languages), strict=True):
+            def load(track: StreamInfo) -> _Found:
+                found = read_track(container, track)
+                return _Found("embedded", f"stream {track.index}", short(track.language), found)
+
+            tracks = text_tracks(describe(container, path), container)
+            return self._choose([_Source(track.language, partial(load, track)) for track in tracks], lost)
+
+    def _listen(self, item: Item, recognise: bool, lost: list[str]) -> tuple[_Found | None, dict[str, Any] | None]:
+        """What the recogniser hears (None: nothing, or there is none), and the shares of the sound."""
+        from interlink.engines.listen import BLOCK, Shares
+        from interlink.engines.recogniser import recognise as ask
+        from interlink.media.audio import Audio, heard_stream
+        from interlink.media.probe import describe, local_media, open_media
+        from interlink.subtitles.cues import Subtitles
+
+        assert self._listener is not None
+        with local_media(item) as path, open_media(path) as container:
+            stream = heard_stream(describe(container, path))
+            if stream is None:
+                return None, asdict(Shares())
+            audio = Audio(container, stream, BLOCK)
+            hearing = self._listener.hear()
+            utterances = hearing.utterances(audio, lambda: audio.start)
+            found = None
+            if recognise and self._recogniser is not None:
+                cues, language = ask(self._recogniser, utterances)
+                if cues:
+                    found = _Found("recognised", f"stream {stream.index}", language, Subtitles(stream.codec, cues))
+            _use_up(utterances)
+        if audio.loss():
+            lost.append(audio.loss())
+        return found, asdict(hearing.shares)
+
+    # -- choosing and reading -----------------------------------------------------------------------------------
+
+    def _choose(self, sources: list[_Source], lost: list[str]) -> _Found | None:
+        """The first that has cues, the most wanted language first; None: none has, or no language is allowed."""
+        wanted = [short(language) for language in self.settings.languages]
+        ranked: list[tuple[int, _Source]] = []
+        for source in sources:
+            language = short(source.language)
+            if not language and self._detector is not None:
+                self._read(source.get())
+                detected = source.get().detected
+                language = detected[0] if detected else ""
             if language in wanted:
                 ranked.append((wanted.index(language), source))
             elif not language:
                 ranked.append((len(wanted), source))
             elif self.settings.any_language:
                 ranked.append((len(wanted) + 1, source))
-        return [source for _, source in sorted(ranked, key=lambda pair: pair[0])]
+        for _, source in sorted(ranked, key=lambda pair: pair[0]):
+            found = source.get()
+            if found.subtitles.cues:
+                return found
+            if found.source == "sidecar":  # a file of subtitles without any is damage; a track may well be empty
+                lost.append(f"{found.name}: no cue could be read")
+            else:
+                lost += [f"{found.name}: {problem}" for problem in found.subtitles.problems]
+        return None
+
+    def _read(self, found: _Found) -> None:
+        """Fills in sentences, marks and the detected language."""
+        from interlink.subtitles.sentences import sentences_of
+        from interlink.subtitles.words import words_of
+
+        words, found.marks = words_of(found.subtitles.cues)
+        found.sentences = sentences_of(words)
+        if self._detector is not None:
+            found.detected = self._detector.detect(" ".join(sentence.text for sentence in found.sentences))
+
+    def _row(self, item_id: str, found: _Found | None, sound: dict[str, Any] | None, lost: list[str]) -> Row:
+        said = list(lost)
+        fields: dict[str, Any] = {
+            "source": "none",
+            "name": "",
+            "format": "",
+            "language": "",
+            "detected": None,
+            "clock_offset": 0.0,
+            "sentences": [],
+            "marks": [],
+            "sound": sound,
+            "engine": "",
+            "model": "",
+            "revision": "",
+            "parameters": "",
+        }
+        if found is not None:
+            said += [f"{found.name}: {problem}" for problem in found.subtitles.problems]
+            detected = found.detected
+            fields |= {
+                "source": found.source,
+                "name": found.name,
+                "format": found.subtitles.format,
+                "language": found.language or (detected[0] if detected else ""),
+                "detected": {"language": detected[0], "probability": detected[1]} if detected else None,
+                "clock_offset": found.offset,
+                "sentences": [_sentence(sentence, found.offset) for sentence in found.sentences],
+                "marks": [{"text": mark.text, "kind": mark.kind, **_times(mark, found.offset)} for mark in found.marks],
+            }
+            if found.source == "recognised" and self._identity is not None:
+                fields |= {
+                    "engine": self._identity.engine,
+                    "model": self._identity.model,
+                    "revision": self._identity.revision,
+                    "parameters": json.dumps(dict(self._identity.parameters), sort_keys=True),
+                }
+        more = len(said) - FEWEST_MESSAGES
+        shown = [*said[:FEWEST_MESSAGES], *([f"and {more} more"] if more > 0 else [])]
+        return Row(item_id, fields, partial=bool(said), message="; ".join(shown))
 
 
-def _row(item_id: str, source: str, language: str, name: str, found: Subtitles | None, lost: list[str]) -> Row:
-    from interlink.media.sentences import sentences_of, words_of
-
-    sentences = sentences_of(words_of(found.cues)) if found else []
-    said = lost + [f"{name}: {problem}" for problem in (found.problems if found else [])]
-    shown = [*said[:5], *([f"and {len(said) - 5} more"] if len(said) > 5 else [])]
-    fields = {
-        "source": source,
-        "language": language,
-        "name": name,
-        "sentences": [{"text": each.text, "start": each.start, "end": each.end} for each in sentences],
-    }
-    return Row(item_id, fields, partial=bool(said), message="; ".join(shown))
+def _times(span: Any, offset: float) -> dict[str, float]:
+    return {"start": round(span.start + offset, 3), "end": round(span.end + offset, 3)}
 
 
-def _short(language: str) -> str:
-    """The primary part of a language tag, in its two-letter form where there is one; empty for `und`."""
-    primary = language.replace("_", "-").split("-")[0].casefold()
-    return "" if primary == "und" else SHORT.get(primary, primary)
+def _sentence(sentence: Sentence, offset: float) -> dict[str, Any]:
+    words = [{"text": word.text, "timed": word.timed, **_times(word, offset)} for word in sentence.words]
+    return {"text": sentence.text, **_times(sentence, offset), "words": words}
+
+
+def _use_up(rest: Iterator[Any]) -> None:
+    """Hears the rest of the sound, so that its shares tell of all of it."""
+    for _ in rest:
+        pass
+
+
+def _stated_seconds(info: Any) -> float:
+    """The duration that the site told, from the download row's JSON; 0 where it told none."""
+    try:
+        duration = json.loads(info or "{}").get("duration")
+        return float(duration) if duration else 0.0
+    except (ValueError, TypeError, AttributeError):
+        return 0.0

@@ -10,6 +10,7 @@ import pytest
 
 from interlink.errors import StageError
 from interlink.fetch.local import Sidecars, digest
+from interlink.subtitles.files import SUFFIXES
 
 
 def nothing() -> None: ...
@@ -49,6 +50,15 @@ def test_a_file_above_the_limit_is_too_large(tmp_path: Path):
     with pytest.raises(StageError) as caught:
         digest(tmp_path / "a.mp4", nothing, most_bytes=2)
     assert caught.value.error_class == "too_large"
+
+
+def test_subtitles_of_every_format_that_is_read_are_found(tmp_path: Path):
+    names = [f"cut.en{suffix}" for suffix in SUFFIXES]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    found, _ = Sidecars().find(tmp_path, "cut")
+    assert {subtitle.name for subtitle in found} == set(names)
+    assert {".vtt", ".srt", ".json3", ".srv1", ".srv2", ".srv3", ".ttml", ".sbv", ".ssa", ".ass"} <= set(SUFFIXES)
 
 
 def test_subtitles_are_found_by_stem_and_language(tmp_path: Path):

@@ -1,0 +1,131 @@
+"""`keyframes` against PySceneDetect and a plain decode: video seconds per core-second, ratios, F1 of cuts.
+
+All in one run on one core, one process a contender and video. Ratios are of CPU seconds, since the wall clock of a
+shared machine tells little. Every material's row is printed.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import sets
+from benchmarks.materials import Maker, Material
+from benchmarks.scores import Score, score
+
+SPEED = ("ours", "scenedetect-adaptive", "pyav-decode")
+ACCURACY = ("ours", "ours-full", "scenedetect-adaptive", "scenedetect-content")
+LONG = (300, 1800, 7200)  # seconds
+
+
+@dataclass(frozen=True)
+class Run:
+    cpu: float
+    peak_mb: float
+    cuts: list[float]
+
+
+def contend(tool: str, material: Path, warm: Path | None) -> Run:
+    """Runs one contender in a process of its own."""
+    line = [sys.executable, "-m", "benchmarks.contenders", tool, str(material), *([str(warm)] if warm else [])]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{tool} on {material.name}: {done.stderr[-800:]}")
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    return Run(told["cpu"], told["peak_mb"], told["cuts"])
+
+
+def speed(maker: Maker, warm: Path, repeat: int) -> list[dict[str, Any]]:
+    """A row a material: of `repeat` runs in turn, each contender's least CPU seconds."""
+    rows = []
+    for material in sets.timed(maker):
+        runs: dict[str, list[Run]] = {tool: [] for tool in SPEED}
+        for _ in range(repeat):
+            for tool in SPEED:
+                runs[tool].append(contend(tool, material.path, warm))
+        best = {tool: min(run.cpu for run in runs[tool]) for tool in SPEED}
+        content = contend("scenedetect-content", material.path, None)
+        scores = {
+            tool: _score([(material, run.cuts)])
+            for tool, run in [*((tool, runs[tool][0]) for tool in SPEED[:2]), ("scenedetect-content", content)]
+        }
+        rows.append(
+            {
+                "material": material.name,
+                "seconds": round(material.seconds, 1),
+                "cuts": len(material.truth),
+                "per_core_second": {tool: round(material.seconds / best[tool], 1) for tool in SPEED},
+                "times_scenedetect": round(best["scenedetect-adaptive"] / best["ours"], 2),
+                "times_decode": round(best["pyav-decode"] / best["ours"], 2),
+                "f1": {tool: _told(found) for tool, found in scores.items()},
+            }
+        )
+        print(_speed_line(rows[-1]), file=sys.stderr, flush=True)
+    return rows
+
+
+def accuracy(maker: Maker, folder: Path, extra: tuple[str, ...]) -> list[dict[str, Any]]:
+    """A row a contender, over all judged materials together and by their sort."""
+    materials = sets.judged(maker, folder)
+    sorts = {"joined clips": "joined", "sample world": "sample", "all": ""}
+    rows = []
+    for tool in (*ACCURACY, *extra):
+        found = [(material, contend(tool, material.path, None).cuts) for material in materials]
+        for sort, prefix in sorts.items():
+            told = _told(_score([pair for pair in found if pair[0].name.startswith(prefix)]))
+            rows.append({"contender": tool, "materials": sort, **told})
+            print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def memory(maker: Maker, clips: Path) -> list[dict[str, Any]]:
+    """A row a length: a 1080p lecture repeated by stream copy."""
+    rows = []
+    for seconds in LONG:
+        material = maker.looped(f"long-{seconds}", clips / "lecture_laion400m_slides.mp4", seconds)
+        run = contend("ours", material.path, None)
+        rows.append(
+            {
+                "seconds": seconds,
+                "cpu": round(run.cpu, 2),
+                "per_core_second": round(seconds / run.cpu, 1),
+                "peak_mb": round(run.peak_mb),
+            }
+        )
+        print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def _score(pairs: list[tuple[Material, list[float]]]) -> Score:
+    return score(pairs, {material.name: _rate(material.path) for material, _ in pairs})
+
+
+def _rate(path: Path) -> float:
+    import av
+
+    with av.open(str(path)) as container:
+        return float(container.streams.video[0].average_rate or 30)
+
+
+def _told(found: Score) -> dict[str, Any]:
+    return {
+        "f1": round(found.f1, 3),
+        "interval": [round(found.low, 3), round(found.high, 3)],
+        "precision": round(found.precision, 3),
+        "recall": round(found.recall, 3),
+        "missed": found.missed_kinds,
+    }
+
+
+def _speed_line(row: dict[str, Any]) -> str:
+    rates, scores = row["per_core_second"], row["f1"]
+    told = "  ".join(f"{tool} {value['f1']:.3f} {value['interval']}" for tool, value in scores.items())
+    return (
+        f"{row['material']:18s} ours {rates['ours']:7.1f}x  scenedetect {rates['scenedetect-adaptive']:6.1f}x  "
+        f"decode {rates['pyav-decode']:6.1f}x  = {row['times_scenedetect']:5.2f} x scenedetect, "
+        f"{row['times_decode']:5.2f} x decode | F1 {told}"
+    )

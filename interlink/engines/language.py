@@ -1,0 +1,38 @@
+"""Which language a text is in: py3langid, whose model comes with the package. About a millisecond a page.
+
+Short texts are not judged: below 40 characters it is wrong too often to be kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interlink.errors import UserError
+
+LEAST_CHARACTERS, MOST_CHARACTERS = 40, 20_000  # of the text that is looked at
+
+
+class LanguageDetector:
+    def __init__(self) -> None:
+        self._identifier: Any = None
+
+    def open(self) -> None:
+        """UserError where the package is missing."""
+        try:
+            from py3langid.langid import MODEL_FILE, LanguageIdentifier
+        except ImportError as error:
+            raise UserError(
+                f"detecting languages needs a package: {error}", "pip install 'interlink[language]'"
+            ) from None
+        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+    def close(self) -> None:
+        self._identifier = None
+
+    def detect(self, text: str) -> tuple[str, float] | None:
+        """(two letters, probability 0..1); None where there is too little text."""
+        text = " ".join(text[:MOST_CHARACTERS].split())
+        if sum(character.isalpha() for character in text) < LEAST_CHARACTERS:
+            return None
+        language, probability = self._identifier.classify(text)
+        return str(language), round(float(probability), 4)

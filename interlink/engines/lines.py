@@ -1,0 +1,73 @@
+"""Lines of text that were read in several frames, merged over time: a title that stays is one line, not one a frame.
+
+Two readings are one line if their texts differ by few edits and their boxes overlap. Costs microseconds a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from interlink.engines.reader import Line
+
+
+@dataclass
+class SeenLine:
+    """A line and when it was seen: start and end are the times (seconds) of the first and the last frame with it.
+
+    best: the reading with the highest score, of equal ones the first. frames: in how many it was read.
+    """
+
+    best: Line
+    start: float
+    end: float
+    frames: int
+    last: int  # number of the frame in which it was seen last
+
+
+def merge(frames: Sequence[tuple[float, Sequence[Line]]], edits: float, overlap: float, gap: int) -> list[SeenLine]:
+    """Merged lines in order of their first frame, within it in reading order.
+
+    frames: (time in seconds, lines) in order of time. edits: most differing characters, as a share of the longer text.
+    overlap: least shared area of two boxes over the smaller one (lines without boxes go by their text alone). gap: most
+    frames without the line between two with it.
+    """
+    found: list[SeenLine] = []
+    for number, (time, lines) in enumerate(frames):
+        current = [line for line in found if line.last >= number - 1 - gap]
+        for line in lines:
+            options = [
+                (distance(line.text, seen.best.text), -seen.last, place)
+                for place, seen in enumerate(current)
+                if seen.last < number and _in_place(line, seen.best, overlap) and _alike(line, seen.best, edits)
+            ]
+            if not options:
+                found.append(SeenLine(line, time, time, 1, number))
+                continue
+            seen = current[min(options)[2]]
+            seen.end, seen.last, seen.frames = time, number, seen.frames + 1
+            if (line.score or 0.0) > (seen.best.score or 0.0):
+                seen.best = line
+    return found
+
+
+def distance(a: str, b: str) -> int:
+    """Fewest insertions, deletions and replacements of characters that make `b` of `a` (Levenshtein)."""
+    if len(a) < len(b):
+        a, b = b, a
+    row = list(range(len(b) + 1))
+    for number, character in enumerate(a, 1):
+        corner, row[0] = row[0], number
+        for place, other in enumerate(b, 1):
+            corner, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, corner + (character != other))
+    return row[-1]
+
+
+def _in_place(a: Line, b: Line, overlap: float) -> bool:
+    return a.box is None or b.box is None or a.box.overlap(b.box) >= overlap
+
+
+def _alike(a: Line, b: Line, edits: float) -> bool:
+    """Case and spaces do not count."""
+    x, y = ("".join(line.text.casefold().split()) for line in (a, b))
+    return distance(x, y) <= edits * max(len(x), len(y))

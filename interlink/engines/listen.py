@@ -1,0 +1,162 @@
+"""Where somebody speaks: silero-vad over blocks of sound, the speech handed on in stretches of at most 28 s.
+
+Costs a second of a core for four minutes of sound, and memory for a minute of samples. What is not speech is silence
+below -50 dB of full scale, else other sound: music and noise are not told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from interlink.engines.recogniser import Utterance
+from interlink.errors import UserError
+from interlink.media.audio import RATE
+
+if TYPE_CHECKING:
+    from interlink.media.audio import Samples
+
+WINDOW = 512  # samples that silero judges at once: 32 ms
+CONTEXT = 64  # samples before them that it sees too
+BLOCK = 960 * WINDOW  # samples of a block, 30.72 s; blocks but the last must be of whole windows
+SPEAKS, FALLS_SILENT = 0.5, 0.35  # probabilities at which speech begins and ends
+HANGOVER = 10  # windows below FALLS_SILENT after which speech has ended (0.3 s)
+JOINED = 31  # windows of pause over which speech is one stretch (1 s)
+SHORTEST = 8  # windows; less is no speech (0.26 s)
+LONGEST = 875  # windows of a stretch (28 s); beyond it is cut where speech is least likely
+PAD = 6  # windows of sound kept on either side of a stretch (0.19 s)
+SILENCE = 10 ** (-50 / 20)  # root mean square
+
+
+@dataclass
+class Shares:
+    """Seconds of sound, and the shares of them (0..1, rounded) that are speech, silence and other sound."""
+
+    seconds: float = 0.0
+    speech: float = 0.0
+    silence: float = 0.0
+    other: float = 0.0
+
+
+class Listener:
+    """silero-vad, loaded once; `hear` makes a fresh Hearing for every file."""
+
+    def __init__(self) -> None:
+        self._session: Any = None
+
+    def open(self) -> None:
+        """UserError where its packages are missing."""
+        try:
+            from silero_vad import load_silero_vad
+
+            self._session = load_silero_vad(sequence=True).session
+        except ImportError as error:
+            raise UserError(f"hearing speech needs a package: {error}", "pip install 'interlink[speech]'") from None
+
+    def close(self) -> None:
+        self._session = None
+
+    def hear(self) -> Hearing:
+        return Hearing(self._session)
+
+
+class Hearing:
+    """One file's sound, block by block. After `utterances` is used up, `shares` tells of all of it."""
+
+    def __init__(self, session: Any) -> None:
+        import numpy as np
+
+        self._session = session
+        self._state = [np.zeros((1, 1, 128), dtype=np.float32) for _ in range(2)]
+        self._context = np.zeros(CONTEXT, dtype=np.float32)
+        self._held: Samples = np.zeros(0, dtype=np.float32)
+        self._first = 0  # number of the window that `_held` begins with
+        self._likely: list[float] = []  # of every window so far
+        self._open: int | None = None  # first window of the stretch that is not over
+        self._last = 0  # last window of it in which somebody spoke
+        self._samples = 0
+        self._speech = self._silence = 0
+        self._speaking, self._quiet = False, 0
+
+    def utterances(self, blocks: Iterable[Samples], start: Any) -> Iterator[Utterance]:
+        """The stretches of speech, in order. start: a function that tells the time of the first sample (seconds)."""
+        import numpy as np
+
+        for block in blocks:
+            self._samples += len(block)
+            self._held = np.concatenate([self._held, block])
+            begin = len(self._likely)
+            self._likely += self._judge(block)
+            for window in range(begin, len(self._likely)):
+                span = self._advance(window)
+                if span is not None:
+                    yield self._cut(*span, start())
+            self._forget()
+        if self._open is not None and self._last - self._open + 1 >= SHORTEST:
+            yield self._cut(self._open, self._last, start())
+        self._open = None
+
+    @property
+    def shares(self) -> Shares:
+        windows = len(self._likely)
+        if not windows:
+            return Shares()
+        speech, silence = self._speech / windows, self._silence / windows
+        other = max(0.0, 1 - speech - silence)
+        return Shares(round(self._samples / RATE, 3), round(speech, 4), round(silence, 4), round(other, 4))
+
+    def _judge(self, block: Samples) -> list[float]:
+        """How likely speech is in each window of a block; also counts speech and silence."""
+        import numpy as np
+
+        windows = np.zeros((-(-len(block) // WINDOW), WINDOW), dtype=np.float32)
+        windows.reshape(-1)[: len(block)] = block
+        contexts = np.vstack([self._context[None], windows[:-1, -CONTEXT:]])
+        self._context = windows[-1, -CONTEXT:].copy()
+        answer, *self._state = self._session.run(
+            ["speech_probs", "hn", "cn"],
+            {"input": np.concatenate([contexts, windows], axis=1), "h": self._state[0], "c": self._state[1]},
+        )
+        likely = [round(float(value), 4) for value in np.asarray(answer).reshape(-1)]
+        loudness = np.sqrt(np.mean(np.square(windows, dtype=np.float64), axis=1))
+        for value, loud in zip(likely, loudness, strict=True):
+            self._quiet = 0 if value >= FALLS_SILENT else self._quiet + 1
+            self._speaking = value >= SPEAKS or (self._speaking and self._quiet < HANGOVER)
+            self._speech += self._speaking
+            self._silence += int(not self._speaking and loud < SILENCE)
+        return likely
+
+    def _advance(self, window: int) -> tuple[int, int] | None:
+        """Takes one window into account. Returns (first, last) of a stretch that is over with it."""
+        likely = self._likely[window]
+        if self._open is None:
+            if likely >= SPEAKS:
+                self._open = self._last = window
+            return None
+        if likely >= FALLS_SILENT:
+            self._last = window
+        if window - self._last >= JOINED:
+            span = (self._open, self._last)
+            self._open = None
+            return span if span[1] - span[0] + 1 >= SHORTEST else None
+        if window - self._open + 1 >= LONGEST - 2 * PAD:
+            half = self._open + LONGEST // 2
+            cut = min(range(half, window + 1), key=lambda number: (self._likely[number], -number))
+            span = (self._open, cut)
+            self._open, self._last = cut + 1, max(self._last, cut + 1)
+            return span
+        return None
+
+    def _cut(self, first: int, last: int, start: float) -> Utterance:
+        begin = max(self._first, first - PAD) * WINDOW
+        end = min((last + 1 + PAD) * WINDOW, self._samples)
+        offset = self._first * WINDOW
+        return Utterance(round(start + begin / RATE, 3), self._held[begin - offset : end - offset].copy())
+
+    def _forget(self) -> None:
+        """Lets go of sound that no stretch can need any more."""
+        keep = len(self._likely) if self._open is None else self._open
+        keep = max(self._first, keep - PAD)
+        self._held = self._held[(keep - self._first) * WINDOW :]
+        self._first = keep

@@ -1,0 +1,72 @@
+"""Text read by a vision-language model: a caption engine that is asked to transcribe. It tells no boxes, no scores.
+
+Costs what that engine costs for a frame. For scripts and layouts that the small OCR models cannot read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from interlink.engines.captioner import Captioner, ClipRequest, Identity, make_captioner
+from interlink.engines.reader import FrameRequest, FrameText, Line
+from interlink.engines.settings import OpenAISettings, TransformersSettings
+from interlink.errors import StageError
+from interlink.stage import Settings
+
+NOTHING = "NONE"
+PROMPT = (
+    "Write down all text that can be read in this image, exactly as it is written, its lines separated by ' | '. "
+    f"Add nothing else. If there is no text, write {NOTHING}."
+)
+
+
+class CaptionReaderSettings(Settings):
+    """A caption engine that transcribes."""
+
+    engine: Literal["openai", "transformers"] = Field("openai", description="which caption engine reads")
+    prompt: str = Field(PROMPT, description="what it is asked; `|` separates the lines of its answer")
+    transformers: TransformersSettings = Field(
+        TransformersSettings(),  # type: ignore[call-arg]
+        description="settings of the transformers engine",
+    )
+    openai: OpenAISettings = Field(
+        OpenAISettings(),  # type: ignore[call-arg]
+        description="settings of the openai engine",
+    )
+
+
+class CaptionReader:
+    """The engine `caption`: each frame is a clip of its own."""
+
+    def __init__(self, settings: CaptionReaderSettings) -> None:
+        self._engine: Captioner = make_captioner(settings.engine, getattr(settings, settings.engine), settings.prompt)
+
+    def open(self) -> Identity:
+        return self._engine.open()
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def read(self, requests: Iterable[FrameRequest]) -> Iterator[FrameText]:
+        clips = (
+            ClipRequest(request.id, request.frame, frames=(request.image,), times=(0.0,), start=0.0, end=0.0)
+            for request in requests
+        )
+        for answer in self._engine.caption(clips):
+            error = answer.error
+            if answer.flag == "refused":
+                error = StageError("model", "the model refused to read a frame")
+            yield FrameText(answer.id, answer.clip, lines_of(answer.caption), error)
+
+
+def lines_of(answer: str) -> tuple[Line, ...]:
+    """The lines of a transcription, in their order; an answer that says there is no text has none."""
+    texts = [text.strip(" `\t") for text in re.split(r"[|\n]", answer)]
+    texts = [text for text in texts if text]
+    if len(texts) == 1 and texts[0].strip(".*\"' ").upper() == NOTHING:
+        return ()
+    return tuple(Line(text) for text in texts)

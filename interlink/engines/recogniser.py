@@ -1,0 +1,167 @@
+"""What a speech recogniser is: stretches of speech in, cues with words and times out, in batches.
+
+Imports nothing heavy; an engine's libraries come with its `open`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import Field
+
+from interlink.engines.captioner import Identity
+from interlink.errors import StageError, UserError
+from interlink.stage import Settings, operational
+from interlink.subtitles.cues import Cue, Line, Token, plain
+
+if TYPE_CHECKING:
+    from interlink.media.audio import Samples
+
+# name -> module:Class
+RECOGNISERS: dict[str, str] = {
+    "faster-whisper": "interlink.engines.recogniser_faster:FasterWhisper",
+    "transformers": "interlink.engines.recogniser_transformers:TransformersWhisper",
+}
+WINDOW_SECONDS = 30.0  # that Whisper hears at once
+
+
+class RecogniserSettings(Settings):
+    """A Whisper checkpoint, and how it is asked."""
+
+    model: str = Field("", description="hub id, or a local folder (for faster-whisper: converted by ctranslate2)")
+    revision: str = Field("", description="branch, tag or commit of a hub id; empty = its main branch")
+    language: str = Field("", description="two letters of the language that is spoken; empty = heard from the speech")
+    beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")
+    precision: str = Field(
+        "auto",
+        description="number type: float32, float16, bfloat16; faster-whisper also int8 and its kin; auto = as saved",
+    )
+    device: str = operational(
+        "auto", "cpu, cuda; auto = cuda where there is one (under Ray, say cuda: it asks for a GPU)"
+    )
+    batch_size: int = operational(8, "stretches of speech at once; halved by itself when memory runs out", ge=1)
+    threads: int = operational(1, "CPU threads of one worker", ge=1)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A stretch of speech: float32 samples at 16 kHz, at most 30 s; start: seconds, the container's clock."""
+
+    start: float
+    samples: Samples
+
+    @property
+    def end(self) -> float:
+        from interlink.media.audio import RATE
+
+        return self.start + len(self.samples) / RATE
+
+
+class Recogniser(Protocol):
+    """An engine. Made cheaply from its settings; `open` loads. Use `recognise` to feed it."""
+
+    batch_size: int
+
+    def __init__(self, settings: RecogniserSettings) -> None: ...
+
+    def open(self) -> Identity:
+        """Loads the model. Raises UserError where the settings cannot work here."""
+
+    def close(self) -> None: ...
+
+    def language_of(self, utterances: Sequence[Utterance]) -> str:
+        """Two letters of the language spoken in these; the settings' own where they name one."""
+
+    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Cue]]:
+        """The cues of each of one batch of utterances, with times in the container's clock."""
+
+
+def make_recogniser(name: str, settings: RecogniserSettings) -> Recogniser:
+    """The engine `name`, not yet opened."""
+    module, _, attribute = RECOGNISERS[name].partition(":")
+    engine: type[Recogniser] = getattr(import_module(module), attribute)
+    return engine(settings)
+
+
+def recognise(engine: Recogniser, utterances: Iterable[Utterance]) -> tuple[list[Cue], str]:
+    """(all cues, language) of one video, batch by batch. The language is heard from the first batch.
+
+    StageError `memory` where one utterance alone does not fit.
+    """
+    waiting = iter(utterances)
+    cues: list[Cue] = []
+    language = ""
+    while batch := list(islice(waiting, engine.batch_size)):
+        language = language or _guarded(engine, batch, lambda part: [engine.language_of(part)])[0]
+        for said in _guarded(engine, batch, partial(engine.recognise, language=language)):
+            cues += said
+    return cues, language
+
+
+def _guarded(
+    engine: Recogniser, batch: Sequence[Utterance], ask: Callable[[Sequence[Utterance]], list[Any]]
+) -> list[Any]:
+    """What the engine answers; where memory runs out the batch is halved for good."""
+    try:
+        return ask(batch)
+    except Exception as error:
+        if not _out_of_memory(error):
+            raise
+    if len(batch) == 1:
+        raise StageError("memory", "the recogniser ran out of memory on one stretch of speech; take a smaller model")
+    engine.batch_size = max(1, len(batch) // 2)
+    middle = len(batch) // 2
+    return [*_guarded(engine, batch[:middle], ask), *_guarded(engine, batch[middle:], ask)]
+
+
+def _out_of_memory(error: Exception) -> bool:
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
+
+
+def cue_of_words(utterance: Utterance, words: Iterable[tuple[str, float | None, float | None]]) -> Cue | None:
+    """A cue from (word, start, end) in seconds after the utterance's start; times that cannot be are not believed."""
+    tokens: list[Token] = []
+    latest = utterance.start
+    for text, start, end in words:
+        shown = " ".join(plain(text).split())
+        if not shown:
+            continue
+        begin = None if start is None else round(float(utterance.start + start), 3)
+        if begin is None or not latest <= begin <= utterance.end:
+            tokens.append(Token(shown))
+            continue
+        latest = begin
+        finish = None if end is None else round(float(min(max(begin, utterance.start + end), utterance.end)), 3)
+        tokens.append(Token(shown, begin, finish))
+    timed = any(token.time is not None for token in tokens)
+    first = tokens[0].time if tokens else None
+    start = utterance.start if first is None else first
+    return Cue(round(start, 3), round(utterance.end, 3), (Line(tuple(tokens), timed),)) if tokens else None
+
+
+def folder_of(model: str, setting: str) -> Path | None:
+    """The folder that a model name means, None for a hub id. UserError where it is named but not there."""
+    if not model:
+        raise UserError("the recogniser has no model", f"set {setting} to a hub id or a local folder", 2)
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path.absolute()
+    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1 or path.exists():
+        raise UserError(f"there is no model folder {model}", f"set {setting} to a hub id or a folder that exists")
+    return None
+
+
+def unknown_language(language: str, known: Iterable[str]) -> UserError:
+    """What is said where a checkpoint does not know the language that the settings name."""
+    return UserError(
+        f"the recogniser does not know the language {language!r}",
+        f"set transcribe.speech.language to one of: {', '.join(sorted(known))}; or leave it empty",
+        2,
+    )

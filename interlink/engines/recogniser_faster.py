@@ -1,0 +1,120 @@
+"""Whisper by faster-whisper (CTranslate2): the quick one, on a CPU too. Gives words their own times.
+
+Costs a model in memory per worker; large-v3 in int8 about its speech's own length on one CPU core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from interlink.engines.captioner import Identity
+from interlink.engines.recogniser import (
+    WINDOW_SECONDS,
+    RecogniserSettings,
+    Utterance,
+    cue_of_words,
+    folder_of,
+    unknown_language,
+)
+from interlink.engines.transformers import folder_revision
+from interlink.errors import UserError
+from interlink.media.audio import RATE
+from interlink.subtitles.cues import Cue
+
+SETTING = "transcribe.speech.model"
+FILES = ("model.bin", "config.json", "tokenizer.json")
+
+
+class FasterWhisper:
+    """One converted checkpoint."""
+
+    def __init__(self, settings: RecogniserSettings) -> None:
+        self.settings = settings
+        self.batch_size = settings.batch_size
+        self._model: Any = None
+
+    def open(self) -> Identity:
+        """UserError where the package or the checkpoint is missing."""
+        name = self.settings.model
+        folder = folder_of(name, SETTING)
+        missing = [file for file in FILES if folder is not None and not (folder / file).is_file()]
+        if missing:
+            raise UserError(
+                f"{name} is no model of faster-whisper: {', '.join(missing)} is missing",
+                f"convert it with ct2-transformers-converter --copy_files tokenizer.json, or set {SETTING} to another",
+            )
+        try:
+            from faster_whisper import WhisperModel
+        except ImportError as error:
+            raise UserError(
+                f"the faster-whisper recogniser needs a package: {error}", "pip install 'interlink[speech]'"
+            ) from None
+        precision = "default" if self.settings.precision == "auto" else self.settings.precision
+        try:
+            self._model = WhisperModel(
+                name if folder is None else str(folder),
+                device=self.settings.device,
+                compute_type=precision,
+                cpu_threads=self.settings.threads,
+                revision=self.settings.revision or None,
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(
+                f"cannot load the recogniser {name!r}: {first}",
+                f"check {SETTING}: a hub id within reach, or a folder converted by ctranslate2",
+            ) from error
+        wanted = self.settings.language
+        if wanted and wanted not in self._model.supported_languages:
+            raise unknown_language(wanted, self._model.supported_languages)
+        return Identity(
+            engine="faster-whisper",
+            model=name if folder is None else folder.name,
+            revision=self.settings.revision if folder is None else folder_revision(folder),
+            parameters={"beams": self.settings.beams, "precision": str(self._model.model.compute_type)},
+        )
+
+    def close(self) -> None:
+        self._model = None
+
+    def language_of(self, utterances: Sequence[Utterance]) -> str:
+        if not self._model.model.is_multilingual:
+            return "en"
+        if self.settings.language:
+            return self.settings.language
+        import numpy as np
+
+        samples = np.concatenate([utterance.samples for utterance in utterances])
+        language, _, _ = self._model.detect_language(samples, language_detection_segments=len(utterances))
+        return str(language)
+
+    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Cue]]:
+        import numpy as np
+        from faster_whisper import BatchedInferencePipeline
+
+        # Each utterance gets a window of its own, so that a segment's place says whose it is.
+        window = round(WINDOW_SECONDS * RATE)
+        samples = np.zeros(len(utterances) * window, dtype=np.float32)
+        for number, utterance in enumerate(utterances):
+            samples[number * window : number * window + len(utterance.samples)] = utterance.samples
+        spans = [
+            {"start": number * WINDOW_SECONDS, "end": number * WINDOW_SECONDS + len(utterance.samples) / RATE}
+            for number, utterance in enumerate(utterances)
+        ]
+        segments, _ = BatchedInferencePipeline(self._model).transcribe(
+            samples,
+            language=language or None,
+            clip_timestamps=spans,
+            batch_size=len(utterances),
+            beam_size=self.settings.beams,
+            temperature=0.0,
+            word_timestamps=True,
+        )
+        said: list[list[tuple[str, float | None, float | None]]] = [[] for _ in utterances]
+        for segment in segments:
+            number = round(segment.seek / self._model.frames_per_second / WINDOW_SECONDS)
+            begin = number * WINDOW_SECONDS
+            said[number] += [(word.word, word.start - begin, word.end - begin) for word in segment.words or ()]
+        cues = [cue_of_words(utterance, words) for utterance, words in zip(utterances, said, strict=True)]
+        return [[cue] if cue is not None else [] for cue in cues]

@@ -1,0 +1,144 @@
+"""Whisper by transformers: any Whisper checkpoint as it is saved, distilled and fine-tuned ones too.
+
+Words have times of their own where the checkpoint names its alignment heads, else their phrases have. Costs a model in
+memory per worker. Never runs code that a checkpoint brings along.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from interlink.engines.captioner import Identity
+from interlink.engines.guard import ensure_torchvision
+from interlink.engines.recogniser import RecogniserSettings, Utterance, cue_of_words, folder_of, unknown_language
+from interlink.engines.transformers import folder_revision
+from interlink.errors import UserError
+from interlink.media.audio import RATE
+from interlink.subtitles.cues import Cue
+
+SETTING = "transcribe.speech.model"
+
+
+class TransformersWhisper:
+    """One checkpoint."""
+
+    def __init__(self, settings: RecogniserSettings) -> None:
+        self.settings = settings
+        self.batch_size = settings.batch_size
+        self._pipeline: Any = None
+        self._word_times = False
+        self._languages: dict[str, int] = {}  # two letters -> token; empty: the checkpoint knows English alone
+
+    def open(self) -> Identity:
+        """UserError where the package or the checkpoint is missing, or the checkpoint is no Whisper."""
+        name = self.settings.model
+        folder = folder_of(name, SETTING)
+        ensure_torchvision()
+        try:
+            import torch
+            from transformers import AutoModelForSpeechSeq2Seq, AutoProcessor, pipeline
+            from transformers.utils import logging as transformers_logging
+        except ImportError as error:
+            raise UserError(
+                f"the transformers recogniser needs a package: {error}", "pip install 'interlink[models]'"
+            ) from None
+        transformers_logging.disable_progress_bar()
+        torch.set_num_threads(self.settings.threads)
+        device = self.settings.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        precision = self.settings.precision
+        if precision == "auto" and device == "cpu":
+            precision = "float32"
+        where: dict[str, Any] = {"trust_remote_code": False}
+        if folder is None and self.settings.revision:
+            where["revision"] = self.settings.revision
+        source = name if folder is None else str(folder)
+        try:
+            processor = AutoProcessor.from_pretrained(source, **where)
+            model = AutoModelForSpeechSeq2Seq.from_pretrained(source, dtype=precision, **where).to(device).eval()
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(
+                f"cannot load the recogniser {name!r}: {first}",
+                f"check {SETTING}: a hub id within reach, or a folder of a Whisper model",
+            ) from error
+        if model.config.model_type != "whisper":
+            raise UserError(f"{name!r} is a {model.config.model_type}, no Whisper", f"set {SETTING} to a Whisper model")
+        self._languages = _languages(model.generation_config)
+        if self.settings.language and self.settings.language not in (self._languages or {"en": 0}):
+            raise unknown_language(self.settings.language, self._languages or {"en": 0})
+        if processor.tokenizer.pad_token is None:
+            processor.tokenizer.pad_token = processor.tokenizer.eos_token
+        self._pipeline = pipeline(
+            "automatic-speech-recognition",
+            model=model,
+            tokenizer=processor.tokenizer,
+            feature_extractor=processor.feature_extractor,
+        )
+        self._word_times = bool(getattr(model.generation_config, "alignment_heads", None))
+        revision = str(getattr(model.config, "_commit_hash", None) or "") if folder is None else folder_revision(folder)
+        return Identity(
+            engine="transformers",
+            model=name if folder is None else folder.name,
+            revision=revision,
+            parameters={
+                "beams": self.settings.beams,
+                "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
+                "word_times": self._word_times,
+            },
+        )
+
+    def close(self) -> None:
+        self._pipeline = None
+
+    def language_of(self, utterances: Sequence[Utterance]) -> str:
+        if self.settings.language or not self._languages:
+            return self.settings.language or "en"
+        import torch
+
+        model = self._pipeline.model
+        features = self._pipeline.feature_extractor(
+            [utterance.samples for utterance in utterances], sampling_rate=RATE, return_tensors="pt"
+        ).input_features.to(model.device, model.dtype)
+        with torch.inference_mode():
+            numbers = Counter(model.detect_language(features).tolist())
+        names = {number: name for name, number in self._languages.items()}
+        # The most frequent; of equals the one that was heard first.
+        return names[max(numbers, key=lambda number: numbers[number])]
+
+    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Cue]]:
+        generation = self._pipeline.model.generation_config
+        ask: dict[str, Any] = {"num_beams": self.settings.beams, "do_sample": False}
+        if self._languages:
+            ask |= {"language": language, "task": "transcribe"}
+        has_times = getattr(generation, "no_timestamps_token_id", None) is not None
+        answers = self._pipeline(
+            [{"raw": utterance.samples, "sampling_rate": RATE} for utterance in utterances],
+            batch_size=len(utterances),
+            return_timestamps="word" if self._word_times else has_times,
+            generate_kwargs=ask,
+        )
+        return [self._cues(utterance, answer) for utterance, answer in zip(utterances, answers, strict=True)]
+
+    def _cues(self, utterance: Utterance, answer: dict[str, Any]) -> list[Cue]:
+        chunks = answer.get("chunks") or [{"text": answer["text"], "timestamp": (None, None)}]
+        said: list[tuple[str, float | None, float | None]] = []
+        for chunk in chunks:
+            start, end = chunk["timestamp"]
+            if self._word_times:
+                said.append((chunk["text"], start, end))
+            else:  # the phrase's first word has its start; the others share out the rest
+                said += [
+                    (word, start if number == 0 else None, None) for number, word in enumerate(chunk["text"].split())
+                ]
+        cue = cue_of_words(utterance, said)
+        return [cue] if cue is not None else []
+
+
+def _languages(generation: Any) -> dict[str, int]:
+    if not getattr(generation, "is_multilingual", True):
+        return {}
+    return {name.strip("<|>"): int(number) for name, number in (getattr(generation, "lang_to_id", None) or {}).items()}

@@ -1,0 +1,53 @@
+"""The clock of a container: at which time its presentation begins. Costs a read of its header.
+
+Sidecar subtitles count from 0, where a player begins; clips, frames and embedded subtitles have the container's own
+times. The two differ by the container's start time, as players and ffmpeg take it: the earliest of its streams'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from interlink.errors import StageError
+from interlink.media.probe import FORMATS, open_media
+from interlink.stage import Item
+
+
+def presentation_start(item: Item) -> float:
+    """Seconds in the container's clock at which a player begins. StageError where the media file does not open."""
+    media = str(item.rows["download"]["media"])
+    root = item.context.root
+    if Path(media).is_absolute() or root.is_local:
+        path = Path(media) if Path(media).is_absolute() else Path(root.full(media))
+        with open_media(path) as container:
+            return _start(container)
+    with _remote(item, media) as container:
+        return _start(container)
+
+
+def _start(container: Any) -> float:
+    return 0.0 if container.start_time is None else round(container.start_time / 1_000_000, 6)
+
+
+@contextmanager
+def _remote(item: Item, media: str) -> Iterator[Any]:
+    """A container on object storage, of which only the ranges that hold its header are read."""
+    import av
+    from av.error import FFmpegError
+
+    root = item.context.root
+    try:
+        with (
+            root.file_system().open(root.full(media), "rb") as file,
+            av.open(file, options={"format_whitelist": FORMATS}) as container,
+        ):
+            yield container
+    except FileNotFoundError as error:
+        raise StageError("gone", f"{media}: the file is no longer there") from error
+    except FFmpegError as error:
+        raise StageError("unreadable", f"{media}: not a media file, or broken at its start") from error
+    except OSError as error:
+        raise StageError("network", f"{media}: {error}") from error

@@ -1,0 +1,77 @@
+"""What can be said of a stretch of video from the looks taken at it: motion, black and frozen spans.
+
+Costs a difference of two thumbnails a second. What happens between two looks is not seen: with keyframes five seconds
+apart a still of four seconds may go unnoticed, and what moves and returns counts as frozen.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from interlink.media.look import Look, difference
+
+EVERY = 1.0  # seconds, at least, between the looks that motion is told from
+FROZEN = 0.35  # grey levels (0..765) of change below which a picture counts as the same
+BLACK = 18.5  # mean luma up to which a picture is black
+MIN_SPAN = 1.0  # seconds of a frozen stretch worth telling
+
+
+@dataclass(frozen=True)
+class _Step:
+    start: float
+    end: float
+    change: float
+
+
+class Facts:
+    """Gathers looks in order of time and sums them up clip by clip; spans are kept for the whole video."""
+
+    def __init__(self) -> None:
+        self._steps: deque[_Step] = deque()
+        self._last: Look | None = None
+        self._dark: float | None = None
+        self.black: list[tuple[float, float]] = []
+        self.frozen: list[tuple[float, float]] = []
+
+    def feed(self, look: Look, cut: bool) -> None:
+        """Takes the next look; `cut`: a clip begins with it."""
+        black = look.brightness <= BLACK
+        if black and self._dark is None:
+            self._dark = look.time
+        elif not black and self._dark is not None:
+            self.black.append((self._dark, look.time))
+            self._dark = None
+        last = self._last
+        if last is None:
+            self._last = look
+            return
+        if not cut and look.time - last.time < EVERY:
+            return
+        self._last = look
+        if cut:
+            return
+        change = difference(last, look)
+        self._steps.append(_Step(last.time, look.time, change))
+        if change < FROZEN:
+            if self.frozen and self.frozen[-1][1] == last.time:
+                self.frozen[-1] = (self.frozen[-1][0], look.time)
+            else:
+                self.frozen.append((last.time, look.time))
+
+    def finish(self, end: float) -> None:
+        """The video is over at `end` seconds."""
+        if self._dark is not None:
+            self.black.append((self._dark, end))
+            self._dark = None
+        self.frozen = [span for span in self.frozen if span[1] - span[0] >= MIN_SPAN]
+
+    def motion(self, start: float, end: float) -> float | None:
+        """Mean change from look to look in a clip, in grey levels; None where it has no two looks a second apart.
+
+        To be asked clip by clip in order.
+        """
+        while self._steps and self._steps[0].end <= start:
+            self._steps.popleft()
+        inside = [step.change for step in self._steps if step.start >= start - 1e-6 and step.end <= end + 1e-6]
+        return round(sum(inside) / len(inside), 3) if inside else None

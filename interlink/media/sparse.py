@@ -1,0 +1,277 @@
+"""One pass over a video that decodes its keyframes, and inside a group of pictures only where a plan asks for it.
+
+Every picture that comes out is bit for bit the one of a full decode: decoding starts at a keyframe and goes forward;
+what is left out are groups, and pictures that no other picture refers to. Memory: two groups of packets, one picture.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, Protocol
+
+from interlink.media.decode import Decoded, Unusable
+from interlink.media.look import Look, Looker, difference
+from interlink.media.packets import Group, Packets
+
+AROUND = 4  # pictures on each side of a suspected cut that are all decoded
+TRIES = 3  # times that a group is begun again before all of it is decoded
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to decode of a group: only its keyframe, or reference pictures and, at `dense` times, all of them.
+
+    last: once the pictures up to this time are seen and look like the next keyframe, the rest can be left.
+    probe: time of the one picture that may begin another scene; if it can be shown alone that it does, no scan.
+    """
+
+    scan: bool
+    dense: frozenset[float] = frozenset()
+    last: float = float("inf")
+    probe: float | None = None
+
+
+SKIP = Plan(scan=False)
+
+Seen = tuple[Decoded, Look]
+
+
+class Planner(Protocol):
+    """Decides what of a video is worth decoding."""
+
+    def plan(self, group: Group, following: Group | None, before: Look | None, after: Look | None) -> Plan:
+        """What to decode of a group. before, after: looks at its first picture and at the next group's, if there."""
+
+    def jump(self, before: Look, after: Look, usual: float) -> bool:
+        """Whether pictures that were left out between these two must be seen. usual: the largest of the changes before."""
+
+    def alike(self, a: Look, b: Look) -> bool:
+        """Whether the two show the same scene, so that nothing need be looked for between them."""
+
+    def first_of_scene(self, before: Look, orphans: list[Look], after: Look) -> int | None:
+        """Which of `orphans`, in order of time, is the first of the scene of `after`; None: it cannot be told.
+
+        They were decoded without what they refer to: only what is new in them is right. The last is the suspect.
+        """
+
+
+class Decoder:
+    """The stream's own decoder, one thread. Any error or damage is Unusable: then a full decode says what is lost."""
+
+    def __init__(self, stream: Any) -> None:
+        self._context = stream.codec_context
+        self._context.thread_count = 1
+        self._context.thread_type = "NONE"
+        self._base = stream.time_base
+
+    def first(self, group: Group) -> Decoded | None:
+        """The group's first picture, a keyframe; None where it is not to be shown (an edit list leaves it out)."""
+        found = list(self.run([(group.packets[0], False)]))
+        if not found:
+            if group.packets[0].is_discard:
+                return None
+            raise Unusable("a keyframe gives no picture")
+        if len(found) > 1 or found[0].time != group.start:
+            raise Unusable("a keyframe gives a picture of another time")
+        return found[0]
+
+    def run(self, packets: Iterator[tuple[Any, bool]] | list[tuple[Any, bool]]) -> Iterator[Decoded]:
+        """Pictures of (packet, whether it may be left out if nothing refers to it), from a keyframe on."""
+        from av.error import EOFError as AvEOFError
+        from av.error import FFmpegError
+
+        context, lenient = self._context, None
+        context.flush_buffers()
+        try:
+            for packet, leave in packets:
+                if leave is not lenient:
+                    context.skip_frame = "NONREF" if leave else "DEFAULT"
+                    lenient = leave
+                for frame in context.decode(packet):
+                    yield self._decoded(frame)
+            for frame in context.decode(None):
+                yield self._decoded(frame)
+        except AvEOFError:
+            return
+        except FFmpegError as error:
+            raise Unusable(f"a packet cannot be decoded ({error.strerror})") from error
+
+    def orphans(self, packets: list[Any]) -> list[Decoded]:
+        """Pictures of packets some of which refer to others that are not there, as far as the decoder gives any.
+
+        It puts the latest picture that it has in their place: wrong, but good enough to look at what is new.
+        """
+        from av.codec.context import Flags
+        from av.error import FFmpegError
+
+        context = self._context
+        context.flush_buffers()
+        context.skip_frame = "DEFAULT"
+        context.flags |= Flags.output_corrupt
+        try:
+            frames = [frame for packet in [*packets, None] for frame in context.decode(packet)]
+        except FFmpegError:
+            return []
+        finally:
+            context.flags &= ~Flags.output_corrupt
+        base = self._base
+        return [
+            Decoded(round(frame.pts * base.numerator / base.denominator, 6), frame, True)
+            for frame in frames
+            if frame.pts is not None
+        ]
+
+    def _decoded(self, frame: Any) -> Decoded:
+        if frame.pts is None or frame.is_corrupt:
+            raise Unusable("a damaged picture")
+        return Decoded(round(frame.pts * self._base.numerator / self._base.denominator, 6), frame, False)
+
+
+class Sparse:
+    """Iterates over (picture, look) in order of time. `look.follows` says that no picture lies unseen before it.
+
+    times: presentation times of all pictures up to the latest one handed out; the caller removes what it has used.
+    """
+
+    def __init__(self, packets: Packets, looker: Looker, planner: Planner) -> None:
+        self._groups = iter(packets)
+        self._looker, self._planner = looker, planner
+        self._decoder = Decoder(packets.stream)
+        self._next: Group | None = None
+        self._last: Seen | None = None  # the latest that was handed out
+        self._tail = -1e18  # time of the last picture before the current group
+        self._ahead: list[Seen] = []  # pictures after a group's first that were decoded with the group before
+        self.times: deque[float] = deque()
+        self.decoded = 0
+
+    def __iter__(self) -> Iterator[Seen]:
+        self._next = next(self._groups, None)
+        first = self._first(self._next)
+        while self._next is not None:
+            group = self._take()
+            upcoming = None if self._continued() else self._first(self._next)
+            ahead, self._ahead = self._ahead, []
+            plan = self._planner.plan(group, self._next, first[1] if first else None, upcoming[1] if upcoming else None)
+            cut = self._probe(group, plan.probe, first, upcoming)
+            if cut is not None and first is not None and upcoming is not None:
+                yield from self._unscanned(first, ahead)
+                upcoming = upcoming[0], replace(upcoming[1], cut=cut)
+            elif plan.scan or self._continued() or (first is None and group.times):
+                yield from self._scan(group, plan, upcoming)
+                upcoming = upcoming or self._first(self._next)
+            elif first is not None:
+                yield from self._unscanned(first, ahead)
+            self._tail = group.times[-1] if group.times else self._tail
+            first = upcoming
+
+    def _take(self) -> Group:
+        group = self._next
+        assert group is not None
+        self._next = next(self._groups, None)
+        self.times.extend(group.times)
+        return group
+
+    def _continued(self) -> bool:
+        return self._next is not None and self._next.continues
+
+    def _first(self, group: Group | None) -> Seen | None:
+        picture = None if group is None else self._decoder.first(group)
+        if picture is None:
+            return None
+        self.decoded += 1
+        return picture, self._looker.look(picture.time, picture.frame)
+
+    def _hand(self, picture: Decoded, look: Look, follows: bool) -> Seen:
+        self._last = picture, look if look.follows is follows else replace(look, follows=follows)
+        return self._last
+
+    def _unscanned(self, first: Seen, ahead: list[Seen]) -> Iterator[Seen]:
+        yield self._hand(first[0], first[1], self._last is None or self._last[0].time == self._tail)
+        for picture, look in ahead:
+            yield self._hand(picture, look, True)
+
+    def _probe(self, group: Group, suspect: float | None, first: Seen | None, upcoming: Seen | None) -> float | None:
+        """The time of the group's one cut, where the suspect picture shows by itself that it belongs to the scene of
+        the next group; None where that cannot be told."""
+        if suspect is None or first is None or upcoming is None:
+            return None
+        at = group.stamps.index(suspect)
+        # Pictures that are shown before the suspect but come after it refer to it as well as to the scene before.
+        late = [number for number in range(at + 1, len(group.packets)) if group.stamps[number] < suspect]
+        numbers = [0, at, *late]  # what is missing looks like the keyframe, so like the scene before
+        found = sorted(self._decoder.orphans([group.packets[number] for number in numbers]), key=lambda d: d.time)
+        if [picture.time for picture in found] != sorted(group.stamps[number] for number in numbers):
+            return None
+        found = found[1:]
+        looks = [self._looker.look(picture.time, picture.frame) for picture in found]
+        which = self._planner.first_of_scene(first[1], looks, upcoming[1])
+        return None if which is None else found[which].time
+
+    def _scan(self, group: Group, plan: Plan, upcoming: Seen | None) -> Iterator[Seen]:
+        """The pictures of a group and of those that continue it, as the plan says; then `_ahead` holds some more.
+
+        A jump between two pictures with others left out between them starts the group again with those decoded.
+        """
+        dense = set(plan.dense)
+        everything = self._continued()
+        changes: deque[float] = deque([0.0], maxlen=3)
+        for attempt in count(1):
+            left: set[float] = set()  # times of pictures that may have been left out
+            again = False
+            for picture in self._decoder.run(self._feed(group, dense, everything or attempt > TRIES, left)):
+                self.decoded += 1
+                time, last = picture.time, self._last
+                if time < group.start or (last is not None and time <= last[0].time):
+                    continue
+                look = self._looker.look(time, picture.frame)
+                following = self._next
+                if following is not None and not following.continues and time >= following.start:
+                    if time > following.start:
+                        self._ahead.append((picture, look))
+                    continue
+                between = [] if last is None or not left else _between(group.times, last[0].time, time)
+                follows = left.isdisjoint(between) if time > group.start else last is None or last[0].time == self._tail
+                if last is not None:
+                    if not follows and between and self._planner.jump(last[1], look, max(changes)):
+                        dense.update(_between(group.times, last[0].time, time, AROUND))
+                        again = True
+                        break
+                    changes.append(difference(last[1], look))
+                yield self._hand(picture, look, follows)
+                if time >= plan.last and upcoming is not None and self._planner.alike(look, upcoming[1]):
+                    return
+            if not again:
+                return
+            self._ahead = []
+
+    def _feed(
+        self, group: Group, dense: set[float], everything: bool, left: set[float]
+    ) -> Iterator[tuple[Any, bool]]:
+        """Packets for the decoder, in order, with whether each may be left out (then its time goes to `left`)."""
+        while True:
+            for packet, time in zip(group.packets, group.stamps, strict=True):
+                leave = not everything and time not in dense
+                if leave:
+                    left.add(time)
+                yield packet, leave
+            if not self._continued():
+                break
+            group = self._take()
+        following = self._next
+        if following is None:
+            return
+        wanted = set(following.times[:AROUND]) | {time for time in following.stamps if time < following.start}
+        for packet, time in zip(following.packets, following.stamps, strict=True):
+            if not wanted:
+                return
+            wanted.discard(time)
+            yield packet, False
+
+
+def _between(times: list[float], after: float, before: float, more: int = 0) -> list[float]:
+    """Of sorted `times` those between two, and `more` on each side."""
+    return times[max(0, bisect_right(times, after) - more) : bisect_left(times, before) + more]

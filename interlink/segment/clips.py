@@ -1,0 +1,158 @@
+"""From looks to finished clips: a segmenter's verdicts, the lengths of clips, candidates, the chosen frames, facts.
+
+One pass in order of time. Memory: the pictures that still wait for a verdict and the candidates of open clips, both
+bounded in bytes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+from interlink.media.choose import HELD_BYTES, Chosen, Pool, Still, choose
+from interlink.media.facts import Facts
+from interlink.segment.lengths import Lengths, Span
+from interlink.segment.verdict import Segmenter, Verdict
+
+THIN = 0.5  # seconds between the pictures that are kept (encoded) where too many wait for a verdict
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How frames are chosen. wanted `middle` and `uniform` are times, found by a second look into the file."""
+
+    how: Literal["best", "middle", "uniform"]
+    count: int
+    min_novelty: float
+    min_shot: float  # seconds
+
+
+@dataclass
+class Clip:
+    """A finished clip. wanted: times of pictures that must still be read: what `middle` or `uniform` asks for, or one
+    where no picture of the clip was looked at. sharpness, light: medians of what could have been chosen."""
+
+    start: float
+    end: float
+    chosen: list[Chosen]
+    wanted: list[float]
+    motion: float | None
+    sharpness: float | None
+    light: float | None
+
+
+@dataclass
+class _Waiting:
+    still: Still | None
+    time: float
+    sound: bool
+
+
+@dataclass
+class Clips:
+    """Feed it every look; `times` are those of all pictures, looked at or not, added before the look of the latest."""
+
+    segmenter: Segmenter
+    lengths: Lengths
+    pool: Pool
+    choice: Choice
+    times: deque[float] = field(default_factory=deque)
+    done: list[Clip] = field(default_factory=list)
+    facts: Facts = field(default_factory=Facts)
+
+    def __post_init__(self) -> None:
+        self._waiting: deque[_Waiting] = deque()  # pictures whose verdict is still to come
+        self._held = 0  # bytes of them
+        self._thinned = -1e18
+        self._due: float | None = None  # a boundary that the next picture at or after it takes
+        self._began = False
+        self._past: deque[float] = deque()  # times of the pictures of open clips
+
+    def feed(self, still: Still, sound: bool) -> None:
+        """Takes the next picture; `sound`: it is not damaged."""
+        self._waiting.append(_Waiting(still, still.look.time, sound))
+        self._held += still.size
+        self._settle(self.segmenter.feed(still.look))
+        self._thin()
+
+    def finish(self, end: float) -> None:
+        """The video is over at `end` seconds."""
+        self._settle(self.segmenter.finish())
+        self._pass(float("inf"))
+        self.facts.finish(end)
+        self._close(self.lengths.finish(end))
+
+    def _settle(self, verdicts: list[Verdict]) -> None:
+        for verdict in verdicts:
+            self._pass(verdict.time)
+            if verdict.boundary:
+                self._due = verdict.time
+            if not self._waiting or self._waiting[0].time != verdict.time:
+                continue  # planned between two looks
+            waiting = self._waiting.popleft()
+            self._pass(verdict.time, including=True)
+            begins, self._began = self._began, False
+            still = waiting.still
+            if still is not None:
+                self._held -= still.size
+                self.facts.feed(still.look, begins)
+                self.pool.offer(still, verdict.settled and waiting.sound, begins_shot=begins)
+
+    def _pass(self, until: float, including: bool = False) -> None:
+        """Counts the pictures before `until` to their clips."""
+        while self.times and (self.times[0] < until or (including and self.times[0] == until)):
+            time = self.times.popleft()
+            boundary = self._due is not None and time >= self._due
+            if boundary:
+                self._due, self._began = None, True
+            spans = self.lengths.feed(time, boundary)
+            if spans:
+                self._close(spans)
+            self._past.append(time)
+
+    def _thin(self) -> None:
+        """Lets go of decoded pictures that wait for a segmenter which looks far ahead."""
+        for waiting in self._waiting:
+            if self._held <= HELD_BYTES:
+                return
+            if waiting.still is None or not waiting.still.size:
+                continue
+            self._held -= waiting.still.size
+            if waiting.time - self._thinned >= THIN:
+                waiting.still.jpeg()
+                self._thinned = waiting.time
+            else:
+                waiting.still = None
+
+    def _close(self, spans: list[Span]) -> None:
+        """Chooses the frames of clips that are final."""
+        for start, end in spans:
+            candidates = self.pool.take(start, end, self.choice.min_shot)
+            # Where times are asked for, one frame stands by in case that none can be had.
+            count = self.choice.count if self.choice.how == "best" else 1
+            chosen = choose(candidates, count, self.choice.min_novelty)
+            for each in chosen:
+                each.candidate.still.jpeg()  # lets go of the decoded picture
+            motion = self.facts.motion(start, end)
+            sharpness = _median([candidate.sharpness for candidate in candidates])
+            light = _median([candidate.light for candidate in candidates])
+            wanted = self._wanted(start, end, bool(chosen))
+            self.done.append(Clip(start, end, chosen, wanted, motion, sharpness, light))
+
+    def _wanted(self, start: float, end: float, filled: bool) -> list[float]:
+        """The pictures nearest the middles of as many even parts as frames are asked for; one part for `middle`, and
+        for a clip in which no picture was looked at."""
+        inside = []
+        while self._past and self._past[0] < end:
+            inside.append(self._past.popleft())
+        if not inside or (filled and self.choice.how == "best"):
+            return []
+        parts = self.choice.count if self.choice.how == "uniform" else 1
+        length = (end - start) / parts
+        targets = [start + length * (part + 0.5) for part in range(parts)]
+        return sorted({min(inside, key=lambda time: abs(time - target)) for target in targets})
+
+
+def _median(values: list[float]) -> float | None:
+    return sorted(values)[len(values) // 2] if values else None

@@ -1,0 +1,138 @@
+"""What every subtitle format becomes: cues of lines of words, with the words' own times where the file gives them.
+
+Readers make cues with `CueMaker`; text is cleaned of markup here, in one way for all formats. Costs nothing to import.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+TAG = re.compile(r"</?[a-zA-Z][^<>]*>")  # voice, class, style, font …; "a < b" is left alone
+OVERRIDE = re.compile(r"\{\\[^{}]*\}")  # SSA codes such as {\i1}, which SRT files carry too
+ESCAPED_BREAK = re.compile(r"\\[Nnh]")
+INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\ufeff\x00-\x08\x0b\x0c\x0e-\x1f]")
+LONE = re.compile("[\ud800-\udfff]")  # halves of characters: JSON can hold them, UTF-8 cannot
+BREAK = re.compile(r"\r\n|\r|\n")
+LONGEST = 1e6  # seconds; times beyond (twelve days) are damage
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word; `time` and `end` in seconds where the file (or a recogniser) gives the word's own."""
+
+    text: str
+    time: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a cue. timed: it carried times of its own, so in a rolling caption it is the new one."""
+
+    tokens: tuple[Token, ...]
+    timed: bool
+
+    @property
+    def text(self) -> str:
+        return " ".join(token.text for token in self.tokens)
+
+
+@dataclass(frozen=True)
+class Cue:
+    """Lines shown from start to end, in seconds."""
+
+    start: float
+    end: float
+    lines: tuple[Line, ...]
+
+
+@dataclass
+class Subtitles:
+    """What was read; problems: one short sentence each about what was skipped."""
+
+    format: str = ""  # vtt, srt, sbv, json3, srv1, srv2, srv3, ttml, ssa
+    cues: list[Cue] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class CueMaker:
+    """Collects the text of one cue, piece by piece, with the times between the pieces.
+
+    Times outside the cue, or going back, are not believed. A piece that follows another without a space continues its
+    last word.
+    """
+
+    def __init__(self, start: float, end: float) -> None:
+        self.start, self.end = start, max(start, end)
+        self._lines: list[Line] = []
+        self._tokens: list[Token] = []
+        self._latest = start
+        self._time: float | None = None
+        self._timed = self._glued = False
+
+    def stamp(self, seconds: float) -> None:
+        """The next piece begins at this time."""
+        self._timed, self._time = True, None
+        if self._latest <= seconds <= self.end:
+            self._latest = self._time = seconds
+
+    def add(self, text: str) -> None:
+        """A piece of text with its markup; line breaks end the line."""
+        first, *rest = BREAK.split(text)
+        self._piece(first)
+        for piece in rest:
+            self._close()
+            self._piece(piece)
+
+    def cue(self) -> Cue | None:
+        """The cue; None where it holds no word."""
+        self._close()
+        return Cue(self.start, self.end, tuple(self._lines)) if self._lines else None
+
+    def _piece(self, raw: str) -> None:
+        piece = plain(raw)
+        words = piece.split()
+        if words and self._glued and not piece[0].isspace():
+            self._tokens[-1] = Token(self._tokens[-1].text + words.pop(0), self._tokens[-1].time)
+            self._time = None  # a time inside a word
+        for word in words:
+            self._tokens.append(Token(word, self._time))
+            self._time = None
+        if piece:
+            self._glued = bool(self._tokens) and not piece[-1].isspace()
+
+    def _close(self) -> None:
+        if self._tokens:
+            self._lines.append(Line(tuple(self._tokens), self._timed))
+        self._tokens, self._timed, self._glued = [], False, False
+
+
+def plain(text: str) -> str:
+    """Text without tags, codes, entities and what cannot be seen; its spaces stay."""
+    text = OVERRIDE.sub("", TAG.sub("", text))
+    text = ESCAPED_BREAK.sub(" ", html.unescape(text))
+    return LONE.sub("\ufffd", INVISIBLE.sub("", text))
+
+
+def in_seconds(value: object, per_second: float = 1.0) -> float | None:
+    """A number that may be a time, in seconds (finite, not negative, not absurd), to the millisecond; else None."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LONGEST * per_second:
+        return None
+    return round(value / per_second, 3)
+
+
+def until_next(cues: Sequence[Cue]) -> list[Cue]:
+    """The cues in order of their starts, each ended when the next later one begins (scrolling files overlap them)."""
+    ordered = sorted(cues, key=lambda cue: cue.start)
+    cut: list[Cue] = []
+    following = math.inf
+    for number in range(len(ordered) - 1, -1, -1):
+        cue = ordered[number]
+        cut.append(replace(cue, end=min(cue.end, following)))
+        if number and ordered[number - 1].start < cue.start:
+            following = cue.start
+    return cut[::-1]

@@ -1,0 +1,66 @@
+"""SSA and ASS (SubStation Alpha): one `Dialogue:` line a cue, its fields named by a `Format:` line.
+
+Karaoke codes ({\\k20}, hundredths of a second) give words their own times; drawings ({\\p1}) are no words.
+"""
+
+from __future__ import annotations
+
+import re
+
+from interlink.subtitles.cues import BREAK, Cue, CueMaker, Subtitles
+
+STAMP = re.compile(r"^\s*(\d{1,4}):(\d{1,2}):(\d{1,2})[.:,](\d{1,3})\s*$")
+FIELDS = ("layer", "start", "end", "style", "name", "marginl", "marginr", "marginv", "effect", "text")
+CODES = re.compile(r"\{([^{}]*)\}")
+KARAOKE = re.compile(r"\\(?:k|K|kf|ko)(\d{1,6})")
+DRAWING = re.compile(r"\\p(\d+)")
+
+
+def read_ssa(text: str, found: Subtitles) -> None:
+    """Adds the cues of an SSA or ASS file to `found`."""
+    fields: tuple[str, ...] = FIELDS
+    events = not re.search(r"^\s*\[events\]", text, re.IGNORECASE | re.MULTILINE)
+    for number, line in enumerate(BREAK.split(text), start=1):
+        kind, colon, rest = line.strip().partition(":")
+        if line.lstrip().startswith("["):
+            events = line.strip().casefold() == "[events]"
+        elif kind.casefold() == "format" and events:
+            named = tuple(name.strip().casefold() for name in rest.split(","))
+            fields = named if {"start", "end", "text"} <= set(named) and named[-1] == "text" else FIELDS
+        elif kind.casefold() == "dialogue" and colon:
+            values = dict(zip(fields, rest.split(",", len(fields) - 1), strict=False))
+            start, end = _seconds(values.get("start", "")), _seconds(values.get("end", ""))
+            if start is None or end is None or "text" not in values:
+                found.problems.append(f"line {number}: a dialogue whose time is none")
+                continue
+            cue = ssa_cue(start, end, values["text"])
+            if cue is not None:
+                found.cues.append(cue)
+
+
+def ssa_cue(start: float, end: float, text: str) -> Cue | None:
+    """The cue of one event's text, with its codes; None where it shows no word."""
+    maker = CueMaker(start, end)
+    drawing = False
+    sung, at = start, 0
+    for match in [*CODES.finditer(text), None]:
+        piece = text[at : match.start() if match else len(text)]
+        if not drawing:
+            maker.add(piece.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " "))
+        if match is None:
+            break
+        at = match.end()
+        for length in KARAOKE.findall(match[1]):
+            maker.stamp(round(sung, 3))
+            sung += int(length) / 100
+        for scale in DRAWING.findall(match[1]):
+            drawing = int(scale) > 0
+    return maker.cue()
+
+
+def _seconds(stamp: str) -> float | None:
+    match = STAMP.match(stamp)
+    if match is None:
+        return None
+    hours, minutes, seconds, fraction = match.groups()
+    return round((int(hours) * 60 + int(minutes)) * 60 + int(seconds) + float(f"0.{fraction}"), 3)
