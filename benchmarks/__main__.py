@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["kts"]:  # needs no clips
+        from benchmarks import kts
+
+        kts.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=["keyframes", "sweep"])
+    parser.add_argument("name", choices=["keyframes", "sweep", "kts"])
     parser.add_argument("--part", choices=["speed", "accuracy", "memory", "all"], default="all")
     parser.add_argument("--clips", type=Path, default=HERE.parents[1] / "shared" / "data" / "clips")
     parser.add_argument("--folder", type=Path, default=HERE.parent / "build" / "benchmarks", help="for the materials")

@@ -143,7 +143,8 @@ class Sparse:
         self._decoder = Decoder(packets.stream)
         self._next: Group | None = None
         self._last: Seen | None = None  # the latest that was handed out
-        self._tail = -1e18  # time of the last picture before the current group
+        self._tail = self._latest = -1e18  # times of the last pictures before the current group, and of it
+        self._cut: float | None = None  # a cut before the next picture that is handed out
         self._ahead: list[Seen] = []  # pictures after a group's first that were decoded with the group before
         self.times: deque[float] = deque()
         self.decoded = 0
@@ -156,16 +157,17 @@ class Sparse:
             upcoming = None if self._continued() else self._first(self._next)
             ahead, self._ahead = self._ahead, []
             plan = self._planner.plan(group, self._next, first[1] if first else None, upcoming[1] if upcoming else None)
-            cut = self._probe(group, plan.probe, first, upcoming)
+            seen = ahead[-1][0].time if ahead else group.start
+            cut = self._probe(group, plan.probe, first, upcoming) if seen < (plan.probe or 0.0) else None
             if cut is not None and first is not None and upcoming is not None:
                 yield from self._unscanned(first, ahead)
-                upcoming = upcoming[0], replace(upcoming[1], cut=cut)
+                self._cut = cut
             elif plan.scan or self._continued() or (first is None and group.times):
                 yield from self._scan(group, plan, upcoming)
                 upcoming = upcoming or self._first(self._next)
             elif first is not None:
                 yield from self._unscanned(first, ahead)
-            self._tail = group.times[-1] if group.times else self._tail
+            self._tail = self._latest
             first = upcoming
 
     def _take(self) -> Group:
@@ -173,6 +175,7 @@ class Sparse:
         assert group is not None
         self._next = next(self._groups, None)
         self.times.extend(group.times)
+        self._latest = group.times[-1] if group.times else self._latest
         return group
 
     def _continued(self) -> bool:
@@ -186,7 +189,10 @@ class Sparse:
         return picture, self._looker.look(picture.time, picture.frame)
 
     def _hand(self, picture: Decoded, look: Look, follows: bool) -> Seen:
-        self._last = picture, look if look.follows is follows else replace(look, follows=follows)
+        cut, self._cut = self._cut, None
+        if look.follows is not follows or cut is not None:
+            look = replace(look, follows=follows, cut=cut)
+        self._last = picture, look
         return self._last
 
     def _unscanned(self, first: Seen, ahead: list[Seen]) -> Iterator[Seen]:

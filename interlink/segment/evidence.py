@@ -29,8 +29,10 @@ class Thresholds:
     alike: float = 0.75
     spike: float = 0.35
     burst: float = 1.7
+    alone: float = 1.25  # likewise: no other packet may be as large for a cut to be told from one picture
     sudden: float = 2.5  # a change over the ones before it
     arrived: float = 0.35  # change from a cut's first picture to its scene's keyframe over the change across the cut
+    same: float = 0.12  # likewise, from picture to picture of the scene that begins
     parted: float = 0.5  # correlation above which two scenes are not told apart by one picture
     activity: float = 0.3  # bytes of a last group's other packets over its keyframe's
     dark: float = 18.5  # mean luma that parts black from pictures
@@ -52,7 +54,7 @@ class Evidence:
             long = group.times and group.times[-1] - group.start > self._spacing
             return Plan(scan=True) if long or before is None else SKIP
         t = self._t
-        spikes = _spikes(group, following, t)
+        spikes = _spikes(group, following, t.spike, t.burst)
         scan = _scan(group, following, spikes)
         if before is None:
             return scan
@@ -63,7 +65,7 @@ class Evidence:
         change = difference(before, after)
         if change < t.change:  # another scene and back again is two spikes
             return scan if len(spikes) > 1 else SKIP
-        if len(spikes) == 1 and change >= t.much:
+        if change >= t.much and spikes and _spikes(group, following, t.spike, t.alone) == spikes[:1]:
             return replace(scan, probe=spikes[0])
         return scan if spikes or self._unlike(before, after, change) else SKIP
 
@@ -87,8 +89,10 @@ class Evidence:
         if difference(suspect, before) < (1 - t.arrived) * whole or likeness(before, suspect) > t.parted:
             return None
         first = len(orphans) - 1
-        while first and difference(orphans[first - 1], suspect) <= t.arrived * whole:
+        while first and difference(orphans[first - 1], suspect) <= t.same * whole:
             first -= 1
+        if any(difference(orphan, suspect) < (1 - t.arrived) * whole for orphan in orphans[:first]):
+            return None  # neither the one scene nor the other
         return first
 
     def _unlike(self, a: Look, b: Look, change: float) -> bool:
@@ -96,7 +100,7 @@ class Evidence:
         return change >= t.much or (change >= t.change and likeness(a, b) < t.alike)
 
 
-def _spikes(group: Group, following: Group | None, t: Thresholds) -> list[float]:
+def _spikes(group: Group, following: Group | None, spike: float, burst: float) -> list[float]:
     """Times of the packets that may hold the first picture of another scene: as large as a keyframe would be, and far
     larger than the large ones of their group as a rule are; and of keyframes inside the group."""
     sizes = [packet.size for packet in group.packets]
@@ -105,7 +109,7 @@ def _spikes(group: Group, following: Group | None, t: Thresholds) -> list[float]
     least = min(sizes[0], following.packets[0].size) if following is not None else sizes[0]
     # Of the large packets (those that other pictures refer to) a usual one: the largest twelfth are left aside.
     usual = sorted(sizes[1:])[-max(4, len(sizes) // 12) :][0]
-    bound = max(t.spike * least, t.burst * usual)
+    bound = max(spike * least, burst * usual)
     return [
         time
         for time, packet in zip(group.stamps[1:], group.packets[1:], strict=True)

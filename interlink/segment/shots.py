@@ -121,11 +121,12 @@ class Shots:
         self._picture_seen = True
 
     def _run(self, at: int) -> range:
-        """Positions up to AROUND before and after `at` whose change is one from picture to picture, without a gap."""
+        """Positions up to AROUND before and after `at`, as far as all pictures were seen. The change across the first
+        gap counts too: it is larger than those it hides, so that what moves is not taken for a cut beside a gap."""
         begin, end = at, at + 1
-        while begin > max(at - AROUND, 1) and self._looks[begin - 1].follows:
+        while begin > max(at - AROUND, 1) and self._looks[begin].follows:
             begin -= 1
-        while end < min(at + AROUND + 1, len(self._looks)) and self._looks[end].follows:
+        while end < min(at + AROUND + 1, len(self._looks)) and self._looks[end - 1].follows:
             end += 1
         return range(begin, end)
 

@@ -65,6 +65,12 @@ def test_a_copy_holds_the_pictures_between_two_keyframes_unchanged(
     assert float(tags(target)["clip_end"]) == piece.end
 
 
+def test_a_copy_that_is_asked_for_from_keyframe_to_keyframe_is_no_longer(shared_data: Path, tmp_path: Path) -> None:
+    piece = copy_clip(shared_data / "clips" / "bikes_hard_cuts.mp4", tmp_path / "piece.mp4", 3.04, 5.48)
+
+    assert (piece.start, piece.end, piece.frames) == (3.04, 5.48, 61)
+
+
 def test_the_sound_and_the_rotation_come_along(shared_data: Path, tmp_path: Path) -> None:
     target = tmp_path / "piece.mp4"
 
@@ -82,6 +88,7 @@ def test_the_sound_and_the_rotation_come_along(shared_data: Path, tmp_path: Path
         ("testvideo_vfr_drop3.mp4", 3.0, 7.2, (284, 160)),
         ("flower_rot90_metadata.mp4", 1.0, 2.0, (160, 284)),
         ("stir_fry_onion_carrot.avi", 1.5, 4.0, (214, 160)),
+        ("his_girl_friday.mp4", 0.666667, 1.666667, (214, 160)),  # times of pictures, rounded up
         ("tears_of_steel_battle.webm", 2.0, 3.0, (384, 160)),
     ],
 )

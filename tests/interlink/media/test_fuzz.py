@@ -22,7 +22,7 @@ from interlink.storage import Storage
 
 pytestmark = pytest.mark.processes
 
-COUNT = int(os.environ.get("INTERLINK_FUZZ", "24"))
+COUNT = int(os.environ.get("INTERLINK_FUZZ", "16"))
 DEADLINE = 60.0  # seconds for one file; the slowest whole one takes a tenth of it
 SOURCES = (
     "bikes_hard_cuts.mp4",
@@ -138,7 +138,6 @@ def cases(clips: Path) -> Iterator[tuple[Damaged, str]]:
     for source in SOURCES:
         yield truncated(clips, source, 32 / (clips / source).stat().st_size), "unreadable"
         yield truncated(clips, source, 0.5), "unreadable" if source in INDEX_LAST else "partial"
-        yield truncated(clips, source, 0.9), "unreadable" if source in INDEX_LAST else "partial"
         yield extended(clips, source, bytes(1000)), "ok"
         yield overwritten(clips, source, 0, b"<!DOCTYPE html>\n" * 256), "unreadable"
         if source.endswith(".mp4"):

@@ -44,12 +44,12 @@ def starts(row: Row) -> list[float]:
     return [round(clip["start"], 2) for clip in row.fields["clips"]]
 
 
-def test_kts_divides_a_lecture_that_the_papers_own_penalty_leaves_whole(shared_data: Path, run: Run) -> None:
-    lecture = shared_data / "clips" / "lecture_laion400m_slides.mp4"
+def test_kts_divides_a_quiet_shot_that_the_papers_own_penalty_leaves_whole(shared_data: Path, run: Run) -> None:
+    moon = shared_data / "clips" / "apollo17_moonwalk_vp9_opus.webm"
 
-    assert len(starts(run(lecture, segmenter="kts", max_clip=600))) > 4
+    assert len(starts(run(moon, segmenter="kts", max_clip=600))) > 2
     absolute = {"vmax": 1.0, "relative": False}
-    assert len(starts(run(lecture, segmenter="kts", kts=absolute, max_clip=600))) == 1
+    assert len(starts(run(moon, segmenter="kts", kts=absolute, max_clip=600))) == 1
 
 
 def test_clips_follow_what_is_said(shared_data: Path, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,34 @@ def test_the_derived_json3_gives_the_words_of_the_rolling_vtt_at_the_same_times(
     assert [word.text for word in events] == [word.text for word in rolling]
     assert max(abs(ours.start - theirs.start) for ours, theirs in zip(events, rolling, strict=True)) < 0.01
     assert [text for text, _ in event_marks] == [text for text, _ in rolling_marks] == ["Music"] * 3
+
+
+def test_json3_events_that_scroll_end_where_the_next_begins() -> None:
+    data = json.dumps(
+        {
+            "events": [
+                {"tStartMs": 0, "dDurationMs": 5000, "segs": [{"utf8": "one"}]},
+                {"tStartMs": 2000, "dDurationMs": 5000, "segs": [{"utf8": "two"}]},
+            ]
+        }
+    )
+
+    assert shown(data) == [(0.0, 2.0, ["one"]), (2.0, 7.0, ["two"])]
+
+
+def test_half_a_character_in_json3_becomes_one_that_can_be_written() -> None:
+    data = '{"events": [{"tStartMs": 0, "dDurationMs": 1000, "segs": [{"utf8": "salt \\ud83d and\\u0000 oil"}]}]}'
+
+    assert shown(data) == [(0.0, 1.0, ["salt \ufffd and oil"])]
+
+
+@pytest.mark.parametrize("time", ["1e999", "NaN", "-5", "true", '"soon"', "9" * 5000, "null"])
+def test_a_json3_time_that_is_none_costs_its_own_event(time: str) -> None:
+    whole = '{"events": [{"tStartMs": 77, "segs": [{"utf8": "lost"}]}, {"tStartMs": 0, "segs": [{"utf8": "kept"}]}]}'
+    data = whole.replace("77", time)
+
+    assert [cue.lines[0].text for cue in parse(data.encode()).cues] == ["kept"]
+    assert parse(data.encode()).problems
 
 
 def test_srv3_words_have_their_own_times() -> None:

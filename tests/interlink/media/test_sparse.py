@@ -1,0 +1,167 @@
+"""The sparse pass hands out the very pictures of a full decode, few of them, and misses no cut for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from interlink.media.decode import Frames, Unusable
+from interlink.media.look import Looker
+from interlink.media.packets import MAX_SECONDS, Packets
+from interlink.media.probe import describe, open_media
+from interlink.media.sparse import SKIP, Plan, Sparse
+from interlink.segment.evidence import Evidence
+from interlink.segment.shots import Shots
+
+REAL = [
+    "apollo17_moonwalk_vp9_opus.webm", "av1_water_brick_channel.webm", "bikes_hard_cuts.mp4", "cockatoo_hevc.mp4",
+    "fades_gray_levels.mp4", "flipping_a_pancake.mkv", "flower_rot90_metadata.mp4", "his_girl_friday.mp4",
+    "making_cake_portrait.mp4", "mixing_bowl_two_hosts.mp4", "nasa_webb_multistream.mp4",
+    "scratch_rotate_costume_screencast.mov", "shuttle_10s_silent.webm", "sintel_trailer_30s.mp4",
+    "stir_fry_onion_carrot.avi", "tears_of_steel_battle.webm", "testvideo_vfr_drop3.mp4",
+]  # fmt: skip
+
+
+class Everything(Evidence):
+    """Scans every group, so that all that can be handed out is."""
+
+    def __init__(self) -> None:
+        super().__init__(float("inf"), cuts=True)
+
+    def plan(self, *given: object) -> Plan:
+        return Plan(scan=True)
+
+
+class Nothing(Evidence):
+    """Wants keyframes only."""
+
+    def __init__(self) -> None:
+        super().__init__(float("inf"), cuts=False)
+
+    def plan(self, *given: object) -> Plan:
+        return SKIP
+
+
+def sparse_cuts(path: Path) -> list[float]:
+    with open_media(path) as container:
+        sparse = Sparse(Packets(container, describe(container, path)), Looker(), Evidence(float("inf"), cuts=True))
+        shots = Shots()
+        verdicts = [verdict for _, look in sparse for verdict in shots.feed(look)] + shots.finish()
+    return [verdict.time for verdict in verdicts if verdict.boundary]
+
+
+def full_cuts(path: Path) -> list[float]:
+    with open_media(path) as container:
+        looker, shots = Looker(), Shots()
+        verdicts = [
+            verdict
+            for decoded in Frames(container, describe(container, path))
+            for verdict in shots.feed(looker.look(decoded.time, decoded.frame))
+        ] + shots.finish()
+    return [verdict.time for verdict in verdicts if verdict.boundary]
+
+
+def pictures(path: Path, planner: Evidence) -> tuple[dict[float, bytes], list[float]]:
+    """Pixels by time, and the times of all pictures."""
+    with open_media(path) as container:
+        packets = Packets(container, describe(container, path))
+        sparse = Sparse(packets, Looker(), planner)
+        found = {decoded.time: decoded.frame.to_ndarray().tobytes() for decoded, _ in sparse}
+        return found, list(sparse.times)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_every_picture_is_the_one_of_a_full_decode(shared_data: Path, name: str) -> None:
+    path = shared_data / "clips" / name
+
+    found, times = pictures(path, Everything())
+
+    whole: dict[float, bytes] = {}
+    with av.open(str(path)) as container:  # a plain full decode with the decoder's own threads
+        stream = next(s for s in container.streams.video if s.index == describe(container, path).video.index)
+        for frame in container.decode(stream):
+            whole[round(float(frame.pts * frame.time_base), 6)] = frame.to_ndarray().tobytes()
+            if len(whole) > 700:
+                break
+    common = [time for time in found if time <= max(whole)]
+    assert len(common) >= len(whole) // 5
+    assert all(whole[time] == found[time] for time in common)
+    assert [time for time in times if time <= max(whole)] == sorted(whole)  # the index knows every picture
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_same_cuts_as_with_every_picture(shared_data: Path, name: str) -> None:
+    path = shared_data / "clips" / name
+
+    assert sparse_cuts(path) == full_cuts(path)
+
+
+def test_keyframes_only_where_nothing_else_is_wanted(shared_data: Path) -> None:
+    found, times = pictures(shared_data / "clips" / "commentary_greenscreen_timecode.mp4", Nothing())
+
+    assert (len(found), len(times)) == (22, 1272)
+
+
+def write(path: Path, shots: list[tuple[int, int]], gop: int, **options: str) -> None:
+    """A 25 fps video of shots (seed of a picture, number of pictures) with a keyframe every `gop` pictures only."""
+    with av.open(str(path), "w") as container:
+        x264 = {"x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0", "threads": "1", **options}
+        stream = container.add_stream("libx264", rate=25, options=x264)
+        stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"
+        number = 0
+        for seed, length in shots:
+            chance = np.random.default_rng(seed)
+            scene = np.kron(chance.integers(20, 230, (6, 12, 3)), np.ones((32, 32, 1))).astype(np.uint8)
+            for shift in range(length):
+                picture = np.roll(scene, shift // 8, axis=1)[:, :320]
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                frame.pts = number
+                number += 1
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("options", [{}, {"bf": "0"}, {"flags": "-cgop"}])
+@pytest.mark.parametrize("at", [53, 60, 74, 75, 76, 98])
+def test_a_cut_anywhere_in_a_group_is_found_to_the_picture(
+    tmp_path: Path, at: int, options: dict[str, str]
+) -> None:
+    path = tmp_path / "cut.mp4"
+    write(path, [(1, at), (2, 175 - at)], gop=25, **options)
+
+    assert sparse_cuts(path) == [at / 25]
+
+
+def test_two_cuts_in_one_group_and_the_scene_between_them_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "away.mp4"
+    write(path, [(1, 60), (2, 20), (1, 95)], gop=100)
+
+    assert sparse_cuts(path) == [60 / 25, 80 / 25]
+
+
+def test_a_file_with_one_keyframe_is_handed_on_in_pieces(shared_data: Path) -> None:
+    path = shared_data / "clips" / "sintel_trailer_30s.mp4"
+    with open_media(path) as container:
+        groups = list(Packets(container, describe(container, path)))
+
+    assert [group.continues for group in groups] == [False, True, True]
+    assert all(group.times[-1] - group.start < MAX_SECONDS + 1 for group in groups)
+
+
+def test_packets_without_times_are_left_to_the_full_decode(shared_data: Path) -> None:
+    path = shared_data / "clips" / "fades_gray_levels.mp4"
+
+    class Timeless:
+        def __init__(self, container: object) -> None:
+            self._container, self.streams = container, container.streams  # type: ignore[attr-defined]
+
+        def demux(self, *streams: object):  # type: ignore[no-untyped-def]
+            for packet in self._container.demux(*streams):  # type: ignore[attr-defined]
+                packet.pts = None
+                yield packet
+
+    with open_media(path) as container, pytest.raises(Unusable):
+        list(Packets(Timeless(container), describe(container, path)))
