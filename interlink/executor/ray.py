@@ -64,7 +64,7 @@ def run(stages: Sequence[StagePlan], work: Work, report: Report, settings: Execu
     """Finishes `work` on a Ray cluster, or on a local Ray started for it and ended after it."""
     import ray
 
-    with _cluster(settings):
+    with cluster(settings):
         board = ray.remote(num_cpus=0)(Board).remote()
         stop = threading.Event()
         watcher = threading.Thread(target=_watch, args=(board, stop, report), daemon=True)
@@ -133,8 +133,11 @@ def _watch(board: Any, stop: threading.Event, report: Report) -> None:
 
 
 @contextmanager
-def _cluster(settings: ExecutorSettings) -> Iterator[None]:
-    """The cluster that is named, the one this process is connected to, or a local one for the time of the build."""
+def cluster(settings: ExecutorSettings) -> Iterator[None]:
+    """The cluster that is named, the one this process is connected to, or a local one for the time of the block.
+
+    Several builds in one block share it.
+    """
     import ray
 
     if ray.is_initialized():

@@ -50,7 +50,7 @@ def test_the_cache_does_not_change_the_batches(tiny: Tiny) -> None:
 
 def test_an_epoch_sees_every_document_and_epochs_differ(tiny: Tiny) -> None:
     stream, corpus = stream_of(tiny())
-    epochs = [[key for _ in range(corpus.units // 4) for key in stream.next().keys] for _ in range(2)]  # noqa: SIM118
+    epochs = [[key for _ in range(corpus.units // 4) for key in stream.next().keys] for _ in range(2)]
     assert corpus.units == 24  # 12 documents of 3 clips, 2 clips a sample
     for keys in epochs:
         assert {key: keys.count(key) for key in keys} == {corpus.key(number): 2 for number in range(12)}
@@ -64,7 +64,7 @@ def test_bad_samples_leave_holes_and_shift_nothing(tiny: Tiny, make_shards: Call
     holes = 0
     for _ in range(6):
         expected, found = good.next(), damaged.next()
-        assert [key for key in expected.keys if key not in bad_keys] == list(found.keys)  # noqa: SIM118
+        assert [key for key in expected.keys if key not in bad_keys] == list(found.keys)
         assert {hole.key for hole in found.holes} == bad_keys & set(expected.keys)
         assert all("frame at" in hole.reason for hole in found.holes)
         holes += len(found.holes)

@@ -43,4 +43,3 @@ def test_positions_outside_are_refused() -> None:
         Order(5, 0, 0)[5]
     with pytest.raises(ValueError, match="at least one"):
         Order(0, 0, 0)
-

@@ -30,4 +30,6 @@ def test_special_tokens_are_single_and_not_decoded() -> None:
     tokenizer = Tokenizer.train(TEXTS, 500)
     special = {tokenizer.begin, tokenizer.end, tokenizer.pad, tokenizer.visual, tokenizer.end_of_chunk}
     assert len(special) == 5
-    assert tokenizer.decode([tokenizer.begin, tokenizer.visual, *tokenizer.encode("wash it"), tokenizer.end]) == "wash it"
+    assert (
+        tokenizer.decode([tokenizer.begin, tokenizer.visual, *tokenizer.encode("wash it"), tokenizer.end]) == "wash it"
+    )
