@@ -174,6 +174,9 @@ class Build:
             self._execute(chosen, work, tell)
         self._commit_shards(prints, partitions, lock)
         status = self.status()
+        missing = {plan.name: status.stages[plan.name].pending for plan in chosen if status.stages[plan.name].pending}
+        if missing and limit is None:  # Law 1: the count is checked
+            raise AssertionError(f"rows were lost: {missing}")
         share = status.failed_items / max(1, sum(count for _, count in partitions))
         return Outcome(
             status, new, bool(work.partitions or work.runs), share, share <= self.recipe.base.max_failed_share
