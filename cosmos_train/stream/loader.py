@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from cosmos_train.recipe import DataSettings
@@ -107,6 +108,7 @@ class Stream:
                 samples,
                 batch_sampler=_Positions(position, batch_size),
                 num_workers=data.workers,
+                generator=torch.Generator(),  # the default draws from the state that a resume restores
                 collate_fn=partial(collate, tokenizer=tokenizer, max_tokens=data.max_tokens),
                 multiprocessing_context="spawn" if data.workers else None,
             )

@@ -77,5 +77,5 @@ def test_train_evaluate_caption(tiny: Tiny, shards: Path, tmp_path: Path) -> Non
     done = cosmos_train("generate", str(tmp_path / "run"), str(tmp_path / "a.jpg"), "--max-tokens", "5")
     assert done.returncode == 0, done.stderr
     (tmp_path / "b.jpg").write_text("no image")
-    with pytest.raises(UserError, match="b.jpg"):
+    with pytest.raises(UserError, match=r"b\.jpg"):
         caption_files(tmp_path / "run", [tmp_path / "b.jpg"], 5)

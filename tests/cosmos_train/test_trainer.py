@@ -46,7 +46,9 @@ def run(recipe: Recipe, out: Path, resume: bool = False, diary: Diary | None = N
     return train(recipe, out, resume, QUIET, diary)
 
 
-@pytest.mark.parametrize("settings", [{}, {"train__accumulation": 2, "objective__pairs": "first"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"train__accumulation": 2, "objective__pairs": "first", "model__language__config__dropout": 0.1}]
+)
 def test_a_killed_run_goes_on_with_the_same_batches_and_bit_equal_losses(
     tiny: Tiny, tmp_path: Path, settings: dict[str, object]
 ) -> None:
