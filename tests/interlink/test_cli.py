@@ -111,6 +111,14 @@ def test_a_stage_runs_alone_inside_its_build_once_its_inputs_are_there(sample_cl
     assert (done.returncode, done.stdout.strip()) == (0, "every shard is whole")
 
 
+def test_a_recipe_in_this_folder_is_taken_by_itself(sample_clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "interlink.yaml").write_text(SAMPLE.read_text().replace("path: clips", f"path: {sample_clips}"))
+    done = interlink("build", "--limit", "1", "--executor", "inline", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 documents" in done.stdout
+    assert (tmp_path / "builds" / "sample" / "recipe.lock.json").exists()
+
+
 def test_a_root_in_use_names_its_owner(sample_clips: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     lease = Lease.acquire(Storage(str(root)))
