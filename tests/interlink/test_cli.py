@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,10 +27,12 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
         "print([m for m in ('torch', 'ray', 'transformers', 'webdataset', 'av', 'pyarrow') if m in sys.modules])"
     )
     best = 9.0
-    for _ in range(5):
-        began = time.monotonic()
+    for _ in range(3):
+        began = os.times()
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        best = min(best, time.monotonic() - began)
+        ended = os.times()  # processor time of the child: other work on the machine does not count
+        spent = ended.children_user - began.children_user + ended.children_system - began.children_system
+        best = min(best, spent)
     assert done.stdout.strip().endswith("[]"), done.stdout[-200:]
     assert best < 0.5
 
