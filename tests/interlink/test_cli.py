@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from builds import SAMPLE, make
 
+from builds import SAMPLE, make
 from interlink.lease import Lease
 from interlink.storage import Storage
 
