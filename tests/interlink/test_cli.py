@@ -37,7 +37,7 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert best < 0.5
 
 
-@pytest.mark.parametrize("command", ["sample", "build", "status", "retry", "stages", "verify"])
+@pytest.mark.parametrize("command", ["sample", "build", "status", "retry", "prune", "stages", "verify"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = interlink(command, "--help")
     assert done.returncode == 0
@@ -143,6 +143,13 @@ def test_a_change_that_redoes_costly_work_asks_first(sample_clips: Path, tmp_pat
     assert len(list((root / "tables" / "keyframes").iterdir())) == 2
     done = interlink("build", "--set", "keyframes.frames_per_clip=3", "--limit", "2", cwd=root)
     assert "nothing to do" in done.stdout
+    # Until they are pruned.
+    assert "would go" in interlink("prune", cwd=root).stdout
+    assert len(list((root / "tables" / "keyframes").iterdir())) == 2
+    assert "removed" in interlink("prune", "--yes", cwd=root).stdout
+    assert len(list((root / "tables" / "keyframes").iterdir())) == 1
+    assert interlink("prune", cwd=root).stdout.strip() == "nothing is outdated"
+    assert "nothing to do" in interlink("build", "--limit", "2", cwd=root).stdout
 
 
 def test_a_failed_share_above_the_limit_exits_with_one(sample_clips: Path, tmp_path: Path) -> None:
