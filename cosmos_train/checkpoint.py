@@ -30,8 +30,11 @@ _LATEST = "latest"
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands. step: optimiser steps done; position: samples given out by the stream; bad: of them unreadable;
-    corpus: signature of what the position counts in; tokenizer: names of its special tokens."""
+    """Where a run stands.
+
+    step: optimiser steps done; position: samples given out by the stream; bad: how many of them were unreadable;
+    corpus: signature of what the position counts in; tokenizer: names of its special tokens.
+    """
 
     step: int
     position: int
@@ -53,8 +56,10 @@ class Loaded:
 def save(
     out: Path, recipe: Recipe, state: State, tokenizer: Tokenizer, model: nn.Module, optimiser: torch.optim.Optimizer
 ) -> Path:
-    """Commits the checkpoint of `state.step` below `out` and prunes old ones to `train.keep`. Raises UserError when the disk
-    refuses; what was saved before stays."""
+    """Commits the checkpoint of `state.step` below `out` and prunes old ones to `train.keep`.
+
+    Raises UserError when the disk refuses; what was saved before stays.
+    """
     from safetensors.torch import save_model
 
     folder = out / "checkpoints"

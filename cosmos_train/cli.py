@@ -108,7 +108,7 @@ def keys() -> None:
     from cosmos_train import recipe as recipes
 
     table = Table("key", "default", "meaning", box=None)
-    for name, default, meaning in recipes.keys():
+    for name, default, meaning in recipes.describe():
         table.add_row(name, default, meaning)
     Console().print(table)
 
@@ -140,7 +140,7 @@ def main() -> None:
     """Entry point: what a person can mend is printed as two lines; exit codes 0, 1 (failed), 2 (wrong usage)."""
     from cosmos_train.errors import UserError
 
-    # Threads that wait for each other spin by default, which on shared cores has been measured to cost ten times the work.
+    # Threads that wait for each other spin by default: on shared cores that was measured to cost ten times the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(prog_name="cosmos_train")

@@ -1,4 +1,4 @@
-"""Where numbers go: a line on stdout with rate and time left, metrics.jsonl, TensorBoard. Costs well under 1 ms a step."""
+"""Where numbers go: a line on stdout with rate and time left, metrics.jsonl, TensorBoard. Costs under 1 ms a step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Metrics:
         kept = [line for line in path.read_text().splitlines() if _step(line) <= step] if path.is_file() else []
         path.write_text("".join(line + "\n" for line in kept))
         self._file = path.open("a")
-        self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)  # type: ignore[no-untyped-call]
+        self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)
         self._console = console
         self._steps = steps
         self._progress = Progress(
@@ -48,7 +48,7 @@ class Metrics:
     ) -> None:
         self._progress.stop()
         self._file.close()
-        self._board.close()  # type: ignore[no-untyped-call]
+        self._board.close()
 
     def advance(self, step: int) -> None:
         self._progress.update(self._task, completed=step)
@@ -58,9 +58,10 @@ class Metrics:
         self._file.write(json.dumps({"step": step, **numbers}) + "\n")
         self._file.flush()
         for name, value in numbers.items():
-            self._board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._board.add_scalar(name, value, step)
         shown = (
-            f"loss {numbers['loss']:.3f} (language {numbers['language']:.3f}, contrastive {numbers['contrastive']:.3f})  "
+            f"loss {numbers['loss']:.3f} (language {numbers['language']:.3f}, "
+            f"contrastive {numbers['contrastive']:.3f})  "
             f"{numbers['samples_per_second']:.0f} samples/s"
         )
         self._progress.update(self._task, completed=step, numbers=shown)

@@ -143,7 +143,7 @@ class ModelSettings(Settings):
     )
     paper_compat: bool = Field(
         default=False,
-        description="as released: attention scaled for uncompressed heads; with attend=all, text before media averages it",
+        description="as released: attention scaled for wide heads; with attend=all, text before media averages it",
     )
 
 
@@ -235,13 +235,13 @@ def dump(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def keys(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[str, str, str]]:
+def describe(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[str, str, str]]:
     """(dotted key, default, description) of everything a recipe may hold, in order."""
     found: list[tuple[str, str, str]] = []
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            found += keys(inner, f"{prefix}{name}.")
+            found += describe(inner, f"{prefix}{name}.")
         else:
             default = "required" if field.is_required() else repr(field.default)
             found.append((f"{prefix}{name}", default, field.description or ""))
@@ -274,7 +274,7 @@ def _explain(error: ValidationError) -> str:
     for one in unknown or found:
         key = ".".join(str(part) for part in one["loc"])
         if one["type"] == "extra_forbidden":
-            valid = [name for name, _, _ in keys()]
+            valid = [name for name, _, _ in describe()]
             valid += sorted({name.rpartition(".")[0] for name in valid if "." in name})
             close = difflib.get_close_matches(key, valid, n=1, cutoff=0.0)
             lines.append(f"unknown key {key} (did you mean {close[0]}?)")

@@ -1,6 +1,6 @@
 """The loop: batches in, steps out, checkpoints on the way; a killed run goes on exactly where its checkpoint stood.
 
-One process. Overhead over forward, backward and step: the clipping norm, and one number read back from the device per log line.
+One process. Overhead over forward, backward and step: the clipping norm, and four numbers read back per step.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def autocast(recipe: Recipe, device: torch.device) -> Any:
 def train(
     recipe: Recipe, out: Path, resume: bool = False, console: Console | None = None, observe: Observer | None = None
 ) -> Result:
-    """Runs `recipe` into `out`; with `resume`, goes on from the latest checkpoint there (or starts, where there is none).
+    """Runs `recipe` into `out`; with `resume`, goes on from the latest checkpoint there (or starts).
 
     observe(step, batches, loss) is called after each step, for tests and tools. Raises UserError for shards that are
     missing or not those of the checkpoint, for too many bad samples, and for a loss that is no number.
@@ -242,8 +242,8 @@ class Trainer:
         learning = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         done = f", going on after step {self.step}" if self.step else ""
         return (
-            f"{self.recipe.name}: {learning / 1e6:.2f} of {total / 1e6:.2f} M parameters learn, {self.corpus.size} documents, "
-            f"{self.corpus.units} samples an epoch, on {self.device}{done}"
+            f"{self.recipe.name}: {learning / 1e6:.2f} of {total / 1e6:.2f} M parameters learn, "
+            f"{self.corpus.size} documents, {self.corpus.units} samples an epoch, on {self.device}{done}"
         )
 
     @contextmanager

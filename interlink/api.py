@@ -139,6 +139,27 @@ class Build:
                         partition.reopen(lease.epoch, failed)
             return self._run(lease.epoch, (), None, (), None, report)
 
+    def outdated(self) -> list[str]:
+        """Folders of tables and shards that the lock no longer names: what earlier settings made."""
+        lock = self.workspace.lock() or {"fingerprints": {}, "shards": ""}
+        storage = self.workspace.storage
+        tables = [
+            f"tables/{stage}/{print_}"
+            for stage in storage.names("tables")
+            for print_ in storage.names(f"tables/{stage}")
+        ]
+        shards = [f"shards/{print_}" for print_ in storage.names("shards")]
+        kept = {f"tables/{stage}/{print_}" for stage, print_ in lock["fingerprints"].items()} | {lock["shards"]}
+        return [folder for folder in [*tables, *shards] if folder not in kept]
+
+    def prune(self) -> list[str]:
+        """Removes what `outdated` lists; going back to those settings then means making their rows anew."""
+        with self._lease():
+            folders = self.outdated()
+            for folder in folders:
+                self.workspace.storage.delete_folder(folder)
+        return folders
+
     def _run(
         self,
         epoch: int,
@@ -174,6 +195,9 @@ class Build:
             self._execute(chosen, work, tell)
         self._commit_shards(prints, partitions, lock)
         status = self.status()
+        missing = {plan.name: status.stages[plan.name].pending for plan in chosen if status.stages[plan.name].pending}
+        if missing and limit is None:  # Law 1: the count is checked
+            raise AssertionError(f"rows were lost: {missing}")
         share = status.failed_items / max(1, sum(count for _, count in partitions))
         return Outcome(
             status, new, bool(work.partitions or work.runs), share, share <= self.recipe.base.max_failed_share

@@ -7,6 +7,7 @@ time), one on another machine when its heartbeat is older than TIME_TO_LIVE seco
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -92,14 +93,17 @@ class Lease:
     def release(self) -> None:
         self._stop.set()
         self._thread.join(timeout=HEARTBEAT)
-        if latest_epoch(self.storage) == self.epoch:
-            self.storage.write(_name(self.epoch), _encode(replace(self.holder, released=True)))
+        # On a full disk the reason why the build stopped matters more; a holder that is gone is recognised anyway.
+        with contextlib.suppress(OSError):
+            if latest_epoch(self.storage) == self.epoch:
+                self.storage.write(_name(self.epoch), _encode(replace(self.holder, released=True)))
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT):
-            if latest_epoch(self.storage) != self.epoch:
-                return
-            self.storage.write(_name(self.epoch), _encode(replace(self.holder, heartbeat=time.time())))
+            with contextlib.suppress(OSError):  # a storage that does not answer is asked again at the next beat
+                if latest_epoch(self.storage) != self.epoch:
+                    return
+                self.storage.write(_name(self.epoch), _encode(replace(self.holder, heartbeat=time.time())))
 
 
 def latest_epoch(storage: Storage) -> int:

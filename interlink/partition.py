@@ -145,7 +145,7 @@ class Partition:
             rows = []
             for row, attempts, seconds in entries:
                 fields = {name: tar.keep(row.id, value) for name, value in row.fields.items()}
-                rows.append({**_common(row), **fields, "attempts": attempts, "seconds": seconds})
+                rows.append({**row.columns(), **fields, "attempts": attempts, "seconds": seconds})
             schema = pa.schema([*self.schema, *(pa.field(n, t) for n, t in LEDGER)])
             data = _parquet(rows, schema)
             tar.commit(self.folder)
@@ -193,17 +193,6 @@ class Partition:
             if stale not in (name, blobs, "summary.json", "ledger.json"):
                 self.storage.delete(f"{self.folder}/{stale}")
         return summary
-
-
-def _common(row: Row) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "status": row.status,
-        "reason": row.reason,
-        "error_class": row.error_class,
-        "message": row.message,
-        "partial": row.partial,
-    }
 
 
 def _parquet(rows: list[dict[str, Any]], schema: pa.Schema) -> bytes:

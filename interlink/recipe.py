@@ -56,8 +56,8 @@ class BaseRecipe(Settings):
     stages: tuple[str, ...] = Field(
         DEFAULT_STAGES, description="stages in order; `name=entry` takes another implementation by its entry point"
     )
-    executor: ExecutorSettings = ExecutorSettings()  # type: ignore[call-arg]
-    retry: RetrySettings = RetrySettings()  # type: ignore[call-arg]
+    executor: ExecutorSettings = ExecutorSettings()
+    retry: RetrySettings = RetrySettings()
     max_failed_share: float = Field(1.0, ge=0, le=1, description="a build with a larger share of failed rows exits 1")
 
 

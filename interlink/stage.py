@@ -55,6 +55,17 @@ class Row:
     partial: bool = False
     retry_after: float | None = None  # seconds; a hint for the executor's backoff, not stored
 
+    def columns(self) -> dict[str, Any]:
+        """The columns that every table has (`interlink.tables.COMMON`)."""
+        return {
+            "id": self.id,
+            "status": self.status,
+            "reason": self.reason,
+            "error_class": self.error_class,
+            "message": self.message,
+            "partial": self.partial,
+        }
+
 
 @dataclass(frozen=True)
 class Context:

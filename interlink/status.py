@@ -52,10 +52,7 @@ class Status:
     text_tokens: int = 0
     shards: int = 0
     bytes: int = 0
-
-    @property
-    def failed_items(self) -> int:
-        return sum(stage.failed for stage in self.stages.values())
+    failed_items: int = 0  # ids that failed at one stage or more
 
     def json(self) -> dict[str, Any]:
         totals = {name: getattr(self, name) for name in (*TOTALS, "shards", "bytes")}
@@ -109,6 +106,7 @@ def build_status(
         for row in source.values():
             _count(status.stages["collect"], row)
         ok: dict[str, set[str]] = {"collect": {key for key, row in source.items() if row["status"] == "ok"}}
+        failed = {key for key, row in source.items() if row["status"] == "failed"}
         for block in blocks:
             if block.name not in prints:
                 continue
@@ -131,7 +129,9 @@ def build_status(
                 ledger = json.loads(workspace.storage.read(f"{partition.folder}/ledger.json"))
                 stage.seconds += sum(seconds for _, seconds in ledger.values())
             stage.pending += len(reached - final.keys())
+            failed |= {key for key, outcome in final.items() if outcome == "failed"}
             ok[block.name] = {key for key, outcome in final.items() if outcome == "ok"}
+        status.failed_items += len(failed)
     if shards_folder and workspace.storage.exists(f"{shards_folder}/MANIFEST.json"):
         try:
             totals = manifest.load(workspace.storage, shards_folder).totals

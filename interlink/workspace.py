@@ -115,7 +115,9 @@ class Workspace:
         with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
             for start in range(0, len(ordered), size):
                 chunk = ordered[start : start + size]
-                writer.write_table(pa.Table.from_pylist([_record(row) for row in chunk], schema=schema))
+                writer.write_table(
+                    pa.Table.from_pylist([{**row.columns(), **row.fields} for row in chunk], schema=schema)
+                )
                 partitions.append((f"{number:03d}-{start // size:05d}", len(chunk)))
         self.storage.write(f"generations/{number:03d}.parquet", buffer.getvalue())
         description = {"partitions": partitions, "duplicates": repeats, "seed": seed}
@@ -159,15 +161,3 @@ class Workspace:
 
 def encode_lock(lock: Mapping[str, Any]) -> bytes:
     return (json.dumps(lock, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _record(row: Row) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "status": row.status,
-        "reason": row.reason,
-        "error_class": row.error_class,
-        "message": row.message,
-        "partial": row.partial,
-        **row.fields,
-    }

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from interlink.api import Build, Outcome
+from interlink.recipe import ExecutorSettings
 from interlink.report.picture import draw_document
 from interlink.report.progress import BuildProgress
 from interlink.sample import render
@@ -60,7 +61,7 @@ def main() -> None:
         table.add_row(name, *_row(outcome))
     console.print(table)
     console.print("seconds: " + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()), highlight=False)
-    console.print(scores, highlight=False)
+    console.print(_scores_table(scores))
     for what, path in (
         ("shards", Path(resolve(str(out / "train"))[0]).parent),
         ("model", out / "tiny_cosmo"),
@@ -106,18 +107,10 @@ def _sample(folder: Path, videos: int, seed: int, split: Literal["train", "heldo
 
 def _builds(out: Path) -> tuple[Outcome, Outcome]:
     """Both builds on one local Ray: starting it costs more than a small build."""
-    import logging
-    import os
+    from interlink.executor.ray import cluster
 
-    import ray
-
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    try:
+    with cluster(ExecutorSettings()):
         return _build(out, "train"), _build(out, "heldout")
-    finally:
-        ray.shutdown()
 
 
 def _build(out: Path, split: str) -> Outcome:
@@ -138,15 +131,31 @@ def _train(out: Path) -> None:
     subprocess.run([sys.executable, "-m", "cosmos_train", *command], check=True)
 
 
-def _evaluate(out: Path) -> str:
+def _evaluate(out: Path) -> dict[str, Any]:
     command = ["evaluate", str(out / "tiny_cosmo"), "--set", f"data.shards={out / 'heldout'}", "--json"]
     _say("cosmos_train " + " ".join(command))
     said = subprocess.run(
         [sys.executable, "-m", "cosmos_train", *command], check=True, stdout=subprocess.PIPE, text=True
     )
-    scores = json.loads(said.stdout)
+    scores: dict[str, Any] = json.loads(said.stdout)
     (out / "scores.json").write_text(json.dumps(scores, indent=1))
-    return json.dumps(scores)
+    return scores
+
+
+def _scores_table(scores: dict[str, Any]) -> Table:
+    """What the model has learned from the pictures, beside what chance and wrong pictures give."""
+    found, language = scores["retrieval"], scores["language"]
+    table = Table(title="on videos never seen", box=None, pad_edge=False)
+    for column in ("score", "with its own frames", "with another document's frames", "chance"):
+        table.add_column(column, justify="left" if column == "score" else "right")
+    table.add_row(
+        f"image → text retrieval R@1 of {found['candidates']}",
+        f"{found['recall']:.3f} ± {found['error']:.3f}",
+        f"{found['shuffled']:.3f}",
+        f"{found['chance']:.3f}",
+    )
+    table.add_row("language-model loss", f"{language['own_frames']:.3f}", f"{language['shuffled_frames']:.3f}", "")
+    return table
 
 
 def _picture(out: Path) -> Path:

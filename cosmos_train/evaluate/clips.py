@@ -34,7 +34,7 @@ class Embedded:
 
 @dataclass(frozen=True)
 class LanguageLosses:
-    """Per sample: summed loss over its learned tokens with its own frames and with another document's, and their number."""
+    """Per sample: loss summed over its learned tokens with its own frames and with another document's; their number."""
 
     own: Tensor
     other: Tensor
@@ -78,8 +78,11 @@ def embed(model: CosMo, data: DataSettings, tokenizer: Tokenizer, max_clips: int
 def language_losses(
     model: CosMo, data: DataSettings, tokenizer: Tokenizer, max_samples: int, device: torch.device
 ) -> LanguageLosses:
-    """Losses of the first `max_samples` samples; each also sees the frames of the next sample from another document that
-    has as many clips (samples without such another are left out)."""
+    """Losses of the first `max_samples` samples.
+
+    Each also sees the frames of the next sample from another document that has as many clips; samples without such
+    another are left out.
+    """
     kept = list(batches(data, tokenizer, max_samples))
     if not kept:
         raise _nothing(data)

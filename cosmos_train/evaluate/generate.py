@@ -38,7 +38,7 @@ def frames_of(images: Sequence[bytes], settings: ImageSettings) -> torch.Tensor:
 
 
 def caption_files(checkpoint: Path, paths: Sequence[Path], max_tokens: int) -> str:
-    """The caption of one clip whose frames are `paths`, taken a second apart. Raises UserError for files that are no JPEG."""
+    """The caption of one clip whose frames are `paths`, taken a second apart. UserError for files that are no JPEG."""
     from cosmos_train.trainer import device_of, load_model
 
     loaded, model = load_model(checkpoint)

@@ -20,8 +20,10 @@ from cosmos_train.recipe import DataSettings
 
 @dataclass(frozen=True)
 class Retrieval:
-    """R@1 of frames to text among `candidates` distinct texts: mean over `draws`, its standard error, and the same with the
-    frames shuffled across documents."""
+    """R@1 of frames to text among `candidates` distinct texts: mean over `draws`, and its s.e.
+
+    shuffled: the same with the frames shuffled across clips.
+    """
 
     recall: float
     error: float
@@ -33,7 +35,7 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Language:
-    """Nats per token with a sample's own frames and with another document's; error: standard error of the difference."""
+    """Nats per token with a sample's own frames and with another document's; error: s.e. of the difference."""
 
     own_frames: float
     shuffled_frames: float

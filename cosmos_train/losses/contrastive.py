@@ -10,8 +10,8 @@ from torch.nn import functional as F
 def contrastive_loss(media: Tensor, text: Tensor, scale: Tensor, group: Tensor) -> Tensor:
     """The mean of both directions' cross-entropy over the diagonal of scale * media @ text.T.
 
-    media, text: unit vectors (C, E); group: (C,). A pair of different clips with equal group says the same thing, so it is
-    no negative: it is left out of the softmax.
+    media, text: unit vectors (C, E); group: (C,). A pair of different clips with equal group says the same thing, so
+    it is no negative: it is left out of the softmax.
     """
     logits = scale * media @ text.T
     same = (group[:, None] == group[None]) & ~torch.eye(len(group), dtype=torch.bool, device=group.device)

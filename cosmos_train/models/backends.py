@@ -1,7 +1,7 @@
 """The one door through which open_clip and transformers are imported.
 
-Both import torchvision where it is installed, and a torchvision linked to CUDA does not import beside a CPU torch. `prepare`
-mends that; where torchvision is healthy or absent it does nothing. Costs the import (seconds) on first use.
+Both import torchvision where it is installed, and a torchvision linked to CUDA does not import beside a CPU torch.
+`prepare` mends that; where torchvision is healthy or absent it does nothing. Costs the import (seconds) on first use.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def prepare() -> None:
     if "torchvision" in sys.modules or importlib.util.find_spec("torchvision") is None:
         return
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
             raise

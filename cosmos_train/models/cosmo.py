@@ -1,4 +1,4 @@
-"""CosMo (Wang et al. 2024): visual tower, resampler with a contrastive query, split causal LM with gated cross-attention.
+"""CosMo (Wang et al. 2024): visual tower, resampler with a query, split causal LM with gated cross-attention.
 
 One forward pass gives next-token logits that see the frames, and embeddings of clips and texts in one space.
 """
@@ -24,8 +24,10 @@ LARGEST_SCALE = 100.0  # CLIP's bound on the inverse temperature
 
 @dataclass(frozen=True)
 class Media:
-    """What the resampler makes of B samples of T clips. tokens: (B, T, n, D), zero where there is no clip; query: (C, D), one
-    row for each clip there is."""
+    """What the resampler makes of B samples of T clips.
+
+    tokens: (B, T, n, D), zero where there is no clip; query: (C, D), one row for each clip there is.
+    """
 
     tokens: Tensor
     query: Tensor
@@ -59,7 +61,7 @@ class CosMo(nn.Module):
         return Media(tokens, latents[:, 0])
 
     def forward(self, tokens: Tensor, media: Tensor) -> tuple[Tensor, Tensor]:
-        """Right-padded tokens (B, L), media (B, T, n, D); gives logits (B, L, V) and first-half hidden states (B, L, D)."""
+        """Right-padded tokens (B, L), media (B, T, n, D); gives logits (B, L, V), first-half states (B, L, D)."""
         return self.language(tokens, media, self.text_time(tokens))  # type: ignore[no-any-return]
 
     def text_time(self, tokens: Tensor) -> Tensor:

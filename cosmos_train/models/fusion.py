@@ -1,4 +1,4 @@
-"""Gated cross-attention from text to media, with a bottleneck (CosMo §4.1), and the text query that pools the first half.
+"""Gated cross-attention from text to media, with a bottleneck (CosMo §4.1), and the query that pools the first half.
 
 A block costs one cross-attention of inner width heads * head_width / r and a feed-forward of hidden width 4 D / r.
 """
@@ -30,7 +30,7 @@ class MaskedCrossAttention(nn.Module):
         inner = settings.heads * settings.head_width // settings.bottleneck
         self.heads = settings.heads
         self.attend = settings.attend
-        # The released code divides by the root of the uncompressed head width, where the bottleneck has narrowed the head.
+        # The released code divides by the root of the uncompressed head width, though the bottleneck narrows it.
         self.scale = settings.head_width**-0.5 if paper_compat else (inner / settings.heads) ** -0.5
         self.averages_before_media = paper_compat and settings.attend == "all"
         self.norm = nn.LayerNorm(width)
@@ -51,14 +51,13 @@ class MaskedCrossAttention(nn.Module):
             attn_mask=mask[:, None],
             scale=self.scale,
         )
-        merged = merge_heads(attended)
-        if not self.averages_before_media:
-            merged = merged * sees_any
+        nothing = values.mean(1, keepdim=True) if self.averages_before_media else values.new_zeros(())
+        merged = torch.where(sees_any, merge_heads(attended), nothing)
         return self.to_out(merged)  # type: ignore[no-any-return]
 
 
 class GatedCrossAttentionBlock(nn.Module):
-    """x += tanh(a) CrossAttention(x, media); x += tanh(f) FeedForward(x). Both gates start at 0: at first it does nothing."""
+    """x += tanh(a) CrossAttention(x, media); x += tanh(f) FeedForward(x). The gates start at 0, shut."""
 
     def __init__(self, width: int, media_width: int, settings: FusionSettings, paper_compat: bool = False) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Any Hugging Face causal LM, split at a depth, with gated cross-attention before layers of its second half.
 
-The LM itself is not changed: blocks are called by hooks before its layers, so its parameter names stay Hugging Face's. Cost
-over the plain LM: the blocks.
+The LM itself is not changed: blocks are called by hooks before its layers, so its parameter names stay Hugging Face's.
+Cost over the plain LM: the blocks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cosmos_train.models.fusion import GatedCrossAttentionBlock
 from cosmos_train.recipe import FusionSettings, LanguageSettings
 from cosmos_train.stream.tokenizer import Tokenizer
 
-# Where the families keep the module that holds their layers, below the causal LM: OPT; Llama, Mistral, Qwen, Mixtral; GPT-NeoX.
+# Where the families keep the module that holds their layers: OPT; Llama, Mistral, Qwen, Mixtral; GPT-NeoX.
 _STACKS = ("model.decoder", "model", "gpt_neox")
 
 
@@ -97,7 +97,7 @@ class LanguageModel(nn.Module):
 
 
 def build_lm(settings: LanguageSettings, tokenizer: Tokenizer) -> Any:
-    """The Hugging Face causal LM the settings name, with a row for every token. Raises UserError where it cannot be made."""
+    """The Hugging Face causal LM the settings name, with a row for every token. UserError where it cannot be made."""
     library = transformers()
     if settings.name:
         try:

@@ -16,7 +16,7 @@ from cosmos_train.recipe import ResamplerSettings
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """(…, L, heads * width) to (…, heads, L, width)."""
-    return x.unflatten(-1, (heads, -1)).transpose(-3, -2)
+    return x.view(*x.shape[:-1], heads, -1).transpose(-3, -2)
 
 
 def merge_heads(x: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class PerceiverAttention(nn.Module):
 
 
 class FrameTime(nn.Module):
-    """An embedding of when a frame was shown, seconds since the clip's first: sines of periods 0.5 s to 512 s, projected."""
+    """When a frame was shown, seconds since the clip's first, as a vector: sines of 0.5 s to 512 s, projected."""
 
     periods: Tensor
 

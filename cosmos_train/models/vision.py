@@ -45,7 +45,7 @@ class Vision(nn.Module):
 
 
 def build_vision(settings: VisionSettings, image_size: int) -> Vision:
-    """The tower the settings name. Raises UserError for an unknown name, missing weights, or a tower without patch tokens."""
+    """The tower the settings name. UserError for an unknown name, missing weights, or a tower without patch tokens."""
     library = open_clip()
     if settings.config:
         config: dict[str, Any] = {"image_size": image_size, **settings.config, "output_tokens": True}

@@ -19,7 +19,7 @@ from cosmos_train.stream.batch import IGNORED, Batch
 
 @dataclass(frozen=True)
 class Losses:
-    """language: summed over `tokens` learned tokens, so that batches of a step add up to their token mean; contrastive: mean."""
+    """language: summed over `tokens` learned tokens, so that a step's batches add up to its mean; contrastive: mean."""
 
     language: Tensor
     tokens: int

@@ -21,7 +21,7 @@ IGNORED = -100  # label of tokens that no loss is taken on
 
 @dataclass(frozen=True)
 class Sample:
-    """Adjacent clips of one document, decoded. texts, frames ((f, 3, H, W) uint8) and times (seconds) have one item per clip."""
+    """Adjacent clips of one document, decoded. texts, frames ((f, 3, H, W) uint8), times (s): one item per clip."""
 
     key: str
     texts: tuple[str, ...]
@@ -41,11 +41,10 @@ class Hole:
 class Batch:
     """Tensors of the readable samples; `holes` names the others.
 
-    frames: (N, 3, H, W) uint8, those that frame_mask (B, T, F) marks, in its order. frame_times: (B, T, F) seconds since
-    the clip's first frame. tokens, labels: (B, L); token_mask (B, L) is False on padding;
-    first_clip_mask (B, L) is True on `<s>` and the first clip. clip_tokens, clip_token_mask:
-    (C, Lc), every clip alone, sample by sample: the C True places of clip_mask (B, T) in order. caption_group: (C,), equal
-    for clips whose texts are equal.
+    frames: (N, 3, H, W) uint8, those that frame_mask (B, T, F) marks, in its order. frame_times: (B, T, F) seconds
+    since the clip's first frame. tokens, labels: (B, L); token_mask (B, L) is False on padding; first_clip_mask (B, L)
+    is True on `<s>` and the first clip. clip_tokens, clip_token_mask: (C, Lc), every clip alone, sample by sample: the
+    C True places of clip_mask (B, T) in order. caption_group: (C,), equal for clips whose texts are equal.
     """
 
     frames: Tensor

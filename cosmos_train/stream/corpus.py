@@ -1,7 +1,7 @@
 """The documents of a set of shards, addressable by number, and the samples (units) cut from them.
 
-Reading costs one range read per document. A document of n clips gives ceil(n / clips_per_sample) units an epoch: runs of
-adjacent clips that together touch every clip about once; where they begin shifts from epoch to epoch.
+Reading costs one range read per document. A document of n clips gives ceil(n / clips_per_sample) units an epoch: runs
+of adjacent clips that together touch every clip about once; where they begin shifts from epoch to epoch.
 """
 
 from __future__ import annotations

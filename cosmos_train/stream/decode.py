@@ -6,6 +6,8 @@ they come from the cache: the pixels are the same.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -32,7 +34,7 @@ def decode(data: bytes, image: ImageSettings) -> Frame:
 
 
 def crop(frames: list[Frame], image: ImageSettings, random: np.random.Generator | None) -> NDArray[np.uint8]:
-    """(F, 3, size, size) of one clip's stored frames, which all get the same crop. Without `random`: the whole or middle."""
+    """(F, 3, size, size): one clip's stored frames, all cropped alike. Without `random`: the whole, or the middle."""
     height, width = frames[0].shape[:2]
     box_height, box_width = (height, width) if image.fit == "squash" else (min(height, width),) * 2
     left, top = (width - box_width) / 2, (height - box_height) / 2
@@ -57,14 +59,15 @@ def _jitter(frames: NDArray[np.uint8], image: ImageSettings, random: np.random.G
     if image.jitter == 0:
         return frames
     levels = np.clip((np.arange(256) - 128) * contrast + 128 * brightness, 0, 255).astype(np.uint8)
-    return levels[frames]
+    jittered: NDArray[np.uint8] = levels[frames]
+    return jittered
 
 
 def choose(available: int, wanted: int, random: np.random.Generator | None) -> list[int]:
-    """Which of a clip's frames to use: one from each of `wanted` equal runs, at random or the middle one; all if fewer."""
+    """Which of a clip's frames to use: one of each of `wanted` equal runs, at random or its middle; all if fewer."""
     if available <= wanted:
         return list(range(available))
     edges = [round(i * available / wanted) for i in range(wanted + 1)]
     if random is None:
-        return [(low + high - 1) // 2 for low, high in zip(edges, edges[1:], strict=False)]
-    return [int(random.integers(low, high)) for low, high in zip(edges, edges[1:], strict=False)]
+        return [(low + high - 1) // 2 for low, high in pairwise(edges)]
+    return [int(random.integers(low, high)) for low, high in pairwise(edges)]

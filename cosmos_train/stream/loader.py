@@ -1,7 +1,7 @@
 """The stream of batches. Its whole state is one integer: how many samples came before.
 
-Position p of the stream is sample p % units of epoch p // units, whatever the number of workers: each position names its
-document, clips, frames and augmentation by itself, so a stream restarts anywhere at the cost of one read.
+Position p of the stream is sample p % units of epoch p // units, whatever the number of workers: each position names
+its document, clips, frames and augmentation by itself, so a stream restarts anywhere at the cost of one read.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from cosmos_train.recipe import DataSettings
@@ -23,7 +24,7 @@ Decoded = list[tuple[Clip, dict[int, Frame]]]  # a document's clips, with the fr
 
 
 class Samples(Dataset[Sample | Hole]):
-    """The infinite sequence of training samples by position, or (train=False) every unit once, in order, unaugmented."""
+    """Training samples by position, without end, or (train=False) every unit once, in order, unaugmented."""
 
     def __init__(self, corpus: Corpus, data: DataSettings, seed: int, train: bool = True) -> None:
         self.corpus = corpus
@@ -83,7 +84,7 @@ class Samples(Dataset[Sample | Hole]):
         return frame
 
     def _keep(self, size: int) -> bool:
-        """Whether the cache has room for `size` more bytes. It never evicts: under a random order that would gain nothing."""
+        """Whether the cache has room for `size` more bytes. It never evicts: in a random order that gains nothing."""
         if self._cached_bytes + size > self.data.cache_megabytes * 1_000_000:
             return False
         self._cached_bytes += size
@@ -96,7 +97,7 @@ class Samples(Dataset[Sample | Hole]):
 
 
 class Stream:
-    """Batches without end, from a position on. `position` counts samples given out, holes included: save it, and go on there."""
+    """Batches without end. `position` counts samples given out, holes included: save it, and go on from there."""
 
     def __init__(self, samples: Samples, tokenizer: Tokenizer, batch_size: int, position: int = 0) -> None:
         self.position = position
@@ -105,8 +106,9 @@ class Stream:
         self._batches: Iterator[Batch] = iter(
             DataLoader(
                 samples,
-                batch_sampler=_Positions(position, batch_size),  # type: ignore[arg-type]
+                batch_sampler=_Positions(position, batch_size),
                 num_workers=data.workers,
+                generator=torch.Generator(),  # the default draws from the state that a resume restores
                 collate_fn=partial(collate, tokenizer=tokenizer, max_tokens=data.max_tokens),
                 multiprocessing_context="spawn" if data.workers else None,
             )

@@ -25,7 +25,7 @@ class Tokenizer:
         self.backend.add_special_tokens(
             [AddedToken(token, special=True) for token in (begin, end, pad, VISUAL, END_OF_CHUNK)]
         )
-        ids = {token: backend.token_to_id(token) for token in (begin, end, pad, VISUAL, END_OF_CHUNK)}
+        ids: dict[str, int] = backend.get_vocab(with_added_tokens=True)
         self.begin, self.end, self.pad = ids[begin], ids[end], ids[pad]
         self.visual, self.end_of_chunk = ids[VISUAL], ids[END_OF_CHUNK]
         self.names = {"begin": begin, "end": end, "pad": pad}
@@ -37,7 +37,7 @@ class Tokenizer:
         backend = Backend(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         backend.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
+        trainer = trainers.BpeTrainer(  # type: ignore[no-untyped-call]
             vocab_size=vocabulary,
             special_tokens=list(SPECIAL),
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
@@ -57,7 +57,12 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path, names: dict[str, str]) -> Tokenizer:
-        return cls(Backend.from_file(str(path)), **names)
+        """Raises ValueError where the file is no tokenizer."""
+        try:
+            backend = Backend.from_file(str(path))
+        except Exception as error:  # the library raises nothing narrower
+            raise ValueError(f"{path.name} is no tokenizer: {error}") from error
+        return cls(backend, **names)
 
     def save(self, path: Path) -> None:
         self.backend.save(str(path), pretty=False)

@@ -26,6 +26,14 @@ class Board:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.fault: UserError | None = None
+
+    def stop(self, fault: UserError) -> None:
+        """Takes what a worker says must stop the build: Ray's own wrapping loses all but the words."""
+        self.fault = self.fault or fault
+
+    def why(self) -> UserError | None:
+        return self.fault
 
     def post(self, events: list[Event]) -> None:
         self.events += events
@@ -40,14 +48,27 @@ class StageActor:
 
     def __init__(self, plan: StagePlan, board: Any) -> None:
         self.board = board
-        self.worker = Worker(plan, self._report)
         self.pending: list[Event] = []
+        with self._telling():
+            self.worker = Worker(plan, self._report)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         for group in batch["group"]:
-            self.worker.run([(name, int(count)) for name, count in (entry.split(":") for entry in group.split(","))])
+            entries = (entry.split(":") for entry in group.split(","))
+            with self._telling():
+                self.worker.run([(name, int(count)) for name, count in entries])
         self._send()
         return batch
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        import ray
+
+        try:
+            yield
+        except UserError as fault:
+            ray.get(self.board.stop.remote(fault))
+            raise
 
     def _report(self, event: Event) -> None:
         self.pending.append(event)
@@ -64,7 +85,7 @@ def run(stages: Sequence[StagePlan], work: Work, report: Report, settings: Execu
     """Finishes `work` on a Ray cluster, or on a local Ray started for it and ended after it."""
     import ray
 
-    with _cluster(settings):
+    with cluster(settings):
         board = ray.remote(num_cpus=0)(Board).remote()
         stop = threading.Event()
         watcher = threading.Thread(target=_watch, args=(board, stop, report), daemon=True)
@@ -105,17 +126,10 @@ def _stream(stages: Sequence[StagePlan], work: Work, board: Any) -> None:
         for _ in data.iter_batches(batch_size=None):
             pass
     except ray.exceptions.RayError as error:
-        raise _cause(error) from error
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The UserError that a worker raised, out of Ray's wrapping; else what Ray says."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, UserError):
-            return UserError(seen.what, seen.do, seen.code)
-        seen = getattr(seen, "cause", None) or seen.__cause__
-    return error
+        fault = ray.get(board.why.remote())
+        if fault is not None:
+            raise fault from error
+        raise
 
 
 def _watch(board: Any, stop: threading.Event, report: Report) -> None:
@@ -133,8 +147,11 @@ def _watch(board: Any, stop: threading.Event, report: Report) -> None:
 
 
 @contextmanager
-def _cluster(settings: ExecutorSettings) -> Iterator[None]:
-    """The cluster that is named, the one this process is connected to, or a local one for the time of the build."""
+def cluster(settings: ExecutorSettings) -> Iterator[None]:
+    """The cluster that is named, the one this process is connected to, or a local one for the time of the block.
+
+    Several builds in one block share it.
+    """
     import ray
 
     if ray.is_initialized():
@@ -165,4 +182,4 @@ def _quiet() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)

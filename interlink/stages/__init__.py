@@ -27,7 +27,7 @@ ENTRY_POINTS = "interlink.stages"  # the group under which other packages offer 
 
 
 def implementation(name: str, other: str = "") -> str:
-    """`module:Class` of a stage, or of the entry point `other` that stands in for it. UserError names the nearest one."""
+    """`module:Class` of a stage, or of the entry point `other` that stands in for it."""
     if not other:
         return _choose("stage", name, STAGES)
     offered = {entry.name: entry.value for entry in metadata.entry_points(group=ENTRY_POINTS)}

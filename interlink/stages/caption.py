@@ -35,11 +35,11 @@ class CaptionSettings(Settings):
     )
     transcript: TranscriptSettings = Field(TranscriptSettings(), description="settings of the transcript engine")
     transformers: TransformersSettings = Field(
-        TransformersSettings(),  # type: ignore[call-arg]
+        TransformersSettings(),
         description="settings of the transformers engine",
     )
     openai: OpenAISettings = Field(
-        OpenAISettings(),  # type: ignore[call-arg]
+        OpenAISettings(),
         description="settings of the openai engine",
     )
 

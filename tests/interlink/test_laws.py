@@ -14,10 +14,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from builds import make, start, sums, tables
 
+from builds import make, start, sums, tables
 from interlink.api import Build
 from interlink.sample import render
+from tiny_checkpoints import save_blip2
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,24 @@ def test_a_limit_is_a_prefix_that_later_work_keeps(reference: Build, sample_clip
     assert build.run(limit=2).status.documents == 2
     assert build.run().status.documents == 6
     assert sums(build) == sums(reference)
+
+
+def test_the_same_committed_captions_give_the_same_shards(sample_clips: Path, tmp_path: Path) -> None:
+    model = save_blip2(tmp_path / "model")
+    sets = (
+        "caption.engine=transformers",
+        f"caption.transformers.model={model}",
+        "caption.transformers.max_new_tokens=4",
+    )
+    build = make(tmp_path / "root", sample_clips, *sets)
+    build.run(limit=2)
+    shards, folder = sums(build), Path(build.workspace.storage.url)
+    captions = {path: digest for path, digest in tables(build.workspace).items() if "/caption/" in path}
+    for made in ("tables/interleave", "tables/shard", "shards"):
+        shutil.rmtree(folder / made)
+    assert build.run(limit=2).worked
+    assert sums(build) == shards
+    assert {path: digest for path, digest in tables(build.workspace).items() if "/caption/" in path} == captions
 
 
 @pytest.mark.processes

@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import toy_stages
 
+import toy_stages
 from interlink.errors import UserError
 from interlink.isolate import StageSpec
 from interlink.lease import Lease
@@ -76,6 +76,13 @@ def test_every_id_gets_one_row_whatever_happens(tmp_path: Path) -> None:
         "flaky-1": "network",
         "bug-1": "bug",
     }
+
+
+def test_every_id_of_large_partitions_gets_its_row(tmp_path: Path) -> None:
+    ids = [f"id{i}" for i in range(200)]
+    space = workspace(tmp_path, ids)
+    assert max(count for _, count in space.partitions()) > 10
+    assert sorted(run(space, "GreedyToy")) == sorted(ids)
 
 
 def test_a_retrying_class_is_tried_so_often_and_no_more(tmp_path: Path) -> None:

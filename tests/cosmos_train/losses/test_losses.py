@@ -1,0 +1,62 @@
+"""Losses against formulas written out in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from cosmos_train.losses.contrastive import contrastive_loss
+from cosmos_train.losses.language import language_loss, token_losses
+from cosmos_train.stream.batch import IGNORED
+
+
+def test_language_loss_is_the_summed_log_probability_of_the_next_learned_token() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(2, 5, 7))
+    labels = np.array([[IGNORED, 3, IGNORED, 6, 2], [IGNORED, IGNORED, 1, IGNORED, IGNORED]])
+    expected = 0.0
+    for row, place in ((0, 1), (0, 3), (0, 4), (1, 2)):
+        before = logits[row, place - 1]
+        expected -= before[labels[row, place]] - np.log(np.exp(before).sum())
+    found, tokens = language_loss(torch.from_numpy(logits).float(), torch.from_numpy(labels))
+    assert tokens == 4
+    assert abs(float(found) - expected) < 1e-5
+    per_token = token_losses(torch.from_numpy(logits).float(), torch.from_numpy(labels))
+    assert abs(float(per_token.sum()) - expected) < 1e-5
+    assert per_token.shape == (2, 4)
+    assert int((per_token != 0).sum()) == 4
+
+
+def reference(media: np.ndarray, text: np.ndarray, scale: float, group: list[int]) -> float:
+    """Symmetric InfoNCE, one softmax at a time, leaving out others that say the same."""
+    total = 0.0
+    for queries, keys in ((media, text), (text, media)):
+        for i in range(len(queries)):
+            logits = {j: scale * queries[i] @ keys[j] for j in range(len(keys)) if j == i or group[j] != group[i]}
+            total -= logits[i] - np.log(sum(np.exp(value) for value in logits.values()))
+    return total / (2 * len(media))
+
+
+def test_contrastive_loss_equals_the_formula() -> None:
+    torch.manual_seed(0)
+    media, text = (F.normalize(torch.randn(6, 8, dtype=torch.float64), dim=-1) for _ in range(2))
+    for group in ([0, 1, 2, 3, 4, 5], [0, 1, 0, 2, 2, 0]):
+        found = contrastive_loss(media, text, torch.tensor(10.0, dtype=torch.float64), torch.tensor(group))
+        assert abs(float(found) - reference(media.numpy(), text.numpy(), 10.0, group)) < 1e-12
+
+
+def test_equal_captions_are_no_negatives() -> None:
+    """Given twins whose embeddings agree, the guard lets the loss go to zero; without it, it cannot."""
+    one = F.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), dim=-1)
+    guarded = contrastive_loss(one, one, torch.tensor(50.0), torch.tensor([0, 0, 1]))
+    unguarded = contrastive_loss(one, one, torch.tensor(50.0), torch.tensor([0, 1, 2]))
+    assert float(guarded) < 1e-6
+    assert float(unguarded) > 0.4
+
+
+def test_gradients_of_the_guarded_loss_are_finite() -> None:
+    media = torch.randn(3, 4, requires_grad=True)
+    contrastive_loss(media, torch.randn(3, 4), torch.tensor(5.0), torch.tensor([0, 0, 0])).backward()
+    assert media.grad is not None
+    assert torch.isfinite(media.grad).all()

@@ -1,0 +1,153 @@
+"""Gated cross-attention: who sees which media, and that shut gates change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cosmos_train.models.fusion import GatedCrossAttentionBlock, MaskedCrossAttention, TextQuery, media_mask
+from cosmos_train.models.resampler import Resampler
+from cosmos_train.recipe import FusionSettings, ResamplerSettings
+
+SMALL = {"unimodal_depth": 1, "heads": 2, "head_width": 8}
+
+
+def attention(attend: str = "immediate", **settings: int) -> MaskedCrossAttention:
+    torch.manual_seed(0)
+    return MaskedCrossAttention(12, 10, FusionSettings.model_validate(SMALL | {"attend": attend} | settings), False)
+
+
+def seen(block: MaskedCrossAttention, text_time: list[int], clips: int) -> list[set[int]]:
+    """For each token the media (1-based) whose change changes its result."""
+    torch.manual_seed(1)
+    text, media = torch.randn(1, len(text_time), 12), torch.randn(1, clips, 3, 10)
+    times = torch.tensor([text_time])
+    before = block(text, media, times)
+    found: list[set[int]] = [set() for _ in text_time]
+    for clip in range(clips):
+        changed = media.clone()
+        changed[:, clip] += 1.0
+        moved = (block(text, changed, times) - before).abs().amax(-1)[0] > 1e-7
+        for token, did in enumerate(moved.tolist()):
+            if did:
+                found[token].add(clip + 1)
+    return found
+
+
+def test_text_sees_only_the_media_just_before_it() -> None:
+    assert seen(attention(), [0, 1, 1, 2, 3], 3) == [set(), {1}, {1}, {2}, {3}]
+
+
+def test_or_all_media_before_it() -> None:
+    assert seen(attention("all"), [0, 1, 1, 2, 3], 3) == [set(), {1}, {1}, {1, 2}, {1, 2, 3}]
+
+
+@pytest.mark.parametrize("attend", ["immediate", "all"])
+def test_text_before_any_media_gets_exactly_zero(attend: str) -> None:
+    result = attention(attend)(torch.randn(1, 3, 12), torch.randn(1, 2, 3, 10), torch.tensor([[0, 0, 1]]))
+    assert (result[:, :2] == 0).all()
+    assert (result[:, 2] != 0).any()
+
+
+def test_the_mask_counts_media_from_one() -> None:
+    assert media_mask(torch.tensor([[0, 1, 2]]), 2, "immediate").int().tolist() == [[[0, 0], [1, 0], [0, 1]]]
+    assert media_mask(torch.tensor([[0, 1, 2]]), 2, "all").int().tolist() == [[[0, 0], [1, 0], [1, 1]]]
+
+
+def test_shut_gates_change_nothing_and_open_ones_do() -> None:
+    block = GatedCrossAttentionBlock(12, 10, FusionSettings.model_validate(SMALL))
+    text, media, times = torch.randn(1, 3, 12), torch.randn(1, 2, 3, 10), torch.tensor([[1, 1, 2]])
+    assert torch.equal(block(text, media, times), text)
+    torch.nn.init.constant_(block.attention_gate, 0.5)
+    assert not torch.equal(block(text, media, times), text)
+
+
+def test_the_bottleneck_narrows_attention_and_feed_forward() -> None:
+    wide, narrow = (
+        sum(p.numel() for p in GatedCrossAttentionBlock(12, 10, FusionSettings(**SMALL, bottleneck=r)).parameters())
+        for r in (1, 2)
+    )
+    assert wide - narrow == (2 * 12 * 8 + 2 * 8 * 10) + 2 * 12 * 24
+
+
+def test_padding_does_not_change_the_text_embedding() -> None:
+    query = TextQuery(12, 2, 8)
+    states = torch.randn(2, 5, 12)
+    mask = torch.tensor([[True] * 3 + [False] * 2, [True] * 5])
+    before = query(states, mask)
+    states[0, 3:] = 100.0
+    assert torch.allclose(query(states, mask), before)
+    assert torch.allclose(query(states[:1, :3], mask[:1, :3]), before[:1], atol=1e-6)
+
+
+def test_frames_that_are_not_there_do_not_change_the_latents() -> None:
+    resampler = Resampler(8, ResamplerSettings(depth=2, heads=2, head_width=4, latents=3))
+    patches, times = torch.randn(1, 3, 4, 8), torch.tensor([[0.0, 1.5, 99.0]])
+    two = resampler(patches[:, :2], times[:, :2])
+    three = resampler(patches, times, torch.tensor([[True, True, False]]))
+    assert torch.allclose(two, three, atol=1e-6)
+
+
+def test_the_resampler_knows_when_frames_were_shown() -> None:
+    patches = torch.randn(1, 2, 4, 8)
+    swapped = patches.flip(1)
+    times = torch.tensor([[0.0, 1.0]])
+    for frame_time, differs in ((True, True), (False, False)):
+        resampler = Resampler(8, ResamplerSettings(depth=1, heads=2, head_width=4, latents=3, frame_time=frame_time))
+        equal = torch.allclose(resampler(patches, times), resampler(swapped, times), atol=1e-5)
+        assert equal != differs
+
+
+def released(shared_data: Path) -> dict[str, Tensor]:
+    """Inputs, weights and outputs of the released code, float64."""
+    with np.load(shared_data / "golden" / "cosmo_blocks.npz") as arrays:
+        return {name: torch.from_numpy(arrays[name]) for name in arrays}
+
+
+def load(module: torch.nn.Module, weights: dict[str, Tensor], names: dict[str, str]) -> None:
+    """Loads weights by their released names; the longest matching prefix is renamed."""
+    state = {}
+    for name, value in weights.items():
+        old = max((prefix for prefix in names if name.startswith(prefix)), key=len)
+        state[names[old] + name.removeprefix(old)] = value
+    module.double().load_state_dict(state)
+
+
+def below(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def test_the_resampler_equals_the_released_one(shared_data: Path) -> None:
+    arrays = below(released(shared_data), "resampler/")
+    resampler = Resampler(32, ResamplerSettings(depth=2, heads=4, head_width=8, latents=6, frame_time=False))
+    names = {"latents": "latents", "norm": "norm"}
+    names |= {f"layers.{i}.0.": f"layers.{i}.attention." for i in range(2)}
+    names |= {f"layers.{i}.1.": f"layers.{i}.feed_forward." for i in range(2)}
+    load(resampler, below(arrays, "weight/"), names)
+    found = resampler(arrays["input"].flatten(0, 1)).unflatten(0, arrays["input"].shape[:2])
+    assert (found - arrays["output"]).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize(("name", "attend", "bottleneck"), [("immediate_r2", "immediate", 2), ("all_r1", "all", 1)])
+def test_the_block_equals_the_released_one_in_compat_mode(
+    shared_data: Path, name: str, attend: str, bottleneck: int
+) -> None:
+    arrays = below(released(shared_data), f"block_{name}/")
+    settings = FusionSettings.model_validate(
+        {"unimodal_depth": 1, "heads": 4, "head_width": 8, "bottleneck": bottleneck, "attend": attend}
+    )
+    block = GatedCrossAttentionBlock(24, 32, settings, paper_compat=True)
+    names = {
+        "attn_gate": "attention_gate",
+        "ff_gate": "feed_forward_gate",
+        "attn.": "attention.",
+        "ff.": "feed_forward.",
+    }
+    load(block, below(arrays, "weight/"), names)
+    text_time = arrays["media_locations"].long().cumsum(-1)
+    found = block(arrays["text"], arrays["media"], text_time)
+    assert (found - arrays["output"]).abs().max() < 1e-9

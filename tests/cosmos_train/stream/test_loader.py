@@ -1,0 +1,130 @@
+"""The stream: same batches whatever the workers, from any position; bad samples keep their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cosmos_train.errors import UserError
+from cosmos_train.recipe import Recipe
+from cosmos_train.stream.batch import IGNORED, Batch, Hole, Sample, collate
+from cosmos_train.stream.corpus import Corpus
+from cosmos_train.stream.loader import Samples, Stream
+from cosmos_train.stream.tokenizer import Tokenizer
+
+Tiny = Callable[..., Recipe]
+
+
+def stream_of(recipe: Recipe, position: int = 0) -> tuple[Stream, Corpus]:
+    corpus = Corpus(recipe.data.shards, recipe.data.text, recipe.data.clips_per_sample)
+    tokenizer = Tokenizer.train(corpus.texts(), recipe.model.language.vocabulary)
+    return Stream(Samples(corpus, recipe.data, recipe.seed), tokenizer, recipe.train.batch_size, position), corpus
+
+
+def digests(stream: Stream, batches: int) -> list[str]:
+    return [stream.next().digest() for _ in range(batches)]
+
+
+def test_a_stream_goes_on_from_any_position(tiny: Tiny) -> None:
+    whole = digests(stream_of(tiny())[0], 14)  # 24 samples an epoch, 4 a batch: crosses two epochs
+    for batch in (1, 5, 6, 13):
+        assert digests(stream_of(tiny(), position=4 * batch)[0], 14 - batch) == whole[batch:]
+
+
+def test_position_counts_samples(tiny: Tiny) -> None:
+    stream, _ = stream_of(tiny())
+    digests(stream, 3)
+    assert stream.position == 12
+
+
+@pytest.mark.processes
+def test_workers_do_not_change_the_batches(tiny: Tiny) -> None:
+    assert digests(stream_of(tiny(data__workers=2))[0], 8) == digests(stream_of(tiny())[0], 8)
+
+
+def test_the_cache_does_not_change_the_batches(tiny: Tiny) -> None:
+    assert digests(stream_of(tiny(data__cache_megabytes=0))[0], 14) == digests(stream_of(tiny())[0], 14)
+
+
+def test_an_epoch_sees_every_document_and_epochs_differ(tiny: Tiny) -> None:
+    stream, corpus = stream_of(tiny())
+    epochs = [[key for _ in range(corpus.units // 4) for key in stream.next().keys] for _ in range(2)]
+    assert corpus.units == 24  # 12 documents of 3 clips, 2 clips a sample
+    for keys in epochs:
+        assert {key: keys.count(key) for key in keys} == {corpus.key(number): 2 for number in range(12)}
+    assert epochs[0] != epochs[1]
+
+
+def test_bad_samples_leave_holes_and_shift_nothing(tiny: Tiny, make_shards: Callable[..., Path]) -> None:
+    good, corpus = stream_of(tiny(data__shards=str(make_shards("good", documents=12, seed=5))))
+    damaged, _ = stream_of(tiny(data__shards=str(make_shards("bad", documents=12, seed=5, broken=(3, 7)))))
+    bad_keys = {corpus.key(3), corpus.key(7)}
+    holes = 0
+    for _ in range(6):
+        expected, found = good.next(), damaged.next()
+        assert [key for key in expected.keys if key not in bad_keys] == list(found.keys)
+        assert {hole.key for hole in found.holes} == bad_keys & set(expected.keys)
+        assert all("frame at" in hole.reason for hole in found.holes)
+        holes += len(found.holes)
+    assert holes == 4
+
+
+def test_shards_without_index_give_the_same_samples(tiny: Tiny, make_shards: Callable[..., Path]) -> None:
+    folder = make_shards(documents=6)
+    indexed = digests(stream_of(tiny(data__shards=str(folder)))[0], 3)
+    for sidecar in folder.glob("*.index.parquet"):
+        sidecar.unlink()
+    assert digests(stream_of(tiny(data__shards=str(folder)))[0], 3) == indexed
+
+
+def test_missing_shards_are_named(tiny: Tiny) -> None:
+    with pytest.raises(UserError, match=r"no/such/folder"):
+        stream_of(tiny(data__shards="no/such/folder"))
+    with pytest.raises(UserError, match="names no shards"):
+        stream_of(tiny(data__shards=""))
+
+
+@pytest.fixture
+def tokenizer() -> Tokenizer:
+    return Tokenizer.train(["fold the paper", "cut it"], 400)
+
+
+def sample(*texts: str) -> Sample:
+    import numpy as np
+
+    frames = tuple(np.zeros((2, 3, 8, 8), np.uint8) for _ in texts)
+    return Sample("key", texts, frames, tuple((5.0, 7.5) for _ in texts))
+
+
+def test_a_sample_is_spelled_as_in_the_paper(tokenizer: Tokenizer) -> None:
+    batch = collate([sample("fold the paper", "cut it")], tokenizer, 64)
+    visual, chunk = tokenizer.visual, tokenizer.end_of_chunk
+    one, two = tokenizer.encode("fold the paper"), tokenizer.encode("cut it")
+    ids = [tokenizer.begin, visual, *one, chunk, visual, *two, chunk, tokenizer.end]
+    assert batch.tokens.tolist() == [ids]
+    learned = [IGNORED if token in (tokenizer.begin, visual) else token for token in ids]
+    assert batch.labels.tolist() == [learned]
+    assert batch.frame_times.tolist() == [[[0.0, 2.5], [0.0, 2.5]]]
+    assert batch.first_clip_mask[0].sum() == 3 + len(one)
+
+
+def test_padding_is_not_learned_and_equal_captions_share_a_group(tokenizer: Tokenizer) -> None:
+    batch = collate([sample("cut it"), sample("fold the paper", "Cut it"), Hole("k", "r")], tokenizer, 64)
+    assert batch.caption_group.tolist() == [0, 1, 0]
+    assert (batch.labels[~batch.token_mask] == IGNORED).all()
+    assert batch.clip_mask.tolist() == [[True, False], [True, True]]
+    assert batch.holes == (Hole("k", "r"),)
+
+
+def test_a_batch_of_holes_is_empty(tokenizer: Tokenizer) -> None:
+    batch: Batch = collate([Hole("a", "x"), Hole("b", "y")], tokenizer, 64)
+    assert len(batch) == 0
+    assert len(batch.digest()) == 64
+
+
+def test_long_samples_are_cut(tokenizer: Tokenizer) -> None:
+    batch = collate([sample("fold the paper " * 20)], tokenizer, 10)
+    assert batch.tokens.shape == (1, 10)
+    assert batch.clip_tokens.shape == (1, 10)
