@@ -5,7 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.materials import (
-    JUDGE, MOTION, SCREEN, TALK, TUNE, TUNE_TALK, Maker, Material, fixed_gop, world, x264,
+    JUDGE,
+    MOTION,
+    SCREEN,
+    TALK,
+    TUNE,
+    TUNE_TALK,
+    Maker,
+    Material,
+    fixed_gop,
+    world,
+    x264,
 )  # fmt: skip
 
 

@@ -26,13 +26,14 @@ class Plan:
     """What to decode of a group: only its keyframe, or reference pictures and, at `dense` times, all of them.
 
     last: once the pictures up to this time are seen and look like the next keyframe, the rest can be left.
-    probe: time of the one picture that may begin another scene; if it can be shown alone that it does, no scan.
+    suspects: times of the pictures that may begin another scene, in order; if it can be shown by one of them alone that
+    it does, no scan is needed.
     """
 
     scan: bool
     dense: frozenset[float] = frozenset()
     last: float = float("inf")
-    probe: float | None = None
+    suspects: tuple[float, ...] = ()
 
 
 SKIP = Plan(scan=False)
@@ -53,7 +54,8 @@ class Planner(Protocol):
         """Whether the two show the same scene, so that nothing need be looked for between them."""
 
     def first_of_scene(self, before: Look, orphans: list[Look], after: Look) -> int | None:
-        """Which of `orphans`, in order of time, is the first of the scene of `after`; None: it cannot be told.
+        """Which of `orphans`, in order of time, is the first of the scene of `after`: None = none is, they belong to the
+        scene of `before`; -1 = it cannot be told.
 
         They were decoded without what they refer to: only what is new in them is right. The last is the suspect.
         """
@@ -158,7 +160,7 @@ class Sparse:
             ahead, self._ahead = self._ahead, []
             plan = self._planner.plan(group, self._next, first[1] if first else None, upcoming[1] if upcoming else None)
             seen = ahead[-1][0].time if ahead else group.start
-            cut = self._probe(group, plan.probe, first, upcoming) if seen < (plan.probe or 0.0) else None
+            cut = self._probe(group, plan.suspects, seen, first, upcoming)
             if cut is not None and first is not None and upcoming is not None:
                 yield from self._unscanned(first, ahead)
                 self._cut = cut
@@ -200,22 +202,26 @@ class Sparse:
         for picture, look in ahead:
             yield self._hand(picture, look, True)
 
-    def _probe(self, group: Group, suspect: float | None, first: Seen | None, upcoming: Seen | None) -> float | None:
-        """The time of the group's one cut, where the suspect picture shows by itself that it belongs to the scene of
-        the next group; None where that cannot be told."""
-        if suspect is None or first is None or upcoming is None:
+    def _probe(
+        self, group: Group, suspects: tuple[float, ...], seen: float, first: Seen | None, upcoming: Seen | None
+    ) -> float | None:
+        """The time of the group's one cut, where a suspect picture shows by itself that it belongs to the scene of the
+        next group, and no earlier one that it begins yet another; None where that cannot be told."""
+        if first is None or upcoming is None:
             return None
-        at = group.stamps.index(suspect)
-        # Pictures that are shown before the suspect but come after it refer to it as well as to the scene before.
-        late = [number for number in range(at + 1, len(group.packets)) if group.stamps[number] < suspect]
-        numbers = [0, at, *late]  # what is missing looks like the keyframe, so like the scene before
-        found = sorted(self._decoder.orphans([group.packets[number] for number in numbers]), key=lambda d: d.time)
-        if [picture.time for picture in found] != sorted(group.stamps[number] for number in numbers):
-            return None
-        found = found[1:]
-        looks = [self._looker.look(picture.time, picture.frame) for picture in found]
-        which = self._planner.first_of_scene(first[1], looks, upcoming[1])
-        return None if which is None else found[which].time
+        for suspect in suspects:
+            at = group.stamps.index(suspect)
+            # Pictures shown before the suspect but stored after it refer to it as well as to the scene before.
+            late = [number for number in range(at + 1, len(group.packets)) if group.stamps[number] < suspect]
+            numbers = [0, at, *late]  # what is missing looks like the keyframe, so like the scene before
+            found = sorted(self._decoder.orphans([group.packets[number] for number in numbers]), key=lambda d: d.time)
+            if [picture.time for picture in found] != sorted(group.stamps[number] for number in numbers):
+                return None
+            looks = [self._looker.look(picture.time, picture.frame) for picture in found[1:]]
+            which = self._planner.first_of_scene(first[1], looks, upcoming[1])
+            if which is not None:
+                return looks[which].time if which >= 0 and looks[which].time > seen else None
+        return None
 
     def _scan(self, group: Group, plan: Plan, upcoming: Seen | None) -> Iterator[Seen]:
         """The pictures of a group and of those that continue it, as the plan says; then `_ahead` holds some more.

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from statistics import median
 
 from interlink.media.look import Look, difference, likeness
 from interlink.media.packets import Group
 from interlink.media.sparse import AROUND, SKIP, Plan
+
+
+SUSPECTS = 4  # packets of a group that are tried alone
+SUSPECT_SIZE = 0.45  # over the next keyframe's, at least: less cannot hold its scene
 
 
 @dataclass(frozen=True)
@@ -26,14 +29,14 @@ class Thresholds:
 
     change: float = 8.0
     much: float = 36.0
-    alike: float = 0.75
+    alike: float = 0.6
     spike: float = 0.35
     burst: float = 1.7
-    alone: float = 1.25  # likewise: no other packet may be as large for a cut to be told from one picture
+    another: float = 0.3  # correlation below which two pictures show different scenes, however much moves
     sudden: float = 2.5  # a change over the ones before it
     arrived: float = 0.35  # change from a cut's first picture to its scene's keyframe over the change across the cut
     same: float = 0.12  # likewise, from picture to picture of the scene that begins
-    parted: float = 0.5  # correlation above which two scenes are not told apart by one picture
+    parted: float = 0.5  # likewise, from a picture of the one scene to the other
     activity: float = 0.3  # bytes of a last group's other packets over its keyframe's
     dark: float = 18.5  # mean luma that parts black from pictures
 
@@ -65,8 +68,8 @@ class Evidence:
         change = difference(before, after)
         if change < t.change:  # another scene and back again is two spikes
             return scan if len(spikes) > 1 else SKIP
-        if change >= t.much and spikes and _spikes(group, following, t.spike, t.alone) == spikes[:1]:
-            return replace(scan, probe=spikes[0])
+        if change >= t.much and following is not None:
+            return replace(scan, suspects=_suspects(group, following))
         return scan if spikes or self._unlike(before, after, change) else SKIP
 
     def jump(self, before: Look, after: Look, usual: float) -> bool:
@@ -76,7 +79,10 @@ class Evidence:
         if (before.brightness <= t.dark) != (after.brightness <= t.dark):
             return True
         change = difference(before, after)
-        return change > t.change and change > t.sudden * usual and self._unlike(before, after, change)
+        if change < t.change or (change < t.much and change < t.sudden * usual):
+            return False
+        like = likeness(before, after)
+        return like < t.another or (change >= t.sudden * usual and (change >= t.much or like < t.alike))
 
     def alike(self, a: Look, b: Look) -> bool:
         return not self._unlike(a, b, difference(a, b))
@@ -84,15 +90,15 @@ class Evidence:
     def first_of_scene(self, before: Look, orphans: list[Look], after: Look) -> int | None:
         t, suspect = self._t, orphans[-1]
         whole = difference(before, after)
+        if difference(suspect, before) < t.parted * whole:
+            return None
         if difference(suspect, after) > t.arrived * whole or likeness(suspect, after) < t.alike:
-            return None
-        if difference(suspect, before) < (1 - t.arrived) * whole or likeness(before, suspect) > t.parted:
-            return None
+            return -1
         first = len(orphans) - 1
         while first and difference(orphans[first - 1], suspect) <= t.same * whole:
             first -= 1
-        if any(difference(orphan, suspect) < (1 - t.arrived) * whole for orphan in orphans[:first]):
-            return None  # neither the one scene nor the other
+        if any(difference(orphan, suspect) < t.parted * whole for orphan in orphans[:first]):
+            return -1  # neither the one scene nor the other
         return first
 
     def _unlike(self, a: Look, b: Look, change: float) -> bool:
@@ -115,6 +121,14 @@ def _spikes(group: Group, following: Group | None, spike: float, burst: float) -
         for time, packet in zip(group.stamps[1:], group.packets[1:], strict=True)
         if packet.size >= bound or packet.is_keyframe
     ]
+
+
+def _suspects(group: Group, following: Group) -> tuple[float, ...]:
+    """Times of the few largest packets that could hold a picture of the following group's scene whole."""
+    least = SUSPECT_SIZE * following.packets[0].size
+    largest = sorted(range(1, len(group.packets)), key=lambda number: -group.packets[number].size)[:SUSPECTS]
+    found = [group.stamps[number] for number in largest if group.packets[number].size >= least]
+    return () if any(group.packets[number].is_keyframe for number in largest) else tuple(sorted(found))
 
 
 def _scan(group: Group, following: Group | None, spikes: list[float]) -> Plan:

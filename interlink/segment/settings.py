@@ -25,7 +25,7 @@ class KtsSettings(Settings):
     )
     window: int = Field(600, ge=20, description="samples divided at once; memory and time grow with its square")
     embedder: EmbedderSettings = Field(
-        EmbedderSettings(),  # type: ignore[call-arg]
+        EmbedderSettings(),
         description="the model whose features are compared; without one, histograms of the picture",
     )
 
@@ -54,10 +54,10 @@ class SegmentSettings(Settings):
         "(kts), with sentences or steps of speech (transcript), or every `length` seconds (fixed)",
     )
     length: float = Field(10.0, gt=0, description="seconds of a clip with the fixed segmenter")
-    kts: KtsSettings = Field(KtsSettings(), description="settings of kts")  # type: ignore[call-arg]
-    transnet: TransnetSettings = Field(TransnetSettings(), description="settings of transnet")  # type: ignore[call-arg]
+    kts: KtsSettings = Field(KtsSettings(), description="settings of kts")
+    transnet: TransnetSettings = Field(TransnetSettings(), description="settings of transnet")
     transcript: TranscriptSettings = Field(
-        TranscriptSettings(),  # type: ignore[call-arg]
+        TranscriptSettings(),
         description="settings of transcript",
     )
     stitch: float = Field(

@@ -42,7 +42,7 @@ class TranscribeSettings(Settings):
         "none", description="who listens where there are no subtitles"
     )
     speech: RecogniserSettings = Field(
-        RecogniserSettings(),  # type: ignore[call-arg]
+        RecogniserSettings(),
         description="the recogniser's model, and how it is asked",
     )
     sound_shares: bool = Field(

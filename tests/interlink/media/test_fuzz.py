@@ -13,12 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from mutations import KINDS, Damaged, boxes, damage, extended, overwritten, readable_until, truncated
 
 from interlink.errors import FAILURES, StageError
 from interlink.isolate import Child, StageSpec
 from interlink.stage import Context, Item, Row, failed
 from interlink.storage import Storage
+from mutations import KINDS, Damaged, boxes, damage, extended, overwritten, readable_until, truncated
 
 pytestmark = pytest.mark.processes
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from builds import make
 
+from builds import make
 from interlink.sample import render
 from interlink.sample.plan import SampleOptions
 from interlink.stage import Context, Item, Row

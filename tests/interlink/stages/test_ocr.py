@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from builds import make
 from caption_server import CaptionServer, caption_of
-from telling import Video, jpeg, make_items, simple_video, through_table
-
 from interlink.api import Build
 from interlink.engines.reader import Box, FrameRequest, make_reader
 from interlink.engines.reader_caption import PROMPT, lines_of
@@ -20,6 +19,7 @@ from interlink.errors import UserError
 from interlink.stage import Item, Row
 from interlink.stages.ocr import Ocr, OcrSettings
 from interlink.storage import Storage
+from telling import Video, jpeg, make_items, simple_video, through_table
 
 needs_rapidocr = pytest.mark.skipif(
     not (importlib.util.find_spec("rapidocr") and importlib.util.find_spec("onnxruntime")),

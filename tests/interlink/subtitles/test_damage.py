@@ -9,13 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from subtitle_files import WRITERS
 
 from interlink.stage import Context, Item
 from interlink.stages.transcribe import Transcribe, TranscribeSettings
 from interlink.storage import Storage
 from interlink.subtitles.cues import Cue
 from interlink.subtitles.files import parse
+from subtitle_files import WRITERS
 
 MUTANTS = 60  # of each format
 PUT_IN = (

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from subtitle_files import WRITERS
 
 from interlink.subtitles.files import parse
 from interlink.subtitles.ttml import Rates, seconds
 from interlink.subtitles.words import Word, words_of
+from subtitle_files import WRITERS
 
 SAID = [
     (0.5, 2.0, "Add salt & pepper"),
