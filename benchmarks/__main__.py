@@ -22,7 +22,9 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, default=HERE.parents[1] / "shared" / "data" / "clips")
     parser.add_argument("--folder", type=Path, default=HERE.parent / "build" / "benchmarks", help="for the materials")
     parser.add_argument("--repeat", type=int, default=2, help="runs of each contender; the least CPU time counts")
-    parser.add_argument("--also", action="append", default=[], help="one more contender of the accuracy table: transnet")
+    parser.add_argument(
+        "--also", action="append", default=[], help="one more contender of the accuracy table: transnet"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON to stdout")
     parser.add_argument("--lines", action="store_true", help="print the ffmpeg lines that made the materials")
     given = parser.parse_args()

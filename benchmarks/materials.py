@@ -78,8 +78,10 @@ class Maker:
         self.lines: list[str] = []
         folder.mkdir(parents=True, exist_ok=True)
 
-    def talk(self, name: str, talk: Shot, others: tuple[Shot, ...], seconds: int, every: int, encode: list[str]) -> Material:
-        """A talking shot played to and fro without a seam, with another shot of 4 s spliced in `every` so many seconds."""
+    def talk(
+        self, name: str, talk: Shot, others: tuple[Shot, ...], seconds: int, every: int, encode: list[str]
+    ) -> Material:
+        """A talking shot played to and fro without a seam; every so many seconds another shot of 3 to 5 s."""
         draw = Random(name)
         turns = [self._piece(talk, 0, 10**6), self._piece(talk, 0, 10**6, backward=True)]
         pieces: list[Path] = []
@@ -124,7 +126,9 @@ class Maker:
         truth, total = [], _length(pieces[0])
         for n in range(1, count):
             kind = draw.choice(["hard", "dissolve", "black"])
-            frames = 0 if kind == "hard" else min(draw.randint(9, 36), _length(pieces[n]) // 2, _length(pieces[n - 1]) // 2)
+            frames = (
+                0 if kind == "hard" else min(draw.randint(9, 36), _length(pieces[n]) // 2, _length(pieces[n - 1]) // 2)
+            )
             before = "i0" if n == 1 else f"o{n - 1}"
             if kind == "hard":
                 graph.append(f"[{before}][i{n}]concat=n=2:v=1:a=0,settb=1/{RATE},setpts=N[o{n}]")
@@ -206,9 +210,7 @@ def world(folder: Path, seed: int, videos: int) -> list[Material]:
 
 def _drawn(facts: dict[str, Any]) -> tuple[Truth, ...]:
     kinds = {"cut": "hard"}
-    return tuple(
-        Truth(cut["start"], cut["end"], kinds.get(cut["style"], cut["style"])) for cut in facts["cuts"]
-    )
+    return tuple(Truth(cut["start"], cut["end"], kinds.get(cut["style"], cut["style"])) for cut in facts["cuts"])
 
 
 def x264(*options: str, preset: str = "medium") -> list[str]:

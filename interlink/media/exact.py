@@ -25,8 +25,9 @@ def pictures(container: Any, index: int, times: list[float]) -> Iterator[tuple[f
                     container.seek(int(target / stream.time_base), stream=stream, backward=True)
                     running = _decoded(container, stream)
                 frame = None
-                for reached, frame in running:
-                    if reached >= wanted:
+                while reached < wanted or frame is None:
+                    reached, frame = next(running, (1e18, None))
+                    if frame is None:
                         break
             except FFmpegError:
                 reached = 1e18  # the next one seeks

@@ -71,11 +71,26 @@ def distance(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return float(np.abs(a.astype(np.int16) - b).mean()) / 255
 
 
-def likeness(a: Look, b: Look) -> float:
-    """Largest normalised cross-correlation, -1..1, of the middle of `a` with `b` shifted by up to SHIFT pixels.
+def likeness(a: Look, b: Look, shift: int = SHIFT) -> float:
+    """Largest normalised cross-correlation of two looks' luma over shifts of up to `shift` pixels, -1..1.
 
-    Shifts make it blind to camera motion; flat pictures correlate with nothing (0). 0.2 ms.
+    Shifts make it blind to camera motion; flat pictures correlate with nothing (0). 1 ms.
     """
+    x, y = a.luma.astype(np.float32), b.luma.astype(np.float32)
+    height, width = x.shape
+    best = -1.0
+    for down in range(-shift, shift + 1):
+        for right in range(-shift, shift + 1):
+            p = x[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)]
+            q = y[max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)]
+            p, q = p - p.mean(), q - q.mean()
+            # 64 = the variance (8 grey levels) under which a picture counts as flat
+            best = max(best, float((p * q).sum() / np.sqrt((p * p).sum() * (q * q).sum() + 64.0 * p.size)))
+    return best
+
+
+def middle_likeness(a: Look, b: Look) -> float:
+    """Nearly `likeness`, of the middle of `a` with `b` shifted: 0.2 ms, for first opinions."""
     height, width = HEIGHT - 2 * SHIFT, WIDTH - 2 * SHIFT
     middle = a.luma[SHIFT:-SHIFT, SHIFT:-SHIFT].astype(np.float32).ravel()
     middle -= middle.mean()
@@ -84,7 +99,6 @@ def likeness(a: Look, b: Look) -> float:
     pixels -= pixels.mean(axis=1, keepdims=True)
     product = (pixels * middle).sum(axis=1)
     energy = (pixels * pixels).sum(axis=1) * (middle * middle).sum()
-    # 64 = the variance (8 grey levels) under which a picture counts as flat
     return float((product / np.sqrt(energy + 64.0 * middle.size)).max())
 
 

@@ -59,6 +59,7 @@ class Packets:
 
         rate = self.stream.average_rate
         self._step = 1 / float(rate) if rate else 0.04
+        ticks, second = self.stream.time_base.numerator, self.stream.time_base.denominator
         before: Group | None = None
         group: Group | None = None
         top = -1e18
@@ -71,10 +72,10 @@ class Packets:
                 packet = None
             if packet is None:
                 break
-            if packet.pts is None:
+            pts = packet.pts
+            if pts is None:
                 raise Unusable("a packet without a presentation time")
-            base = packet.time_base
-            time = round(packet.pts * base.numerator / base.denominator, 6)
+            time = round(pts * ticks / second, 6)
             if group is None or self._begins(group, packet, time, top):
                 if before is not None:
                     yield self._closed(before, group)
@@ -88,7 +89,7 @@ class Packets:
             if not packet.is_discard and self._visible(packet):
                 group.times.append(time)
                 self.count += 1
-                length = packet.duration * base.numerator / base.denominator if packet.duration else self._step
+                length = packet.duration * ticks / second if packet.duration else self._step
                 self.end = max(self.end, round(time + length, 6))
         if before is not None:
             yield self._closed(before, group)

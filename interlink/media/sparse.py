@@ -48,14 +48,14 @@ class Planner(Protocol):
         """What to decode of a group. before, after: looks at its first picture and at the next group's, if there."""
 
     def jump(self, before: Look, after: Look, usual: float) -> bool:
-        """Whether pictures that were left out between these two must be seen. usual: the largest of the changes before."""
+        """Whether pictures left out between these two must be seen. usual: the largest of the changes before."""
 
     def alike(self, a: Look, b: Look) -> bool:
         """Whether the two show the same scene, so that nothing need be looked for between them."""
 
     def first_of_scene(self, before: Look, orphans: list[Look], after: Look) -> int | None:
-        """Which of `orphans`, in order of time, is the first of the scene of `after`: None = none is, they belong to the
-        scene of `before`; -1 = it cannot be told.
+        """Which of `orphans`, in order of time, is the first of the scene of `after`: None = none is, they belong to
+        the scene of `before`; -1 = it cannot be told.
 
         They were decoded without what they refer to: only what is new in them is right. The last is the suspect.
         """
@@ -260,9 +260,7 @@ class Sparse:
                 return
             self._ahead = []
 
-    def _feed(
-        self, group: Group, dense: set[float], everything: bool, left: set[float]
-    ) -> Iterator[tuple[Any, bool]]:
+    def _feed(self, group: Group, dense: set[float], everything: bool, left: set[float]) -> Iterator[tuple[Any, bool]]:
         """Packets for the decoder, in order, with whether each may be left out (then its time goes to `left`)."""
         while True:
             for packet, time in zip(group.packets, group.stamps, strict=True):

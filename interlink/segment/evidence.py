@@ -11,10 +11,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 
-from interlink.media.look import Look, difference, likeness
+from interlink.media.look import Look, difference, middle_likeness
 from interlink.media.packets import Group
 from interlink.media.sparse import AROUND, SKIP, Plan
-
 
 SUSPECTS = 4  # packets of a group that are tried alone
 SUSPECT_SIZE = 0.45  # over the next keyframe's, at least: less cannot hold its scene
@@ -81,7 +80,7 @@ class Evidence:
         change = difference(before, after)
         if change < t.change or (change < t.much and change < t.sudden * usual):
             return False
-        like = likeness(before, after)
+        like = middle_likeness(before, after)
         return like < t.another or (change >= t.sudden * usual and (change >= t.much or like < t.alike))
 
     def alike(self, a: Look, b: Look) -> bool:
@@ -92,7 +91,7 @@ class Evidence:
         whole = difference(before, after)
         if difference(suspect, before) < t.parted * whole:
             return None
-        if difference(suspect, after) > t.arrived * whole or likeness(suspect, after) < t.alike:
+        if difference(suspect, after) > t.arrived * whole or middle_likeness(suspect, after) < t.alike:
             return -1
         first = len(orphans) - 1
         while first and difference(orphans[first - 1], suspect) <= t.same * whole:
@@ -103,7 +102,7 @@ class Evidence:
 
     def _unlike(self, a: Look, b: Look, change: float) -> bool:
         t = self._t
-        return change >= t.much or (change >= t.change and likeness(a, b) < t.alike)
+        return change >= t.much or (change >= t.change and middle_likeness(a, b) < t.alike)
 
 
 def _spikes(group: Group, following: Group | None, spike: float, burst: float) -> list[float]:
@@ -141,4 +140,5 @@ def _scan(group: Group, following: Group | None, spikes: list[float]) -> Plan:
 
 
 def _activity(group: Group) -> float:
-    return (group.size - group.packets[0].size) / max(group.packets[0].size, 1)
+    first: int = group.packets[0].size
+    return (group.size - first) / max(first, 1)

@@ -220,8 +220,9 @@ class _Pass:
 
     def _filled(self) -> list[Clip]:
         """The clips, with the pictures that must be read by a second look. One that has none joins its neighbour."""
-        from interlink.media.choose import Candidate, Chosen, Still, distance
+        from interlink.media.choose import Candidate, Chosen, Still
         from interlink.media.exact import pictures
+        from interlink.media.look import distance
 
         wanted = {time: clip for clip in self.clips.done for time in clip.wanted}
         found: dict[float, list[Chosen]] = {}

@@ -126,9 +126,7 @@ def write(path: Path, shots: list[tuple[int, int]], gop: int, **options: str) ->
 
 @pytest.mark.parametrize("options", [{}, {"bf": "0"}, {"flags": "-cgop"}])
 @pytest.mark.parametrize("at", [53, 60, 74, 75, 76, 98])
-def test_a_cut_anywhere_in_a_group_is_found_to_the_picture(
-    tmp_path: Path, at: int, options: dict[str, str]
-) -> None:
+def test_a_cut_anywhere_in_a_group_is_found_to_the_picture(tmp_path: Path, at: int, options: dict[str, str]) -> None:
     path = tmp_path / "cut.mp4"
     write(path, [(1, at), (2, 175 - at)], gop=25, **options)
 
