@@ -83,12 +83,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a document lies: bytes [offset, offset + size) of a shard."""
+    """Where a document lies: bytes [offset, offset + size) of a shard; problem: why that cannot be told."""
 
     key: str
     shard: str
-    offset: int
-    size: int
+    offset: int = 0
+    size: int = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ class Why:
                     f"{', '.join(frame.used) or 'unused'}  {frame.file} bytes {frame.offset}+{frame.size}"
                 )
         for placed in self.documents:
-            yield f"  document {placed.key}  {placed.shard} bytes {placed.offset}+{placed.size}"
+            where = placed.problem or f"{placed.shard} bytes {placed.offset}+{placed.size}"
+            yield f"  document {placed.key}  {where}"
         yield self.verdict
 
 
@@ -204,7 +206,7 @@ def draw(storage: Storage, found: Why, folder: Path) -> Path | None:
             for frame in clip.frames
         )
         where = ", ".join(clip.documents) or "in no document"
-        span = f"{clip.start:.2f}–{clip.end:.2f} s, {where}. {scores}"
+        span = f"{clip.start:.2f} to {clip.end:.2f} s, {where}. {scores}"
         segments.append({"type": "text", "role": f"clip {clip.number}", "text": span})
         for name, value in clip.facts.items():
             segments.append({"type": "text", "role": name, "text": _short(value)})
@@ -212,7 +214,7 @@ def draw(storage: Storage, found: Why, folder: Path) -> Path | None:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{safe_id(found.id)}.png"
-    title = " — ".join(part for part in (found.title, found.verdict) if part)
+    title = ", ".join(part for part in (found.title, found.verdict) if part)
     draw_document({"id": found.id, "source": {"title": title}, "segments": segments}, images, path)
     return path
 
@@ -337,9 +339,15 @@ def _of_clip(table: str, row: Mapping[str, Any], number: int, count: int) -> Ite
 def _placed(storage: Storage, folder: str, row: Mapping[str, Any]) -> Iterator[Placed]:
     for placed in row.get("shards") or ():
         path = f"{folder}/{placed['shard']}"
-        for entry in index.read(storage, path).entries:
-            if entry.key == placed["key"]:
-                yield Placed(entry.key, path, entry.offset, entry.size)
+        try:
+            entries = {entry.key: entry for entry in index.read(storage, path).entries}
+        except UserError as error:
+            yield Placed(placed["key"], path, problem=error.what)
+            continue
+        if entry := entries.get(placed["key"]):
+            yield Placed(entry.key, path, entry.offset, entry.size)
+        else:
+            yield Placed(placed["key"], path, problem=f"{path} does not hold it")
 
 
 def _step_lines(step: Step) -> Iterator[str]:

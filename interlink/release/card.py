@@ -6,7 +6,7 @@ Everything in it was counted or is a setting; nothing is drawn by chance and no 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -66,17 +66,17 @@ def _plain(value: float) -> str:
 
 def _front_matter(about: About) -> str:
     settings, total = about.settings, about.statistics.total
-    configs = [
+    configs: list[dict[str, Any]] = [
         {"config_name": name, "data_files": [{"split": _hub(split), "path": path} for split, path in globs.items()]}
         for name, globs in about.globs.items()
-        if globs and name != "howto"
+        if globs
     ]
     for config in configs:
         if config["config_name"] == "datasets" or len(configs) == 1:
             config["default"] = True
     content: dict[str, Any] = {
         "pretty_name": settings.name,
-        **({"license": settings.licence} if re.fullmatch(r"[A-Za-z0-9.-]+", settings.licence) else {}),
+        **({"license": settings.licence.lower()} if re.fullmatch(r"[A-Za-z0-9.-]+", settings.licence) else {}),
         "task_categories": ["image-text-to-text", "image-to-text"],
         "tags": ["interleaved", "video", "webdataset", "interlink"],
         "size_categories": [next((name for most, name in _SIZES if total < most), "n>10M")],
@@ -192,29 +192,30 @@ def _commands(about: About) -> str:
     changed = {
         name: value
         for name, value in settings.model_dump(mode="json").items()
-        if tuplish(value) != tuplish(defaults[name])
+        if _comparable(value) != _comparable(defaults[name])
     }
-    sets = "".join(f' \\\n  --set "{name}={yaml_value(value)}"' for name, value in changed.items())
+    sets = "".join(f' \\\n  --set "{name}={_yaml(value)}"' for name, value in changed.items())
     recipe = about.lock.get("recipe", {}).get("name", "")
     return "\n\n".join(
         (
             "## How it was made",
             f"```\ninterlink build {recipe}.yaml --root ROOT\n"
             f"interlink release ROOT --format {','.join(about.formats)} --out OUT{sets}\n```",
-            f"The recipe `{escaped(recipe)}` with every default is in `recipe.lock.json`, with versions and fingerprints.",
+            f"The recipe `{escaped(recipe)}` is in `recipe.lock.json` with every default, versions and fingerprints; "
+            "what names our folders or opens doors (paths, cookies, proxies) is left out of it.",
         )
     )
 
 
-def yaml_value(value: Any) -> str:
+def _yaml(value: Any) -> str:
     """A setting's value as `--set` takes it."""
     return str(value) if not isinstance(value, list) else f"[{', '.join(value)}]"
 
 
-def tuplish(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])

@@ -49,12 +49,12 @@ _ENCODINGS = {
 # Formats whose Parquet files hold a row a document, in order of preference, with the columns that are told.
 _RECORDS: dict[str, dict[str, str]] = {
     "parquet": {
-        **{name: "sc:Text" for name in ("id", "video_id", "url", "path", "title", "category", "licence", "dataset")},
+        **dict.fromkeys(("id", "video_id", "url", "path", "title", "category", "licence", "dataset"), "sc:Text"),
         "text_tokens": "sc:Integer",
         "document": "sc:Text",
     },
     "datasets": {
-        **{name: "sc:Text" for name in ("id", "video_id", "url", "title", "licence", "dataset")},
+        **dict.fromkeys(("id", "video_id", "url", "title", "licence", "dataset"), "sc:Text"),
         "metadata": "sc:Text",
     },
 }

@@ -1,7 +1,7 @@
 """datasets: a folder that Hugging Face's `datasets.load_dataset` opens, images decoded by it.
 
-A row a document in the manner of OBELICS: `images` and `texts` are equally long, and where one holds something the other
-holds None. Which column is an image stands in the Parquet schema, so the library is not needed to write it.
+A row a document in the manner of OBELICS: `images` and `texts` are equally long, and where one holds something, the
+other holds None. Which column is an image stands in the Parquet schema, so the library is not needed to write it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""howto: the TSV files of Howto-Interlink7M: `path` and `clips`, a JSON list of {"clip": "H:MM:SS - H:MM:SS", "caption"}.
+"""howto: the TSV files of Howto-Interlink7M.
 
-Text only, about 10 µs a clip. Times are whole seconds, as published (the nearest; a clip is never empty); the exact ones
-are in the other formats.
+Columns `path` and `clips`, a JSON list of {"clip": "H:MM:SS - H:MM:SS", "caption"}. Times are whole seconds, as
+published (the nearest; a clip is never empty); the exact ones are in the other formats. Text only: nearly free.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Howto:
         self._target, self._settings = target, settings
         self._files: dict[str, TextIO] = {}
         self.records: dict[str, int] = {}
-        self.globs: dict[str, str] = {}
+        self.globs: dict[str, str] = {}  # two columns that are JSON in one: not for that library
 
     def add(self, sample: Sample) -> None:
         clips = [
@@ -51,7 +51,6 @@ class Howto:
         if path not in self._files:
             self._files[path] = self._target.begin(path).open("w", encoding="utf-8", newline="\n")
             self._files[path].write("path\tclips\n")
-            self.globs[f"{variant}_{sample.split}"] = path
         source = sample.document.source
         name = source.path or f"{source.video_id}.mp4"
         if any(mark in name for mark in '\t\n\r"'):

@@ -1,8 +1,8 @@
 """pairs: image-caption tars as img2dataset writes them and COSMOS reads them: `<key>.jpg`, `.txt`, `.json`.
 
 A pair is a picture with its clip's text; clips without text give none. The JSON has img2dataset's fields,
-`original_caption` (what was said, as PixelProse tells the first caption from the rewritten one), and where the pair comes
-from. Costs a copy of the bytes and one look at each picture's header.
+`original_caption` (what was said; PixelProse so tells the first caption from the rewritten one), and where the pair
+comes from. Costs a copy of the bytes and one look at each picture's header.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SCHEMA = pa.schema(
 
 
 class Pairs:
-    """`pairs/<split>/00000.tar`, beside each `00000.parquet` (the JSONs) and `00000_stats.json`, and num_samples.json."""
+    """`pairs/<split>/00000.tar`, beside it `00000.parquet` (the JSONs) and `00000_stats.json`; `num_samples.json`."""
 
     name: ClassVar[str] = "pairs"
     about: ClassVar[str] = "image-caption pairs in tars as img2dataset writes and COSMOS reads them"

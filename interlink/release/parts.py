@@ -1,4 +1,7 @@
-"""Numbered files of one split: Parquet in row groups, or plain tars. What the formats have in common when they write."""
+"""Numbered files of one split, Parquet in row groups or plain tars: what the formats have in common when they write.
+
+Memory: one row group, at most 64 MB and a document.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ ROW_GROUP = 64 * 2**20  # bytes, before compression
 
 
 class ParquetParts:
-    """`<folder>/<split>-00000.parquet`, …: a file is closed once it holds `limit` bytes; a document is never divided."""
+    """`<folder>/<split>-00000.parquet`, …: closed before the document that would take one beyond `limit` bytes."""
 
     def __init__(self, target: Target, folder: str, split: str, schema: pa.Schema, limit: int) -> None:
         self._target, self._prefix, self._schema, self._limit = target, f"{folder}/{split}-", schema, limit

@@ -17,7 +17,7 @@ from interlink.errors import UserError
 from interlink.release.card import card
 from interlink.release.croissant import FILE_NAME as CROISSANT
 from interlink.release.croissant import croissant
-from interlink.release.formats import format_classes
+from interlink.release.formats import Format, format_classes
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample, samples
 from interlink.release.statistics import Statistics, told
@@ -76,13 +76,30 @@ def release(
     folder = lock.get("shards") or ""
     if not folder:
         raise UserError(f"{storage.url} holds no shards", "add the stage shard to the recipe, and build")
-    totals = manifest.load(storage, folder)
-    if not totals.totals.samples:
+    shards = manifest.load(storage, folder)
+    if not shards.totals.samples:
         raise UserError(f"{storage.url} holds no documents", "see why: interlink status --rows")
     if not settings.name:
-        settings = settings.model_copy(update={"name": totals.recipe or "dataset"})
+        settings = settings.model_copy(update={"name": shards.recipe or "dataset"})
     classes = format_classes(formats)
     about = About(settings, Statistics(settings.texts), stages, lock)
+    try:
+        return _write(storage, shards, classes, out, about, report)
+    except OSError as error:
+        raise UserError(
+            f"the release stopped: {error}", f"check the space and permissions of {out}; nothing is left there"
+        ) from error
+
+
+def _write(
+    storage: Storage,
+    shards: manifest.Manifest,
+    classes: Sequence[type[Format]],
+    out: str,
+    about: About,
+    report: Callable[[int, int], None] | None,
+) -> Made:
+    settings, folder = about.settings, about.lock["shards"]
     with Target(out) as target:
         writers = [cls(target, settings) for cls in classes]
         for sample in samples(storage, folder, settings):
@@ -92,18 +109,16 @@ def release(
             if len(about.shown) < settings.sample_documents:
                 about.shown.append((sample.key, _show(target, sample)))
             if report:
-                report(about.statistics.total, totals.totals.samples)
+                report(about.statistics.total, shards.totals.samples)
         for writer in writers:
             writer.close()
             about.formats[writer.name] = writer.about
             about.records[writer.name] = writer.records
             about.globs[writer.name] = writer.globs
-        if lock:
-            target.write(LOCK, encode_lock(public(lock)))
+        target.write(LOCK, encode_lock(public(dict(about.lock))))
         target.write(CARD, card(about).encode())
         target.write(CROISSANT, croissant(settings, about.statistics, target.files))
-        description = _describe(about, totals, target)
-        target.commit(description)
+        target.commit(_describe(about, shards, target))
         documents = dict(sorted(about.statistics.documents.items()))
         return Made(target.storage.url, about.records, documents, target.count, target.bytes)
 

@@ -1,4 +1,4 @@
-"""What the documents of a release are like: gathered while they pass, in memory that does not grow with their number."""
+"""What the documents of a release are like, gathered while they pass. Memory: counts, and one number for each video."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Distribution:
         width = next(
             w * 10**e for e in range(18) for w in (1, 2, 5) if (high // (w * 10**e)) - low // (w * 10**e) < most
         )
-        found = Counter({value: 0 for value in range(low // width, high // width + 1)})
+        found = Counter(dict.fromkeys(range(low // width, high // width + 1), 0))
         for value, count in self.counts.items():
             found[value // width] += count
         return [(v * width * self.step, (v + 1) * width * self.step, n) for v, n in sorted(found.items())]

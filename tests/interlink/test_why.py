@@ -81,6 +81,17 @@ def test_a_drop_tells_its_reason_and_what_was_never_reached(build: Build, item: 
     assert all(not clip.documents and not frame.used for clip in found.clips for frame in clip.frames)
 
 
+def test_a_shard_that_is_gone_does_not_keep_the_rest_untold(sample_clips: Path, tmp_path: Path) -> None:
+    made = make(tmp_path / "root", sample_clips)
+    made.run(limit=1)
+    (document,) = made.documents()
+    for file in (tmp_path / "root" / "shards").glob("*/*.*"):
+        file.unlink()
+    (placed,) = made.why(document["id"]).documents
+    assert "there is no shard" in placed.problem
+    assert placed.problem in "\n".join(made.why(document["id"]).lines())
+
+
 def test_a_failure_tells_its_class_and_message(build: Build, item: Callable[[str], str]) -> None:
     found = build.why(item("broken"))
     steps = {step.stage: step for step in found.steps}

@@ -18,6 +18,7 @@ from releasing import EVERY_FORMAT, LOCK, make, put, simple
 from telling import jpeg
 
 from interlink.errors import UserError
+from interlink.ids import keyed_hash
 from interlink.release import ReleaseSettings, release
 from interlink.release import run as run_module
 from interlink.release.howto import clip_times
@@ -83,6 +84,13 @@ def test_what_fails_halfway_leaves_nothing(root: Storage, tmp_path: Path) -> Non
     assert Storage(url).names() == []
 
 
+def test_a_place_that_cannot_be_written_is_named(root: Storage, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="the release stopped"):
+        make(root, tmp_path / "file" / "out", "howto")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "root"]
+
+
 @pytest.mark.processes
 def test_what_a_killed_release_left_goes_with_the_next(root: Storage, tmp_path: Path) -> None:
     code = (
@@ -111,7 +119,7 @@ def test_a_remote_target_holds_the_same_files(root: Storage, tmp_path: Path) -> 
         make(root, url)
 
 
-def test_a_build_on_s3_is_released_like_a_local_one(tmp_path: Path) -> None:
+def test_a_build_on_s3_is_released_like_a_local_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     boto3 = pytest.importorskip("boto3")
     pytest.importorskip("s3fs")
     from moto.server import ThreadedMotoServer
@@ -125,9 +133,22 @@ def test_a_build_on_s3_is_released_like_a_local_one(tmp_path: Path) -> None:
         options: dict[str, Any] = {"key": "k", "secret": "s", "client_kwargs": place}
         documents = [simple(n) for n in range(4)]
         remote = put(Storage("s3://bucket/root", options), documents, 22_000)
-        make(remote, tmp_path / "from_s3")
-        make(put(Storage(str(tmp_path / "root")), documents, 22_000), tmp_path / "from_disk")
+        make(remote, tmp_path / "from_s3", "howto", "pairs")
+        make(put(Storage(str(tmp_path / "root")), documents, 22_000), tmp_path / "from_disk", "howto", "pairs")
         assert contents(tmp_path / "from_s3") == contents(tmp_path / "from_disk")
+        for name, value in {"ENDPOINT_URL": address, "ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s"}.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        make(remote, "s3://bucket/out2", "howto", "pairs")
+        there = Storage("s3://bucket/out2")
+        for path, digest in contents(tmp_path / "from_s3").items():
+            assert hashlib.sha256(there.read(path)).hexdigest() == digest, path
+        # One that fails takes away what it has put, and nothing beside it.
+        shard = remote.read("shards/f1/000-0000-001.tar")
+        remote.write("shards/f1/000-0000-001.tar", shard[:-2000] + bytes(976) + shard[-1024:])
+        with pytest.raises(UserError):
+            make(remote, "s3://bucket/out", "howto", "pairs")
+        assert Storage("s3://bucket/out").names() == []
+        assert there.exists("RELEASE.json")
     finally:
         server.stop()
 
@@ -138,8 +159,30 @@ def test_a_video_is_in_one_split_and_the_share_is_kept() -> None:
     assert splits == [split_of(f"video{n}", settings) for n in range(2000)]
     assert 0.07 < splits.count("val") / 2000 < 0.13
     assert splits != [split_of(f"video{n}", ReleaseSettings(seed=1)) for n in range(2000)]
-    assert {split_of("v", ReleaseSettings(val_share=share)) for share in (0.0,)} == {"train"}
+    assert {split_of(f"v{n}", ReleaseSettings(val_share=0.0)) for n in range(50)} == {"train"}
     assert {split_of(f"v{n}", ReleaseSettings(val_share=1.0)) for n in range(50)} == {"val"}
+
+
+def test_the_beginning_of_a_generation_is_split_like_the_whole() -> None:
+    ordered = sorted((f"video{n}" for n in range(2000)), key=lambda name: keyed_hash(0, name))
+    splits = [split_of(name, ReleaseSettings()) for name in ordered[:200]]
+    assert 0.03 < splits.count("val") / 200 < 0.2
+
+
+def test_all_documents_of_a_video_share_a_split_in_every_format(tmp_path: Path) -> None:
+    documents = [simple(n) for n in range(24)]
+    for number, made in enumerate(documents):
+        made.document.source.video_id = f"video{number // 2}"
+    root = put(Storage(str(tmp_path / "root")), documents)
+    make(root, tmp_path / "out", "parquet", "datasets", val_share=0.5)
+    found: dict[str, set[str]] = {}
+    for path in (tmp_path / "out").glob("*/*.parquet"):
+        split = path.stem.partition("-")[0].replace("validation", "val")
+        for video in pq.read_table(path, columns=["video_id"])["video_id"].to_pylist():
+            found.setdefault(video, set()).add(split)
+    assert len(found) == 12
+    assert all(len(splits) == 1 for splits in found.values())
+    assert {split for splits in found.values() for split in splits} == {"train", "val"}
 
 
 def test_sampled_clips_are_a_part_of_all_clips(tmp_path: Path) -> None:
@@ -166,6 +209,17 @@ def test_sampled_clips_are_a_part_of_all_clips(tmp_path: Path) -> None:
 )
 def test_clip_times_are_those_of_the_published_files(start: float, end: float, told: str) -> None:
     assert clip_times(start, end) == told
+
+
+def test_a_file_name_with_tabs_and_quotes_stays_one_column(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    made = simple(0)
+    made.document.source.path = 'a\tb "c"\nd.mp4'
+    make(put(Storage(str(tmp_path / "root")), [made]), tmp_path / "out", "howto", val_share=0.0)
+    (file,) = (tmp_path / "out" / "howto").glob("*_all_*.tsv")
+    (row,) = pandas.read_csv(file, sep="\t", header=0).itertuples()
+    assert row.path == made.document.source.path
+    assert len(json.loads(row.clips)) == 2
 
 
 def test_a_mark_inside_a_text_is_not_taken_for_a_picture(tmp_path: Path) -> None:
@@ -249,6 +303,7 @@ def test_the_published_lock_names_no_folder_of_ours_and_no_secret() -> None:
     }
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_croissant_is_valid_and_its_records_are_the_documents(root: Storage, tmp_path: Path) -> None:
     croissant = pytest.importorskip("mlcroissant", reason="pip install mlcroissant, to validate the Croissant file")
     for number, formats in enumerate((EVERY_FORMAT, ("datasets",), ("pairs",))):
