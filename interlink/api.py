@@ -165,6 +165,27 @@ class Build:
                         partition.reopen(lease.epoch, failed)
             return self._run(lease.epoch, (), None, (), None, report)
 
+    def outdated(self) -> list[str]:
+        """Folders of tables and shards that the lock no longer names: what earlier settings made."""
+        lock = self.workspace.lock() or {"fingerprints": {}, "shards": ""}
+        storage = self.workspace.storage
+        tables = [
+            f"tables/{stage}/{print_}"
+            for stage in storage.names("tables")
+            for print_ in storage.names(f"tables/{stage}")
+        ]
+        shards = [f"shards/{print_}" for print_ in storage.names("shards")]
+        kept = {f"tables/{stage}/{print_}" for stage, print_ in lock["fingerprints"].items()} | {lock["shards"]}
+        return [folder for folder in [*tables, *shards] if folder not in kept]
+
+    def prune(self) -> list[str]:
+        """Removes what `outdated` lists; going back to those settings then means making their rows anew."""
+        with self._lease():
+            folders = self.outdated()
+            for folder in folders:
+                self.workspace.storage.delete_folder(folder)
+        return folders
+
     def _run(
         self,
         epoch: int,

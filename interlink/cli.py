@@ -142,6 +142,22 @@ def retry(
         _print_status(console, outcome.status)
 
 
+@app.command(epilog="Example: interlink prune out --yes")
+def prune(
+    root: Root = ".",
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it they are only listed.")] = False,
+) -> None:
+    """Remove the tables and shards that earlier settings made."""
+    from interlink.api import Build
+
+    made = Build(None, root)
+    folders = made.prune() if yes else made.outdated()
+    for folder in folders:
+        _console().print(folder, highlight=False)
+    told = "removed" if yes else "would go; add --yes to remove them"
+    _console().print(f"{len(folders)} folders {told}" if folders else "nothing is outdated")
+
+
 @app.command(epilog="Example: interlink stages")
 def stages(json_: Json = False) -> None:
     """What each stage reads and writes, and its options."""

@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from builds import SAMPLE, make
 
+from builds import SAMPLE, make
 from interlink.lease import Lease
 from interlink.storage import Storage
 
@@ -28,15 +27,17 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
         "print([m for m in ('torch', 'ray', 'transformers', 'webdataset', 'av', 'pyarrow') if m in sys.modules])"
     )
     best = 9.0
-    for _ in range(5):
-        began = time.monotonic()
+    for _ in range(3):
+        began = os.times()
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        best = min(best, time.monotonic() - began)
+        ended = os.times()  # processor time of the child: other work on the machine does not count
+        spent = ended.children_user - began.children_user + ended.children_system - began.children_system
+        best = min(best, spent)
     assert done.stdout.strip().endswith("[]"), done.stdout[-200:]
     assert best < 0.5
 
 
-@pytest.mark.parametrize("command", ["sample", "build", "status", "retry", "stages", "verify"])
+@pytest.mark.parametrize("command", ["sample", "build", "status", "retry", "prune", "stages", "verify"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = interlink(command, "--help")
     assert done.returncode == 0
@@ -111,6 +112,14 @@ def test_a_stage_runs_alone_inside_its_build_once_its_inputs_are_there(sample_cl
     assert (done.returncode, done.stdout.strip()) == (0, "every shard is whole")
 
 
+def test_a_recipe_in_this_folder_is_taken_by_itself(sample_clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "interlink.yaml").write_text(SAMPLE.read_text().replace("path: clips", f"path: {sample_clips}"))
+    done = interlink("build", "--limit", "1", "--executor", "inline", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 documents" in done.stdout
+    assert (tmp_path / "builds" / "sample" / "recipe.lock.json").exists()
+
+
 def test_a_root_in_use_names_its_owner(sample_clips: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     lease = Lease.acquire(Storage(str(root)))
@@ -134,6 +143,13 @@ def test_a_change_that_redoes_costly_work_asks_first(sample_clips: Path, tmp_pat
     assert len(list((root / "tables" / "keyframes").iterdir())) == 2
     done = interlink("build", "--set", "keyframes.frames_per_clip=3", "--limit", "2", cwd=root)
     assert "nothing to do" in done.stdout
+    # Until they are pruned.
+    assert "would go" in interlink("prune", cwd=root).stdout
+    assert len(list((root / "tables" / "keyframes").iterdir())) == 2
+    assert "removed" in interlink("prune", "--yes", cwd=root).stdout
+    assert len(list((root / "tables" / "keyframes").iterdir())) == 1
+    assert interlink("prune", cwd=root).stdout.strip() == "nothing is outdated"
+    assert "nothing to do" in interlink("build", "--limit", "2", cwd=root).stdout
 
 
 def test_a_failed_share_above_the_limit_exits_with_one(sample_clips: Path, tmp_path: Path) -> None:

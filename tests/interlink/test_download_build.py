@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from builds import SAMPLE
 from http_server import MediaServer
-
 from interlink.api import Build
 
 CLASSES = {

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from builds import make, start, sums, tables
-from tiny_checkpoints import save_blip2
 
+from builds import make, start, sums, tables
 from interlink.api import Build
 from interlink.sample import render
+from tiny_checkpoints import save_blip2
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import toy_stages
 
+import toy_stages
 from interlink.errors import UserError
 from interlink.isolate import StageSpec
 from interlink.lease import Lease

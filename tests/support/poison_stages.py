@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from toy_stages import misbehave
-
 from interlink.stage import Item, Row
 from interlink.stages.keyframes import Keyframes
+from toy_stages import misbehave
 
 
 class PoisonKeyframes(Keyframes):

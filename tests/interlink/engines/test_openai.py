@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from caption_server import CaptionServer, caption_of
-from telling import jpeg
 
+from caption_server import CaptionServer, caption_of
 from interlink.engines.captioner import ClipCaption, ClipRequest
 from interlink.engines.openai import PROMPT, OpenAI
 from interlink.engines.settings import OpenAISettings
 from interlink.errors import UserError
+from telling import jpeg
 
 
 def request(number: int, frames: int = 1, **told: str) -> ClipRequest:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from telling import jpeg
 
 from interlink.engines.captioner import ClipCaption, ClipRequest, Identity
 from interlink.engines.settings import TransformersSettings
 from interlink.engines.transformers import CHAT_PROMPT, Transformers
 from interlink.errors import UserError
+from telling import jpeg
 
 
 def request(number: int, frames: Sequence[bytes], **told: str) -> ClipRequest:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from telling import jpeg
 
 from interlink.shards import ShardWriter, manifest
 from interlink.shards.document import Clip, Document, Frames, Provenance, Source, Text
 from interlink.shards.names import shard_name
 from interlink.storage import Storage
+from telling import jpeg
 
 
 def make_document(key: str, clips: int = 2) -> Document:

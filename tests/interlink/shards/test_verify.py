@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from telling import jpeg
 
 from interlink.errors import UserError
 from interlink.shards import ShardWriter, manifest, read_index
 from interlink.shards.document import Document
 from interlink.shards.verify import verify
 from interlink.storage import Storage
+from telling import jpeg
 
 Shards = tuple[Storage, list[str]]
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caption_server import CaptionServer, caption_of
 from pydantic import ValidationError
-from telling import Video, jpeg, make_items, simple_video, through_table
 
+from caption_server import CaptionServer, caption_of
 from interlink.engines.openai import PROMPT
 from interlink.errors import UserError
 from interlink.stage import Context, Item, Row
 from interlink.stages.caption import Caption, CaptionSettings
 from interlink.storage import Storage
+from telling import Video, jpeg, make_items, simple_video, through_table
 
 
 def caption(items: Sequence[Item], **options: Any) -> dict[str, Row]:

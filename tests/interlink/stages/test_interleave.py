@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from telling import FINGERPRINTS, Video, make_items, simple_video, through_table
 
 from interlink.engines.speech import speech_of_clips
 from interlink.shards import document as documents
@@ -18,6 +17,7 @@ from interlink.shards.document import Document, Frames, Text
 from interlink.stage import Context, Row
 from interlink.stages.interleave import Interleave, InterleaveSettings
 from interlink.storage import Storage
+from telling import FINGERPRINTS, Video, make_items, simple_video, through_table
 
 
 def run(folder: Path | str, videos: Sequence[Video], **options: Any) -> list[Row]:

@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from telling import FINGERPRINTS, Video, make_items, simple_video, through_table
 
 from interlink.errors import StageError
 from interlink.shards import manifest, read_index
@@ -15,6 +14,7 @@ from interlink.stage import Context, Item, Row
 from interlink.stages.interleave import Interleave, InterleaveSettings
 from interlink.stages.shard import Shard, ShardSettings
 from interlink.storage import Storage
+from telling import FINGERPRINTS, Video, make_items, simple_video, through_table
 
 FOLDER = f"shards/{FINGERPRINTS['shard']}"
 
