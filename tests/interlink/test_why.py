@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from builds import make
 from PIL import Image
 
+from builds import make
 from interlink.api import Build
 from interlink.errors import UserError
 from interlink.shards import parse

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
-from telling import jpeg
 
 from interlink.release import Made, ReleaseSettings, release
 from interlink.release.source import clip_text
@@ -15,6 +14,7 @@ from interlink.shards import ShardWriter, manifest
 from interlink.shards.document import Clip, Document, Frames, Provenance, Source, Text, image_name
 from interlink.shards.names import shard_name
 from interlink.storage import Storage
+from telling import jpeg
 
 LOCK = {"shards": "shards/f1", "recipe": {"name": "told"}}
 EVERY_FORMAT = ("howto", "parquet", "datasets", "obelics", "nemo", "pairs", "llava")

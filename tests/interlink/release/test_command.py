@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from builds import make
 
+from builds import make
 from interlink.api import Build
 
 

@@ -14,8 +14,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from releasing import EVERY_FORMAT, LOCK, make, put, simple
-from telling import jpeg
 
 from interlink.errors import UserError
 from interlink.ids import keyed_hash
@@ -26,6 +24,8 @@ from interlink.release.source import split_of
 from interlink.release.statistics import Distribution
 from interlink.shards import ShardWriter, manifest
 from interlink.storage import Storage
+from releasing import EVERY_FORMAT, LOCK, make, put, simple
+from telling import jpeg
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
-from releasing import Made_, collections, make, put
 
 from interlink.release.howto import clip_times
 from interlink.storage import Storage
+from releasing import Made_, collections, make, put
 
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 pandas = pytest.importorskip("pandas", reason="pandas reads the TSV files as CosMo's loader does")
