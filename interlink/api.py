@@ -30,7 +30,9 @@ from interlink.worker import Event, Report, Retry, StagePlan
 from interlink.workspace import Workspace, encode_lock
 
 if TYPE_CHECKING:
+    from interlink.release import Made, ReleaseSettings
     from interlink.shards.verify import Problem
+    from interlink.why import Why
 
 VERSIONED = ("interlink", "av", "numpy", "pillow", "pyarrow", "simplejpeg", "torch", "transformers", "yt-dlp")
 COLLECT = "collect"
@@ -98,6 +100,30 @@ class Build:
         if not lock or not lock["shards"] or not self.workspace.storage.exists(f"{lock['shards']}/MANIFEST.json"):
             raise UserError(f"{self.workspace.storage.url} holds no finished shards", "finish them: interlink build")
         return verify(self.workspace.storage, lock["shards"]).problems
+
+    def why(self, name: str, frames: Path | None = None) -> Why:
+        """What became of an item or document at every stage, and why. frames: a folder for pictures of its frames."""
+        from interlink.why import draw, why
+
+        lock = self.workspace.lock() or {"fingerprints": {}, "shards": ""}
+        found = why(self.workspace, self.recipe.blocks, lock["fingerprints"], lock["shards"], name)
+        if frames is not None:
+            draw(self.workspace.storage, found, frames)
+        return found
+
+    def release(
+        self,
+        formats: Sequence[str],
+        out: str,
+        settings: ReleaseSettings | None = None,
+        report: Callable[[int, int], None] | None = None,
+    ) -> Made:
+        """Writes the finished shards in these formats to `out`, with a dataset card; see `interlink.release`."""
+        from interlink.release import ReleaseSettings, release
+
+        lock = self.workspace.lock() or {}
+        stages = self.status().json()["stages"]
+        return release(self.workspace.storage, lock, stages, formats, out, settings or ReleaseSettings(), report)
 
     # -- doing --------------------------------------------------------------------------------------------------
 

@@ -187,6 +187,60 @@ def verify(root: Root = ".", json_: Json = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: interlink release out --format howto,datasets --out release")
+def release(
+    root: Root = ".",
+    format_: Annotated[
+        str, typer.Option("--format", help="howto, parquet, datasets, obelics, nemo, pairs, llava (commas), or all.")
+    ] = "",
+    out: Annotated[str, typer.Option(help="Folder or URL that is empty or absent.")] = "",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, see docs/release.md; repeatable.")] = None,
+    json_: Json = False,
+) -> None:
+    """Write the documents in formats that others read, with a dataset card."""
+    from dataclasses import asdict
+
+    from rich.progress import Progress
+
+    from interlink.api import Build
+    from interlink.release import ReleaseSettings
+
+    if not out:
+        raise UserError("release needs --out", "for example --out release", 2)
+    settings = ReleaseSettings.load(set_ or [])
+    with Progress(console=_console(json_), transient=True) as bar:
+        task = bar.add_task("releasing", total=None)
+        made = Build(None, root).release(
+            _names(format_), out, settings, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    if json_:
+        _print_json(asdict(made))
+        return
+    console = _console()
+    for name, records in made.formats.items():
+        told = ", ".join(f"{split} {count:,}" for split, count in sorted(records.items()))
+        console.print(f"{name:<9} {told}", highlight=False)
+    console.print(f"{made.files} files, {made.bytes / 1e6:,.1f} MB: {made.url}", highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: interlink why out dQw4w9WgXcQ --frames sheets")
+def why(
+    root: Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a build.")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="Of an item, a document, or a video.")],
+    frames: Annotated[Path | None, typer.Option(help="Write pictures of its frames into this folder.")] = None,
+    json_: Json = False,
+) -> None:
+    """What became of one id: every stage, its reason, scores and thresholds, and where its documents lie."""
+    from interlink.api import Build
+
+    found = Build(None, root).why(name, frames)
+    if json_:
+        _print_json(found.json())
+        return
+    for line in found.lines():
+        _console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def _recipe_and_root(recipe: Path | None, root: str | None) -> tuple[Path | None, str | None]:
     from interlink.recipe import FILE_NAME
     from interlink.workspace import LOCK

@@ -37,7 +37,9 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert best < 0.5
 
 
-@pytest.mark.parametrize("command", ["sample", "build", "status", "retry", "prune", "stages", "verify"])
+@pytest.mark.parametrize(
+    "command", ["sample", "build", "status", "retry", "prune", "release", "why", "stages", "verify"]
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = interlink(command, "--help")
     assert done.returncode == 0

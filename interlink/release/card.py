@@ -1,0 +1,221 @@
+"""The dataset card of a release: README.md as the Hugging Face hub shows it.
+
+Everything in it was counted or is a setting; nothing is drawn by chance and no clock is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from interlink.release.croissant import general
+from interlink.release.statistics import Distribution, told
+
+if TYPE_CHECKING:
+    from interlink.release.run import About
+
+BAR = 40  # characters of the longest bar
+BINS = 12
+_SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"))
+
+
+def card(about: About) -> str:
+    """The whole text."""
+    parts = [
+        _front_matter(about),
+        f"# {escaped(about.settings.name)}",
+        escaped(about.settings.description or general(about.statistics)),
+        _contents(about),
+        _funnel(about.stages),
+        _distributions(about),
+        _samples(about),
+        _models(about),
+        _licences(about),
+        _commands(about),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def histogram(distribution: Distribution, unit: str) -> str:
+    """Bars of text: a line a bin, after a line with mean and quantiles."""
+    lines = [
+        f"mean {distribution.mean:.1f}   median {_plain(distribution.quantile(0.5))}   "
+        f"5 % {_plain(distribution.quantile(0.05))}   95 % {_plain(distribution.quantile(0.95))}   {unit}"
+    ]
+    bins = distribution.bins(BINS)
+    longest = max((count for _, _, count in bins), default=0)
+    for low, high, count in bins:
+        bar = "█" * round(BAR * count / longest) or ("▏" if count else "")
+        span = _plain(low) if high - low == 1 else f"{_plain(low)} – {_plain(high)}"
+        lines.append(f"{span:>15}  {bar:<{BAR}}  {count:,}")
+    return "\n".join(lines)
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown and HTML leave as it is, on one line."""
+    text = re.sub(r"([\\`*_\[\]()#|~!])", r"\\\1", " ".join(text.split()))
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _plain(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _front_matter(about: About) -> str:
+    settings, total = about.settings, about.statistics.total
+    configs: list[dict[str, Any]] = [
+        {"config_name": name, "data_files": [{"split": _hub(split), "path": path} for split, path in globs.items()]}
+        for name, globs in about.globs.items()
+        if globs
+    ]
+    for config in configs:
+        if config["config_name"] == "datasets" or len(configs) == 1:
+            config["default"] = True
+    content: dict[str, Any] = {
+        "pretty_name": settings.name,
+        **({"license": settings.licence.lower()} if re.fullmatch(r"[A-Za-z0-9.-]+", settings.licence) else {}),
+        "task_categories": ["image-text-to-text", "image-to-text"],
+        "tags": ["interleaved", "video", "webdataset", "interlink"],
+        "size_categories": [next((name for most, name in _SIZES if total < most), "n>10M")],
+        **({"configs": configs} if configs else {}),
+    }
+    return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---"
+
+
+def _hub(split: str) -> str:
+    return "validation" if split == "val" else split
+
+
+def _contents(about: About) -> str:
+    statistics = about.statistics
+    splits = ", ".join(f"{count:,} {split}" for split, count in sorted(statistics.documents.items()))
+    clips = statistics.clips_per_document
+    lines = [
+        "## What is here",
+        f"{statistics.total:,} documents ({splits}) from {len(statistics.videos):,} videos; "
+        f"{round(clips.mean * clips.count):,} clips, {statistics.images:,} images, {statistics.text_tokens:,} tokens "
+        "(words and punctuation marks). "
+        f"A video's documents are all in one split, drawn by a keyed hash of its id "
+        f"(seed {about.settings.seed}, {about.settings.val_share:.0%} val).",
+        _table(
+            ("folder", "holds", "records"),
+            [
+                (f"`{name}/`", text, ", ".join(f"{s} {n:,}" for s, n in sorted(about.records[name].items())))
+                for name, text in about.formats.items()
+            ],
+        ),
+        "`SHA256SUMS` has the sum of every file (`sha256sum -c SHA256SUMS`), `RELEASE.json` the counts and choices, "
+        "`recipe.lock.json` everything that shaped the build, `croissant.json` the description for machines.",
+    ]
+    return "\n\n".join(lines)
+
+
+def _funnel(stages: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = []
+    for name, stage in stages.items():
+        why = {**stage["reasons"], **stage["errors"]}
+        told_why = ", ".join(f"{escaped(reason)} {count:,}" for reason, count in told(why).items())
+        rows.append((name, *(f"{stage[key]:,}" for key in ("ok", "partial", "dropped", "failed", "pending")), told_why))
+    return "\n\n".join(
+        (
+            "## From the source to the documents",
+            "Rows by outcome at every stage of the build; `partial` are among the ok, and lost a part.",
+            _table(("stage", "ok", "partial", "dropped", "failed", "pending", "why"), rows),
+        )
+    )
+
+
+def _distributions(about: About) -> str:
+    statistics = about.statistics
+    plots = (
+        ("Clips per document", statistics.clips_per_document, "clips"),
+        ("Tokens per clip", statistics.tokens_per_clip, "tokens of a clip's text"),
+        ("Clip length", statistics.clip_seconds, "seconds"),
+        ("Images per document", statistics.images_per_document, "images"),
+    )
+    told_plots = [f"### {title}\n\n```\n{histogram(values, unit)}\n```" for title, values, unit in plots]
+    roles = ", ".join(f"{escaped(role)} {count:,}" for role, count in told(statistics.roles).items())
+    return "\n\n".join(["## Distributions", *told_plots, f"Text segments by role: {roles or 'none'}."])
+
+
+def _samples(about: About) -> str:
+    if not about.shown:
+        return ""
+    shown = [f"**{key}**\n\n![document {key}]({path})" for key, path in about.shown]
+    return "\n\n".join(["## Sample documents", "The first of the release, not picked.", *shown])
+
+
+def _models(about: About) -> str:
+    rows = [
+        (stage, f"`{escaped(model)}`", f"{count:,}")
+        for (stage, model), count in sorted(about.statistics.models.items())
+    ]
+    prompts = [
+        f"{stage} `{escaped(prompt)}` ({count:,})"
+        for (stage, prompt), count in sorted(about.statistics.prompts.items())
+    ]
+    lines = ["## Models", _table(("stage", "model or engine", "documents"), rows) if rows else "No model had a part."]
+    if prompts:
+        lines.append(f"Prompts, by hash: {', '.join(prompts)}.")
+    lines.append("What a model wrote can be wrong; nobody has read every text.")
+    return "\n\n".join(lines)
+
+
+def _licences(about: About) -> str:
+    statistics, settings = about.statistics, about.settings
+    rows = [(escaped(name), f"{count:,}") for name, count in told(statistics.licences).items()]
+    left_out = {
+        f"{stage}: {reason}": count
+        for stage, content in about.stages.items()
+        for reason, count in content["reasons"].items()
+        if re.search(r"opt_?out|take_?down|taken_?down|tombstone|robots", reason)
+    }
+    opted = ", ".join(f"{escaped(name)} {count:,}" for name, count in told(left_out).items())
+    whole = f"The release as a whole is under {escaped(settings.licence)}. " if settings.licence else ""
+    return "\n\n".join(
+        (
+            "## Licences and opt-outs",
+            f"{whole}Frames and speech belong to the makers of the videos. As the sources state it:",
+            _table(("licence", "documents"), rows),
+            f"Left out on request: {opted}." if opted else "The build left out no item on request of its owner.",
+            "Each document names its video (`video_id`, `url`), so that one can be found and taken out.",
+        )
+    )
+
+
+def _commands(about: About) -> str:
+    settings = about.settings
+    defaults = {name: info.get_default() for name, info in type(settings).model_fields.items()}
+    changed = {
+        name: value
+        for name, value in settings.model_dump(mode="json").items()
+        if _comparable(value) != _comparable(defaults[name])
+    }
+    sets = "".join(f' \\\n  --set "{name}={_yaml(value)}"' for name, value in changed.items())
+    recipe = about.lock.get("recipe", {}).get("name", "")
+    return "\n\n".join(
+        (
+            "## How it was made",
+            f"```\ninterlink build {recipe}.yaml --root ROOT\n"
+            f"interlink release ROOT --format {','.join(about.formats)} --out OUT{sets}\n```",
+            f"The recipe `{escaped(recipe)}` is in `recipe.lock.json` with every default, versions and fingerprints; "
+            "what names our folders or opens doors (paths, cookies, proxies) is left out of it.",
+        )
+    )
+
+
+def _yaml(value: Any) -> str:
+    """A setting's value as `--set` takes it."""
+    return str(value) if not isinstance(value, list) else f"[{', '.join(value)}]"
+
+
+def _comparable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])

@@ -1,0 +1,93 @@
+"""datasets: a folder that Hugging Face's `datasets.load_dataset` opens, images decoded by it.
+
+A row a document in the manner of OBELICS: `images` and `texts` are equally long, and where one holds something, the
+other holds None. Which column is an image stands in the Parquet schema, so the library is not needed to write it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from interlink.release.parts import ParquetParts
+from interlink.release.settings import ReleaseSettings
+from interlink.release.source import SPLITS, Sample
+from interlink.release.target import Target
+
+_VALUES = {
+    "id": "string",
+    "video_id": "string",
+    "url": "string",
+    "title": "string",
+    "licence": "string",
+    "dataset": "string",
+    "metadata": "string",
+}
+_LISTS = {"texts": "string", "roles": "string", "starts": "float64", "ends": "float64", "clips": "int32"}
+_ARROW = {"string": pa.string(), "float64": pa.float64(), "int32": pa.int32()}
+
+
+def _schema() -> pa.Schema:
+    features: dict[str, Any] = {name: {"dtype": kind, "_type": "Value"} for name, kind in _VALUES.items()}
+    fields = [pa.field(name, _ARROW[kind]) for name, kind in _VALUES.items()]
+    # A list with one entry is how every version of the library writes "list of".
+    features["images"] = [{"_type": "Image"}]
+    fields.append(pa.field("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))))
+    for name, kind in _LISTS.items():
+        features[name] = [{"dtype": kind, "_type": "Value"}]
+        fields.append(pa.field(name, pa.list_(_ARROW[kind])))
+    told = json.dumps({"info": {"features": features}})
+    return pa.schema(fields, metadata={"huggingface": told})
+
+
+SCHEMA = _schema()
+
+
+class Datasets:
+    """`datasets/<split>-00000.parquet`; split `val` opens as `validation`."""
+
+    name: ClassVar[str] = "datasets"
+    about: ClassVar[str] = "a folder for Hugging Face `datasets.load_dataset`, images inside"
+
+    def __init__(self, target: Target, settings: ReleaseSettings) -> None:
+        limit = settings.file_megabytes * 2**20
+        self._parts = {split: ParquetParts(target, self.name, hub_split(split), SCHEMA, limit) for split in SPLITS}
+        self.records: dict[str, int] = {}
+        self.globs: dict[str, str] = {}
+
+    def add(self, sample: Sample) -> None:
+        size = sum(picture.size for picture in sample.pictures.values()) + 2 * len(sample.text)
+        self._parts[sample.split].add([row(sample)], size)
+        self.records[sample.split] = self.records.get(sample.split, 0) + 1
+
+    def close(self) -> None:
+        for split, parts in self._parts.items():
+            parts.close()
+            if parts.paths:
+                self.globs[split] = f"{self.name}/{hub_split(split)}-*.parquet"
+
+
+def hub_split(split: str) -> str:
+    """The name that Hugging Face has for a split."""
+    return "validation" if split == "val" else split
+
+
+def row(sample: Sample) -> dict[str, Any]:
+    """The columns of one document; `metadata` is its canonical JSON."""
+    source, elements = sample.document.source, sample.elements()
+    return {
+        "id": sample.key,
+        **{name: getattr(source, name) for name in ("video_id", "url", "title", "licence", "dataset")},
+        "metadata": sample.text,
+        "images": [
+            None if e.picture is None else {"bytes": e.picture.data, "path": f"{sample.key}.{e.picture.name}"}
+            for e in elements
+        ],
+        "texts": [e.text for e in elements],
+        "roles": [e.role for e in elements],
+        "starts": [e.start for e in elements],
+        "ends": [e.end for e in elements],
+        "clips": [e.clip for e in elements],
+    }

@@ -1,0 +1,77 @@
+"""howto: the TSV files of Howto-Interlink7M.
+
+Columns `path` and `clips`, a JSON list of {"clip": "H:MM:SS - H:MM:SS", "caption"}. Times are whole seconds, as
+published (the nearest; a clip is never empty); the exact ones are in the other formats. Text only: nearly free.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, TextIO
+
+from interlink.ids import keyed_hash
+from interlink.release.settings import ReleaseSettings
+from interlink.release.source import Sample, clip_text
+from interlink.release.target import Target
+
+VARIANTS = ("all", "sampled")
+
+
+class Howto:
+    """`<name>_subset_w_<all|sampled>_clips_<train|val>.tsv`: a row a document, clips without text left out."""
+
+    name: ClassVar[str] = "howto"
+    about: ClassVar[str] = "the TSV files of Howto-Interlink7M (`path`, `clips`): all clips, and sampled clips"
+
+    def __init__(self, target: Target, settings: ReleaseSettings) -> None:
+        self._target, self._settings = target, settings
+        self._files: dict[str, TextIO] = {}
+        self.records: dict[str, int] = {}
+        self.globs: dict[str, str] = {}  # two columns that are JSON in one: not for that library
+
+    def add(self, sample: Sample) -> None:
+        clips = [
+            (number, {"clip": clip_times(clip.start, clip.end), "caption": text})
+            for number, clip in enumerate(sample.document.clips)
+            if (text := clip_text(clip, self._settings.texts))
+        ]
+        if not clips:
+            return
+        kept = sampled([number for number, _ in clips], sample.key, self._settings)
+        self._row("all", sample, [clip for _, clip in clips])
+        self._row("sampled", sample, [clip for number, clip in clips if number in kept])
+
+    def close(self) -> None:
+        for path, file in self._files.items():
+            file.close()
+            self._target.finish(path)
+
+    def _row(self, variant: str, sample: Sample, clips: list[dict[str, Any]]) -> None:
+        path = f"howto/{self._settings.name}_subset_w_{variant}_clips_{sample.split}.tsv"
+        if path not in self._files:
+            self._files[path] = self._target.begin(path).open("w", encoding="utf-8", newline="\n")
+            self._files[path].write("path\tclips\n")
+        source = sample.document.source
+        name = source.path or f"{source.video_id}.mp4"
+        if any(mark in name for mark in '\t\n\r"'):
+            name = '"' + name.replace('"', '""') + '"'
+        # Unquoted: JSON has no tab and no line break of its own, so that a split at tabs reads it too.
+        self._files[path].write(f"{name}\t{json.dumps(clips, ensure_ascii=False)}\n")
+        count = f"{variant}_{sample.split}"
+        self.records[count] = self.records.get(count, 0) + 1
+
+
+def sampled(numbers: list[int], key: str, settings: ReleaseSettings) -> set[int]:
+    """Which clips the sampled variant keeps: the lowest keyed hashes, at least one."""
+    wanted = max(1, round(len(numbers) * settings.sampled_share))
+    return set(sorted(numbers, key=lambda n: keyed_hash(settings.seed, f"clip:{key}:{n}"))[:wanted])
+
+
+def clip_times(start: float, end: float) -> str:
+    """`0:00:05 - 0:01:10`, to the nearest second; at least one second long."""
+    first = max(0, round(start))
+    return f"{_clock(first)} - {_clock(max(first + 1, round(end)))}"
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

@@ -1,0 +1,94 @@
+"""nemo: the interleaved rows of NeMo Curator, a row an element: its readers and filters open them as they are.
+
+The reserved columns, then `role`, `start`, `end` (seconds) and `clip`. Position -1 is the document's metadata: its
+canonical JSON. `source_ref` says where in the build's shards an element lies (JSON: path, member, byte_offset,
+byte_size); the bytes are inline, so nothing needs it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from interlink.release.parts import ParquetParts
+from interlink.release.settings import ReleaseSettings
+from interlink.release.source import SPLITS, Sample
+from interlink.release.target import Target
+
+SCHEMA = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),
+        pa.field("position", pa.int32(), nullable=False),
+        pa.field("modality", pa.string(), nullable=False),  # metadata | text | image
+        pa.field("content_type", pa.string()),
+        pa.field("text_content", pa.string()),
+        pa.field("binary_content", pa.large_binary()),
+        pa.field("source_ref", pa.string()),
+        pa.field("materialize_error", pa.string()),
+        pa.field("role", pa.string()),
+        pa.field("start", pa.float64()),
+        pa.field("end", pa.float64()),
+        pa.field("clip", pa.int32()),
+    ]
+)
+
+
+class Nemo:
+    """`nemo/<split>-00000.parquet`; a document's rows are together, in one file."""
+
+    name: ClassVar[str] = "nemo"
+    about: ClassVar[str] = "interleaved rows of NeMo Curator, a row an element"
+
+    def __init__(self, target: Target, settings: ReleaseSettings) -> None:
+        limit = settings.file_megabytes * 2**20
+        self._parts = {split: ParquetParts(target, self.name, split, SCHEMA, limit) for split in SPLITS}
+        self.records: dict[str, int] = {}
+        self.globs: dict[str, str] = {}
+
+    def add(self, sample: Sample) -> None:
+        size = sum(picture.size for picture in sample.pictures.values()) + 2 * len(sample.text)
+        self._parts[sample.split].add(list(rows(sample)), size)
+        self.records[sample.split] = self.records.get(sample.split, 0) + 1
+
+    def close(self) -> None:
+        for split, parts in self._parts.items():
+            parts.close()
+            if parts.paths:
+                self.globs[split] = f"{self.name}/{split}-*.parquet"
+
+
+def rows(sample: Sample) -> Iterator[dict[str, Any]]:
+    """One document's rows: its metadata, then its elements in order."""
+    whole = _reference(sample, f"{sample.key}.json", sample.offset, len(sample.text.encode()))
+    yield {
+        "sample_id": sample.key,
+        "position": -1,
+        "modality": "metadata",
+        "content_type": "application/json",
+        "text_content": sample.text,
+        "source_ref": whole,
+    }
+    for position, element in enumerate(sample.elements()):
+        picture = element.picture
+        common = {
+            "sample_id": sample.key,
+            "position": position,
+            "role": element.role,
+            "start": element.start,
+            "end": element.end,
+            "clip": element.clip,
+        }
+        if picture is None:
+            content = {"modality": "text", "content_type": "text/plain", "text_content": element.text}
+            yield {**common, **content, "source_ref": whole}
+        else:
+            content = {"modality": "image", "content_type": picture.content_type}
+            place = _reference(sample, f"{sample.key}.{picture.name}", picture.offset, picture.size)
+            yield {**common, **content, "binary_content": picture.data, "source_ref": place}
+
+
+def _reference(sample: Sample, member: str, offset: int, size: int) -> str:
+    return json.dumps({"path": sample.shard, "member": member, "byte_offset": offset, "byte_size": size})

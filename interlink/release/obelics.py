@@ -1,0 +1,62 @@
+"""obelics: webdataset tars in the manner of OBELICS and MINT-1T.
+
+A sample is `<key>.json` with two equally long lists, `texts` and `images` (names of members), each holding None where
+the other holds something, and the images beside it. `roles`, `starts`, `ends` (seconds) and `clips` run along. Costs a
+copy of the bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from interlink.release.parts import TarParts
+from interlink.release.settings import ReleaseSettings
+from interlink.release.source import SPLITS, Sample
+from interlink.release.target import Target
+
+
+class Obelics:
+    """`obelics/<split>-00000.tar`, and `num_samples.json`: tar -> how many."""
+
+    name: ClassVar[str] = "obelics"
+    about: ClassVar[str] = "webdataset tars with `texts` and `images` lists, as OBELICS and MINT-1T have them"
+
+    def __init__(self, target: Target, settings: ReleaseSettings) -> None:
+        self._target = target
+        limit = settings.file_megabytes * 2**20
+
+        def parts(split: str) -> TarParts:
+            return TarParts(target, lambda number: f"obelics/{split}-{number:05d}.tar", limit)
+
+        self._parts = {split: parts(split) for split in SPLITS}
+        self.records: dict[str, int] = {}
+        self.globs: dict[str, str] = {}
+
+    def add(self, sample: Sample) -> None:
+        content = json.dumps(lists(sample), ensure_ascii=False).encode()
+        members = [("json", content), *((name, picture.data) for name, picture in sample.pictures.items())]
+        self._parts[sample.split].add(sample.key, members)
+        self.records[sample.split] = self.records.get(sample.split, 0) + 1
+
+    def close(self) -> None:
+        counts: dict[str, int] = {}
+        for parts in self._parts.values():
+            parts.close()
+            counts |= {path.removeprefix("obelics/"): count for path, count in parts.counts.items()}
+        self._target.write("obelics/num_samples.json", (json.dumps(counts, indent=1) + "\n").encode())
+
+
+def lists(sample: Sample) -> dict[str, Any]:
+    """The JSON of one sample."""
+    elements = sample.elements()
+    return {
+        "sample_id": sample.key,
+        "texts": [e.text for e in elements],
+        "images": [None if e.picture is None else f"{sample.key}.{e.picture.name}" for e in elements],
+        "roles": [e.role for e in elements],
+        "starts": [e.start for e in elements],
+        "ends": [e.end for e in elements],
+        "clips": [e.clip for e in elements],
+        "metadata": json.loads(sample.text),
+    }

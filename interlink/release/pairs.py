@@ -1,0 +1,128 @@
+"""pairs: image-caption tars as img2dataset writes them and COSMOS reads them: `<key>.jpg`, `.txt`, `.json`.
+
+A pair is a picture with its clip's text; clips without text give none. The JSON has img2dataset's fields,
+`original_caption` (what was said; PixelProse so tells the first caption from the rewritten one), and where the pair
+comes from. Costs a copy of the bytes and one look at each picture's header.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from interlink.release.parts import TarParts
+from interlink.release.settings import ReleaseSettings
+from interlink.release.source import SPLITS, Picture, Sample, clip_text
+from interlink.release.target import Target
+from interlink.shards import tar
+
+PAIRS_PER_TAR = 10_000  # img2dataset's own; four digits of the key
+_TEXT = ("key", "caption", "original_caption", "url", "status", "error_message", "exif", "sha256", "document", "image")
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in _TEXT),
+        *((name, pa.int32()) for name in ("width", "height", "original_width", "original_height", "clip")),
+        *((name, pa.float64()) for name in ("time", "start", "end")),
+    ]
+)
+
+
+class Pairs:
+    """`pairs/<split>/00000.tar`, beside it `00000.parquet` (the JSONs) and `00000_stats.json`; `num_samples.json`."""
+
+    name: ClassVar[str] = "pairs"
+    about: ClassVar[str] = "image-caption pairs in tars as img2dataset writes and COSMOS reads them"
+
+    def __init__(self, target: Target, settings: ReleaseSettings) -> None:
+        self._target, self._settings = target, settings
+        limit = settings.file_megabytes * 2**20
+
+        def parts(split: str) -> TarParts:
+            return TarParts(target, lambda number: f"pairs/{split}/{number:05d}.tar", limit, PAIRS_PER_TAR)
+
+        self._parts = {split: parts(split) for split in SPLITS}
+        self._told: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}  # of the open tar
+        self.records: dict[str, int] = {}
+        self.globs: dict[str, str] = {}
+
+    def add(self, sample: Sample) -> None:
+        clips = zip(sample.document.clips, sample.pictures_of_clips(), strict=True)
+        for number, (clip, pictures) in enumerate(clips):
+            caption = clip_text(clip, self._settings.texts)
+            if not caption:
+                continue
+            for picture, time in spaced(pictures, self._settings.images_per_clip):
+                place = {"clip": number, "time": time, "start": clip.start, "end": clip.end}
+                self._pair(sample, picture, caption, clip.speech or caption, place)
+
+    def close(self) -> None:
+        for split, parts in self._parts.items():
+            if parts.counts:
+                parts.close()
+                self._tell(split, parts.number)
+                counts = {path.rpartition("/")[2]: count for path, count in parts.counts.items()}
+                self._target.write(f"pairs/{split}/num_samples.json", (json.dumps(counts, indent=1) + "\n").encode())
+
+    def _pair(self, sample: Sample, picture: Picture, caption: str, original: str, place: dict[str, Any]) -> None:
+        split, parts = sample.split, self._parts[sample.split]
+        before = len(parts.counts)
+        parts.make_room(picture.size + 4 * len(caption) + 2 * len(original) + 16 * tar.BLOCK)
+        if before and len(parts.counts) > before:
+            self._tell(split, before - 1)
+        key = f"{parts.number:05d}{parts.count:04d}"
+        width, height = _size(picture)
+        told = {
+            "key": key,
+            "caption": caption,
+            "original_caption": original,
+            "url": sample.document.source.url,
+            "status": "success",
+            "error_message": None,
+            "width": width,
+            "height": height,
+            "original_width": width,
+            "original_height": height,
+            "exif": "{}",
+            "sha256": picture.sha256,
+            "document": sample.key,
+            "image": picture.name,
+            **place,
+        }
+        content = json.dumps(told, ensure_ascii=False, indent=4).encode()
+        parts.add(key, [(picture.suffix, picture.data), ("txt", caption.encode()), ("json", content)])
+        self._told[split].append(told)
+        self.records[split] = self.records.get(split, 0) + 1
+
+    def _tell(self, split: str, number: int) -> None:
+        """The files beside a finished tar."""
+        rows, self._told[split] = self._told[split], []
+        path = f"pairs/{split}/{number:05d}.parquet"
+        table = pa.Table.from_pylist(rows, schema=SCHEMA)
+        pq.write_table(table, self._target.begin(path), compression="zstd")
+        self._target.finish(path)
+        stats = {
+            "count": len(rows),
+            "successes": len(rows),
+            "failed_to_download": 0,
+            "failed_to_resize": 0,
+            "status_dict": {"success": len(rows)},
+        }
+        self._target.write(f"pairs/{split}/{number:05d}_stats.json", (json.dumps(stats, indent=4) + "\n").encode())
+
+
+def spaced(pictures: list[tuple[Picture, float]], most: int) -> list[tuple[Picture, float]]:
+    """At most `most` of a clip's pictures, evenly spaced (0 = all)."""
+    if not most or len(pictures) <= most:
+        return pictures
+    return [pictures[(2 * n + 1) * len(pictures) // (2 * most)] for n in range(most)]
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(picture.data)) as image:
+        return image.size

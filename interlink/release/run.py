@@ -1,0 +1,170 @@
+"""One pass over the committed shards that writes every asked-for format, the card and the Croissant file.
+
+Nothing is computed anew and no table is read for it: what the shards hold is what is released. Costs one read of the
+shards, a copy of their bytes for each format that carries images, and a sha256 of what is written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from interlink.errors import UserError
+from interlink.release.card import card
+from interlink.release.croissant import FILE_NAME as CROISSANT
+from interlink.release.croissant import croissant
+from interlink.release.formats import Format, format_classes
+from interlink.release.settings import ReleaseSettings
+from interlink.release.source import Sample, samples
+from interlink.release.statistics import Statistics, told
+from interlink.release.target import Target
+from interlink.report.picture import draw_document
+from interlink.shards import manifest
+from interlink.storage import Storage
+from interlink.workspace import LOCK, encode_lock
+
+CARD = "README.md"
+_PRIVATE = ("cookies", "proxy", "ydl_options")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a release holds. formats: name -> records by split (or file); documents: by split; bytes of all files."""
+
+    url: str
+    formats: dict[str, dict[str, int]]
+    documents: dict[str, int]
+    files: int
+    bytes: int
+
+
+@dataclass
+class About:
+    """What the card tells beside the documents themselves.
+
+    stages: the funnel, a row a stage as `Status.json` has it; lock: of the build; reasons: stage -> drop reasons.
+    """
+
+    settings: ReleaseSettings
+    statistics: Statistics
+    stages: Mapping[str, Mapping[str, Any]]
+    lock: Mapping[str, Any]
+    formats: dict[str, str] = field(default_factory=dict)  # name -> about
+    records: dict[str, dict[str, int]] = field(default_factory=dict)
+    globs: dict[str, dict[str, str]] = field(default_factory=dict)
+    shown: list[tuple[str, str]] = field(default_factory=list)  # (document, picture of it, relative)
+
+
+def release(
+    storage: Storage,
+    lock: Mapping[str, Any],
+    stages: Mapping[str, Mapping[str, Any]],
+    formats: Sequence[str],
+    out: str,
+    settings: ReleaseSettings,
+    report: Callable[[int, int], None] | None = None,
+) -> Made:
+    """Writes a release of the build in `storage` to `out`, a folder or fsspec URL that is empty or absent.
+
+    stages: the funnel (`Status.json()["stages"]`). report: called with (documents so far, documents in all).
+    Raises UserError where the build has no finished shards, they are damaged, or `out` is taken.
+    """
+    folder = lock.get("shards") or ""
+    if not folder:
+        raise UserError(f"{storage.url} holds no shards", "add the stage shard to the recipe, and build")
+    shards = manifest.load(storage, folder)
+    if not shards.totals.samples:
+        raise UserError(f"{storage.url} holds no documents", "see why: interlink status --rows")
+    if not settings.name:
+        settings = settings.model_copy(update={"name": shards.recipe or "dataset"})
+    classes = format_classes(formats)
+    about = About(settings, Statistics(settings.texts), stages, lock)
+    try:
+        return _write(storage, shards, classes, out, about, report)
+    except OSError as error:
+        raise UserError(
+            f"the release stopped: {error}", f"check the space and permissions of {out}; nothing is left there"
+        ) from error
+
+
+def _write(
+    storage: Storage,
+    shards: manifest.Manifest,
+    classes: Sequence[type[Format]],
+    out: str,
+    about: About,
+    report: Callable[[int, int], None] | None,
+) -> Made:
+    settings, folder = about.settings, about.lock["shards"]
+    with Target(out) as target:
+        writers = [cls(target, settings) for cls in classes]
+        for sample in samples(storage, folder, settings):
+            for writer in writers:
+                writer.add(sample)
+            about.statistics.add(sample)
+            if len(about.shown) < settings.sample_documents:
+                about.shown.append((sample.key, _show(target, sample)))
+            if report:
+                report(about.statistics.total, shards.totals.samples)
+        for writer in writers:
+            writer.close()
+            about.formats[writer.name] = writer.about
+            about.records[writer.name] = writer.records
+            about.globs[writer.name] = writer.globs
+        target.write(LOCK, encode_lock(public(dict(about.lock))))
+        target.write(CARD, card(about).encode())
+        target.write(CROISSANT, croissant(settings, about.statistics, target.files))
+        target.commit(_describe(about, shards, target))
+        documents = dict(sorted(about.statistics.documents.items()))
+        return Made(target.storage.url, about.records, documents, target.count, target.bytes)
+
+
+def public(value: Any) -> Any:
+    """A lock without what is nobody's business: absolute paths keep their last part, URLs lose user and password, and
+    cookies, proxies and options for yt-dlp are left out. All the rest, which shaped the bytes, stays."""
+    if isinstance(value, dict):
+        return {key: public(inner) for key, inner in value.items() if key not in _PRIVATE}
+    if isinstance(value, list):
+        return [public(inner) for inner in value]
+    if isinstance(value, str):
+        if value.startswith(("/", "~")):
+            return PurePosixPath(value).name
+        return re.sub(r"(?<=://)[^/@\s]*@", "", value)
+    return value
+
+
+def _show(target: Target, sample: Sample) -> str:
+    """A picture of one document for the card."""
+    path = f"samples/{sample.key}.png"
+    images = {name: picture.data for name, picture in sample.pictures.items()}
+    draw_document(sample.document.model_dump(), images, target.begin(path))
+    target.finish(path)
+    return path
+
+
+def _describe(about: About, shards: manifest.Manifest, target: Target) -> bytes:
+    """RELEASE.json: the choices, the counts, and what it was made from."""
+    statistics = about.statistics
+    content = {
+        "settings": about.settings.model_dump(mode="json"),
+        "formats": about.records,
+        "documents": dict(sorted(statistics.documents.items())),
+        "videos": len(statistics.videos),
+        "clips": int(sum(v * n for v, n in statistics.clips_per_document.counts.items())),
+        "images": statistics.images,
+        "text_tokens": statistics.text_tokens,
+        "licences": told(statistics.licences),
+        "files": target.count,
+        "bytes": target.bytes,
+        "source": {
+            "recipe": shards.recipe,
+            "fingerprint": shards.fingerprint,
+            "format_version": shards.format_version,
+            "shards": [{"name": shard.name, "sha256": shard.sha256} for shard in shards.shards],
+        },
+    }
+    return (json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,76 @@
+"""What a person may choose about a release. Every choice that shapes its bytes is here, and told in its card."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from interlink.errors import UserError
+from interlink.stage import Settings
+
+TextKind = Literal["narration", "caption", "speech", "ocr"]
+
+
+class ReleaseSettings(Settings):
+    """The settings of `interlink release --set key=value`."""
+
+    name: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,79})?$",
+        description="the dataset's name, also in file names; empty takes the recipe's",
+    )
+    description: str = Field("", description="what the dataset is, in a sentence; empty takes a general one")
+    url: str = Field("", description="where the dataset can be found; goes into the card and the Croissant file")
+    licence: str = Field(
+        "", description="licence of the whole (an SPDX id or a URL); empty: each document tells its own"
+    )
+    published: str = Field(
+        "", pattern=r"^(\d{4}-\d{2}-\d{2})?$", description="date of publication, YYYY-MM-DD; empty: the files name none"
+    )
+    version: str = Field("1.0.0", pattern=r"^\d+\.\d+\.\d+$", description="version of the release")
+    seed: int = Field(0, description="decides the split and the sampled clips")
+    val_share: float = Field(0.1, ge=0, le=1, description="share of the videos that go into the split `val`")
+    texts: tuple[TextKind, ...] = Field(
+        ("narration", "caption", "speech"),
+        min_length=1,
+        description="a clip's text in formats with one text a clip: the first of these that is not empty",
+    )
+    sampled_share: float = Field(
+        0.69, gt=0, le=1, description="share of a document's clips in the TSV of sampled clips (at least one)"
+    )
+    images_per_clip: int = Field(
+        0, ge=0, description="most images of a clip that become image-caption pairs, evenly spaced (0 = all)"
+    )
+    file_megabytes: int = Field(512, ge=1, description="a Parquet file or tar is closed when it holds about this much")
+    sample_documents: int = Field(3, ge=0, description="documents shown in the card")
+
+    @staticmethod
+    def load(sets: Sequence[str] = ()) -> ReleaseSettings:
+        """The defaults with `key=value` assignments over them (values in YAML). Raises UserError naming the key."""
+        given: dict[str, object] = {}
+        for assignment in sets:
+            key, equals, value = assignment.partition("=")
+            key = key.strip()
+            if not equals:
+                raise UserError(f"--set {assignment!r} is no assignment", "write --set key=value", 2)
+            if key not in ReleaseSettings.model_fields:
+                near = difflib.get_close_matches(key, ReleaseSettings.model_fields, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]!r}?" if near else f"keys: {', '.join(ReleaseSettings.model_fields)}"
+                raise UserError(f"a release has no setting {key!r}", hint, 2)
+            text = ReleaseSettings.model_fields[key].annotation is str
+            try:
+                given[key] = value if text else yaml.safe_load(value)
+            except yaml.YAMLError as error:
+                raise UserError(f"--set {key}: {value!r} is not YAML", "quote the value", 2) from error
+        try:
+            return ReleaseSettings.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(
+                f"--set {where}: {first['msg']} (it says {first['input']!r})", "see docs/release.md", 2
+            ) from (error)
