@@ -30,11 +30,11 @@ class CaptionReaderSettings(Settings):
     engine: Literal["openai", "transformers"] = Field("openai", description="which caption engine reads")
     prompt: str = Field(PROMPT, description="what it is asked; `|` separates the lines of its answer")
     transformers: TransformersSettings = Field(
-        TransformersSettings(),  # type: ignore[call-arg]
+        TransformersSettings(),
         description="settings of the transformers engine",
     )
     openai: OpenAISettings = Field(
-        OpenAISettings(),  # type: ignore[call-arg]
+        OpenAISettings(),
         description="settings of the openai engine",
     )
 

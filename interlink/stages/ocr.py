@@ -36,11 +36,11 @@ class OcrSettings(Settings):
     )
     gap: int = Field(1, ge=0, description="… and at most this many frames between them did not show it")
     rapidocr: RapidOcrSettings = Field(
-        RapidOcrSettings(),  # type: ignore[call-arg]
+        RapidOcrSettings(),
         description="settings of the rapidocr engine",
     )
     caption: CaptionReaderSettings = Field(
-        CaptionReaderSettings(),  # type: ignore[call-arg]
+        CaptionReaderSettings(),
         description="settings of the caption engine",
     )
 
