@@ -3,7 +3,7 @@
 Costs microseconds a group: nothing is decoded for it. Two facts carry it. A scene that is replaced inside the group
 leaves the keyframes on both sides unlike each other. And a hard cut must be paid for in bits: the first picture that
 the decoder sees of the new scene cannot be predicted, so its packet comes near a keyframe's size.
-The numbers were chosen by `python -m benchmarks sweep`.
+The numbers were set by hand on real clips; `python -m benchmarks sweep` varies them.
 """
 
 from __future__ import annotations

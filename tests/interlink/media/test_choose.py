@@ -38,3 +38,10 @@ def test_a_frame_that_is_only_sharper_than_all_others_by_far_is_not_preferred_fo
 
 def test_no_candidates_no_frames() -> None:
     assert choose([], count=3, min_novelty=0.02) == []
+
+
+def test_a_frame_of_a_fade_is_not_chosen_while_there_are_others() -> None:
+    dim, clear = candidate(0, 90, 30), [candidate(1, 10, 120), candidate(2, 10, 130)]
+
+    assert [each.candidate.time for each in choose([dim, *clear], count=3, min_novelty=0.02)] == [1, 2]
+    assert [each.candidate.time for each in choose([dim], count=3, min_novelty=0.02)] == [0]

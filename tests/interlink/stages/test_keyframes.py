@@ -333,3 +333,52 @@ def test_images_are_handed_over_as_blobs(run: Run, shared_data: Path) -> None:
 
     assert isinstance(image, Blob)
     assert (image.suffix, image.data[:2]) == (".jpg", b"\xff\xd8")
+
+
+# -- the sparse pass --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("how", "targets"), [("middle", [0.5]), ("uniform", [1 / 6, 0.5, 5 / 6])])
+def test_frames_at_given_places_are_the_pictures_nearest_to_them(
+    run: Run, shared_data: Path, how: str, targets: list[float]
+) -> None:
+    path = shared_data / "clips" / "testvideo_vfr_drop3.mp4"
+    row = run(path, choice=how)
+
+    with av.open(str(path)) as container:
+        shown = {round(float(frame.pts * frame.time_base), 6): frame for frame in container.decode(video=0)}
+        maker = JpegMaker(256, 90, Fraction(1))
+        for clip in row.fields["clips"]:
+            length = clip["end"] - clip["start"]
+            for frame, target in zip(clip["frames"], targets, strict=True):
+                place = clip["start"] + length * target
+                assert abs(frame["time"] - place) == pytest.approx(min(abs(t - place) for t in shown), abs=1e-5)
+                assert frame["image"].data == maker.make(shown[frame["time"]]).data
+
+
+def test_a_full_decode_when_asked_for_finds_the_same_clips(run: Run, shared_data: Path) -> None:
+    clip = shared_data / "clips" / "mixing_bowl_two_hosts.mp4"
+
+    sparse, full = run(clip), run(clip, decode="full")
+
+    assert (sparse.fields["decoded"], full.fields["decoded"]) == ("sparse", "all")
+    assert starts(sparse) == starts(full)
+    assert sparse.fields["duration"] == full.fields["duration"] and sparse.fields["fps"] == full.fields["fps"]
+
+
+def test_black_and_frozen_spans_and_the_light_of_a_clip_are_told(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "dark.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10, width=96, height=64, pix_fmt="yuv420p")
+        for number in range(60):
+            picture = np.full((64, 96, 3), 128 if number < 40 else 0, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+    fields = run(path, decode="full").fields
+
+    assert [(span["start"], span["end"]) for span in fields["black"]] == [(4.0, 6.0)]
+    assert fields["frozen"][0]["start"] == 0.0 and fields["frozen"][0]["end"] >= 3.0
+    assert fields["clips"][0]["light"] == pytest.approx(0.5, abs=0.02)
