@@ -37,7 +37,7 @@ class Tokenizer:
         backend = Backend(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         backend.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(  # type: ignore[no-untyped-call]
+        trainer = trainers.BpeTrainer(
             vocab_size=vocabulary,
             special_tokens=list(SPECIAL),
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
