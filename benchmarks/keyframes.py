@@ -6,6 +6,7 @@ shared machine tells little. Every material's row is printed.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import sets
-from benchmarks.materials import Maker, Material
+from benchmarks.materials import Maker, Material, add_folders, made_maker
 from benchmarks.scores import Score, score
 
 SPEED = ("ours", "scenedetect-adaptive", "pyav-decode")
@@ -129,3 +130,28 @@ def _speed_line(row: dict[str, Any]) -> str:
         f"decode {rates['pyav-decode']:6.1f}x  = {row['times_scenedetect']:5.2f} x scenedetect, "
         f"{row['times_decode']:5.2f} x decode | F1 {told}"
     )
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks keyframes", description=__doc__)
+    parser.add_argument("--part", choices=["speed", "accuracy", "memory", "all"], default="all")
+    parser.add_argument("--repeat", type=int, default=2, help="runs of each contender; the least CPU time counts")
+    parser.add_argument(
+        "--also", action="append", default=[], help="one more contender of the accuracy table: transnet"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON to stdout")
+    parser.add_argument("--lines", action="store_true", help="print the ffmpeg lines that made the materials")
+    add_folders(parser)
+    given = parser.parse_args(arguments)
+    maker = made_maker(parser, given)
+    report = {}
+    if given.part in ("speed", "all"):
+        report["speed"] = speed(maker, given.clips / "his_girl_friday.mp4", given.repeat)
+    if given.part in ("accuracy", "all"):
+        report["accuracy"] = accuracy(maker, given.folder, tuple(given.also))
+    if given.part in ("memory", "all"):
+        report["memory"] = memory(maker, given.clips)
+    if given.lines:
+        print("\n".join(dict.fromkeys(maker.lines)))
+    if given.json:
+        print(json.dumps(report, indent=1))

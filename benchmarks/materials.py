@@ -6,6 +6,7 @@ chosen on (TUNE) are never among those that results are reported on (JUDGE).
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 from dataclasses import dataclass
@@ -65,6 +66,18 @@ class Material:
     path: Path
     seconds: float
     truth: tuple[Truth, ...]
+
+
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    root = Path(__file__).resolve().parents[1]
+    parser.add_argument("--clips", type=Path, default=root.parent / "shared" / "data" / "clips")
+    parser.add_argument("--folder", type=Path, default=root / "build" / "benchmarks", help="for the materials")
+
+
+def made_maker(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Maker:
+    if not given.clips.is_dir():
+        parser.error(f"real clips are not on this machine: {given.clips} is absent (--clips)")
+    return Maker(given.clips, given.folder)
 
 
 class Maker:

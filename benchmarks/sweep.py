@@ -6,13 +6,15 @@ The cost is told as the share of pictures that are decoded, which is the same on
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import sets
-from benchmarks.materials import Maker, Material
+from benchmarks.materials import Maker, Material, add_folders, made_maker
 from benchmarks.scores import score
 
 GRID: dict[str, tuple[float, ...]] = {
@@ -72,3 +74,10 @@ def _one(materials: list[Material], thresholds: Any) -> dict[str, Any]:
         "decoded": round(decoded / pictures, 4),
         "missed": told.missed_kinds,
     }
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks sweep", description=__doc__)
+    add_folders(parser)
+    given = parser.parse_args(arguments)
+    print(json.dumps(run(made_maker(parser, given), given.folder), indent=1))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from cosmos_train.evaluate.scores import Scores
+from cosmos_train.errors import UserError
 
 app = typer.Typer(
     help="Pretrain multimodal models on interleaved shards.",
@@ -26,28 +26,36 @@ Set = Annotated[
 ]
 
 
+Out = Annotated[Path | None, typer.Option(help="Folder for checkpoints and metrics; default runs/<recipe's name>.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint in --out (or start).")]
+Which = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a bundled recipe: tiny_cosmo.")
+]
+
+
+class Backend(str, Enum):
+    torchrun = "torchrun"
+    ray = "ray"
+
+
 @app.command()
-def run(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a bundled recipe: tiny_cosmo.")],
-    settings: Set = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for checkpoints and metrics; default runs/<recipe's name>.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint in --out.")] = False,
-) -> None:
-    """Train a recipe.
+def run(recipe: Which, settings: Set = None, out: Out = None, resume: Resume = False) -> None:
+    """Train a recipe in this process. Started by torchrun or `launch`, this is one rank of several.
 
     Example: cosmos_train run tiny_cosmo --set data.shards=build --out runs/first
     """
     from rich.console import Console
 
     from cosmos_train import recipe as recipes
+    from cosmos_train.launch import restarted
 
     loaded = recipes.load(recipe, settings or [])
     from cosmos_train.trainer import train
 
     console = Console()
-    result = train(loaded, out or Path("runs") / loaded.name, resume, console)
+    result = train(loaded, out or Path("runs") / loaded.name, resume or restarted(), console)
+    if int(os.environ.get("RANK", "0")):
+        return
     how = "stopped by a signal; go on with --resume" if result.stopped else "done"
     console.print(f"{how}: step {result.step} after {result.seconds:.0f} s", soft_wrap=True, highlight=False)
     if result.bad_samples:
@@ -58,27 +66,139 @@ def run(
 
 
 @app.command()
+def launch(
+    recipe: Which,
+    settings: Set = None,
+    out: Out = None,
+    resume: Resume = False,
+    nproc: Annotated[
+        str, typer.Option(help="Processes on this node, one per GPU; with ray: in all, or LEAST:MOST.")
+    ] = "1",
+    nnodes: Annotated[str, typer.Option(help="Nodes, or LEAST:MOST; run the same command on each.")] = "1",
+    rdzv: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where several nodes meet: one of them.")] = "",
+    job: Annotated[str, typer.Option(help="A name that the nodes of one run share.")] = "cosmos_train",
+    restarts: Annotated[int, typer.Option(min=0, help="Times to start again from the latest checkpoint.")] = 0,
+    grace: Annotated[int, typer.Option(min=1, help="Seconds that processes have to save and end.")] = 30,
+    backend: Annotated[Backend, typer.Option(help="What starts the processes.")] = Backend.torchrun,
+    address: Annotated[str, typer.Option(help="Of a running Ray cluster; empty: this machine.")] = "",
+) -> None:
+    """Train a recipe in several processes, on one node or more. The recipe is the same as for `run`.
+
+    Example: cosmos_train launch --nproc 8 my_cosmo.yaml --out runs/big
+    """
+    from cosmos_train import launch as launcher
+    from cosmos_train import recipe as recipes
+    from cosmos_train.stream.settings import rows_of
+
+    loaded = recipes.load(recipe, settings or [])  # mistakes are told once, before anything starts
+    folder = out or Path("runs") / loaded.name
+    if backend is Backend.ray:
+        launcher.launch_with_ray(loaded, folder, launcher.bounds(nproc, "--nproc"), restarts, resume, address)
+        print(f"done: see {folder}")
+        return
+    least, most = launcher.bounds(nproc, "--nproc")
+    if least != most:
+        raise UserError(f"--nproc {nproc}: torchrun starts a fixed number per node", "vary --nnodes, or use ray", 2)
+    nodes = launcher.Nodes.parse(nnodes, rdzv, job)
+    if nodes.least == nodes.most:  # told once, rather than by every process
+        rows_of(loaded.data, loaded.train.batch_size, most * nodes.most)
+    arguments = ["run", recipe, "--out", str(folder), *(["--resume"] if resume else [])]
+    arguments += [part for setting in settings or [] for part in ("--set", setting)]
+    launcher.launch(arguments, most, nodes, restarts, grace)
+
+
+@app.command()
+def replay(
+    record: Annotated[Path, typer.Argument(help="What the loss guard wrote: OUT/guard/step-….")],
+    settings: Set = None,
+    nproc: Annotated[int, typer.Option(min=1, help="Processes; as many as the run had, to be equal to the bit.")] = 1,
+) -> None:
+    """Take a recorded step again, without changing anything, and compare its loss.
+
+    Example: cosmos_train replay runs/first/guard/step-00000123
+    """
+    if nproc > 1 and "RANK" not in os.environ:
+        from cosmos_train import launch as launcher
+
+        arguments = ["replay", str(record), *(part for setting in settings or [] for part in ("--set", setting))]
+        launcher.launch(arguments, nproc, launcher.Nodes(), 0, 30)
+        return
+    from rich.console import Console
+
+    from cosmos_train.replay import replay as take_again
+
+    found = take_again(record, settings or [], Console(stderr=True))
+    if int(os.environ.get("RANK", "0")):
+        return
+    then = found.recorded
+    print(f"step {then.step}: {then.reason}")
+    print(f"  recorded  loss {then.loss!r}  gradient norm {then.gradient_norm!r}  ({then.world} processes)")
+    print(f"  now       loss {found.loss!r}  gradient norm {found.gradient_norm!r}  ({found.world} processes)")
+
+
+@app.command()
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="A run's folder (its latest checkpoint) or one checkpoint.")],
     settings: Set = None,
     candidates: Annotated[int, typer.Option(min=2, help="Distinct texts to choose among.")] = 64,
     draws: Annotated[int, typer.Option(min=1, help="Random draws of so many clips.")] = 10,
     max_clips: Annotated[int, typer.Option(min=2, help="Clips to look at, from the first on.")] = 2048,
+    probe: Annotated[bool, typer.Option("--probe", help="Caption the clips; what is right, slot by slot?")] = False,
+    slots: Annotated[
+        Path | None, typer.Option(help="JSON: {slot: {value: [words]}}; default: the sample world's.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="A benchmark: coco-caption, vqav2, …; needs --data.")] = "",
+    data: Annotated[Path | None, typer.Option(help="Folder with the benchmark's annotations and media.")] = None,
+    shots: Annotated[
+        list[int] | None, typer.Option(min=0, help="Demonstrations of the task; may be repeated. Default 0.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="default, cosmo, or a YAML file; change it by --set protocol.KEY=VALUE.")
+    ] = "default",
+    predictions: Annotated[
+        Path | None, typer.Option(help="Folder to keep what the model said; a run cut off goes on from it.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score a checkpoint on shards it has not seen: retrieval, and what the frames are worth to the language model.
+    """Score a checkpoint: on shards it has not seen, by a probe of its captions, or on a benchmark.
 
     Example: cosmos_train evaluate runs/first --set data.shards=heldout
+
+    Example: cosmos_train evaluate runs/first --task coco-caption --data coco --shots 0 --shots 4 --protocol cosmo
     """
+    import json
+
+    from rich.console import Console
+
+    if task:
+        from cosmos_train.evaluate import run as evaluation
+
+        if data is None:
+            raise UserError(f"--task {task} needs the folder that holds it", "give it: --data DIR", 2)
+        found = evaluation.evaluate_task(checkpoint, task, data, shots or [0], protocol, settings or [], predictions)
+        if as_json:
+            print(json.dumps(evaluation.as_json(found), indent=1))
+        else:
+            evaluation.print_results(found, Console())
+        return
+    if probe:
+        from cosmos_train.evaluate import run as evaluation
+
+        said = evaluation.evaluate_probe(checkpoint, settings or [], slots, max_clips)
+        if as_json:
+            print(json.dumps(asdict(said), indent=1))
+        else:
+            evaluation.print_probe(said, Console())
+        return
     from cosmos_train.evaluate.scores import evaluate as score
 
     scores = score(checkpoint, settings or [], candidates, draws, max_clips)
     if as_json:
-        import json
-
         print(json.dumps(asdict(scores), indent=1))
         return
-    _print_scores(scores)
+    from cosmos_train.report import print_scores
+
+    print_scores(scores, Console())
 
 
 @app.command()
@@ -86,14 +206,92 @@ def generate(
     checkpoint: Annotated[Path, typer.Argument(help="A run's folder (its latest checkpoint) or one checkpoint.")],
     images: Annotated[list[Path], typer.Argument(help="JPEG files: the frames of one clip, in order.")],
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest caption, tokens.")] = 40,
+    beams: Annotated[int, typer.Option(min=1, help="Width of the beam search; 1 is greedy.")] = 1,
 ) -> None:
-    """Caption one clip, greedily.
+    """Caption one clip.
 
     Example: cosmos_train generate runs/first frame0.jpg frame1.jpg
     """
     from cosmos_train.evaluate.generate import caption_files
 
-    print(caption_files(checkpoint, images, max_tokens))
+    print(caption_files(checkpoint, images, max_tokens, beams))
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A run's folder (its latest checkpoint) or one checkpoint.")],
+    out: Annotated[Path, typer.Argument(help="A new folder.")],
+    average: Annotated[bool, typer.Option("--average", help="The averaged weights (train.ema_decay).")] = False,
+) -> None:
+    """Write a model as a folder that is whole in itself: safetensors, configs, tokenizer, preprocessing.
+
+    Example: cosmos_train export runs/first exported
+    """
+    from cosmos_train.export import export as write
+
+    print(write(checkpoint, out, average))
+
+
+@app.command()
+def size(recipe: Which, settings: Set = None) -> None:
+    """Count a recipe's parameters and operations, without weights and without data.
+
+    Example: cosmos_train size cosmo_2b
+    """
+    from rich.console import Console
+
+    from cosmos_train import recipe as recipes
+    from cosmos_train.report import sizes
+
+    Console().print(sizes(recipes.load(recipe, settings or [])))
+
+
+@app.command()
+def index(recipe: Which, settings: Set = None) -> None:
+    """Write sidecars beside the shards of a recipe: where samples lie, and their tokens, by which rows are packed.
+
+    Example: cosmos_train index my_cosmo.yaml
+    """
+    from rich.console import Console
+
+    from cosmos_train import recipe as recipes
+
+    loaded = recipes.load(recipe, settings or [])
+    from cosmos_train.stream.index_command import index_recipe, tokenizer_for
+
+    console = Console()
+    index_recipe(loaded, tokenizer_for(loaded), lambda one: console.print(str(one), soft_wrap=True, highlight=False))
+
+
+@app.command()
+def doctor(
+    shards: Annotated[list[str], typer.Argument(help="A build, a folder, a tar, a glob, or several.")],
+    samples_per_second: Annotated[float, typer.Option(min=0.1, help="What one GPU takes.")] = 500.0,
+    image_size: Annotated[int, typer.Option(min=16, help="Side of the frames that the model sees, pixels.")] = 224,
+    clips_per_sample: Annotated[int, typer.Option(min=1, help="As data.clips_per_sample.")] = 2,
+    frames_per_clip: Annotated[int, typer.Option(min=1, help="As data.frames_per_clip.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long to look.")] = 10.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure what one core does of each step from storage to batch; say what binds and how many workers a GPU needs.
+
+    Example: cosmos_train doctor shards --samples-per-second 800
+    """
+    from cosmos_train.stream.doctor import diagnose, show
+    from cosmos_train.stream.settings import DataSettings
+
+    data = DataSettings(
+        shards=shards, clips_per_sample=clips_per_sample, frames_per_clip=frames_per_clip, image={"size": image_size}
+    )
+    found = diagnose(data, None, samples_per_second, seconds)
+    if as_json:
+        import json
+
+        print(json.dumps([asdict(one) for one in found], indent=1))
+        return
+    from rich.console import Console
+
+    show(found, Console())
 
 
 @app.command()
@@ -113,33 +311,8 @@ def keys() -> None:
     Console().print(table)
 
 
-def _print_scores(scores: Scores) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    found, language = scores.retrieval, scores.language
-    table = Table("on material not seen", "score", "± s.e.", "without its frames", box=None)
-    table.add_row(
-        f"R@1, frames to text, of {found.candidates} ({found.draws} draws)",
-        f"{found.recall:.3f}",
-        f"{found.error:.3f}",
-        f"{found.shuffled:.3f} shuffled, {found.chance:.3f} chance ({found.recall / found.chance:.1f}x)",
-    )
-    table.add_row(
-        f"language loss, nats per token ({language.samples} samples)",
-        f"{language.own_frames:.3f}",
-        f"{language.error:.3f}",
-        f"{language.shuffled_frames:.3f} shuffled ({language.shuffled_frames - language.own_frames:+.3f})",
-    )
-    console = Console()
-    console.print(f"{scores.checkpoint}, step {scores.step}, {scores.clips} clips", soft_wrap=True, highlight=False)
-    console.print(table)
-
-
 def main() -> None:
     """Entry point: what a person can mend is printed as two lines; exit codes 0, 1 (failed), 2 (wrong usage)."""
-    from cosmos_train.errors import UserError
-
     # Threads that wait for each other spin by default: on shared cores that was measured to cost ten times the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:

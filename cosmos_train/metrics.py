@@ -1,32 +1,146 @@
-"""Where numbers go: a line on stdout with rate and time left, metrics.jsonl, TensorBoard. Costs under 1 ms a step."""
+"""Where numbers go: a line on stdout with rate and time left, metrics.jsonl, TensorBoard, Weights & Biases if asked.
+
+Costs under 1 ms a step. Only rank 0 writes. `verdict` says in one sentence what holds a run back.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from cosmos_train.errors import UserError
+from cosmos_train.flops import Work
+from cosmos_train.recipe import TrainSettings
+
 Numbers = dict[str, float]
+
+_WAIT_SHARE = 0.05  # of the time spent waiting for data, saves or slower ranks, from which a run is held back by it
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of one step's global batches, over all ranks. tokens: learned ones."""
+
+    bad: int = 0
+    samples: int = 0
+    tokens: int = 0
+    frames: int = 0
+
+
+@dataclass
+class Window:
+    """Sums since the last log line, over all ranks; seconds are this rank's, by what they were spent on."""
+
+    started: float = field(default_factory=time.perf_counter)
+    steps: int = 0
+    skipped: int = 0
+    samples: int = 0
+    tokens: int = 0
+    frames: int = 0
+    useful: Work | None = None
+    padded: Work | None = None
+    gradient: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("data", "compute", "optimiser", "save"), 0.0)
+    )
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.perf_counter() - started
+
+    def add(self, counts: Counts, losses: Numbers, norm: float, skipped: bool) -> None:
+        """Counts one step in."""
+        self.steps += 1
+        self.skipped += skipped
+        self.samples, self.tokens, self.frames = (
+            self.samples + counts.samples, self.tokens + counts.tokens, self.frames + counts.frames
+        )  # fmt: skip
+        self.gradient += norm
+        for name, value in losses.items():
+            self.losses[name] = self.losses.get(name, 0.0) + value
+
+    def add_work(self, useful: Work, padded: Work) -> None:
+        """Counts in what this rank computes for one batch."""
+        self.useful = useful if self.useful is None else _sum(self.useful, useful)
+        self.padded = padded if self.padded is None else _sum(self.padded, padded)
+
+    def shares(self) -> Numbers:
+        """Of the time since the window began, what went where; `other` is the rest."""
+        whole = max(time.perf_counter() - self.started, 1e-9)
+        found = {what: seconds / whole for what, seconds in self.seconds.items()}
+        return {**found, "other": max(0.0, 1 - sum(found.values()))}
+
+
+def _sum(one: Work, other: Work) -> Work:
+    return Work(*(getattr(one, part.name) + getattr(other, part.name) for part in fields(Work)))
+
+
+# Dense products in half precision (bf16, fp16), operations per second, from the makers' data sheets.
+_PEAKS = {
+    "B200": 2250e12, "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12,
+    "L4": 121e12, "A10": 125e12, "V100": 125e12, "4090": 165e12,
+}  # fmt: skip
+
+
+def peak_flops(settings: TrainSettings, device: torch.device) -> float:
+    """Operations per second that the device can do at most; 0 where that is not known."""
+    if settings.peak_tflops:
+        return settings.peak_tflops * 1e12
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return next((peak for model, peak in _PEAKS.items() if model in name), 0.0)
+
+
+def verdict(shares: Numbers, slowest: Numbers, workers: int, mfu: float) -> str:
+    """What holds the run back, and what to do. shares: this rank's; slowest: the largest share of any rank."""
+    data, save = slowest["data"], slowest["save"]
+    if data > _WAIT_SHARE and data >= save:
+        if shares["data"] < data / 2:
+            return f"data-bound on some ranks: they wait {data:.0%} of the time; see whether their storage is slower"
+        wanted = max(workers + 1, math.ceil(max(1, workers) / max(1 - data, 0.1)))
+        return f"data-bound: {data:.0%} of the time is waiting for batches; try data.workers={wanted} (now {workers})"
+    if save > _WAIT_SHARE:
+        return f"save-bound: {save:.0%} of the time is waiting for checkpoints; save less often or to a faster disk"
+    if shares["other"] > 2 * _WAIT_SHARE:
+        return f"loop-bound: {shares['other']:.0%} of the time is between the steps (logging, evaluation)"
+    use = f" at {mfu:.0%} of the device's peak, padding not counted" if mfu else ""
+    return f"compute-bound{use}: data wait {data:.1%}"
+
+
+def memory_gigabytes(device: torch.device) -> float:
+    """The most this process has held: of the GPU's memory, or on a CPU of the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 class Metrics:
     """Of one run in `out`. A run that goes on at `step` drops what an earlier one logged beyond it."""
 
-    def __init__(self, out: Path, step: int, steps: int, console: Console) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        out.mkdir(parents=True, exist_ok=True)
-        path = out / "metrics.jsonl"
-        kept = [line for line in path.read_text().splitlines() if _step(line) <= step] if path.is_file() else []
-        path.write_text("".join(line + "\n" for line in kept))
-        self._file = path.open("a")
-        self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)
+    def __init__(
+        self, out: Path, step: int, settings: TrainSettings, name: str, console: Console, writes: bool = True
+    ) -> None:
         self._console = console
-        self._steps = steps
+        self._steps = settings.steps
+        self._writes = writes
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -35,9 +149,20 @@ class Metrics:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or not writes,
         )
-        self._task = self._progress.add_task("training", total=steps, completed=step, numbers="")
+        self._task = self._progress.add_task("training", total=settings.steps, completed=step, numbers="")
+        if not writes:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / "metrics.jsonl"
+        kept = [line for line in path.read_text().splitlines() if _step(line) <= step] if path.is_file() else []
+        path.write_text("".join(line + "\n" for line in kept))
+        self._file = path.open("a")
+        self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)
+        self._wandb = _wandb_run(settings.wandb, name, out) if settings.wandb else None
 
     def __enter__(self) -> Metrics:
         self._progress.start()
@@ -47,23 +172,32 @@ class Metrics:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
-        self._file.close()
-        self._board.close()
+        if self._writes:
+            self._file.close()
+            self._board.close()
+            if self._wandb is not None:
+                self._wandb.finish(exit_code=int(kind is not None))
 
     def advance(self, step: int) -> None:
         self._progress.update(self._task, completed=step)
 
-    def log(self, step: int, numbers: Numbers) -> None:
-        """`numbers` of the steps up to `step`; `samples_per_second` and `seconds_left` are shown, all are written."""
-        self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+    def log(self, step: int, numbers: Numbers, losses: tuple[str, ...], sentence: str) -> None:
+        """`numbers` of the steps up to `step`, and the bottleneck in a sentence: all written, the main ones shown.
+
+        losses: which of the numbers are the parts of `loss`.
+        """
+        if not self._writes:
+            return
+        written = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        self._file.write(json.dumps({"step": step, **written, "bottleneck": sentence}) + "\n")
         self._file.flush()
         for name, value in numbers.items():
             self._board.add_scalar(name, value, step)
-        shown = (
-            f"loss {numbers['loss']:.3f} (language {numbers['language']:.3f}, "
-            f"contrastive {numbers['contrastive']:.3f})  "
-            f"{numbers['samples_per_second']:.0f} samples/s"
-        )
+        self._board.add_text("bottleneck", sentence, step)
+        if self._wandb is not None:
+            self._wandb.log({**numbers, "bottleneck": sentence}, step=step)
+        parts = ", ".join(f"{name} {numbers[name]:.3f}" for name in losses)
+        shown = f"loss {numbers['loss']:.3f} ({parts})  {numbers['samples_per_second']:.0f} samples/s"
         self._progress.update(self._task, completed=step, numbers=shown)
         if not self._console.is_terminal:
             left = numbers["seconds_left"]
@@ -72,7 +206,18 @@ class Metrics:
             )
 
     def say(self, text: str) -> None:
-        self._progress.console.print(text, soft_wrap=True, highlight=False)
+        if self._writes:
+            self._progress.console.print(text, soft_wrap=True, highlight=False)
+
+
+def _wandb_run(project: str, name: str, out: Path) -> Any:
+    try:
+        import wandb  # type: ignore[import-not-found,unused-ignore]
+    except ImportError as error:
+        raise UserError(
+            "train.wandb is set, but wandb is not installed", "pip install wandb, or leave it empty"
+        ) from error
+    return wandb.init(project=project, name=name, dir=str(out), resume="allow")
 
 
 def _step(line: str) -> float:

@@ -11,149 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from cosmos_train.errors import UserError
+from cosmos_train.models.settings import ModelSettings
+from cosmos_train.objectives.settings import ObjectiveSettings
+from cosmos_train.settings import Settings
+from cosmos_train.stream.settings import DataSettings
 
 BUNDLED = Path(__file__).parent / "recipes"
-
-
-class Settings(BaseModel):
-    """Base of every block: unknown keys are refused, values are immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ImageSettings(Settings):
-    size: int = Field(default=224, gt=0, description="side of the square frame the vision tower sees, pixels")
-    fit: Literal["squash", "crop"] = Field(
-        default="squash",
-        description="squash: the whole frame, aspect ratio not kept (the paper's); crop: the middle square",
-    )
-    stored_scale: float = Field(
-        default=1.25,
-        ge=1,
-        description="frames are decoded to `size` times this before the random crop, and cached at that size",
-    )
-    smallest_crop: float = Field(
-        default=0.8, gt=0, le=1, description="a training crop keeps at least this share of each side"
-    )
-    flip: float = Field(default=0.0, ge=0, le=1, description="probability that a clip is mirrored in training")
-    jitter: float = Field(
-        default=0.1, ge=0, lt=1, description="training brightness and contrast vary by up to this share, per clip"
-    )
-
-
-class DataSettings(Settings):
-    shards: str | list[str] = Field(
-        default="", description="a build, a folder with MANIFEST.json, a tar, a glob, or a list of these"
-    )
-    text: list[Literal["narration", "caption", "speech", "ocr"]] = Field(
-        default=["narration", "caption", "speech"],
-        min_length=1,
-        description="which text of a clip to learn: the first that is there",
-    )
-    clips_per_sample: int = Field(default=2, gt=0, description="adjacent clips of one document in a training sample")
-    frames_per_clip: int = Field(
-        default=3, gt=0, description="frames per clip, one from each of so many equal runs of its frames"
-    )
-    max_tokens: int = Field(default=128, gt=3, description="length at which a sample is cut, tokens")
-    image: ImageSettings = ImageSettings()
-    workers: int = Field(default=0, ge=0, description="processes that read and decode; 0 reads in the training process")
-    cache_megabytes: int = Field(
-        default=512,
-        ge=0,
-        description="decoded frames kept in memory, MB per reading process; no effect on what is learned",
-    )
-    max_bad_share: float = Field(
-        default=0.05, ge=0, le=1, description="stop when more than this share of samples cannot be read"
-    )
-
-
-class VisionSettings(Settings):
-    name: str = Field(default="", description="an open_clip model name (ViT-L-14); empty: built from `config`")
-    pretrained: str = Field(default="", description="open_clip tag or a local file with the weights of `name`")
-    config: dict[str, Any] = Field(
-        default={}, description="fields of open_clip's CLIPVisionCfg, for a tower from scratch"
-    )
-    frozen: bool = Field(default=True, description="keep the tower's weights as they are (the paper's)")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> VisionSettings:
-        if bool(self.name) == bool(self.config):
-            raise ValueError("give either `name` or `config`")
-        return self
-
-
-class ResamplerSettings(Settings):
-    depth: int = Field(default=6, gt=0, description="layers")
-    heads: int = Field(default=8, gt=0, description="attention heads")
-    head_width: int = Field(default=64, gt=0, description="width of a head")
-    latents: int = Field(
-        default=64, gt=0, description="tokens per clip for the language model; one more is the contrastive query"
-    )
-    frame_time: bool = Field(
-        default=True, description="tell the resampler when each frame was shown (the released code does not)"
-    )
-
-
-class LanguageSettings(Settings):
-    name: str = Field(
-        default="", description="a Hugging Face causal LM: hub id or local folder; empty: built from `config`"
-    )
-    config: dict[str, Any] = Field(
-        default={}, description="model_type and fields of its Hugging Face config, for an LM from scratch"
-    )
-    vocabulary: int = Field(
-        default=2048, gt=300, description="size of the byte-level BPE trained on the shards (LM from scratch)"
-    )
-
-    @model_validator(mode="after")
-    def _one_source(self) -> LanguageSettings:
-        if bool(self.name) == bool(self.config):
-            raise ValueError("give either `name` or `config`")
-        return self
-
-
-class FusionSettings(Settings):
-    unimodal_depth: int = Field(
-        default=12, gt=0, description="LM layers before the first cross-attention: the text encoder half"
-    )
-    interval: int = Field(
-        default=2, gt=0, description="a gated cross-attention block before every so many layers of the second half"
-    )
-    heads: int = Field(default=8, gt=0, description="attention heads")
-    head_width: int = Field(default=64, gt=0, description="width of a head before the bottleneck")
-    bottleneck: int = Field(
-        default=2, gt=0, description="cross-attention and its feed-forward are narrower by this ratio"
-    )
-    attend: Literal["immediate", "all"] = Field(
-        default="immediate", description="text sees its own clip's frames, or all before it"
-    )
-
-
-class ModelSettings(Settings):
-    vision: VisionSettings
-    resampler: ResamplerSettings = ResamplerSettings()
-    language: LanguageSettings
-    fusion: FusionSettings = FusionSettings()
-    embedding_width: int = Field(default=512, gt=0, description="width of the contrastive space")
-    temperature: float = Field(
-        default=0.07, gt=0, description="initial contrastive temperature; similarities are divided by it"
-    )
-    paper_compat: bool = Field(
-        default=False,
-        description="as released: attention scaled for wide heads; with attend=all, text before media averages it",
-    )
-
-
-class ObjectiveSettings(Settings):
-    language_weight: float = Field(default=1.0, ge=0, description="weight of the language-model loss")
-    contrastive_weight: float = Field(default=1.0, ge=0, description="weight of the contrastive loss")
-    pairs: Literal["first", "every"] = Field(
-        default="first",
-        description="contrast the first clip of a sample (free), or every clip (one more pass of the LM's first half)",
-    )
 
 
 class OptimiserSettings(Settings):
@@ -174,18 +40,71 @@ class OptimiserSettings(Settings):
 
 class TrainSettings(Settings):
     steps: int = Field(gt=0, description="optimiser steps")
-    batch_size: int = Field(gt=0, description="samples per forward pass")
-    accumulation: int = Field(
-        default=1, gt=0, description="forward passes per step; the contrastive loss contrasts within each"
+    batch_size: int = Field(
+        gt=0, description="samples per forward pass, over all processes together: each takes its share of them"
     )
-    precision: Literal["fp32", "bf16"] = Field(
-        default="bf16", description="arithmetic of the forward pass; weights stay fp32"
+    accumulation: int = Field(
+        default=1, gt=0, description="forward passes per step; see objective.pool for what is contrasted"
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto",
+        description="arithmetic of the forward pass, the weights stay fp32; auto: bf16 on a GPU, fp32 on a CPU; "
+        "fp16 scales the loss",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU where there is one")
     threads: int = Field(default=0, ge=0, description="CPU threads; 0 leaves it to torch")
+    ema_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="keep a moving average of the weights with this decay; 0: none"
+    )
     log_every: int = Field(default=10, gt=0, description="steps between lines of metrics")
     save_every: int = Field(default=1000, gt=0, description="steps between checkpoints; one is always saved at the end")
     keep: int = Field(default=3, gt=0, description="checkpoints kept")
+    wandb: str = Field(default="", description="Weights & Biases project to log to as well; empty: none")
+    peak_tflops: float = Field(
+        default=0.0, ge=0, description="what the device can do at most, for the MFU; 0: as known of common GPUs"
+    )
+    profile_at: int = Field(
+        default=0, ge=0, description="write a profiler trace of this step and the two after it; 0: none"
+    )
+
+
+class ParallelSettings(Settings):
+    mode: Literal["ddp", "fsdp", "hsdp"] = Field(
+        default="ddp",
+        description="how several processes share the model: each a copy (ddp), one in shards (fsdp), a copy in shards "
+        "per group of `shard_size` (hsdp)",
+    )
+    shard_size: int = Field(default=0, ge=0, description="hsdp: processes that share a copy; 0: those of one node")
+    reshard: bool = Field(
+        default=True,
+        description="fsdp, hsdp: let go of a block's weights between forward and backward (ZeRO-3); false keeps them "
+        "(ZeRO-2)",
+    )
+    recompute_every: int = Field(
+        default=0, ge=0, description="recompute the activations of every so many-th block in backward; 1: all, 0: none"
+    )
+    compile: bool = Field(default=False, description="compile each block with torch.compile")
+    timeout_seconds: int = Field(
+        default=600, gt=0, description="how long a process waits for the others before it gives up"
+    )
+
+
+class GuardSettings(Settings):
+    spike: float = Field(
+        default=8.0,
+        ge=0,
+        description="a loss this many deviations above its moving mean is a spike: recorded with its samples; 0: off",
+    )
+    window: int = Field(default=100, gt=1, description="steps that the moving mean and deviation look back")
+    on_spike: Literal["record", "skip", "stop"] = Field(
+        default="record", description="what to do at a spike: only record it, leave its step out, or stop"
+    )
+    max_skipped: int = Field(
+        default=0,
+        ge=0,
+        description="steps in a row that may be left out because their loss or gradient is no number, before it stops",
+    )
+    max_records: int = Field(default=5, ge=0, description="records kept of one run, each with a checkpoint")
 
 
 class Recipe(Settings):
@@ -196,6 +115,8 @@ class Recipe(Settings):
     objective: ObjectiveSettings = ObjectiveSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     train: TrainSettings
+    parallel: ParallelSettings = ParallelSettings()
+    guard: GuardSettings = GuardSettings()
 
 
 def load(source: str, settings: Sequence[str] = ()) -> Recipe:
@@ -221,7 +142,7 @@ def load(source: str, settings: Sequence[str] = ()) -> Recipe:
 def build(values: dict[str, Any], settings: Sequence[str], source: str) -> Recipe:
     """Validates `values` with `key=value` settings applied; errors name `source`."""
     for setting in settings:
-        _apply(values, setting)
+        apply(values, setting)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -248,7 +169,8 @@ def describe(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[st
     return found
 
 
-def _apply(values: dict[str, Any], setting: str) -> None:
+def apply(values: dict[str, Any], setting: str) -> None:
+    """Sets what `key=value` says in nested `values`, the value read as YAML. Raises UserError (code 2)."""
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise UserError(f"--set {setting} is not key=value", "for example: --set train.steps=100", 2)

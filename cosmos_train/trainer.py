@@ -1,16 +1,20 @@
 """The loop: batches in, steps out, checkpoints on the way; a killed run goes on exactly where its checkpoint stood.
 
-One process. Overhead over forward, backward and step: the clipping norm, and four numbers read back per step.
+One process or many: at each step all ranks take their shares of the same global batches, agree on the loss, and judge
+it before the optimiser steps. No random state is carried: each step draws its own from (seed, step, rank). Overhead
+over forward, backward and step: the clipping norm, two exchanges of a few numbers, one wait for the device per step.
 """
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,22 +23,27 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from cosmos_train import checkpoint
-from cosmos_train.checkpoint import Loaded, State
+from cosmos_train import checkpoint, export, flops, guard
+from cosmos_train.accumulate import accumulate
+from cosmos_train.checkpoint import Loaded, Saver, State
+from cosmos_train.ema import MovingAverage
 from cosmos_train.errors import UserError
-from cosmos_train.metrics import Metrics
+from cosmos_train.flops import Ledger
+from cosmos_train.guard import Guard, Verdict
+from cosmos_train.metrics import Counts, Metrics, Numbers, Window, memory_gigabytes, peak_flops, verdict
 from cosmos_train.models.cosmo import CosMo, build_cosmo
 from cosmos_train.objectives import cosmo as objective
 from cosmos_train.optim import build_optimiser, is_gate, learning_rate, set_learning_rate
+from cosmos_train.parallel import World, clip, device_of, gradients_kept_here, spread, whole, world_of
+from cosmos_train.profile import Profile
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.batch import Batch
-from cosmos_train.stream.corpus import Corpus
-from cosmos_train.stream.loader import Samples, Stream
+from cosmos_train.stream.stream import Data, StreamState, open_data, open_stream
 from cosmos_train.stream.tokenizer import Tokenizer
 
 Observer = Callable[[int, list[Batch], float], None]
 
-_ENOUGH_TO_JUDGE = 200  # samples before the share of bad ones can stop a run
+_FIXED = ("model",)  # blocks of a recipe that a run cannot change when it goes on
 
 
 @dataclass(frozen=True)
@@ -47,33 +56,7 @@ class Result:
     stopped: bool
     bad_samples: int
     seconds: float
-    numbers: dict[str, float]
-
-
-@dataclass
-class _Window:
-    """Sums since the last log line."""
-
-    started: float
-    steps: int = 0
-    samples: int = 0
-    tokens: int = 0
-    frames: int = 0
-    waited: float = 0.0
-    language: float = 0.0
-    contrastive: float = 0.0
-    gradient: float = 0.0
-    bad: Counter[str] = field(default_factory=Counter)
-
-
-def device_of(recipe: Recipe) -> torch.device:
-    if recipe.train.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(recipe.train.device)
-
-
-def autocast(recipe: Recipe, device: torch.device) -> Any:
-    return torch.autocast(device.type, torch.bfloat16) if recipe.train.precision == "bf16" else nullcontext()
+    numbers: Numbers
 
 
 def train(
@@ -81,149 +64,238 @@ def train(
 ) -> Result:
     """Runs `recipe` into `out`; with `resume`, goes on from the latest checkpoint there (or starts).
 
-    observe(step, batches, loss) is called after each step, for tests and tools. Raises UserError for shards that are
-    missing or not those of the checkpoint, for too many bad samples, and for a loss that is no number.
+    Called alike in each process of a run: the environment says which rank this is. observe(step, batches, loss) is
+    called after each step, for tests and tools. Raises UserError for shards that are missing or not those of the
+    checkpoint, for too many bad samples, for a loss that is no number, and where another process is gone.
     """
-    return Trainer(recipe, out, resume, console or Console(stderr=True)).run(observe)
+    with world_of(recipe) as world:
+        return Trainer(recipe, out, resume, console or Console(stderr=True), world).run(observe)
 
 
 class Trainer:
-    def __init__(self, recipe: Recipe, out: Path, resume: bool, console: Console) -> None:
+    def __init__(
+        self, recipe: Recipe, out: Path, resume: bool, console: Console, world: World | None = None,
+        start: Path | None = None,
+    ) -> None:  # fmt: skip
+        """start: a checkpoint to begin from, wherever it lies; else, with `resume`, the latest in `out`."""
         self.recipe = recipe
         self.out = out
         self.console = console
+        self.world = world or World(0, 1, 1, device_of(recipe))
+        self.device = self.world.device
         if recipe.train.threads:
             torch.set_num_threads(recipe.train.threads)
-        saved = self._saved(resume)
-        self.corpus = Corpus(recipe.data.shards, recipe.data.text, recipe.data.clips_per_sample)
-        self.signature = self.corpus.signature()
-        if saved and saved.state.corpus != self.signature:
+        saved = checkpoint.load(start) if start else self._saved(resume)
+        self.data = open_data(recipe.data)
+        if saved and saved.state.corpus != self.data.signature:
             raise UserError(
                 f"the shards are not those that {saved.folder} was trained on: its position would mean other samples",
                 "resume with the same shards and data settings, or start anew in another folder",
             )
-        self.tokenizer = saved.tokenizer if saved else _tokenizer(recipe, self.corpus)
-        self.device = device_of(recipe)
+        self.tokenizer = saved.tokenizer if saved else _tokenizer(recipe, self.data)
         torch.manual_seed(recipe.seed)
         self.model = build_cosmo(recipe, self.tokenizer).to(self.device)
+        dtype = arithmetic(recipe, self.device)
+        self.spread = spread(self.model, objective.compute, recipe.parallel, self.world, dtype)
+        self.ledger, self.peak = Ledger(self.model, recipe.objective), peak_flops(recipe.train, self.device)
+        self.learning = [p for p in self.model.parameters() if p.requires_grad]
         self.optimiser = build_optimiser(self.model, recipe.optimiser, self.device)
-        self.step = self.position = self.bad = 0
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
+        self.average = MovingAverage(self.model, recipe.train.ema_decay) if recipe.train.ema_decay else None
+        self.step = self.bad = 0
         if saved:
-            checkpoint.restore(saved, self.model, self.optimiser)
-            self.step, self.position, self.bad = saved.state.step, saved.state.position, saved.state.bad
+            checkpoint.restore(
+                saved, self.model, self.optimiser, self.average.tensors if self.average else None, self.world
+            )
+            self.step, self.bad = saved.state.step, saved.state.bad
+            if saved.state.scaler and self.scaler.is_enabled():
+                self.scaler.load_state_dict(saved.state.scaler)
+        self.changed = checkpoint.differences(saved.recipe, recipe) if saved else []
+        self.guard = Guard(recipe.guard, saved.state.guard if saved else None)
+        self.saver = Saver(out, recipe, self.tokenizer, self.world)
+        place = StreamState.from_dict(saved.state.data) if saved else None
+        self.stream = open_stream(recipe, self.tokenizer, self.data, self.world.rank, self.world.size, place)
+        self._before = self.stream.state  # of the step under way
         self._stop = False
 
     def run(self, observe: Observer | None = None) -> Result:
-        settings = self.recipe.train
-        stream = Stream(
-            Samples(self.corpus, self.recipe.data, self.recipe.seed), self.tokenizer, settings.batch_size, self.position
-        )
-        started = time.perf_counter()
-        numbers: dict[str, float] = {}
-        saved = checkpoint.latest(self.out) if self.step else None
+        """Trains to the last step, or until a signal."""
+        settings, began = self.recipe.train, time.perf_counter()
+        numbers: Numbers = {}
+        stopped = False
         self.model.train()
-        with Metrics(self.out, self.step, settings.steps, self.console) as metrics, self._stopping_on_signals():
+        metrics = Metrics(self.out, self.step, settings, self.recipe.name, self.console, self.world.first)
+        profile = Profile(self.out, settings.profile_at, self.world.rank)
+        with closing(self.saver), metrics, profile, self._stopping_on_signals():
             metrics.say(self._describe())
-            window = _Window(time.perf_counter())
-            while self.step < settings.steps and not self._stop:
-                batches = self._fetch(stream, window)
-                loss = self._train_step(batches, window)
+            for changed in self.changed:
+                metrics.say(f"  changed since the checkpoint: {changed}")
+            window = Window()
+            while self.step < settings.steps and not stopped:
+                batches, counts = self._fetch(window)
+                loss, stopped = self._train_step(batches, counts, window, metrics)
                 metrics.advance(self.step)
+                profile.after(self.step)
                 if observe is not None:
                     observe(self.step, batches, loss)
-                if self.step % settings.log_every == 0 or self.step == settings.steps:
-                    numbers = self._numbers(window)
-                    metrics.log(self.step, numbers)
-                    for bad, count in sorted(window.bad.items()):
-                        metrics.say(f"passed over {count} x {bad}")
-                    window = _Window(time.perf_counter())
-                if self.step % settings.save_every == 0 or self.step == settings.steps or self._stop:
-                    saved = self._save()
-            if saved is None or self._stop:
-                saved = self._save()
-        seconds = time.perf_counter() - started
-        return Result(self.out, saved, self.step, self.step < settings.steps, self.bad, seconds, numbers)
+                last = stopped or self.step == settings.steps
+                if last or self.step % settings.log_every == 0:
+                    numbers = self._log(window, metrics)
+                    window = Window()
+                if last or self.step % settings.save_every == 0:
+                    with window.timed("save"):
+                        self.saver.save(self.state(), self._tensors())
+                        if last:
+                            self.saver.wait()
+        assert self.saver.newest is not None  # a run that has done all its steps was resumed from one
+        seconds = time.perf_counter() - began
+        return Result(self.out, self.saver.newest, self.step, self.step < settings.steps, self.bad, seconds, numbers)
 
-    def _fetch(self, stream: Stream, window: _Window) -> list[Batch]:
-        started = time.perf_counter()
-        batches = [stream.next() for _ in range(self.recipe.train.accumulation)]
-        window.waited += time.perf_counter() - started
-        self.position = stream.position
+    def replay(self) -> tuple[float, float]:
+        """Computes the next step without taking it: its loss, and the norm of its gradient."""
+        self.model.train()
+        batches, _ = self._fetch(Window())
+        losses, norm = self._compute(batches)
+        return losses["loss"], norm
+
+    def state(self, before: bool = False) -> State:
+        """Where the run stands; before: the step that is being taken."""
+        place = self._before if before else self.stream.state
+        return State(
+            self.step, place.to_dict(), self.bad, self.data.signature, self.tokenizer.names, self.world.size,
+            self.guard.numbers(), self.scaler.state_dict(),
+        )  # fmt: skip
+
+    def _fetch(self, window: Window) -> tuple[list[Batch], Counts]:
+        """This rank's shares of the step's global batches."""
+        self._before = self.stream.state
+        with window.timed("data"):
+            batches = [self.stream.next() for _ in range(self.recipe.train.accumulation)]
+        holes = Counter(f"{hole.key}: {hole.reason}" for batch in batches for hole in batch.holes)
+        for reason, count in sorted(holes.items()):
+            self.console.print(f"passed over {count} x {reason}", soft_wrap=True, highlight=False)
+        learned, frames = sum(map(objective.learned_tokens, batches)), sum(len(batch.frames) for batch in batches)
+        counts = Counts(*map(int, self.world.sum([holes.total(), sum(map(len, batches)), learned, frames])))
+        self.bad += counts.bad
         for batch in batches:
-            self.bad += len(batch.holes)
-            window.bad.update(f"{hole.key}: {hole.reason}" for hole in batch.holes)
-        share = self.bad / self.position
-        if self.position >= min(_ENOUGH_TO_JUDGE, self.corpus.units) and share > self.recipe.data.max_bad_share:
-            worst = window.bad.most_common(1)[0][0] if window.bad else "see the lines above"
-            raise UserError(
-                f"{share:.0%} of the samples cannot be used, for example {worst}",
-                "check the shards (interlink verify), or raise data.max_bad_share",
-            )
-        return batches
+            settings = self.recipe.objective
+            window.add_work(flops.useful(batch, settings), flops.padded(batch, settings))
+        return batches, counts
 
-    def _train_step(self, batches: list[Batch], window: _Window) -> float:
-        """One optimiser step over the batches that hold samples; returns its loss."""
-        settings, optimiser = self.recipe, self.optimiser
-        rate = learning_rate(self.step, settings.train.steps, settings.optimiser)
-        set_learning_rate(optimiser, rate)
-        readable = [batch for batch in batches if len(batch)]
-        tokens = sum(objective.learned_tokens(batch) for batch in readable)
-        loss = language = contrastive = torch.zeros((), device=self.device)
-        for batch in readable:
-            batch = batch.to(self.device)
-            with autocast(settings, self.device):
-                losses = objective.compute(self.model, batch, settings.objective)
-                part = objective.total(losses, settings.objective, tokens, len(readable))
-            part.backward()  # type: ignore[no-untyped-call]
-            loss, language = loss + part.detach(), language + losses.language.detach()
-            contrastive = contrastive + losses.contrastive.detach() / len(readable)
-        norm: Tensor | float = 0.0
-        if readable:
-            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optimiser.clip_norm)
-            if not torch.isfinite(loss) or not torch.isfinite(torch.as_tensor(norm)):
-                keys = ", ".join(key for batch in readable for key in batch.keys[:3])
-                raise UserError(
-                    f"the loss of step {self.step + 1} is no number (samples {keys}, …)",
-                    "lower optimiser.lr or train in fp32, then go on from the last checkpoint with --resume",
-                )
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+    def _train_step(self, batches: list[Batch], counts: Counts, window: Window, metrics: Metrics) -> tuple[float, bool]:
+        """One optimiser step, unless the guard leaves it out; its loss, and whether any process was told to stop."""
+        set_learning_rate(self.optimiser, learning_rate(self.step, self.recipe.train.steps, self.recipe.optimiser))
+        with window.timed("compute"):
+            losses, norm = self._compute(batches)
+        judged = self.guard.judge(losses["loss"], norm, self.scaler.is_enabled())
+        if judged.reason:
+            self._record(judged, losses, norm, batches, metrics)
+        with window.timed("optimiser"):
+            if not judged.skip:
+                self.scaler.step(self.optimiser)
+            self.scaler.update()
+            self.optimiser.zero_grad(set_to_none=True)
+            if self.average is not None and not judged.skip:
+                self.average.update(self.step + 1)
         self.step += 1
-        window.steps += 1
-        window.samples += sum(len(batch) for batch in readable)
-        window.tokens += tokens
-        window.frames += sum(len(batch.frames) for batch in readable)
-        window.language += float(language)
-        window.contrastive += float(contrastive)
-        window.gradient += float(norm)
-        return float(loss)
+        window.add(counts, losses, norm, judged.skip)
+        stop, failed = self.world.sum([self._stop, self.saver.failed])
+        if failed:
+            self.saver.wait()  # raises, on all ranks
+        return losses["loss"], stop > 0
 
-    def _numbers(self, window: _Window) -> dict[str, float]:
-        seconds = max(time.perf_counter() - window.started, 1e-9)
-        weights = self.recipe.objective
-        language = window.language / max(1, window.tokens)
-        contrastive = window.contrastive / window.steps
-        gates = [abs(float(p.detach().tanh())) for name, p in self.model.named_parameters() if is_gate(name)]
-        return {
-            "loss": weights.language_weight * language + weights.contrastive_weight * contrastive,
-            "language": language,
-            "contrastive": contrastive,
+    def _compute(self, batches: list[Batch]) -> tuple[Numbers, float]:
+        """The step's gradients, clipped; its losses over all ranks, and the norm that the gradients had."""
+        torch.manual_seed(_seed(self.recipe.seed, self.step, self.world.rank))
+        losses = accumulate(
+            self.spread,
+            [batch.to(self.device) for batch in batches],
+            self.recipe.objective,
+            autocast=partial(autocast, self.recipe, self.device),
+            backward=lambda part: self.scaler.scale(part).backward(),  # type: ignore[no-untyped-call]
+            around=partial(gradients_kept_here, self.spread),
+        )
+        self.scaler.unscale_(self.optimiser)
+        norm = float(clip(self.learning, self.recipe.optimiser.clip_norm))
+        numbers = torch.stack([losses.total, losses.language, losses.contrastive]).tolist()
+        return dict(zip(("loss", "language", "contrastive"), numbers, strict=True)), norm
+
+    def _record(self, judged: Verdict, losses: Numbers, norm: float, batches: list[Batch], metrics: Metrics) -> None:
+        """Keeps what a bad step came from; raises UserError where it must stop the run."""
+        folder = guard.folder_of(self.out, self.step + 1)
+        keys = [key for batch in batches for key in batch.keys]
+        metrics.say(f"step {self.step + 1}: {judged.reason} (samples {', '.join(keys[:3])}, …)")
+        if self.guard.record_allowed():
+            self.saver.wait()
+            with closing(Saver(folder, self.recipe, self.tokenizer, self.world)) as saver:
+                saver.save(self.state(before=True), self._tensors())
+                saver.wait()
+            problem = None
+            try:
+                read = self.stream.documents_of(self._before, len(batches))
+                guard.write_samples(folder, self.world.rank, read)
+                if self.world.first:
+                    guard.write_report(
+                        folder, guard.Report(judged.reason, self.step + 1, losses["loss"], norm, self.world.size)
+                    )
+            except OSError as error:
+                problem = UserError(f"cannot write {folder}: {error}", "make room, then go on with --resume")
+            self.world.all_raise(problem)
+            metrics.say(f"  recorded in {folder}: look at its samples, or take the step again with cosmos_train replay")
+        if judged.stop:
+            raise UserError(
+                f"{judged.reason} at step {self.step + 1} (samples {', '.join(keys[:3])}, …)",
+                "lower optimiser.lr or train in fp32, then go on from the last checkpoint with --resume",
+            )
+
+    def _log(self, window: Window, metrics: Metrics) -> Numbers:
+        shares, seconds = window.shares(), max(time.perf_counter() - window.started, 1e-9)
+        slowest = dict(zip(shares, self.world.largest(list(shares.values())), strict=True))
+        gates = [abs(float(whole(p.detach()).tanh())) for name, p in self.model.named_parameters() if is_gate(name)]
+        numbers = {
+            **{name: value / window.steps for name, value in window.losses.items()},
             "learning_rate": self.optimiser.param_groups[0]["lr"],
             "gradient_norm": window.gradient / window.steps,
-            "logit_scale": float(self.model.scale().detach()),
-            "mean_gate": sum(gates) / len(gates),
+            "logit_scale": float(whole(self.model.log_scale.detach()).exp()),
+            "mean_gate": sum(gates) / max(1, len(gates)),
             "samples_per_second": window.samples / seconds,
             "tokens_per_second": window.tokens / seconds,
             "frames_per_second": window.frames / seconds,
-            "data_wait_share": window.waited / seconds,
-            "epoch": self.position / self.corpus.units,
+            "data_wait_share": slowest["data"],
+            **{f"time/{what}": share for what, share in shares.items()},
+            **self._exposure(),
+            **self._use(window, seconds),
+            "memory_gigabytes": self.world.largest([memory_gigabytes(self.device)])[0],
+            "epoch": self.stream.epoch,
             "bad_samples": float(self.bad),
+            "skipped_steps": float(window.skipped),
             "seconds_left": (self.recipe.train.steps - self.step) * seconds / window.steps,
         }
+        sentence = verdict(shares, slowest, self.recipe.data.workers, numbers.get("mfu", 0.0))
+        metrics.log(self.step, numbers, ("language", "contrastive"), sentence)
+        return numbers
 
-    def _save(self) -> Path:
-        state = State(self.step, self.position, self.bad, self.signature, self.tokenizer.names)
-        return checkpoint.save(self.out, self.recipe, state, self.tokenizer, self.model, self.optimiser)
+    def _use(self, window: Window, seconds: float) -> Numbers:
+        """Operations per second of a device, and their share of its peak (MFU): without padding, and with it."""
+        assert window.useful is not None and window.padded is not None
+        done = [sum(part.total for part in self.ledger.of(work).values()) for work in (window.useful, window.padded)]
+        useful, padded = (total / seconds / self.world.size for total in self.world.sum(done))
+        found = {"tflops": useful / 1e12, "tflops_padded": padded / 1e12}
+        if self.peak:
+            found |= {"mfu": useful / self.peak, "mfu_padded": padded / self.peak}
+        return found
+
+    def _exposure(self) -> Numbers:
+        """Of a mixture: what each source was planned to be of it, what it has been, and how often it was seen."""
+        rows = self.stream.exposure() if self.stream.types > 1 else []
+        return {
+            f"exposure/{row['source']}/{what}": float(row[what])
+            for row in rows
+            for what in ("planned", "realised", "passes")
+        }
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return checkpoint.tensors_of(self.model, self.optimiser, self.average.tensors if self.average else None)
 
     def _saved(self, resume: bool) -> Loaded | None:
         """The checkpoint to go on from. A folder that holds a run is never overwritten by accident."""
@@ -233,17 +305,22 @@ class Trainer:
         if not resume:
             raise UserError(f"{self.out} holds a run already", "go on with --resume, or give another --out", 2)
         saved = checkpoint.load(found)
-        if saved.recipe.model != self.recipe.model:
-            raise UserError(f"{found} was trained with another model than this recipe's", "use the recipe saved in it")
+        different = checkpoint.differences(saved.recipe, self.recipe, _FIXED)
+        if different:
+            raise UserError(
+                f"{found} was trained with another model than this recipe's: {'; '.join(different)}",
+                "use the recipe saved in it",
+            )
         return saved
 
     def _describe(self) -> str:
         total = sum(p.numel() for p in self.model.parameters())
-        learning = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        learning = sum(p.numel() for p in self.learning)
         done = f", going on after step {self.step}" if self.step else ""
+        ranks = f" x {self.world.size} ({self.recipe.parallel.mode})" if self.world.size > 1 else ""
         return (
             f"{self.recipe.name}: {learning / 1e6:.2f} of {total / 1e6:.2f} M parameters learn, "
-            f"{self.corpus.size} documents, {self.corpus.units} samples an epoch, on {self.device}{done}"
+            f"{self.data.documents} documents, {self.data.samples} samples an epoch, on {self.device.type}{ranks}{done}"
         )
 
     @contextmanager
@@ -265,15 +342,39 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def _tokenizer(recipe: Recipe, corpus: Corpus) -> Tokenizer:
+def arithmetic(recipe: Recipe, device: torch.device) -> torch.dtype:
+    wanted = recipe.train.precision
+    if wanted == "auto":
+        wanted = "bf16" if device.type == "cuda" else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
+
+
+def autocast(recipe: Recipe, device: torch.device) -> Any:
+    """The forward pass's arithmetic, as a context."""
+    dtype = arithmetic(recipe, device)
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    """Of the random numbers (dropout) that `rank` draws in a step: the same whenever the step is taken."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{step}/{rank}".encode(), digest_size=7).digest(), "little")
+
+
+def _tokenizer(recipe: Recipe, data: Data) -> Tokenizer:
     if recipe.model.language.name:
         return Tokenizer.pretrained(recipe.model.language.name)
-    return Tokenizer.train(corpus.texts(), recipe.model.language.vocabulary)
+    return Tokenizer.train(data.texts(), recipe.model.language.vocabulary)
 
 
-def load_model(path: Path) -> tuple[Loaded, CosMo]:
-    """A checkpoint's model, ready to be asked, on the device of its recipe."""
+def load_model(path: Path, average: bool = False) -> tuple[Loaded, CosMo]:
+    """A checkpoint's model, ready to be asked, on the device of its recipe. average: with its averaged weights.
+
+    path: of a run, of one of its checkpoints, or of an exported folder.
+    """
+    if export.is_export(path):
+        loaded, model = export.load(path)
+        return loaded, model.to(device_of(loaded.recipe))
     loaded = checkpoint.load(path)
     model = build_cosmo(loaded.recipe, loaded.tokenizer).to(device_of(loaded.recipe))
-    checkpoint.restore(loaded, model)
+    checkpoint.restore(loaded, model, use_average=average)
     return loaded, model.eval()

@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from interlink.stage import Blob, Row
-from interlink.storage import Storage
+from interlink.storage import Storage, arrow_file
 
 OPEN = "open"  # status of a row that `retry` has opened again; never in a compacted table
 BLOCK = 512  # bytes; tar's unit
@@ -123,7 +123,7 @@ class Partition:
         return state
 
     def _table(self, path: str) -> dict[str, dict[str, Any]]:
-        table = pq.read_table(io.BytesIO(self.storage.read(path)))
+        table = pq.read_table(arrow_file(self.storage.read(path)))
         return {row["id"]: row for row in table.to_pylist()}
 
     def _ledger(self) -> dict[str, list[float]]:

@@ -223,3 +223,15 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def arrow_file(data: bytes) -> Any:
+    """A file of bytes for Arrow to read that Python does not own.
+
+    Arrow's threads let go of a Python object a moment after reading; a process that ends in that moment aborts.
+    """
+    import pyarrow as pa
+
+    copy = pa.BufferOutputStream()
+    copy.write(data)
+    return pa.BufferReader(copy.getvalue())

@@ -7,7 +7,6 @@ Reads the ids of the generations, one partition of each table, and the index of 
 from __future__ import annotations
 
 import difflib
-import io
 import json
 import re
 from collections import Counter
@@ -25,7 +24,7 @@ from interlink.partition import OPEN
 from interlink.recipe import StageBlock
 from interlink.shards import index
 from interlink.shards.names import document_keys
-from interlink.storage import Storage
+from interlink.storage import Storage, arrow_file
 from interlink.tables import COMMON, SCHEMAS
 from interlink.workspace import Workspace
 
@@ -227,7 +226,7 @@ def _find(workspace: Workspace, name: str) -> tuple[str, str]:
     ids: list[str] = []
     for generation in workspace.generations:
         data = workspace.storage.read(f"generations/{generation.name}.parquet")
-        table = pq.read_table(io.BytesIO(data), columns=["id", "video_id", "path", "uri"])
+        table = pq.read_table(arrow_file(data), columns=["id", "video_id", "path", "uri"])
         columns = [table[column].to_pylist() for column in table.column_names]
         places = (partition for partition, count in generation.partitions for _ in range(count))
         for partition, item, *others in zip(places, *columns, strict=True):

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from interlink.ids import keyed_hash
 from interlink.partition import Partition
 from interlink.stage import Row
-from interlink.storage import Storage
+from interlink.storage import Storage, arrow_file
 from interlink.tables import SCHEMAS
 
 LOCK = "recipe.lock.json"
@@ -91,7 +91,7 @@ class Workspace:
         ids: set[str] = set()
         for generation in self.generations:
             data = self.storage.read(f"generations/{generation.name}.parquet")
-            ids.update(pq.read_table(io.BytesIO(data), columns=["id"])["id"].to_pylist())
+            ids.update(pq.read_table(arrow_file(data), columns=["id"])["id"].to_pylist())
         return ids
 
     def append(self, rows: Iterable[Row], seed: int) -> tuple[int, int]:

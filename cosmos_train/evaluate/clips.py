@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cosmos_train.losses.language import token_losses
 from cosmos_train.models.cosmo import CosMo
-from cosmos_train.recipe import DataSettings
 from cosmos_train.stream.batch import IGNORED, Batch, Hole, Sample, collate
 from cosmos_train.stream.corpus import Corpus
 from cosmos_train.stream.loader import Samples
+from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.tokenizer import Tokenizer
 
 _BATCH = 32  # samples in a forward pass
@@ -42,36 +43,60 @@ class LanguageLosses:
 
 
 def batches(data: DataSettings, tokenizer: Tokenizer, max_samples: int) -> Iterator[Batch]:
-    """Batches of the first `max_samples` readable samples of `data.shards`."""
-    corpus = Corpus(data.shards, data.text, data.clips_per_sample)
-    samples = Samples(corpus, data, seed=0, train=False)
-    held: list[Sample | Hole] = []
-    for number in range(min(len(samples), max_samples)):
-        held.append(samples[number])
-        if len(held) == _BATCH or number == min(len(samples), max_samples) - 1:
-            batch = collate(held, tokenizer, data.max_tokens)
-            held = []
+    """Batches of the first `max_samples` samples of the shards, source after source.
+
+    A document that has fewer usable clips than its shard's index says gives its last one again: that is passed over.
+    """
+    for name, own in data.named():
+        corpus = Corpus(own.shards, own.text, own.clips_per_sample, own.match_threshold, own.match_noise)
+        samples = Samples(corpus, own, seed=0, train=False)
+        count = min(len(samples), max_samples)
+        max_samples -= count
+        last: Sample | Hole | None = None
+        for first in range(0, count, _BATCH):
+            held: list[Sample | Hole] = []
+            for one in samples.many(range(first, min(first + _BATCH, count))):
+                if not _same(last, one):
+                    held.append(one)
+                last = one
+            batch = collate(held, tokenizer, own.max_tokens, name)
             if len(batch):
                 yield batch
 
 
 @torch.inference_mode()
 def embed(model: CosMo, data: DataSettings, tokenizer: Tokenizer, max_clips: int, device: torch.device) -> Embedded:
-    """Embeddings of the first `max_clips` clips, each alone."""
+    """Embeddings of those of the first `max_clips` clips that have frames and text, each alone."""
     media, text = [], []
     texts: list[str] = []
     documents: list[str] = []
-    single = data.model_copy(update={"clips_per_sample": 1})
-    for batch in batches(single, tokenizer, max_clips):
+    for batch in batches(alone(data), tokenizer, max_clips):
         there = batch.to(device)
         encoded = model.encode_media(there.frames, there.frame_mask, there.frame_times)
-        media.append(model.media_embedding(encoded.query).cpu())
+        media.append(model.media_embedding(encoded.query[there.pair_clip]).cpu())
         text.append(model.encode_text(there.clip_tokens, there.clip_token_mask).cpu())
-        texts += [one for row in batch.texts for one in row]
-        documents += list(batch.keys)
-    if not media:
+        row_of_clip = batch.clip_mask.nonzero()[:, 0]
+        for row in row_of_clip[batch.pair_clip].tolist():
+            texts.append(batch.texts[row][0])
+            documents.append(batch.keys[row])
+    if not texts:
         raise _nothing(data)
     return Embedded(torch.cat(media), torch.cat(text), texts, documents)
+
+
+def _same(one: Sample | Hole | None, other: Sample | Hole) -> bool:
+    return (
+        isinstance(one, Sample)
+        and isinstance(other, Sample)
+        and (one.key, one.texts, one.times) == (other.key, other.texts, other.times)
+        and all(np.array_equal(a, b) for a, b in zip(one.frames, other.frames, strict=True))
+    )
+
+
+def alone(data: DataSettings) -> DataSettings:
+    """The same shards, one clip a sample."""
+    sources = {name: one.model_copy(update={"clips_per_sample": None}) for name, one in data.sources.items()}
+    return data.model_copy(update={"clips_per_sample": 1, "sources": sources})
 
 
 @torch.inference_mode()
@@ -125,4 +150,5 @@ def _stack(rows: list[Tensor]) -> Tensor:
 def _nothing(data: DataSettings) -> Exception:
     from cosmos_train.errors import UserError
 
-    return UserError(f"no sample of {data.shards} can be read", "check the shards: interlink verify")
+    shards = ", ".join(str(own.shards) for _, own in data.named())
+    return UserError(f"no sample of {shards} can be read", "check the shards: interlink verify")

@@ -1,4 +1,4 @@
-"""Greedy captions. Costs one forward pass of the whole text per token: right for captions, not for essays."""
+"""Captions of clips. Costs the prompt once and one token's pass per token and beam."""
 
 from __future__ import annotations
 
@@ -8,28 +8,33 @@ from pathlib import Path
 import torch
 
 from cosmos_train.errors import UserError
+from cosmos_train.evaluate.beams import beam_search
+from cosmos_train.evaluate.decoder import begin
 from cosmos_train.models.cosmo import CosMo, Media
-from cosmos_train.recipe import ImageSettings
 from cosmos_train.stream.decode import crop, decode
+from cosmos_train.stream.settings import ImageSettings
 from cosmos_train.stream.tokenizer import Tokenizer
 
 
-@torch.inference_mode()
-def caption(model: CosMo, tokenizer: Tokenizer, media: Media, max_tokens: int) -> list[str]:
-    """The most likely text, token by token, of the first clip of each of B samples."""
-    device = media.tokens.device
-    samples = len(media.tokens)
-    tokens = torch.tensor([[tokenizer.begin, tokenizer.visual]], device=device).expand(samples, -1)
-    ended = torch.zeros(samples, dtype=torch.bool, device=device)
-    enders = torch.tensor([tokenizer.end_of_chunk, tokenizer.end], device=device)
-    for _ in range(max_tokens):
-        logits, _ = model(tokens, media.tokens[:, :1])
-        following = logits[:, -1].argmax(-1)
-        ended |= torch.isin(following, enders)
-        tokens = torch.cat([tokens, following.masked_fill(ended, tokenizer.pad)[:, None]], 1)
-        if bool(ended.all()):
-            break
-    return [tokenizer.decode([i for i in row if i != tokenizer.pad]) for row in tokens[:, 2:].tolist()]
+def ends(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Tokens that end a text."""
+    return tuple({tokenizer.end_of_chunk, tokenizer.end})
+
+
+def never_said(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Tokens that mark places and are no text. (Some tokenizers begin with the token that ends.)"""
+    return tuple({tokenizer.visual, tokenizer.begin, tokenizer.pad} - set(ends(tokenizer)))
+
+
+@torch.no_grad()
+def caption(
+    model: CosMo, tokenizer: Tokenizer, media: Media, max_tokens: int, beams: int = 1, length_penalty: float = 0.0
+) -> list[str]:
+    """The text of the first clip of each of B samples: the most likely token by token, or the best of a beam search."""
+    prompts = [[tokenizer.begin, tokenizer.visual]] * len(media.tokens)
+    context = begin(model, prompts, list(media.tokens[:, :1]), tokenizer.pad)
+    found = beam_search(model, context, beams, length_penalty, max_tokens, ends(tokenizer), never_said(tokenizer))
+    return [tokenizer.decode(ids) for ids in found]
 
 
 def frames_of(images: Sequence[bytes], settings: ImageSettings) -> torch.Tensor:
@@ -37,9 +42,10 @@ def frames_of(images: Sequence[bytes], settings: ImageSettings) -> torch.Tensor:
     return torch.from_numpy(crop([decode(image, settings) for image in images], settings, None))
 
 
-def caption_files(checkpoint: Path, paths: Sequence[Path], max_tokens: int) -> str:
+def caption_files(checkpoint: Path, paths: Sequence[Path], max_tokens: int, beams: int = 1) -> str:
     """The caption of one clip whose frames are `paths`, taken a second apart. UserError for files that are no JPEG."""
-    from cosmos_train.trainer import device_of, load_model
+    from cosmos_train.parallel import device_of
+    from cosmos_train.trainer import load_model
 
     loaded, model = load_model(checkpoint)
     device = device_of(loaded.recipe)
@@ -53,4 +59,4 @@ def caption_files(checkpoint: Path, paths: Sequence[Path], max_tokens: int) -> s
     frames = frames_of(images, loaded.recipe.data.image).to(device)
     mask = torch.ones(1, 1, len(frames), dtype=torch.bool, device=device)
     times = torch.arange(len(frames), dtype=torch.float32, device=device)[None, None]
-    return caption(model, loaded.tokenizer, model.encode_media(frames, mask, times), max_tokens)[0]
+    return caption(model, loaded.tokenizer, model.encode_media(frames, mask, times), max_tokens, beams)[0]

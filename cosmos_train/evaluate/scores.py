@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.clips import Embedded, LanguageLosses, embed, language_losses
-from cosmos_train.recipe import DataSettings
+from cosmos_train.stream.settings import DataSettings
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def evaluate(
     Raises UserError where there is no checkpoint, or the shards hold fewer than two distinct texts.
     """
     from cosmos_train import recipe as recipes
-    from cosmos_train.trainer import autocast, device_of, load_model
+    from cosmos_train.parallel import device_of
+    from cosmos_train.trainer import autocast, load_model
 
     loaded, model = load_model(path)
     recipe = recipes.build(loaded.recipe.model_dump(), settings, str(loaded.folder))

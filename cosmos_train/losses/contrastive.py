@@ -1,4 +1,9 @@
-"""Symmetric InfoNCE (CLIP, Radford et al. 2021) with a guard against false negatives. Costs one C x C product."""
+"""Which text belongs to which clip: symmetric InfoNCE (CLIP, Radford et al. 2021) or a sigmoid per pair (SigLIP).
+
+Both leave out false negatives, and both count over all processes: what a process returns is its share times their
+number, so that the mean over processes, as of gradients, is the loss. Costs two c x C products of a process's c pairs
+with all C.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +11,45 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cosmos_train.losses.gather import gather, world_size
 
-def contrastive_loss(media: Tensor, text: Tensor, scale: Tensor, group: Tensor) -> Tensor:
+
+def contrastive_loss(media: Tensor, text: Tensor, scale: Tensor, group: Tensor, everywhere: bool = True) -> Tensor:
     """The mean of both directions' cross-entropy over the diagonal of scale * media @ text.T.
 
-    media, text: unit vectors (C, E); group: (C,). A pair of different clips with equal group says the same thing, so
-    it is no negative: it is left out of the softmax.
+    media, text: unit vectors (c, E); group: (c,). A pair of different clips with equal group says the same thing, so
+    it is no negative: it is left out of the softmax. everywhere: candidates are the pairs of all processes, not only
+    those of this one. 0 where there are no pairs.
     """
-    logits = scale * media @ text.T
-    same = (group[:, None] == group[None]) & ~torch.eye(len(group), dtype=torch.bool, device=group.device)
-    logits = logits.masked_fill(same, float("-inf"))
-    target = torch.arange(len(group), device=group.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    found = gather(media, text, group, everywhere)
+    rows = torch.arange(len(group), device=group.device)
+    own = rows + found.first
+    same = group[:, None] == found.group
+    same[rows, own] = False
+    summed = media.new_zeros(())
+    for queries, keys in ((media, found.text), (text, found.media)):
+        logits = (scale * queries @ keys.T).masked_fill(same, float("-inf"))
+        summed = summed + F.cross_entropy(logits, own, reduction="sum")
+    return summed / 2 * _share(len(group), len(found.group), everywhere)
+
+
+def siglip_loss(
+    media: Tensor, text: Tensor, scale: Tensor, bias: Tensor, group: Tensor, everywhere: bool = True
+) -> Tensor:
+    """-log sigmoid(± (scale * media @ text.T + bias)), summed over candidates, mean over clips (Zhai et al. 2023).
+
+    Arguments as of `contrastive_loss`; pairs of different clips with equal group are left out.
+    """
+    found = gather(media, text, group, everywhere)
+    rows = torch.arange(len(group), device=group.device)
+    own = torch.zeros(len(group), len(found.group), dtype=torch.bool, device=group.device)
+    own[rows, rows + found.first] = True
+    counts = own | (group[:, None] != found.group)
+    logits = scale * media @ found.text.T + bias
+    losses = -F.logsigmoid(torch.where(own, logits, -logits))
+    return torch.where(counts, losses, 0).sum() * _share(len(group), len(found.group), everywhere)
+
+
+def _share(mine: int, all_pairs: int, everywhere: bool) -> float:
+    """What a sum over a process's pairs is multiplied by."""
+    return world_size() / max(1, all_pairs) if everywhere else 1 / max(1, mine)

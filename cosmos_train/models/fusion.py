@@ -5,74 +5,94 @@ A block costs one cross-attention of inner width heads * head_width / r and a fe
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cosmos_train.models.resampler import PerceiverAttention, feed_forward, merge_heads, split_heads
-from cosmos_train.recipe import FusionSettings
+from cosmos_train.models.settings import FusionSettings, ModelCompat
 
 
-def media_mask(text_time: Tensor, clips: int, attend: str) -> Tensor:
-    """(B, L, clips): which media each token may see. text_time (B, L) counts the media before and at a token.
+class View(NamedTuple):
+    """What text sees of the media, the same for every block.
 
-    immediate: the last one before it; all: every one before it. A token with text_time 0 sees none.
+    media (B, T * n, M): the media of a row, end to end. allowed (B, L, T * n): which of them each token may see; all
+    of them where it may see none, since a softmax over nothing is no number. sees_any (B, L, 1).
     """
-    number = torch.arange(1, clips + 1, device=text_time.device)
-    return text_time[..., None] == number if attend == "immediate" else text_time[..., None] >= number
+
+    media: Tensor
+    allowed: Tensor
+    sees_any: Tensor
+
+
+def media_mask(media_from: Tensor, media_upto: Tensor, clips: int, attend: str) -> Tensor:
+    """(B, L, clips): which media of its row each token may see; media_from, media_upto (B, L) as in stream.batch.
+
+    immediate: number media_upto - 1, unless that is before media_from; all: media_from to media_upto - 1.
+    """
+    number = torch.arange(clips, device=media_upto.device)
+    first = media_from if attend == "all" else torch.maximum(media_from, media_upto - 1)
+    return (number >= first[..., None]) & (number < media_upto[..., None])
+
+
+def view(media: Tensor, media_from: Tensor, media_upto: Tensor, attend: str) -> View:
+    """media (B, T, n, M) of rows whose tokens have media_from, media_upto (B, L)."""
+    if not media.shape[1]:  # attention over nothing at all is not for every kernel
+        media = media.new_zeros(len(media), 1, *media.shape[2:])
+    allowed = media_mask(media_from, media_upto, media.shape[1], attend)
+    sees_any = allowed.any(-1, keepdim=True)
+    return View(media.flatten(1, 2), (allowed | ~sees_any).repeat_interleave(media.shape[2], 2), sees_any)
 
 
 class MaskedCrossAttention(nn.Module):
-    """Text attends to the media that its mask allows; where there are none the result is zero."""
+    """Text attends to the media that its view allows; where there are none the result is zero."""
 
-    def __init__(self, width: int, media_width: int, settings: FusionSettings, paper_compat: bool) -> None:
+    def __init__(self, width: int, media_width: int, settings: FusionSettings, compat: ModelCompat) -> None:
         super().__init__()
         inner = settings.heads * settings.head_width // settings.bottleneck
         self.heads = settings.heads
-        self.attend = settings.attend
         # The released code divides by the root of the uncompressed head width, though the bottleneck narrows it.
-        self.scale = settings.head_width**-0.5 if paper_compat else (inner / settings.heads) ** -0.5
-        self.averages_before_media = paper_compat and settings.attend == "all"
+        self.scale = settings.head_width**-0.5 if compat.attention_scale else (inner / settings.heads) ** -0.5
+        self.averages_before_media = compat.average_before_media and settings.attend == "all"
         self.norm = nn.LayerNorm(width)
         self.to_q = nn.Linear(width, inner, bias=False)
         self.to_kv = nn.Linear(media_width, 2 * inner, bias=False)
         self.to_out = nn.Linear(inner, width, bias=False)
 
-    def forward(self, text: Tensor, media: Tensor, text_time: Tensor) -> Tensor:
-        """text (B, L, D), media (B, T, n, M), text_time (B, L); gives (B, L, D)."""
-        allowed = media_mask(text_time, media.shape[1], self.attend)
-        sees_any = allowed.any(-1, keepdim=True)
-        mask = (allowed | ~sees_any).repeat_interleave(media.shape[2], 2)  # a row without any key would give NaN
-        keys, values = self.to_kv(media.flatten(1, 2)).chunk(2, -1)
+    def forward(self, text: Tensor, seen: View) -> Tensor:
+        """text (B, L, D) to (B, L, D)."""
+        keys, values = self.to_kv(seen.media).chunk(2, -1)
         attended = F.scaled_dot_product_attention(
             split_heads(self.to_q(self.norm(text)), self.heads),
             split_heads(keys, self.heads),
             split_heads(values, self.heads),
-            attn_mask=mask[:, None],
+            attn_mask=seen.allowed[:, None],
             scale=self.scale,
         )
         nothing = values.mean(1, keepdim=True) if self.averages_before_media else values.new_zeros(())
-        merged = torch.where(sees_any, merge_heads(attended), nothing)
+        merged = torch.where(seen.sees_any, merge_heads(attended), nothing)
         return self.to_out(merged)  # type: ignore[no-any-return]
 
 
 class GatedCrossAttentionBlock(nn.Module):
     """x += tanh(a) CrossAttention(x, media); x += tanh(f) FeedForward(x). The gates start at 0, shut."""
 
-    def __init__(self, width: int, media_width: int, settings: FusionSettings, paper_compat: bool = False) -> None:
+    def __init__(self, width: int, media_width: int, settings: FusionSettings, compat: ModelCompat) -> None:
         super().__init__()
-        self.attention = MaskedCrossAttention(width, media_width, settings, paper_compat)
+        self.attention = MaskedCrossAttention(width, media_width, settings, compat)
         self.feed_forward = feed_forward(width, 4 * width // settings.bottleneck)
         self.attention_gate = nn.Parameter(torch.zeros(1))
         self.feed_forward_gate = nn.Parameter(torch.zeros(1))
 
-    def forward(self, text: Tensor, media: Tensor, text_time: Tensor) -> Tensor:
-        text = text + self.attention(text, media, text_time) * self.attention_gate.tanh()
+    def forward(self, text: Tensor, seen: View) -> Tensor:
+        text = text + self.attention(text, seen) * self.attention_gate.tanh()
         return text + self.feed_forward(text) * self.feed_forward_gate.tanh()  # type: ignore[no-any-return]
 
 
 class TextQuery(nn.Module):
-    """One learnable query over the hidden states of the first half: (B, L, D) and a mask to (B, D)."""
+    """One learnable query over the hidden states of the first half: (P, L, D) and a mask to (P, D)."""
 
     def __init__(self, width: int, heads: int, head_width: int) -> None:
         super().__init__()
@@ -81,7 +101,8 @@ class TextQuery(nn.Module):
         self.feed_forward = feed_forward(width, 4 * width)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
+        """mask (P, L): the tokens that count; None: all."""
         pooled = self.query.expand(len(states), -1, -1)
         pooled = pooled + self.attention(states, pooled, mask)
         pooled = pooled + self.feed_forward(pooled)

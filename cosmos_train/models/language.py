@@ -1,7 +1,8 @@
 """Any Hugging Face causal LM, split at a depth, with gated cross-attention before layers of its second half.
 
 The LM itself is not changed: blocks are called by hooks before its layers, so its parameter names stay Hugging Face's.
-Cost over the plain LM: the blocks.
+What the hooks need travels with each call as a keyword argument, which the layers pass along: nothing is kept between
+calls, so recomputation in backward sees what forward saw. Cost over the plain LM: the blocks.
 """
 
 from __future__ import annotations
@@ -12,60 +13,162 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cosmos_train.errors import UserError
-from cosmos_train.models.backends import transformers
-from cosmos_train.models.fusion import GatedCrossAttentionBlock
-from cosmos_train.recipe import FusionSettings, LanguageSettings
-from cosmos_train.stream.tokenizer import Tokenizer
+from cosmos_train.models.fusion import GatedCrossAttentionBlock, View
+from cosmos_train.models.settings import FusionSettings, ModelCompat
 
 # Where the families keep the module that holds their layers: OPT; Llama, Mistral, Qwen, Mixtral; GPT-NeoX.
 _STACKS = ("model.decoder", "model", "gpt_neox")
+_SIGHT = "cosmo_sight"  # the keyword argument
+
+
+class _Sight:
+    """For one call: the media that layers may see, and where the states at the split are left."""
+
+    def __init__(self, seen: View | None) -> None:
+        self.seen = seen
+        self.states: Tensor | None = None
+
+    def take(self) -> Tensor:
+        if self.states is None:
+            raise RuntimeError("the language model did not run its first half")
+        return self.states
+
+
+class _Split(nn.Module):
+    """Stands for the second half where only the first is wanted: leaves the states, as the layer there would."""
+
+    def forward(self, hidden_states: Tensor, **kwargs: Any) -> Tensor:
+        kwargs[_SIGHT].states = hidden_states
+        return hidden_states
+
+
+class NewRows(nn.Module):
+    """Rows of some tokens that learn beside a frozen LM: in its input embedding and, where untied, in its head."""
+
+    ids: Tensor
+    slots: Tensor
+
+    def __init__(self, lm: Any, ids: tuple[int, ...]) -> None:
+        super().__init__()
+        embedding, head = lm.get_input_embeddings(), lm.get_output_embeddings()
+        slots = torch.full((embedding.num_embeddings,), -1)
+        slots[list(ids)] = torch.arange(len(ids))
+        self.register_buffer("ids", torch.tensor(ids), persistent=False)
+        self.register_buffer("slots", slots, persistent=False)
+        # A new word begins as the average word, which the LM can live with.
+        mean = embedding.weight.detach().float().mean(0)
+        self.input = nn.Parameter(mean.expand(len(ids), -1).clone())
+        tied = head.weight is embedding.weight
+        self.output = None if tied else nn.Parameter(head.weight.detach().float().mean(0).expand(len(ids), -1).clone())
+        embedding.register_forward_hook(self._embed)
+        head.register_forward_hook(self._score)
+
+    def _embed(self, _: nn.Module, args: tuple[Tensor, ...], found: Tensor) -> Tensor:
+        slot = self.slots[args[0]]
+        own = F.embedding(slot.clamp(min=0), self.input).to(found.dtype)
+        return torch.where((slot >= 0)[..., None], own, found)
+
+    def _score(self, _: nn.Module, args: tuple[Tensor, ...], found: Tensor) -> Tensor:
+        rows = self.input if self.output is None else self.output
+        # In place: scores of a whole vocabulary are too large to copy, and no gradient needs them as they were.
+        return found.index_copy_(-1, self.ids, F.linear(args[0], rows.to(args[0].dtype)).to(found.dtype))
 
 
 class LanguageModel(nn.Module):
-    """Right-padded token ids (B, L) in; logits (B, L, V) and the hidden states after the first half (B, L, D) out."""
+    """Token ids (B, L) in; logits (B, L, V) and the hidden states after the first half (B, L, D) out."""
 
-    def __init__(self, lm: Any, media_width: int, fusion: FusionSettings, paper_compat: bool = False) -> None:
+    def __init__(
+        self,
+        lm: Any,
+        media_width: int,
+        fusion: FusionSettings,
+        compat: ModelCompat = ModelCompat(),  # noqa: B008  immutable
+        learns: str = "all",
+        new_tokens: tuple[int, ...] = (),
+    ) -> None:
         super().__init__()
         self.lm = lm
         self.width = int(lm.config.hidden_size)
-        stack = _find_stack(lm)
+        self.learns = learns
+        stack = find_stack(lm)
         layers = stack.layers
-        depth = fusion.unimodal_depth
+        self.depth = depth = fusion.unimodal_depth
         if depth >= len(layers):
             raise UserError(
                 f"model.fusion.unimodal_depth is {depth}, but the language model has {len(layers)} layers",
                 "split it before its last layer",
                 2,
             )
-        self.blocks = nn.ModuleDict()
-        for number in range(depth, len(layers), fusion.interval):
-            block = GatedCrossAttentionBlock(self.width, media_width, fusion, paper_compat)
-            self.blocks[str(number)] = block
-            layers[number].register_forward_pre_hook(self._fuse_with(block), with_kwargs=True)
-        layers[depth - 1].register_forward_hook(self._keep_states)
-        self._parts = (stack, layers, layers[:depth])  # in a tuple: they are registered below `lm` already
-        self._media: tuple[Tensor, Tensor] | None = None
-        self._states: Tensor | None = None
+        if learns != "all":
+            lm.requires_grad_(False)
+        if learns == "embeddings":
+            lm.get_input_embeddings().requires_grad_(True)
+        self.new_rows = NewRows(lm, new_tokens) if learns == "new_tokens" else None
+        self.blocks = nn.ModuleDict(
+            {
+                str(number): GatedCrossAttentionBlock(self.width, media_width, fusion, compat)
+                for number in range(depth, len(layers), fusion.interval)
+            }
+        )
+        split = depth - 1 if compat.earlier_half else depth
+        for number, layer in enumerate(layers):
+            layer.register_forward_pre_hook(self._before(number, split), with_kwargs=True)
+        # In a tuple, and so not registered: they are below `lm` already.
+        self._parts = (stack, layers, nn.ModuleList([*layers[:split], _Split()]))
 
-    def forward(self, tokens: Tensor, media: Tensor, text_time: Tensor) -> tuple[Tensor, Tensor]:
-        """media (B, T, n, M); text_time (B, L): how many media come before or at each token.
+    def forward(
+        self,
+        tokens: Tensor,
+        seen: View,
+        position: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        cache: Any = None,
+        last_only: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Without position (B, L) and attention_mask, rows are plain: padding, if any, on the right.
 
-        Padding is on the right, so causality alone keeps it from the tokens before it: no mask is passed.
+        Causality alone then keeps it from the tokens before it. attention_mask: (B, 1, L, keys) True where a token
+        sees another, or Hugging Face's (B, keys), 0 on padding. cache: a Hugging Face cache of the tokens before
+        these, which it takes up. last_only: logits (B, 1, V) of the last tokens alone: a long prompt needs no others.
         """
-        self._media = (media, text_time)
-        try:
-            logits = self.lm(input_ids=tokens, use_cache=False).logits
-        finally:
-            self._media = None
-        return logits, self._take_states()
+        sight = _Sight(seen)
+        rest: dict[str, Any] = {} if cache is None else {"past_key_values": cache}
+        if last_only:
+            rest["logits_to_keep"] = 1
+        logits = self.lm(
+            input_ids=tokens,
+            position_ids=position,
+            attention_mask=attention_mask,
+            use_cache=cache is not None,
+            **rest,
+            **{_SIGHT: sight},
+        ).logits
+        return logits, sight.take()
 
-    def first_half(self, tokens: Tensor) -> Tensor:
-        """The hidden states (B, L, D) after the first half, which sees no media; the second half is not run."""
+    def first_half(
+        self, tokens: Tensor, position: Tensor | None = None, attention_mask: Tensor | None = None
+    ) -> Tensor:
+        """The hidden states (B, L, D) at the split, rows as in `forward`; the second half is not run."""
+        sight = _Sight(None)
         with self._only_first_half():
-            self._parts[0](input_ids=tokens, use_cache=False)
-        return self._take_states()
+            self._parts[0](
+                input_ids=tokens,
+                position_ids=position,
+                attention_mask=attention_mask,
+                use_cache=False,
+                **{_SIGHT: sight},
+            )
+        return sight.take()
+
+    def train(self, mode: bool = True) -> LanguageModel:
+        """A frozen LM stays in evaluation mode: no dropout on what does not learn."""
+        super().train(mode)
+        if self.learns != "all":
+            self.lm.eval()
+        return self
 
     @contextmanager
     def _only_first_half(self) -> Iterator[None]:
@@ -76,53 +179,27 @@ class LanguageModel(nn.Module):
         finally:
             stack.layers = layers
 
-    def _fuse_with(self, block: GatedCrossAttentionBlock) -> Callable[..., Any]:
-        def fuse(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            if self._media is None:
-                raise RuntimeError("the second half runs only with media")
-            if args:
-                return (block(args[0], *self._media), *args[1:]), kwargs
-            return args, {**kwargs, "hidden_states": block(kwargs["hidden_states"], *self._media)}
+    def _before(self, number: int, split: int) -> Callable[..., Any]:
+        name = str(number)
 
-        return fuse
+        def prepare(
+            _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            kwargs = dict(kwargs)
+            sight: _Sight = kwargs.pop(_SIGHT)
+            hidden, rest = (args[0], args[1:]) if args else (kwargs.pop("hidden_states"), ())
+            if number == split:
+                sight.states = hidden
+            if name in self.blocks:
+                assert sight.seen is not None, "the second half runs only with media"
+                hidden = self.blocks[name](hidden, sight.seen)
+            return (hidden, *rest), kwargs
 
-    def _keep_states(self, _: nn.Module, __: Any, output: Any) -> None:
-        self._states = output[0] if isinstance(output, tuple) else output
-
-    def _take_states(self) -> Tensor:
-        states, self._states = self._states, None
-        if states is None:
-            raise RuntimeError("the language model did not run its first half")
-        return states
-
-
-def build_lm(settings: LanguageSettings, tokenizer: Tokenizer) -> Any:
-    """The Hugging Face causal LM the settings name, with a row for every token. UserError where it cannot be made."""
-    library = transformers()
-    if settings.name:
-        try:
-            lm = library.AutoModelForCausalLM.from_pretrained(settings.name, dtype=torch.float32)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"cannot load the language model {settings.name}: {error}",
-                "name a hub id that is at hand, or a local folder",
-            ) from error
-        if lm.get_input_embeddings().num_embeddings < tokenizer.size:
-            lm.resize_token_embeddings(tokenizer.size)
-        return lm
-    fields = dict(settings.config)
-    family = fields.pop("model_type", "opt")
-    ids = {"bos_token_id": tokenizer.begin, "eos_token_id": tokenizer.end, "pad_token_id": tokenizer.pad}
-    try:
-        config = library.AutoConfig.for_model(family, vocab_size=tokenizer.size, **ids, **fields)
-        return library.AutoModelForCausalLM.from_config(config)
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"model.language.config: {error}", "its keys are the fields of the family's Hugging Face config", 2
-        ) from error
+        return prepare
 
 
-def _find_stack(lm: nn.Module) -> Any:
+def find_stack(lm: nn.Module) -> Any:
+    """The module of a causal LM that holds its layers. UserError where the family keeps them elsewhere."""
     for path in _STACKS:
         module: Any = lm
         for name in path.split("."):

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cosmos_train.recipe import ResamplerSettings
+from cosmos_train.models.settings import ResamplerSettings
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """(…, L, heads * width) to (…, heads, L, width)."""
-    return x.view(*x.shape[:-1], heads, -1).transpose(-3, -2)
+    return x.view(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(-3, -2)
 
 
 def merge_heads(x: Tensor) -> Tensor:

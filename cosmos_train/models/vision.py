@@ -1,4 +1,7 @@
-"""The visual tower: any open_clip vision transformer, giving patch tokens. Cost: its forward pass per frame."""
+"""The visual tower: any of open_clip's (its vision transformers, ResNets, timm models), giving patch tokens.
+
+Cost: its forward pass per frame.
+"""
 
 from __future__ import annotations
 
@@ -9,32 +12,39 @@ from torch import Tensor, nn
 
 from cosmos_train.errors import UserError
 from cosmos_train.models.backends import open_clip
-from cosmos_train.recipe import VisionSettings
+from cosmos_train.models.settings import VisionSettings
+
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Vision(nn.Module):
-    """Frames (N, 3, H, W) uint8 to patch tokens (N, v, width)."""
+    """Frames (N, 3, H, W) uint8 to patch tokens (N, v, width); N may be 0. mean, std: of pixels in 0 to 1."""
 
-    mean: Tensor
-    std: Tensor
+    pixel_mean: Tensor
+    pixel_std: Tensor
 
     def __init__(
-        self, tower: nn.Module, width: int, mean: tuple[float, ...], std: tuple[float, ...], frozen: bool
+        self, tower: nn.Module, width: int, size: int, mean: tuple[float, ...], std: tuple[float, ...], frozen: bool
     ) -> None:
         super().__init__()
         self.tower = tower
         self.width = width
+        self.size = size
+        self.mean, self.std = mean, std
         self.frozen = frozen
-        self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
         if frozen:
             self.tower.requires_grad_(False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        pixels = (frames.to(self.mean.dtype) - self.mean) / self.std
+        count = len(frames)
+        if not count:  # the tower runs all the same: processes that share its weights wait for each other in it
+            frames = frames.new_zeros(1, 3, self.size, self.size)
+        pixels = (frames - self.pixel_mean) / self.pixel_std
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            _, patches = self.tower(pixels)
-        return patches  # type: ignore[no-any-return]
+            found: Tensor = patch_tokens(self.tower, pixels.to(next(self.tower.parameters()).dtype))
+        return found[:count]
 
     def train(self, mode: bool = True) -> Vision:
         """A frozen tower stays in evaluation mode: no dropout on what does not learn."""
@@ -44,38 +54,84 @@ class Vision(nn.Module):
         return self
 
 
-def build_vision(settings: VisionSettings, image_size: int) -> Vision:
-    """The tower the settings name. UserError for an unknown name, missing weights, or a tower without patch tokens."""
-    library = open_clip()
-    if settings.config:
-        config: dict[str, Any] = {"image_size": image_size, **settings.config, "output_tokens": True}
-        try:
-            vision = library.CLIPVisionCfg(**config)
-            text = library.CLIPTextCfg(context_length=1, vocab_size=2, width=8, heads=1, layers=1)  # thrown away
-            tower = library.CLIP(8, vision, text).visual
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f"model.vision.config: {error}", "its keys are the fields of open_clip's CLIPVisionCfg", 2
-            ) from error
-        mean, std = library.OPENAI_DATASET_MEAN, library.OPENAI_DATASET_STD
-    else:
-        try:
-            model, _, _ = library.create_model_and_transforms(settings.name, pretrained=settings.pretrained or None)
-        except (RuntimeError, OSError) as error:
-            raise UserError(
-                f"cannot make the visual tower {settings.name} ({settings.pretrained}): {error}",
-                "check model.vision.name; without network, give a local file as model.vision.pretrained",
-            ) from error
-        tower = model.visual
-        mean = getattr(tower, "image_mean", None) or library.OPENAI_DATASET_MEAN
-        std = getattr(tower, "image_std", None) or library.OPENAI_DATASET_STD
-    if not hasattr(tower, "output_tokens"):
-        raise UserError(
-            f"{settings.name or 'the tower'} gives no patch tokens", "name a vision transformer of open_clip", 2
-        )
+def patch_tokens(tower: Any, pixels: Tensor) -> Tensor:
+    """A tower's last features before pooling, place by place: (N, v, width)."""
+    if hasattr(tower, "output_tokens"):  # open_clip's transformer
+        return tower(pixels)[1]  # type: ignore[no-any-return]
+    if hasattr(tower, "trunk"):  # timm
+        features = tower.trunk.forward_features(pixels)
+        prefix = getattr(tower.trunk, "num_prefix_tokens", 0)
+        return features[:, prefix:] if features.ndim == 3 else features.flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+    for stage in (tower.stem, tower.layer1, tower.layer2, tower.layer3, tower.layer4):  # open_clip's ResNet
+        pixels = stage(pixels)
+    return pixels.flatten(2).transpose(1, 2)
+
+
+def build_vision(
+    settings: VisionSettings, image_size: int, weights: bool = True, imagenet_pixels: bool = False
+) -> Vision:
+    """The tower the settings name. UserError for an unknown name or missing weights.
+
+    weights=False: as `pretrained` were empty, to count and to plan.
+    """
+    tower = _from_config(settings, image_size) if settings.config else _by_name(settings, weights)
     size = tower.image_size if isinstance(tower.image_size, int) else tower.image_size[0]
     if size != image_size:
         raise UserError(f"the visual tower sees {size} px, data.image.size is {image_size}", "make them equal", 2)
-    tower.output_tokens = True
-    tower.proj = None  # the projection to CLIP's own space is not used
-    return Vision(tower, tower.conv1.out_channels, mean, std, settings.frozen)
+    mean = settings.mean or getattr(tower, "image_mean", None) or open_clip().OPENAI_DATASET_MEAN
+    std = settings.std or getattr(tower, "image_std", None) or open_clip().OPENAI_DATASET_STD
+    if imagenet_pixels:
+        mean, std = _IMAGENET
+    return Vision(tower, _without_pooling(tower), image_size, tuple(mean), tuple(std), settings.frozen)
+
+
+def _from_config(settings: VisionSettings, image_size: int) -> Any:
+    library = open_clip()
+    fields: dict[str, Any] = {"image_size": image_size, **settings.config}
+    quick_gelu = bool(fields.pop("quick_gelu", False))
+    try:
+        # A text tower comes with it, made as small as can be, and is thrown away.
+        text = library.CLIPTextCfg(context_length=1, vocab_size=2, width=8, heads=1, layers=1)
+        tower = library.CLIP(8, library.CLIPVisionCfg(**fields), text, quick_gelu=quick_gelu).visual
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"model.vision.config: {error}", "its keys are the fields of open_clip's CLIPVisionCfg", 2
+        ) from error
+    if hasattr(tower, "set_input_size"):  # timm makes its models for the size of their weights
+        tower.set_input_size(fields["image_size"])
+    return tower
+
+
+def _by_name(settings: VisionSettings, weights: bool) -> Any:
+    library = open_clip()
+    if not (weights and settings.pretrained):
+        config = library.get_model_config(settings.name)
+        if config is not None:
+            fields = {"quick_gelu": config.get("quick_gelu", False), **config["vision_cfg"]}
+            fields["timm_model_pretrained"] = False
+            return _from_config(VisionSettings(config=fields), config["vision_cfg"].get("image_size", 224))
+    try:
+        model = library.create_model(settings.name, pretrained=settings.pretrained or None)
+    except (RuntimeError, OSError) as error:
+        raise UserError(
+            f"cannot make the visual tower {settings.name} ({settings.pretrained}): {error}",
+            "check model.vision.name; without network, give a local file as model.vision.pretrained",
+        ) from error
+    return model.visual
+
+
+def _without_pooling(tower: Any) -> int:
+    """Takes away what only the pooled output needs; returns the width of the patch tokens."""
+    if hasattr(tower, "output_tokens"):
+        tower.output_tokens = True
+        tower.proj = None
+        return int(tower.positional_embedding.shape[-1])
+    if hasattr(tower, "trunk"):
+        tower.trunk.attn_pool = None
+        tower.trunk.fc_norm = nn.Identity()
+        tower.trunk.head = nn.Identity()
+        tower.head = nn.Identity()
+        return int(tower.trunk.num_features)
+    width = int(tower.attnpool.positional_embedding.shape[-1])
+    tower.attnpool = nn.Identity()
+    return width

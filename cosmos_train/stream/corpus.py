@@ -6,16 +6,24 @@ of adjacent clips that together touch every clip about once; where they begin sh
 
 from __future__ import annotations
 
-import bisect
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any
+
+import numpy as np
 
 from cosmos_train.errors import UserError
+from cosmos_train.stream.formats import Clip, Document, read
+from cosmos_train.stream.index import Lengths, identity, lengths_of
 from cosmos_train.stream.shards import Reader
+from cosmos_train.stream.spell import clip_ids
+from cosmos_train.stream.tar import Members
+from cosmos_train.stream.tokenizer import Tokenizer
+
+__all__ = ["BadSample", "Clip", "Corpus", "Unit"]
+
+_OF_VIDEO = 1 << 15  # frames that a span of video counts as: as many as are wanted
+_MEASURED_AT_OPENING = 20_000  # documents; more need the sidecars of `cosmos_train index`
 
 
 class BadSample(Exception):
@@ -25,15 +33,6 @@ class BadSample(Exception):
         super().__init__(f"{key}: {reason}")
         self.key = key
         self.reason = reason
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One clip of a document: its text and its frames (JPEG bytes) with their times in seconds."""
-
-    text: str
-    times: tuple[float, ...]
-    images: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -47,53 +46,70 @@ class Unit:
 class Corpus:
     """All documents below the given paths, in the order of the sorted shards."""
 
-    def __init__(self, paths: str | Sequence[str], text: Sequence[str], clips_per_sample: int) -> None:
+    def __init__(
+        self,
+        paths: str | Sequence[str],
+        text: Sequence[str],
+        clips_per_sample: int,
+        match_threshold: float = 0.24,
+        match_noise: float = 0.04,
+        setting: str = "data.shards",
+    ) -> None:
+        """setting: where a recipe names `paths`, for the error that says there are none."""
         wanted = [paths] if isinstance(paths, str) else list(paths)
         if not any(wanted):
-            raise UserError("the recipe names no shards", "give them: --set data.shards=PATH", 2)
+            raise UserError(f"the recipe names no shards in {setting}", f"give them: --set {setting}=PATH", 2)
         self.text = tuple(text)
         self.clips_per_sample = clips_per_sample
-        self._reader = Reader(wanted)
-        self.size = len(self._reader)
-        counts = [self._clip_count(document) for document in range(self.size)]
-        self._ends = list(accumulate(max(1, -(-clips // clips_per_sample)) for clips in counts))
-        if not self._ends:
+        self._matching = (match_threshold, match_noise)
+        self.reader = Reader(wanted)
+        self.size = len(self.reader)
+        if not self.size:
             raise UserError(f"there are no documents in {', '.join(wanted)}", "build shards first: interlink build")
+        counts = self.reader.clips().astype(np.int64)
+        for document in np.flatnonzero(counts == 0):  # no index: the document itself tells, at one read each
+            counts[document] = self._clip_count(int(document))
+        self._ends = np.cumsum(np.maximum(1, -(-counts // clips_per_sample)))
 
     @property
     def units(self) -> int:
         """Samples in an epoch."""
-        return self._ends[-1]
+        return int(self._ends[-1])
 
     def unit(self, number: int) -> Unit:
         """The unit of that number, 0 to units - 1."""
-        document = bisect.bisect_right(self._ends, number)
-        return Unit(document, number - (self._ends[document - 1] if document else 0))
+        document = int(np.searchsorted(self._ends, number, side="right"))
+        return Unit(document, number - (int(self._ends[document - 1]) if document else 0))
 
     def signature(self) -> str:
         """A digest of what an epoch consists of: shards that differ give another one."""
-        digest = hashlib.sha256(f"{self.clips_per_sample} {self.text}".encode())
-        for entry in self._reader.entries():
-            digest.update(f"\n{entry.key} {entry.size} {entry.clips}".encode())
+        digest = hashlib.sha256(f"{self.clips_per_sample} {self.text} {self._matching}".encode())
+        for columns in self.reader.columns:
+            digest.update(columns.digest())
         return digest.hexdigest()
 
     def key(self, document: int) -> str:
-        return self._reader.entry(document).key
+        return self.reader.key(document)
+
+    def document(self, number: int, members: Members | Exception | None = None) -> Document:
+        """A document, from its members where they have been read already. Raises BadSample when it is of no use."""
+        if members is None:
+            members = self.reader.read_many([number])[0]
+        if isinstance(members, Exception):
+            raise BadSample(self.key(number), str(members) or type(members).__name__) from members
+        try:
+            found = read(members, self.text, *self._matching)
+            usable = any(clip.seen and clip.text for clip in found.clips(None))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            reason = f"is no interleaved document ({type(error).__name__}: {error})"
+            raise BadSample(self.key(number), reason) from error
+        if not usable:
+            raise BadSample(self.key(number), f"no clip has both frames and text ({', '.join(self.text)})")
+        return found
 
     def clips(self, document: int) -> list[Clip]:
-        """The clips that have both text and frames. Raises BadSample when the document is damaged or has none."""
-        key = self.key(document)
-        try:
-            members = self._reader.read(document)
-        except (OSError, EOFError, ValueError) as error:
-            raise BadSample(key, str(error)) from error
-        try:
-            clips = _usable_clips(members, self.text)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadSample(key, f"is no interleaved document ({type(error).__name__}: {error})") from error
-        if not clips:
-            raise BadSample(key, f"no clip has both frames and text ({', '.join(self.text)})")
-        return clips
+        """The clips of a document. Raises BadSample when it is damaged or has none with frames and text."""
+        return list(self.document(document).clips(None))
 
     def texts(self) -> Iterator[str]:
         """The text of every usable clip, in order; documents that cannot be read are passed over."""
@@ -102,40 +118,38 @@ class Corpus:
                 clips = self.clips(document)
             except BadSample:
                 continue  # counted when the stream meets it
-            yield from (clip.text for clip in clips)
+            yield from (clip.text for clip in clips if clip.text)
+
+    def lengths(self, tokenizer: Tokenizer) -> Lengths:
+        """Tokens and frames of every clip: from the sidecars, or, where there are few documents, counted now.
+
+        Raises UserError where counting would take long.
+        """
+        found = self.reader.lengths(identity(tokenizer, self.text))
+        if found is not None:
+            return found
+        if self.size > _MEASURED_AT_OPENING:
+            raise UserError(
+                f"packing and weights by tokens need the lengths of all {self.size} samples",
+                "count them once: cosmos_train index RECIPE",
+            )
+        return lengths_of([self._counted(document, tokenizer) for document in range(self.size)])
+
+    def count(self, clips: Sequence[Clip], tokenizer: Tokenizer) -> list[tuple[int, int]]:
+        """(tokens, frames) of each clip."""
+        return [
+            (len(clip_ids(clip.text, tokenizer, clip.seen)), len(clip.images) or (_OF_VIDEO if clip.seen else 0))
+            for clip in clips
+        ]
+
+    def _counted(self, document: int, tokenizer: Tokenizer) -> list[tuple[int, int]]:
+        try:
+            return self.count(self.clips(document), tokenizer)
+        except BadSample:
+            return [(1, 0)]  # keeps its place
 
     def _clip_count(self, document: int) -> int:
-        known = self._reader.entry(document).clips
-        if known:
-            return known
-        try:  # a shard without an index: the document itself tells, at one read each
+        try:
             return len(self.clips(document))
         except BadSample:
             return 1  # keeps its place in the order, and is counted when the stream meets it
-
-
-def _usable_clips(members: dict[str, bytes], roles: Sequence[str]) -> list[Clip]:
-    document: dict[str, Any] = json.loads(members["json"])
-    frames: dict[int, tuple[list[float], list[bytes]]] = {}
-    texts: dict[int, dict[str, list[str]]] = {}
-    for segment in document["segments"]:
-        clip = int(segment["clip"])
-        if segment["type"] == "frames":
-            times, images = frames.setdefault(clip, ([], []))
-            times += [float(time) for time in segment["times"]]
-            images += [members[name] for name in segment["images"]]
-            if len(times) != len(images):
-                raise ValueError(f"clip {clip} has {len(images)} frames but {len(times)} times")
-        elif segment["type"] == "text" and segment["text"].strip():
-            texts.setdefault(clip, {}).setdefault(segment["role"], []).append(segment["text"].strip())
-    found = []
-    for clip, fields in enumerate(document["clips"]):
-        times, images = frames.get(clip, ([], []))
-        spoken = texts.get(clip, {})
-        for role in roles:
-            text = str(fields.get(role) or "").strip() or " ".join(spoken.get(role, ()))
-            if text:
-                break
-        if text and images:
-            found.append(Clip(" ".join(text.split()), tuple(times), tuple(images)))
-    return found

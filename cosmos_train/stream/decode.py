@@ -1,40 +1,64 @@
-"""JPEG to uint8 frames, and the crops of training. Costs about 0.3 ms of a core per 256 px frame, 0.05 ms once cached.
+"""JPEG to uint8 frames, and the crops of training. Costs 0.6 ms for 500 x 375 pixels of 50 kB, and 0.2 ms to crop.
 
-Frames are decoded with scaled DCT to just above the stored size, resized to it, and cropped from there, whether or not
-they come from the cache: the pixels are the same.
+JPEG is decoded at half, a quarter or an eighth of its size where that is enough: these scales of the inverse transform
+are fast, those between are slower than decoding all of it. Crop and resize are one pass (torch's, which averages over
+the pixels that it leaves out).
 """
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import simplejpeg
+import torch
 from numpy.typing import NDArray
-from PIL import Image
+from torch.nn import functional as F
 
-from cosmos_train.recipe import ImageSettings
+from cosmos_train.stream.settings import ImageSettings
 
 Frame = NDArray[np.uint8]  # (height, width, 3)
 
+_PLAIN_COLOURS = ("YCbCr", "Gray", "RGB")
+
 
 def decode(data: bytes, image: ImageSettings) -> Frame:
-    """One JPEG at the stored size, (H, W, 3). Raises ValueError when the bytes are no whole JPEG."""
-    stored = round(image.size * image.stored_scale)
-    pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=stored, min_width=stored)
-    height, width = pixels.shape[:2]
-    if image.fit == "squash":
-        size = (stored, stored)
-    else:
-        scale = stored / min(height, width)
-        size = (max(stored, round(width * scale)), max(stored, round(height * scale)))
-    if size == (width, height):
-        return np.asarray(pixels, dtype=np.uint8)
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC), dtype=np.uint8)
+    """One JPEG (PNG, WebP) as (H, W, 3), each side at least size * stored_scale pixels where the picture has as many.
+
+    Raises ValueError when the bytes are no whole picture.
+    """
+    if bytes(data[:2]) != b"\xff\xd8":
+        return _other(data)
+    height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    if colours not in _PLAIN_COLOURS:  # CMYK
+        return _other(data)
+    smallest = round(image.size * image.stored_scale)
+    divisor = next((d for d in (8, 4, 2) if min(height, width) >= smallest * d), 1)
+    pixels = simplejpeg.decode_jpeg(
+        data, "RGB", True, True, min_height=-(-height // divisor), min_width=-(-width // divisor)
+    )
+    return np.asarray(pixels, dtype=np.uint8)
 
 
-def crop(frames: list[Frame], image: ImageSettings, random: np.random.Generator | None) -> NDArray[np.uint8]:
-    """(F, 3, size, size): one clip's stored frames, all cropped alike. Without `random`: the whole, or the middle."""
+def _other(data: bytes) -> Frame:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return np.asarray(picture.convert("RGB"), dtype=np.uint8)
+    except UnidentifiedImageError as error:  # it names an address in memory
+        raise ValueError("is no picture") from error
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"is no whole picture: {error}") from error
+
+
+def crop(frames: Sequence[Frame], image: ImageSettings, random: np.random.Generator | None) -> NDArray[np.uint8]:
+    """(F, 3, size, size): one clip's frames, all cropped alike. Without `random`: the whole, or the middle.
+
+    The result is a view with the channels last in memory.
+    """
     height, width = frames[0].shape[:2]
     box_height, box_width = (height, width) if image.fit == "squash" else (min(height, width),) * 2
     left, top = (width - box_width) / 2, (height - box_height) / 2
@@ -43,15 +67,31 @@ def crop(frames: list[Frame], image: ImageSettings, random: np.random.Generator 
         left += box_width * (1 - share_x) * random.uniform()
         top += box_height * (1 - share_y) * random.uniform()
         box_width, box_height = box_width * share_x, box_height * share_y
-    box = (left, top, left + box_width, top + box_height)
-    size = (image.size, image.size)
-    cut = np.stack([np.asarray(Image.fromarray(f).resize(size, Image.Resampling.BILINEAR, box=box)) for f in frames])
+    # The box as shares of the first frame, so that frames of other sizes are cut alike.
+    box = (top / height, left / width, (top + box_height) / height, (left + box_width) / width)
+    cut = np.empty((len(frames), image.size, image.size, 3), np.uint8)
+    for number, frame in enumerate(frames):
+        cut[number] = _resized(frame, box, image.size)
     if random is not None:
         cut = _jitter(cut, image, random)
-    return np.ascontiguousarray(cut.transpose(0, 3, 1, 2))
+    return cut.transpose(0, 3, 1, 2)
+
+
+def _resized(frame: Frame, box: tuple[float, float, float, float], size: int) -> NDArray[np.uint8]:
+    height, width = frame.shape[:2]
+    top, left = min(round(box[0] * height), height - 1), min(round(box[1] * width), width - 1)
+    bottom, right = max(round(box[2] * height), top + 1), max(round(box[3] * width), left + 1)
+    part = np.ascontiguousarray(frame[top:bottom, left:right])  # torch is fast on whole pixels, channels last
+    if not part.flags.writeable:
+        part = part.copy()
+    resized = F.interpolate(
+        torch.from_numpy(part)[None].permute(0, 3, 1, 2), (size, size), mode="bilinear", antialias=True
+    )
+    return resized[0].permute(1, 2, 0).numpy()
 
 
 def _jitter(frames: NDArray[np.uint8], image: ImageSettings, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Mirrored or not, contrast and brightness changed, the whole clip alike."""
     mirrored = random.uniform() < image.flip
     contrast, brightness = random.uniform(1 - image.jitter, 1 + image.jitter, 2)
     if mirrored:
@@ -59,8 +99,8 @@ def _jitter(frames: NDArray[np.uint8], image: ImageSettings, random: np.random.G
     if image.jitter == 0:
         return frames
     levels = np.clip((np.arange(256) - 128) * contrast + 128 * brightness, 0, 255).astype(np.uint8)
-    jittered: NDArray[np.uint8] = levels[frames]
-    return jittered
+    # One pass over bytes is twice as fast as indexing with an array; a bytearray, so that the result can be written.
+    return np.frombuffer(bytearray(frames.tobytes().translate(levels.tobytes())), np.uint8).reshape(frames.shape)
 
 
 def choose(available: int, wanted: int, random: np.random.Generator | None) -> list[int]:
@@ -71,3 +111,10 @@ def choose(available: int, wanted: int, random: np.random.Generator | None) -> l
     if random is None:
         return [(low + high - 1) // 2 for low, high in pairwise(edges)]
     return [int(random.integers(low, high)) for low, high in pairwise(edges)]
+
+
+def choose_times(start: float, end: float, wanted: int, random: np.random.Generator | None) -> tuple[float, ...]:
+    """Times (s) of `wanted` frames of a span of video: one in each equal part, at random or in its middle."""
+    part = (end - start) / wanted
+    shares = np.full(wanted, 0.5) if random is None else random.uniform(size=wanted)
+    return tuple(float(start + part * (number + share)) for number, share in enumerate(shares))

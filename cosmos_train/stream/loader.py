@@ -1,26 +1,44 @@
-"""The stream of batches. Its whole state is one integer: how many samples came before.
+"""Training samples by position: what lies at a position depends on it alone, so a stream goes on anywhere at once.
 
-Position p of the stream is sample p % units of epoch p // units, whatever the number of workers: each position names
-its document, clips, frames and augmentation by itself, so a stream restarts anywhere at the cost of one read.
+Position p of a source is sample p % units of epoch p // units, whatever the number of ranks and workers: each names
+its document, clips, frames and augmentation by itself, at the cost of one read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from cosmos_train.recipe import DataSettings
-from cosmos_train.stream.batch import Batch, Hole, Sample, collate
-from cosmos_train.stream.corpus import BadSample, Clip, Corpus
-from cosmos_train.stream.decode import Frame, choose, crop, decode
+from cosmos_train.stream import video
+from cosmos_train.stream.batch import Hole, Sample
+from cosmos_train.stream.corpus import BadSample, Corpus
+from cosmos_train.stream.decode import Frame, choose, choose_times, crop, decode
+from cosmos_train.stream.formats import Clip, Document
+from cosmos_train.stream.index import Lengths
 from cosmos_train.stream.order import Order
-from cosmos_train.stream.tokenizer import Tokenizer
+from cosmos_train.stream.settings import DataSettings
+from cosmos_train.stream.tar import Members
 
-Decoded = list[tuple[Clip, dict[int, Frame]]]  # a document's clips, with the frames decoded so far
+
+@dataclass(frozen=True)
+class Place:
+    """What a position is: a run of clips of a document in an epoch."""
+
+    epoch: int
+    document: int
+    window: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A clip of a sample before augmentation: times in seconds, frames (H, W, 3)."""
+
+    text: str
+    times: tuple[float, ...]
+    frames: list[Frame]
 
 
 class Samples(Dataset[Sample | Hole]):
@@ -32,7 +50,8 @@ class Samples(Dataset[Sample | Hole]):
         self.seed = seed
         self.train = train
         self._order: tuple[int, Order] | None = None
-        self._cache: dict[int, Decoded] = {}
+        self._documents: dict[int, Document] = {}
+        self._frames: dict[tuple[int, int, int], Frame] = {}
         self._cached_bytes = 0
 
     def __len__(self) -> int:
@@ -40,47 +59,133 @@ class Samples(Dataset[Sample | Hole]):
         return self.corpus.units
 
     def __getitem__(self, position: int) -> Sample | Hole:
+        return self.at(self.place(position))
+
+    def many(self, positions: Sequence[int], images: Sequence[int] | None = None) -> list[Sample | Hole]:
+        """The samples at positions, their documents read together; of each at most so many `images` (frames)."""
+        places = [self.place(position) for position in positions]
+        absent = sorted({place.document for place in places} - self._documents.keys())
+        read = dict(zip(absent, self.corpus.reader.read_many(absent), strict=True))
+        limits = [None] * len(places) if images is None else images
+        return [self.at(place, read.get(place.document), most) for place, most in zip(places, limits, strict=True)]
+
+    def place(self, position: int) -> Place:
         epoch, inside = divmod(position, self.corpus.units)
         unit = self.corpus.unit(self._order_of(epoch)[inside] if self.train else inside)
-        random = np.random.default_rng((self.seed, epoch, unit.document, unit.window)) if self.train else None
+        return Place(epoch, unit.document, unit.window)
+
+    def at(self, place: Place, members: Members | Exception | None = None, most: int | None = None) -> Sample | Hole:
         try:
-            return self._sample(unit.document, unit.window, epoch, random)
+            return self._sample(place, members, most)
         except BadSample as bad:
             return Hole(bad.key, bad.reason)
 
-    def _sample(self, document: int, window: int, epoch: int, random: np.random.Generator | None) -> Sample:
-        key = self.corpus.key(document)
-        clips = self._document(document)
-        take = min(self.data.clips_per_sample, len(clips))
-        shift = np.random.default_rng((self.seed, epoch, document)).integers(take) if self.train else 0
-        first = min(window * take + int(shift), len(clips) - take)
-        frames, times, texts = [], [], []
-        for clip, decoded in clips[first : first + take]:
-            chosen = choose(len(clip.images), self.data.frames_per_clip, random)
-            stored = [self._frame(key, clip, decoded, number) for number in chosen]
-            frames.append(crop(stored, self.data.image, random))
-            times.append(tuple(clip.times[number] for number in chosen))
-            texts.append(clip.text)
-        return Sample(key, tuple(texts), tuple(frames), tuple(times))
+    def size(self, position: int, lengths: Lengths) -> tuple[int, int]:
+        """(tokens, frames) of the sample at a position, as long as its document can be read."""
+        place = self.place(position)
+        first, last = lengths.first[place.document : place.document + 2]
+        run = self._run(place, int(last - first))
+        clips = slice(int(first) + run.start, int(first) + run.stop)
+        tokens = 2 + int(lengths.tokens[clips].sum())
+        return min(tokens, self.data.max_tokens), int(
+            np.minimum(lengths.frames[clips], self.data.frames_per_clip).sum()
+        )
 
-    def _document(self, document: int) -> Decoded:
-        if document in self._cache:
-            return self._cache[document]
-        clips: Decoded = [(clip, {}) for clip in self.corpus.clips(document)]
-        size = sum(len(image) for clip, _ in clips for image in clip.images)
+    def _run(self, place: Place, clips: int) -> range:
+        """Which of a document's clips: where runs begin shifts from epoch to epoch.
+
+        A document may have fewer usable clips than its shard's index says. In training the runs that are left over then
+        begin anywhere, so that its last clips are not seen more often than others; else they are the last run again.
+        Those that would begin before the first clip or end after the last are moved: so the outer clips have their
+        share.
+        """
+        take = min(self.data.clips_per_sample, clips)
+        first = place.window * take
+        if self.train and first >= clips:
+            drawn = np.random.default_rng((self.seed, place.epoch, place.document, place.window))
+            first = int(drawn.integers(1 - take, clips))
+        elif self.train and take > 1:
+            first += int(np.random.default_rng((self.seed, place.epoch, place.document)).integers(1 - take, take))
+        first = min(max(0, first), clips - take)
+        return range(first, first + take)
+
+    def _sample(self, place: Place, members: Members | Exception | None, most: int | None) -> Sample:
+        document = self._document(place.document, members)
+        return self.augment(place, self.decode(place, document, most), document.page)
+
+    def decode(self, place: Place, document: Document, most: int | None = None) -> list[Decoded]:
+        """The clips of a sample with the frames it uses, at most so many. Raises BadSample."""
+        random = self._random(place, 0)
+        clips = document.clips(self._random(place, 2) if document.matching is not None else None)
+        found = []
+        left = most
+        for number in self._run(place, len(clips)):
+            times, frames = self._stored(place.document, document, number, clips[number], random)
+            if left is not None:
+                if len(times) > left:
+                    break  # the document has changed, or its matching: what does not fit the slot is left out
+                left -= len(times)
+            found.append(Decoded(clips[number].text, times, frames))
+        return found
+
+    def augment(self, place: Place, decoded: Sequence[Decoded], page: bool = False) -> Sample:
+        """Crops, and jitter. page: as of the document."""
+        random = self._random(place, 1)
+        size = self.data.image.size
+        frames = [
+            crop(clip.frames, self.data.image, random) if clip.frames else np.zeros((0, 3, size, size), np.uint8)
+            for clip in decoded
+        ]
+        key = self.corpus.key(place.document)
+        return Sample(key, tuple(c.text for c in decoded), tuple(frames), tuple(c.times for c in decoded), page)
+
+    def _random(self, place: Place, purpose: int) -> np.random.Generator | None:
+        """purpose: 0 which frames, 1 their augmentation, 2 MMC4's matching (the same for all runs of a document)."""
+        if not self.train:
+            return None
+        window = place.window if purpose < 2 else 0
+        return np.random.default_rng((self.seed, place.epoch, place.document, window, purpose))
+
+    def _stored(
+        self, number: int, document: Document, of: int, clip: Clip, random: np.random.Generator | None
+    ) -> tuple[tuple[float, ...], list[Frame]]:
+        """Times and decoded frames of a clip, as many as are wanted."""
+        wanted, key = self.data.frames_per_clip, self.corpus.key(number)
+        if clip.span is not None:
+            try:
+                end = min(clip.span[1], video.duration(document.video))
+                at = choose_times(clip.span[0], end, wanted, random)
+                image = self.data.image
+                return at, video.frames_at(document.video, at, round(image.size * image.stored_scale))
+            except ValueError as error:
+                raise BadSample(key, f"its video {error}") from error
+        chosen = choose(len(clip.images), wanted, random)
+        fixed = document.matching is None
+        return (
+            tuple(clip.times[n] for n in chosen),
+            [self._frame(key, (number, of, n) if fixed else None, clip, n) for n in chosen],
+        )
+
+    def _document(self, number: int, members: Members | Exception | None) -> Document:
+        if number in self._documents:
+            return self._documents[number]
+        document = self.corpus.document(number, members)
+        size = len(document.video) + sum(len(image) for clip in document.fixed for image in clip.images)
+        if document.matching is not None:
+            size += sum(len(image) for image in document.matching.images)
         if self._keep(size):
-            self._cache[document] = clips
-        return clips
+            self._documents[number] = document
+        return document
 
-    def _frame(self, key: str, clip: Clip, decoded: dict[int, Frame], number: int) -> Frame:
-        if number in decoded:
-            return decoded[number]
+    def _frame(self, key: str, cached_as: tuple[int, int, int] | None, clip: Clip, number: int) -> Frame:
+        if cached_as in self._frames:
+            return self._frames[cached_as]
         try:
             frame = decode(clip.images[number], self.data.image)
         except ValueError as error:
             raise BadSample(key, f"frame at {clip.times[number]:.3f} s: {error}") from error
-        if self._keep(frame.nbytes):
-            decoded[number] = frame
+        if cached_as is not None and self._keep(frame.nbytes):
+            self._frames[cached_as] = frame
         return frame
 
     def _keep(self, size: int) -> bool:
@@ -94,41 +199,3 @@ class Samples(Dataset[Sample | Hole]):
         if self._order is None or self._order[0] != epoch:
             self._order = (epoch, Order(self.corpus.units, self.seed, epoch))
         return self._order[1]
-
-
-class Stream:
-    """Batches without end. `position` counts samples given out, holes included: save it, and go on from there."""
-
-    def __init__(self, samples: Samples, tokenizer: Tokenizer, batch_size: int, position: int = 0) -> None:
-        self.position = position
-        self.batch_size = batch_size
-        data = samples.data
-        self._batches: Iterator[Batch] = iter(
-            DataLoader(
-                samples,
-                batch_sampler=_Positions(position, batch_size),
-                num_workers=data.workers,
-                generator=torch.Generator(),  # the default draws from the state that a resume restores
-                collate_fn=partial(collate, tokenizer=tokenizer, max_tokens=data.max_tokens),
-                multiprocessing_context="spawn" if data.workers else None,
-            )
-        )
-
-    def next(self) -> Batch:
-        batch = next(self._batches)
-        self.position += self.batch_size
-        return batch
-
-
-class _Positions:
-    """[position, …, position + size - 1], then the next ones, for ever."""
-
-    def __init__(self, position: int, size: int) -> None:
-        self.position = position
-        self.size = size
-
-    def __iter__(self) -> Iterator[list[int]]:
-        position = self.position
-        while True:
-            yield list(range(position, position + self.size))
-            position += self.size

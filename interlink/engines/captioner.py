@@ -20,6 +20,7 @@ ENGINES: dict[str, str] = {
     "transcript": "interlink.engines.transcript:Transcript",
     "transformers": "interlink.engines.transformers:Transformers",
     "openai": "interlink.engines.openai:OpenAI",
+    "checkpoint": "interlink.engines.checkpoint:Checkpoint",
 }
 
 

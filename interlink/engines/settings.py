@@ -58,3 +58,17 @@ class OpenAISettings(Settings):
     seed: int = Field(0, description="sent along; servers may heed it")
     max_frames: int = Field(8, ge=1, description="frames of a clip that are sent, evenly chosen")
     detail: Literal["auto", "low", "high"] = Field("auto", description="how closely the server looks at an image")
+
+
+class CheckpointSettings(Settings):
+    """A CosMo of ours, exported by `cosmos_train export`."""
+
+    path: str = Field("", description="its folder; `engine: checkpoint:FOLDER` says the same in one word")
+    device: str = Field(
+        "auto", json_schema_extra=_OPERATIONAL, description="cpu, cuda, cuda:N; auto = cuda where there is one"
+    )
+    batch_size: int = Field(
+        32, ge=1, json_schema_extra=_OPERATIONAL, description="clips at once; fewer where memory runs out"
+    )
+    max_new_tokens: int = Field(48, ge=1, description="longest caption, tokens")
+    num_beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from interlink.errors import UserError
 from interlink.shards import tar
 from interlink.shards.names import index_name
-from interlink.storage import Storage
+from interlink.storage import Storage, arrow_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -81,7 +81,7 @@ def load_index(data: bytes) -> Index:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.read_table(arrow_file(data))
         columns = table.select(["key", "offset", "size", "images", "clips", "text_tokens"]).to_pydict()
         metadata = table.schema.metadata
         size, sha256 = int(metadata[b"size"]), metadata[b"sha256"].decode()

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity, check_engine, make_captioner
-from interlink.engines.settings import OpenAISettings, TransformersSettings
+from interlink.engines.settings import CheckpointSettings, OpenAISettings, TransformersSettings
 from interlink.engines.speech import speech_of_clips
 from interlink.errors import StageError
 from interlink.stage import Context, Item, Resources, Row, Settings, failed
@@ -29,7 +29,10 @@ class TranscriptSettings(Settings):
 class CaptionSettings(Settings):
     """Who captions, and how it is asked."""
 
-    engine: str = Field("transcript", description="transcript (the speech in the clip), transformers, or openai")
+    engine: str = Field(
+        "transcript",
+        description="transcript (the speech in the clip), transformers, openai, or checkpoint (checkpoint:FOLDER)",
+    )
     prompt: str = Field(
         "", description="what the engine is asked; {title} and {speech} are filled in; empty = the engine's own"
     )
@@ -42,6 +45,21 @@ class CaptionSettings(Settings):
         OpenAISettings(),
         description="settings of the openai engine",
     )
+    checkpoint: CheckpointSettings = Field(
+        CheckpointSettings(),
+        description="settings of the checkpoint engine",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_word(cls, values: Any) -> Any:
+        """`engine: checkpoint:FOLDER` is the engine and its path."""
+        engine = values.get("engine") if isinstance(values, dict) else None
+        if not isinstance(engine, str) or not engine.startswith("checkpoint:"):
+            return values
+        given = values.get("checkpoint") or {}
+        given = given.model_dump() if isinstance(given, CheckpointSettings) else dict(given)
+        return {**values, "engine": "checkpoint", "checkpoint": {**given, "path": engine.partition(":")[2]}}
 
     @field_validator("engine")
     @classmethod
@@ -82,8 +100,9 @@ class Caption:
 
     @staticmethod
     def resources(settings: CaptionSettings) -> Resources:
-        if settings.engine == "transformers":
-            return Resources(cpus=1.0, gpus=float(settings.transformers.device.startswith("cuda")))
+        if settings.engine in ("transformers", "checkpoint"):
+            device: str = getattr(settings, settings.engine).device
+            return Resources(cpus=1.0, gpus=float(device.startswith("cuda")))
         if settings.engine == "openai":
             return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
         return Resources(cpus=0.25)

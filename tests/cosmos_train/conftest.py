@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from cosmos_train.recipe import Recipe
+from cosmos_train.stream.batch import Sample
+from cosmos_train.stream.tokenizer import Tokenizer
 from interlink.shards import ShardWriter
 from interlink.storage import Storage
 
@@ -157,3 +160,29 @@ def make_shards(tmp_path: Path) -> Callable[..., Path]:
         return write_shards(tmp_path / name, **arguments)
 
     return make
+
+
+def draw_samples(count: int, clips: int = 2, frames: int = 2, seed: int = 0, size: int = 32) -> list[Sample]:
+    """Samples of noise and of words, of 1, 2, … `clips`, 1, … clips of at most `frames` frames each."""
+    chance = np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        counts = [1 + int(chance.integers(frames)) for _ in range(1 + number % clips)]
+        texts = tuple(
+            f"a {chance.choice(list(COLOURS))} square lies {chance.choice(list(PLACES))} of {number}" for _ in counts
+        )
+        pictures = tuple(chance.integers(0, 256, (n, 3, size, size)).astype(np.uint8) for n in counts)
+        times = tuple(tuple(1.5 * n for n in range(many)) for many in counts)
+        found.append(Sample(f"doc{seed}-{number}", texts, pictures, times))
+    return found
+
+
+@pytest.fixture
+def make_samples() -> Callable[..., list[Sample]]:
+    return draw_samples
+
+
+@pytest.fixture(scope="session")
+def words() -> Tokenizer:
+    """A tokenizer of the words that captions here are made of."""
+    return Tokenizer.train([f"a {colour} square lies {place} of 0" for colour in COLOURS for place in PLACES], 400)

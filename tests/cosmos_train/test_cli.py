@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,14 +35,15 @@ def test_help_imports_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-    fastest = min(_seconds("--help") for _ in range(3))
-    assert fastest < 1.0  # 0.3 s on an idle core; the limit leaves room for a busy machine
+    assert min(_seconds("--help") for _ in range(3)) < 0.5  # of a core: others on the machine do not count
 
 
 def _seconds(*arguments: str) -> float:
-    started = time.perf_counter()
+    """CPU time of a command."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert cosmos_train(*arguments).returncode == 0
-    return time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,13 @@ def _seconds(*arguments: str) -> float:
         (("run", "nonsense"), 2, "there is no recipe nonsense"),
         (("evaluate", "/no/where"), 2, "no checkpoint in /no/where"),
         (("frobnicate",), 2, "frobnicate"),
+        (("launch", "tiny_cosmo", "--nproc", "none"), 2, "--nproc none is no number"),
+        (("launch", "tiny_cosmo", "--nproc", "1:2"), 2, "torchrun starts a fixed number per node"),
+        (("launch", "tiny_cosmo", "--nproc", "2", "--nnodes", "2"), 2, "several nodes need a place to meet"),
+        (("launch", "tiny_cosmo", "--nproc", "3"), 2, "a batch of 32 rows of data cannot be shared evenly by 3"),
+        (("index", "cosmo_2b", "--set", "data.shards=x"), 2, "has the sources pairs, images, videos, howto: give"),
+        (("launch", "tiny_cosmo", "--nproc", "2", "--set", "train.stepz=3"), 2, "did you mean train.steps?"),
+        (("replay", "/no/where"), 2, "/no/where is no record of a step"),
     ],
 )
 def test_mistakes_end_with_the_right_code_and_no_trace(arguments: tuple[str, ...], code: int, said: str) -> None:

@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from builds import make, start, sums, tables
 from interlink.api import Build
 from interlink.sample import render
+from leftovers import left, mark
 from tiny_checkpoints import save_blip2
 
 
@@ -161,12 +161,12 @@ def test_killed_under_ray_the_shards_are_the_same(reference: Build, sample_clips
 
 
 @pytest.mark.ray
-def test_poison_under_ray_costs_four_rows_and_nothing_else(tmp_path: Path) -> None:
+def test_poison_under_ray_costs_four_rows_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = tmp_path / "clips"
     videos = render(clips, 30, 3)
     for path, name in zip(videos, ("segfault", "killer", "hang", "hungry"), strict=False):
         path.rename(clips / f"{name}.mp4")
-    before = {process.pid for process in psutil.process_iter()}
+    token = mark(monkeypatch)
     stages = "stages=[download, transcribe, keyframes=poison, caption, interleave, shard]"
     build = make(tmp_path / "root", clips, "executor.kind=ray", "executor.memory_mb=700", stages)
     status = build.run().status
@@ -178,25 +178,7 @@ def test_poison_under_ray_costs_four_rows_and_nothing_else(tmp_path: Path) -> No
                 found[key.split("-")[0]] = row["error_class"]
     assert found == {"segfault": "crash", "killer": "crash", "hang": "stalled", "hungry": "memory"}
     assert status.documents == 26
-    assert _gone(before), "processes were left behind"
-
-
-def _gone(before: set[int]) -> bool:
-    """Whether all that began since is gone, given a few seconds."""
-    for _ in range(100):
-        left = [p for p in psutil.process_iter(["status"]) if p.pid not in before and p.info["status"] != "zombie"]
-        if not [p for p in left if _is_ours(p)]:
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def _is_ours(process: psutil.Process) -> bool:
-    try:
-        command = " ".join(process.cmdline())
-    except psutil.Error:
-        return False
-    return "interlink.isolate" in command or "raylet" in command or command.startswith("ray::")
+    assert left(token) == []
 
 
 @pytest.fixture

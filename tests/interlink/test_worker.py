@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from interlink.stage import Context, Row
 from interlink.storage import Storage
 from interlink.worker import Retry, StagePlan, Worker
 from interlink.workspace import Workspace
+from leftovers import left, mark
 
 
 def workspace(root: Path, ids: list[str]) -> Workspace:
@@ -110,10 +110,8 @@ def test_poison_in_a_child_becomes_a_row_of_its_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_a_child_dies_with_its_worker(tmp_path: Path) -> None:
-    import psutil
-
-    before = {process.pid for process in psutil.process_iter()}
+def test_a_child_dies_with_its_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = mark(monkeypatch)
     space = workspace(tmp_path, ["a"])
     pid = os.fork()
     if pid == 0:  # a worker of its own, which dies without a word
@@ -122,17 +120,7 @@ def test_a_child_dies_with_its_worker(tmp_path: Path) -> None:
         worker.child._start()
         os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        left = [
-            p
-            for p in psutil.process_iter(["pid", "cmdline"])
-            if p.pid not in before and "interlink.isolate" in " ".join(p.info["cmdline"] or ())
-        ]
-        if not left:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"left behind: {left}")
+    assert left(token, "interlink.isolate") == []
 
 
 def test_attempts_of_a_worker_that_died_are_counted_and_the_item_given_up(tmp_path: Path) -> None:

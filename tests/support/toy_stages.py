@@ -45,7 +45,7 @@ class Toy(PerItem):
         return Resources()
 
     def deadline(self, item: Item) -> float:
-        return 2.0
+        return 2.0 if item.id.startswith("hang") else 60.0  # what is not meant to hang may run on a busy machine
 
     def process(self, item: Item) -> Row:
         if self.settings.journal:

@@ -9,29 +9,38 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosmos_train.models.fusion import GatedCrossAttentionBlock, MaskedCrossAttention, TextQuery, media_mask
+from cosmos_train.models.fusion import GatedCrossAttentionBlock, MaskedCrossAttention, TextQuery, View, media_mask, view
 from cosmos_train.models.resampler import Resampler
-from cosmos_train.recipe import FusionSettings, ResamplerSettings
+from cosmos_train.models.settings import FusionSettings, ModelCompat, ResamplerSettings
 
 SMALL = {"unimodal_depth": 1, "heads": 2, "head_width": 8}
 
 
-def attention(attend: str = "immediate", **settings: int) -> MaskedCrossAttention:
+COMPAT = ModelCompat(attention_scale=True, average_before_media=True)
+
+
+def attention(attend: str = "immediate", compat: ModelCompat = ModelCompat()) -> MaskedCrossAttention:  # noqa: B008
     torch.manual_seed(0)
-    return MaskedCrossAttention(12, 10, FusionSettings.model_validate(SMALL | {"attend": attend} | settings), False)
+    return MaskedCrossAttention(12, 10, FusionSettings.model_validate(SMALL | {"attend": attend}), compat)
 
 
-def seen(block: MaskedCrossAttention, text_time: list[int], clips: int) -> list[set[int]]:
+def plain(media: Tensor, text_time: Tensor, attend: str = "immediate") -> View:
+    """What rows of one sample each see; text_time (B, L): media before or at each token."""
+    return view(media, torch.zeros_like(text_time), text_time, attend)
+
+
+def seen(attend: str, text_time: list[int], clips: int, media_from: list[int] | None = None) -> list[set[int]]:
     """For each token the media (1-based) whose change changes its result."""
+    block = attention(attend)
     torch.manual_seed(1)
     text, media = torch.randn(1, len(text_time), 12), torch.randn(1, clips, 3, 10)
-    times = torch.tensor([text_time])
-    before = block(text, media, times)
+    first, upto = torch.tensor([media_from or [0] * len(text_time)]), torch.tensor([text_time])
+    before = block(text, view(media, first, upto, attend))
     found: list[set[int]] = [set() for _ in text_time]
     for clip in range(clips):
         changed = media.clone()
         changed[:, clip] += 1.0
-        moved = (block(text, changed, times) - before).abs().amax(-1)[0] > 1e-7
+        moved = (block(text, view(changed, first, upto, attend)) - before).abs().amax(-1)[0] > 1e-7
         for token, did in enumerate(moved.tolist()):
             if did:
                 found[token].add(clip + 1)
@@ -39,36 +48,69 @@ def seen(block: MaskedCrossAttention, text_time: list[int], clips: int) -> list[
 
 
 def test_text_sees_only_the_media_just_before_it() -> None:
-    assert seen(attention(), [0, 1, 1, 2, 3], 3) == [set(), {1}, {1}, {2}, {3}]
+    assert seen("immediate", [0, 1, 1, 2, 3], 3) == [set(), {1}, {1}, {2}, {3}]
 
 
 def test_or_all_media_before_it() -> None:
-    assert seen(attention("all"), [0, 1, 1, 2, 3], 3) == [set(), {1}, {1}, {1, 2}, {1, 2, 3}]
+    assert seen("all", [0, 1, 1, 2, 3], 3) == [set(), {1}, {1}, {1, 2}, {1, 2, 3}]
+
+
+@pytest.mark.parametrize("attend", ["immediate", "all"])
+def test_in_a_packed_row_no_text_sees_the_media_of_the_sample_before(attend: str) -> None:
+    found = seen(attend, [1, 2, 2, 3, 4], 4, media_from=[0, 0, 2, 2, 2])
+    before = {"immediate": [{1}, {2}], "all": [{1}, {1, 2}]}[attend]
+    after = {"immediate": [set(), {3}, {4}], "all": [set(), {3}, {3, 4}]}[attend]
+    assert found == before + after
 
 
 @pytest.mark.parametrize("attend", ["immediate", "all"])
 def test_text_before_any_media_gets_exactly_zero(attend: str) -> None:
-    result = attention(attend)(torch.randn(1, 3, 12), torch.randn(1, 2, 3, 10), torch.tensor([[0, 0, 1]]))
+    media, upto = torch.randn(1, 2, 3, 10), torch.tensor([[0, 0, 1]])
+    result = attention(attend)(torch.randn(1, 3, 12), plain(media, upto, attend))
     assert (result[:, :2] == 0).all()
     assert (result[:, 2] != 0).any()
 
 
-def test_the_mask_counts_media_from_one() -> None:
-    assert media_mask(torch.tensor([[0, 1, 2]]), 2, "immediate").int().tolist() == [[[0, 0], [1, 0], [0, 1]]]
-    assert media_mask(torch.tensor([[0, 1, 2]]), 2, "all").int().tolist() == [[[0, 0], [1, 0], [1, 1]]]
+def test_text_without_any_media_gets_zero_and_finite_gradients() -> None:
+    text = torch.randn(2, 3, 12, requires_grad=True)
+    block = attention()
+    result = block(text, plain(torch.randn(2, 0, 3, 10), torch.zeros(2, 3, dtype=torch.long)))
+    result.sum().backward()
+    assert (result == 0).all()
+    assert all(torch.isfinite(p.grad).all() for p in [text, *block.parameters()] if p.grad is not None)
+
+
+def test_as_released_text_before_media_sees_the_average_of_all() -> None:
+    media, upto = torch.randn(1, 2, 3, 10), torch.tensor([[0, 1]])
+    block = attention("all", COMPAT)
+    result = block(torch.randn(1, 2, 12), plain(media, upto, "all"))
+    mean = block.to_out(block.to_kv(media.flatten(1, 2)).chunk(2, -1)[1].mean(1))
+    assert torch.allclose(result[:, 0], mean, atol=1e-6)
+
+
+def test_the_mask_counts_media_from_zero_along_the_row() -> None:
+    none, upto = torch.zeros(1, 3, dtype=torch.long), torch.tensor([[0, 1, 2]])
+    assert media_mask(none, upto, 2, "immediate").int().tolist() == [[[0, 0], [1, 0], [0, 1]]]
+    assert media_mask(none, upto, 2, "all").int().tolist() == [[[0, 0], [1, 0], [1, 1]]]
+    assert media_mask(none + 1, upto, 2, "all").int().tolist() == [[[0, 0], [0, 0], [0, 1]]]
 
 
 def test_shut_gates_change_nothing_and_open_ones_do() -> None:
-    block = GatedCrossAttentionBlock(12, 10, FusionSettings.model_validate(SMALL))
+    block = GatedCrossAttentionBlock(12, 10, FusionSettings.model_validate(SMALL), ModelCompat())
     text, media, times = torch.randn(1, 3, 12), torch.randn(1, 2, 3, 10), torch.tensor([[1, 1, 2]])
-    assert torch.equal(block(text, media, times), text)
+    assert torch.equal(block(text, plain(media, times)), text)
     torch.nn.init.constant_(block.attention_gate, 0.5)
-    assert not torch.equal(block(text, media, times), text)
+    assert not torch.equal(block(text, plain(media, times)), text)
 
 
 def test_the_bottleneck_narrows_attention_and_feed_forward() -> None:
     wide, narrow = (
-        sum(p.numel() for p in GatedCrossAttentionBlock(12, 10, FusionSettings(**SMALL, bottleneck=r)).parameters())
+        sum(
+            p.numel()
+            for p in GatedCrossAttentionBlock(
+                12, 10, FusionSettings.model_validate(SMALL | {"bottleneck": r}), ModelCompat()
+            ).parameters()
+        )
         for r in (1, 2)
     )
     assert wide - narrow == (2 * 12 * 8 + 2 * 8 * 10) + 2 * 12 * 24
@@ -140,7 +182,7 @@ def test_the_block_equals_the_released_one_in_compat_mode(
     settings = FusionSettings.model_validate(
         {"unimodal_depth": 1, "heads": 4, "head_width": 8, "bottleneck": bottleneck, "attend": attend}
     )
-    block = GatedCrossAttentionBlock(24, 32, settings, paper_compat=True)
+    block = GatedCrossAttentionBlock(24, 32, settings, COMPAT)
     names = {
         "attn_gate": "attention_gate",
         "ff_gate": "feed_forward_gate",
@@ -149,5 +191,5 @@ def test_the_block_equals_the_released_one_in_compat_mode(
     }
     load(block, below(arrays, "weight/"), names)
     text_time = arrays["media_locations"].long().cumsum(-1)
-    found = block(arrays["text"], arrays["media"], text_time)
+    found = block(arrays["text"], plain(arrays["media"], text_time, attend))
     assert (found - arrays["output"]).abs().max() < 1e-9

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cosmos_train.recipe import ImageSettings
 from cosmos_train.stream.decode import choose, crop, decode
+from cosmos_train.stream.settings import ImageSettings
 
 
 def jpeg(width: int, height: int, left: tuple[int, int, int] = (200, 30, 30)) -> bytes:
@@ -35,7 +35,14 @@ def test_squash_keeps_the_whole_frame_and_crop_its_middle() -> None:
 
 def test_frames_smaller_than_the_model_sees_are_enlarged() -> None:
     settings = ImageSettings(size=64)
-    assert decode(jpeg(20, 16), settings).shape == (80, 80, 3)
+    assert crop([decode(jpeg(20, 16), settings)], settings, None).shape == (1, 3, 64, 64)
+
+
+def test_large_frames_are_decoded_at_a_power_of_two_that_leaves_enough() -> None:
+    settings = ImageSettings(size=64)  # at least 80 pixels
+    assert decode(jpeg(1000, 700), settings).shape == (88, 125, 3)
+    assert decode(jpeg(180, 160), settings).shape == (80, 90, 3)
+    assert decode(jpeg(180, 158), settings).shape == (158, 180, 3)
 
 
 def test_training_crops_are_one_per_clip_and_follow_the_random_state() -> None:

@@ -11,16 +11,17 @@ from cosmos_train.errors import UserError
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.batch import IGNORED, Batch, Hole, Sample, collate
 from cosmos_train.stream.corpus import Corpus
-from cosmos_train.stream.loader import Samples, Stream
+from cosmos_train.stream.stream import Stream, StreamState, open_data, open_stream
 from cosmos_train.stream.tokenizer import Tokenizer
 
 Tiny = Callable[..., Recipe]
 
 
 def stream_of(recipe: Recipe, position: int = 0) -> tuple[Stream, Corpus]:
-    corpus = Corpus(recipe.data.shards, recipe.data.text, recipe.data.clips_per_sample)
-    tokenizer = Tokenizer.train(corpus.texts(), recipe.model.language.vocabulary)
-    return Stream(Samples(corpus, recipe.data, recipe.seed), tokenizer, recipe.train.batch_size, position), corpus
+    data = open_data(recipe.data)
+    tokenizer = Tokenizer.train(data.texts(), recipe.model.language.vocabulary)
+    state = StreamState((position // recipe.train.batch_size,), (position,), (0,), (0,))
+    return open_stream(recipe, tokenizer, data, state=state), data.corpora[0]
 
 
 def digests(stream: Stream, batches: int) -> list[str]:
@@ -33,10 +34,11 @@ def test_a_stream_goes_on_from_any_position(tiny: Tiny) -> None:
         assert digests(stream_of(tiny(), position=4 * batch)[0], 14 - batch) == whole[batch:]
 
 
-def test_position_counts_samples(tiny: Tiny) -> None:
+def test_the_state_counts_samples(tiny: Tiny) -> None:
     stream, _ = stream_of(tiny())
     digests(stream, 3)
-    assert stream.position == 12
+    assert stream.state.samples == (12,)
+    assert stream.epoch == 0.5
 
 
 @pytest.mark.processes
@@ -59,7 +61,9 @@ def test_an_epoch_sees_every_document_and_epochs_differ(tiny: Tiny) -> None:
 
 def test_bad_samples_leave_holes_and_shift_nothing(tiny: Tiny, make_shards: Callable[..., Path]) -> None:
     good, corpus = stream_of(tiny(data__shards=str(make_shards("good", documents=12, seed=5))))
-    damaged, _ = stream_of(tiny(data__shards=str(make_shards("bad", documents=12, seed=5, broken=(3, 7)))))
+    damaged, _ = stream_of(
+        tiny(data__shards=str(make_shards("bad", documents=12, seed=5, broken=(3, 7))), data__max_bad_share=1)
+    )
     bad_keys = {corpus.key(3), corpus.key(7)}
     holes = 0
     for _ in range(6):
@@ -112,7 +116,8 @@ def test_a_sample_is_spelled_as_in_the_paper(tokenizer: Tokenizer) -> None:
 
 def test_padding_is_not_learned_and_equal_captions_share_a_group(tokenizer: Tokenizer) -> None:
     batch = collate([sample("cut it"), sample("fold the paper", "Cut it"), Hole("k", "r")], tokenizer, 64)
-    assert batch.caption_group.tolist() == [0, 1, 0]
+    first, second, third = batch.caption_group.tolist()
+    assert first == third != second
     assert (batch.labels[~batch.token_mask] == IGNORED).all()
     assert batch.clip_mask.tolist() == [[True, False], [True, True]]
     assert batch.holes == (Hole("k", "r"),)
@@ -128,3 +133,33 @@ def test_long_samples_are_cut(tokenizer: Tokenizer) -> None:
     batch = collate([sample("fold the paper " * 20)], tokenizer, 10)
     assert batch.tokens.shape == (1, 10)
     assert batch.clip_tokens.shape == (1, 10)
+
+
+def page() -> Sample:
+    """Text, an image without text, an image with text."""
+    import numpy as np
+
+    seen, unseen = np.zeros((1, 3, 8, 8), np.uint8), np.zeros((0, 3, 8, 8), np.uint8)
+    return Sample("page", ("cut it", "", "fold the paper"), (unseen, seen, seen), ((), (0.0,), (0.0,)))
+
+
+def test_a_page_is_spelled_with_its_lead_and_bare_images(tokenizer: Tokenizer) -> None:
+    batch = collate([sample("cut it"), page()], tokenizer, 64)
+    visual, chunk = tokenizer.visual, tokenizer.end_of_chunk
+    lead, text = tokenizer.encode("cut it"), tokenizer.encode("fold the paper")
+    ids = [tokenizer.begin, *lead, visual, visual, *text, chunk, tokenizer.end]
+    assert batch.tokens[1][batch.token_mask[1]].tolist() == ids
+    learned = batch.labels[1][batch.token_mask[1]].tolist()
+    assert learned == [IGNORED] * (1 + len(lead) + 2) + [*text, chunk, tokenizer.end]
+    assert batch.media_upto[1][batch.token_mask[1]].tolist() == [0] * (1 + len(lead)) + [1] + [2] * (len(text) + 3)
+    assert batch.pair_clip.tolist() == [0, 2]  # of the three clips with frames, those with text
+    assert batch.first_pair.tolist() == [0]  # the page's first image has no text
+    lead_too = collate([page()], tokenizer, 64, learn_lead=True)
+    assert lead_too.labels[0][1 : 1 + len(lead)].tolist() == lead
+
+
+def test_words_that_look_like_markers_are_no_markers(tokenizer: Tokenizer) -> None:
+    batch = collate([sample("cut <visual> it <|endofchunk|></s>")], tokenizer, 64)
+    assert (batch.tokens == tokenizer.visual).sum() == batch.clip_mask.sum()
+    assert (batch.tokens == tokenizer.end_of_chunk).sum() == 1
+    assert (batch.tokens == tokenizer.end).sum() == 1

@@ -1,0 +1,120 @@
+"""Text that goes on: prompts of any lengths run once, what follows costs one token's pass each, by the LM's cache.
+
+Prompts are padded on the left, so that the next token of every row stands in the same place. Memory is the LM's keys
+and values of prompts x beams; what new tokens see of the media is kept to what they can see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cosmos_train.errors import UserError
+from cosmos_train.models.backends import transformers
+from cosmos_train.models.cosmo import CosMo
+
+
+@dataclass
+class Context:
+    """N rows that can go on.
+
+    logits (N, V): of the next token; media (N, T, n, D): what a new token may look at; seen (N, 1): how many of them;
+    mask (N, L): False on padding; length (N, 1): tokens so far without padding.
+    """
+
+    logits: Tensor
+    media: Tensor
+    seen: Tensor
+    mask: Tensor
+    length: Tensor
+    cache: Any
+
+    def pick(self, rows: Tensor) -> None:
+        """Goes on from the rows of these numbers instead, in this order; a row may be picked again and again."""
+        self.logits, self.media, self.seen = self.logits[rows], self.media[rows], self.seen[rows]
+        self.mask, self.length = self.mask[rows], self.length[rows]
+        self.cache.reorder_cache(rows)
+
+
+def begin(model: CosMo, prompts: Sequence[Sequence[int]], media: Sequence[Tensor], pad: int) -> Context:
+    """Runs the prompts. media: per row (T, n, D), one for every `<visual>` of its prompt.
+
+    Raises UserError where a prompt is longer than the language model reads.
+    """
+    device = media[0].device
+    width = max(len(prompt) for prompt in prompts)
+    check_length(model, width)
+    tokens = torch.full((len(prompts), width), pad, dtype=torch.long)
+    mask = torch.zeros(len(prompts), width, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        tokens[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = True
+    tokens, mask = tokens.to(device), mask.to(device)
+    clips = torch.nn.utils.rnn.pad_sequence(list(media), batch_first=True)
+    cache = transformers().DynamicCache(config=model.language.lm.config)
+    # A prompt's padding is before it, and may be the `<visual>` of nobody: it counts no media.
+    times = ((tokens == model.visual_token) & mask).cumsum(-1)
+    logits, _ = model.language(tokens, model.view(clips, times), _positions(mask), mask.long(), cache, last_only=True)
+    seen = times[:, -1:]
+    if model.attend == "immediate":  # new text sees the last clip alone
+        clips = torch.stack([clips[row, max(0, count - 1)] for row, count in enumerate(seen[:, 0].tolist())])[:, None]
+        seen = seen.clamp(max=1)
+    return Context(logits[:, -1], clips, seen, mask, mask.sum(1, keepdim=True), cache)
+
+
+def go_on(model: CosMo, context: Context, tokens: Tensor) -> Tensor:
+    """Takes up tokens (N, L), the same number in each row; gives their logits (N, L, V)."""
+    count = tokens.shape[1]
+    context.mask = torch.nn.functional.pad(context.mask, (0, count), value=True)
+    position = context.length + torch.arange(count, device=tokens.device)
+    found: Tensor
+    found, _ = model.language(
+        tokens,
+        model.view(context.media, context.seen.expand(-1, count)),
+        position,
+        context.mask.long(),
+        context.cache,
+    )
+    context.length = context.length + count
+    context.logits = found[:, -1]
+    return found
+
+
+def likelihoods(model: CosMo, context: Context, continuations: Sequence[Sequence[int]], pad: int) -> Tensor:
+    """(N, C, L): log-probability of each token of C continuations after each of N rows, 0 beyond their ends.
+
+    Uses the context up.
+    """
+    rows, choices = len(context.logits), len(continuations)
+    longest = max(len(one) for one in continuations)
+    tokens = torch.full((choices, longest), pad, dtype=torch.long, device=context.logits.device)
+    there = torch.zeros(choices, longest, dtype=torch.bool, device=context.logits.device)
+    for number, one in enumerate(continuations):
+        tokens[number, : len(one)] = torch.tensor(one)
+        there[number, : len(one)] = True
+    context.pick(torch.arange(rows, device=tokens.device).repeat_interleave(choices))
+    first = context.logits[:, None]
+    tokens = tokens.repeat(rows, 1)
+    before = torch.cat([first, go_on(model, context, tokens)[:, :-1]], 1) if longest > 1 else first
+    found = before.float().log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
+    return (found * there.repeat(rows, 1)).view(rows, choices, longest)
+
+
+def check_length(model: CosMo, tokens: int) -> None:
+    """Raises UserError (code 2) where the language model does not read so many tokens."""
+    most = getattr(model.language.lm.config, "max_position_embeddings", None)
+    if most is not None and tokens > most:
+        raise UserError(
+            f"a prompt and what follows it take {tokens} tokens, but the language model reads {most}",
+            "ask with fewer shots",
+            2,
+        )
+
+
+def _positions(mask: Tensor) -> Tensor:
+    """(N, L): each token's place in its own row, from 0; padding stands at 0."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)

@@ -1,0 +1,208 @@
+"""Few-shot evaluation of one task: write the prompts, let the model answer, score. One result per number of shots.
+
+Costs per example its prompt's pass, then beams x new tokens; media are encoded once. Nothing here depends on the batch
+size but rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from cosmos_train.errors import UserError
+from cosmos_train.evaluate.beams import beam_search
+from cosmos_train.evaluate.decoder import begin, check_length, likelihoods
+from cosmos_train.evaluate.generate import ends, never_said
+from cosmos_train.evaluate.media import Unreadable
+from cosmos_train.evaluate.metrics.cider import cider_d
+from cosmos_train.evaluate.metrics.ranking import Estimate, mean, roc_auc
+from cosmos_train.evaluate.metrics.vqa import accuracy
+from cosmos_train.evaluate.predictions import Predictions, Said
+from cosmos_train.evaluate.prompts import Demonstrations, Prompt, RandomDemonstrations, Writer, draw
+from cosmos_train.evaluate.protocol import Protocol
+from cosmos_train.evaluate.readers.folder import DataFolder, Example, read
+from cosmos_train.evaluate.readers.images import MEME_LABELS
+from cosmos_train.evaluate.rices import LikeDemonstrations
+from cosmos_train.evaluate.subject import Gallery, Subject
+from cosmos_train.evaluate.tasks import Task
+
+NAMED = 5  # examples that a result names among those left out
+
+Report = Callable[[int, int], None]  # examples done, of how many
+
+
+@dataclass(frozen=True)
+class Result:
+    """score and error (its standard error) in the hundreds of papers; chance: what guessing would get, where known.
+
+    examples were scored; left_out were not, because their media are missing or unreadable.
+    """
+
+    task: str
+    metric: str
+    shots: int
+    score: float
+    error: float
+    chance: float | None
+    examples: int
+    left_out: int
+    left_out_named: tuple[str, ...]
+    split: str
+    protocol: dict[str, Any]
+    checkpoint: str
+    step: int
+    more: dict[str, float] = field(default_factory=dict)
+
+
+def asked_examples(task: Task, data: DataFolder, protocol: Protocol) -> list[Example]:
+    """The examples a protocol scores. Raises UserError for missing or foreign annotations."""
+    found = read(task.reader, data, protocol.split or task.split, task.name)
+    return draw(found, protocol.examples, protocol.seed)
+
+
+def ask(
+    subject: Subject, task: Task, data: DataFolder, protocol: Protocol, shots: int, predictions: Predictions,
+    report: Report | None = None,
+) -> Result:  # fmt: skip
+    """Scores one task at one number of shots; what `predictions` holds already is not asked again.
+
+    Raises UserError for annotations that are missing or laid out otherwise, prompts the model cannot read, and too
+    large a share of examples without readable media.
+    """
+    examples = asked_examples(task, data, protocol)
+    gallery = Gallery(subject, data, protocol.frames, protocol.cache_megabytes)
+    writer = Writer(task, protocol, subject.tokenizer)
+    with subject.asked():
+        prompts = _prompts(task, data, protocol, shots, examples, gallery, writer)
+        room = max((len(choice) for prompt in prompts for choice in prompt.labels), default=0) or _most(task, protocol)
+        check_length(subject.model, max(len(prompt.tokens) for prompt in prompts) + room)
+        todo = [prompt for prompt in prompts if prompt.example.id not in predictions.done]
+        for first in range(0, len(todo), protocol.batch_size):
+            batch = todo[first : first + protocol.batch_size]
+            for prompt, said in zip(batch, _answers(subject, task, protocol, gallery, batch), strict=True):
+                predictions.add(prompt.example.id, said)
+            if report is not None:
+                report(len(prompts) - len(todo) + first + len(batch), len(prompts))
+    done = predictions.done
+    left_out = [f"{one.id}: {done[one.id]['left_out']}" for one in examples if "left_out" in done[one.id]]
+    check_left_out(left_out, len(examples), protocol)
+    estimate, metric, chance = score(task, examples, done)
+    return Result(
+        task=task.name,
+        metric=metric,
+        shots=shots,
+        score=100 * estimate.value,
+        error=100 * estimate.error,
+        chance=chance,
+        examples=len(examples) - len(left_out),
+        left_out=len(left_out),
+        left_out_named=tuple(left_out[:NAMED]),
+        split=protocol.split or task.split,
+        protocol=protocol.model_dump(mode="json"),
+        checkpoint=subject.checkpoint,
+        step=subject.step,
+    )
+
+
+def score(task: Task, examples: Sequence[Example], done: dict[str, Said]) -> tuple[Estimate, str, float | None]:
+    """The task's score over the examples that were answered, its name, and the level of chance."""
+    answered = [(example, done[example.id]) for example in examples if "left_out" not in done[example.id]]
+    try:
+        if task.kind == "caption":
+            scores = cider_d([said["said"] for _, said in answered], [example.references for example, _ in answered])
+            return mean(scores), "CIDEr-D", None
+        if task.kind == "question":
+            right = [accuracy(said["said"], example.answers) for example, said in answered]
+            return mean(right), "accuracy, %", None
+        margins = [said["likelihoods"][1] - said["likelihoods"][0] for _, said in answered]
+        positive = [example.label == MEME_LABELS[1] for example, _ in answered]
+        return roc_auc(margins, positive), "ROC-AUC, %", 50.0
+    except ValueError as error:
+        raise UserError(f"{task.name} cannot be scored: {error}", "score more examples") from error
+
+
+def check_left_out(left_out: Sequence[str], examples: int, protocol: Protocol) -> None:
+    """Raises UserError where more than the protocol's share of examples have no media."""
+    if examples == 0 or len(left_out) > protocol.max_left_out * examples:
+        raise UserError(
+            f"{len(left_out)} of {examples} examples have no readable media, for example {left_out[0]}"
+            if left_out
+            else "there are no examples",
+            "complete the folder, or score what is there: --set protocol.max_left_out=1",
+        )
+
+
+def _prompts(
+    task: Task, data: DataFolder, protocol: Protocol, shots: int, examples: list[Example], gallery: Gallery,
+    writer: Writer,
+) -> list[Prompt]:  # fmt: skip
+    missing = [f"{one.id} ({one.media.name})" for one in examples if not gallery.present(one)]
+    check_left_out(missing, len(examples), protocol)
+    count = writer.demonstrations(shots)
+    source: Demonstrations | None = None
+    if count:
+        training = read(task.reader, data, "train", task.name)
+        if shots:
+            training = [one for one in training if gallery.present(one)]
+        if len(training) <= count:
+            raise UserError(
+                f"{count} demonstrations need more training examples than the {len(training)} whose media are there",
+                "add the training split, or ask with fewer shots",
+            )
+        if protocol.demonstrations == "rices" and shots:
+            query_set = draw(training, protocol.query_set, protocol.seed)
+            source = LikeDemonstrations(query_set, gallery, protocol.batch_size)
+        else:
+            source = RandomDemonstrations(training, protocol.query_set, protocol.seed)
+    return [writer.write(one, source.choose(one, count) if source else [], shots) for one in examples]
+
+
+def _answers(subject: Subject, task: Task, protocol: Protocol, gallery: Gallery, batch: Sequence[Prompt]) -> list[Said]:
+    """What the model says to each prompt, or why it was not asked."""
+    wanted = [example for prompt in batch for example in prompt.media]
+    seen = dict(zip(wanted, gallery.see(wanted), strict=True))
+    answers: list[Said] = [{} for _ in batch]
+    rows, media = [], []
+    for number, prompt in enumerate(batch):
+        shown = [seen[example] for example in prompt.media]
+        bad = next((one for one in shown if isinstance(one, Unreadable)), None)
+        if bad is not None:
+            answers[number] = {"left_out": str(bad)}
+            continue
+        rows.append(number)
+        media.append(torch.stack([one.latents for one in shown if not isinstance(one, Unreadable)]))
+    if not rows:
+        return answers
+    tokenizer = subject.tokenizer
+    context = begin(subject.model, [batch[row].tokens for row in rows], media, tokenizer.pad)
+    if task.kind == "meme":
+        choices = batch[rows[0]].labels
+        assert all(batch[row].labels == choices for row in rows), "labels of one template tokenise alike"
+        found = likelihoods(subject.model, context, choices, tokenizer.pad).sum(-1)
+        if protocol.label_score == "mean":
+            found = found / torch.tensor([len(choice) for choice in choices], device=found.device)
+        for row, values in zip(rows, found.tolist(), strict=True):
+            answers[row] = {"likelihoods": values}
+        return answers
+    texts = beam_search(
+        subject.model, context, protocol.beams, protocol.length_penalty, _most(task, protocol), ends(tokenizer),
+        never_said(tokenizer),
+    )  # fmt: skip
+    stops = protocol.caption_stops if task.kind == "caption" else protocol.answer_stops
+    for row, ids in zip(rows, texts, strict=True):
+        answers[row] = {"said": clean(tokenizer.decode(ids), stops)}
+    return answers
+
+
+def clean(text: str, stops: Sequence[str]) -> str:
+    """What was said, up to the first stop (a model may go on to the next demonstration), without quotes."""
+    for stop in stops:
+        text = text.split(stop, 1)[0]
+    return " ".join(text.replace('"', "").split())
+
+
+def _most(task: Task, protocol: Protocol) -> int:
+    return protocol.caption_tokens if task.kind == "caption" else protocol.answer_tokens

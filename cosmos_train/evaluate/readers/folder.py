@@ -1,0 +1,160 @@
+"""A folder with a benchmark: annotation files and media, found by name wherever they lie below it.
+
+Costs one walk through the folder's names. People unpack the same archives in many ways; file names stay.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cosmos_train.errors import UserError
+
+IMAGES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
+VIDEOS = frozenset((".mp4", ".avi", ".mkv", ".webm", ".mov", ".flv", ".m4v", ".gif"))
+
+
+@dataclass(frozen=True)
+class Media:
+    """A picture, a video or a folder of frames. start, end: seconds of it that count; None: all of it.
+
+    frames_per_second: of a folder of numbered frames.
+    """
+
+    name: str
+    start: float | None = None
+    end: float | None = None
+    frames_per_second: float = 3.0
+
+
+@dataclass(frozen=True)
+class Example:
+    """One thing to be asked. What a task does not use is empty.
+
+    references: captions of the media; answers: what each annotator said (its forms, where several count alike);
+    text: words that are part of the media (a meme's); label: the right one of the task's labels.
+    """
+
+    id: str
+    media: Media
+    references: tuple[str, ...] = ()
+    question: str = ""
+    answers: tuple[tuple[str, ...], ...] = ()
+    text: str = ""
+    label: str = ""
+
+
+class DataFolder:
+    def __init__(self, root: Path) -> None:
+        """Raises UserError where there is no such folder."""
+        if not root.is_dir():
+            raise UserError(f"there is no folder {root}", "give the folder that holds the benchmark: --data DIR", 2)
+        self.root = root
+        self.files: list[str] = []
+        self._media: dict[str, list[str]] = {}
+        self._folders: dict[str, str] = {}
+        for parent, folders, names in os.walk(root, followlinks=True):
+            folders.sort()
+            inside = PurePosixPath(Path(parent).relative_to(root).as_posix())
+            for folder in folders:
+                self._folders.setdefault(folder, str(inside / folder))
+            for name in sorted(names):
+                path = str(inside / name)
+                if PurePosixPath(name).suffix.lower() in IMAGES | VIDEOS:
+                    self._media.setdefault(PurePosixPath(name).stem, []).append(path)
+                else:
+                    self.files.append(path)
+
+    def has(self, *patterns: str) -> bool:
+        return self._match(patterns) is not None
+
+    def annotation(self, *patterns: str) -> Path:
+        """The annotation file that the first fitting pattern names. Raises UserError naming what was looked for."""
+        found = self._match(patterns)
+        if found is None:
+            raise UserError(
+                f"there is no {' or '.join(patterns)} in {self.root}", "put the benchmark's annotation files there"
+            )
+        return self.root / found
+
+    def media(self, name: str) -> Path | None:
+        """Where the picture or video called `name` lies (its folder and suffix are hints), or a folder of that name."""
+        hint = PurePosixPath(name)
+        known = hint.suffix.lower() in IMAGES | VIDEOS
+        found = self._media.get(hint.stem if known else hint.name, ())
+        if found:
+            best = max(found, key=lambda path: _agreement(PurePosixPath(path), hint))
+            return self.root / best
+        folder = self._folders.get(hint.name)
+        return self.root / folder if folder else None
+
+    def _match(self, patterns: tuple[str, ...]) -> str | None:
+        for pattern in patterns:
+            for path in self.files:
+                if fnmatch(path, pattern) or fnmatch(path, f"*/{pattern}"):
+                    return path
+        return None
+
+
+def _agreement(path: PurePosixPath, hint: PurePosixPath) -> tuple[bool, int]:
+    """How well a path fits a hint: the same suffix, then how many of the last folders agree."""
+    same = 0
+    for ours, theirs in zip(reversed(path.parts[:-1]), reversed(hint.parts[:-1]), strict=False):
+        if ours != theirs:
+            break
+        same += 1
+    return path.suffix.lower() == hint.suffix.lower(), same
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no JSON: {error}", "fetch the file again") from error
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON list, of JSON lines, or of a table with a header (.csv, .tsv)."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix in (".csv", ".tsv"):
+            head = text.partition("\n")[0]
+            return list(csv.DictReader(text.splitlines(), delimiter="\t" if "\t" in head else ","))
+        if text.lstrip().startswith("["):
+            return list(json.loads(text))
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read: {error}", "fetch the file again") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines that hold something, stripped."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}", "fetch the file again") from error
+
+
+Reader = Callable[[DataFolder, str], list[Example]]
+
+
+def read(reader: Reader, data: DataFolder, split: str, name: str) -> list[Example]:
+    """The examples of a split. Raises UserError where files are missing, laid out otherwise, or hold none of it."""
+    try:
+        found = reader(data, split)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise UserError(
+            f"the annotations in {data.root} are not laid out as those of {name}: {type(error).__name__}: {error}",
+            "see docs/evaluation.md for the files that are read",
+        ) from error
+    if not found:
+        raise UserError(
+            f"the annotations in {data.root} hold no example of {name}'s split {split!r}", "name another split"
+        )
+    return found

@@ -1,0 +1,109 @@
+"""What the command does: a checkpoint, a task and a folder in; results out, as a table and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from cosmos_train.errors import UserError
+from cosmos_train.evaluate import protocol as protocols
+from cosmos_train.evaluate.fewshot import Result, ask
+from cosmos_train.evaluate.predictions import Predictions
+from cosmos_train.evaluate.probe import Probe, ProbeScores
+from cosmos_train.evaluate.readers.folder import DataFolder
+from cosmos_train.evaluate.retrieval import retrieve
+from cosmos_train.evaluate.slots import SAMPLE_WORLD, load_slots
+from cosmos_train.evaluate.subject import load_subject
+from cosmos_train.evaluate.tasks import find
+
+_PREFIX = "protocol."
+
+
+def evaluate_task(
+    checkpoint: Path, task: str, data: Path, shots: Sequence[int], protocol: str = "default",
+    settings: Sequence[str] = (), predictions: Path | None = None, console: Console | None = None,
+) -> list[Result]:  # fmt: skip
+    """One result per number of shots (retrieval has none: one per direction).
+
+    settings: `key=value` of the recipe, or `protocol.key=value`. predictions: a folder where answers are kept, by which
+    a run that was cut off goes on. Raises UserError.
+    """
+    chosen = find(task)
+    own = [one for one in settings if not one.startswith(_PREFIX)]
+    asked = protocols.load(protocol, [one.removeprefix(_PREFIX) for one in settings if one.startswith(_PREFIX)])
+    if chosen.kind != "retrieval" and not shots:
+        raise UserError(f"{task} is asked with a number of shots", "for example --shots 0 --shots 4", 2)
+    folder = DataFolder(data)
+    subject = load_subject(checkpoint, own)
+    found = []
+    with Progress(console=console or Console(stderr=True), transient=True) as progress:
+        for number in [0] if chosen.kind == "retrieval" else shots:
+            bar = progress.add_task(f"{task}, {number} shots" if chosen.kind != "retrieval" else task, total=None)
+
+            def report(done: int, total: int, bar: Any = bar) -> None:
+                progress.update(bar, completed=done, total=total)
+
+            if chosen.kind == "retrieval":
+                found += retrieve(subject, chosen, folder, asked, report)
+                continue
+            what = {
+                "task": task, "shots": number, "protocol": asked.model_dump(mode="json"), "step": subject.step,
+                "checkpoint": str(Path(subject.checkpoint).resolve()),
+            }  # fmt: skip
+            path = predictions / f"{task}-{number}.jsonl" if predictions else None
+            with Predictions(path, what) as kept:
+                found.append(ask(subject, chosen, folder, asked, number, kept, report))
+    return found
+
+
+def evaluate_probe(
+    checkpoint: Path, settings: Sequence[str], slots: Path | None = None, max_clips: int = 512
+) -> ProbeScores:
+    """The probe of the shards that `settings` (`data.shards=…`) names. Raises UserError."""
+    table = load_slots(slots or SAMPLE_WORLD)
+    subject = load_subject(checkpoint, list(settings))
+    return Probe(subject.recipe.data, subject.tokenizer, table, max_clips).ask(subject)
+
+
+def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
+    return [asdict(result) for result in results]
+
+
+def print_results(results: Sequence[Result], console: Console) -> None:
+    first = results[0]
+    console.print(
+        f"{first.checkpoint}, step {first.step}, protocol {first.protocol['name']}", soft_wrap=True, highlight=False
+    )
+    table = Table("task", "split", "shots", "measure", "score", "± s.e.", "chance", "examples", "left out", box=None)
+    for one in results:
+        chance = "" if one.chance is None else f"{one.chance:.2f}"
+        table.add_row(
+            one.task, one.split, str(one.shots), one.metric, f"{one.score:.2f}", f"{one.error:.2f}", chance,
+            str(one.examples), str(one.left_out),
+        )  # fmt: skip
+    console.print(table)
+    for one in results:
+        if one.more:
+            shown = "  ".join(f"{name} {value:.2f}" for name, value in one.more.items())
+            console.print(f"  {one.metric.partition(',')[0]}: {shown}", highlight=False, soft_wrap=True)
+        for why in one.left_out_named:
+            console.print(f"  left out: {why}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_probe(scores: ProbeScores, console: Console) -> None:
+    table = Table("captions right in", "score", "± s.e.", "frames shuffled", "± s.e.", "chance", box=None)
+    for name, one in scores.slots.items():
+        table.add_row(
+            name, f"{one.right:.3f}", f"{one.error:.3f}", f"{one.shuffled:.3f}", f"{one.shuffled_error:.3f}",
+            f"{one.chance:.3f}",
+        )  # fmt: skip
+    console.print(table)
+    console.print(f"{scores.asked} clips asked, {scores.open} whose own text leaves a slot open", highlight=False)
+    for truth, said in scores.examples:
+        console.print(f"  {truth}  →  {said}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,59 @@
+"""Rows of all processes, with gradients that find their way home. Costs one all-gather, and its reverse in backward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """media, text: (C, E) of all processes; group (C,); first: where this process's rows begin."""
+
+    media: Tensor
+    text: Tensor
+    group: Tensor
+    first: int
+
+
+def gather(media: Tensor, text: Tensor, group: Tensor, everywhere: bool) -> Gathered:
+    """The pairs of all processes in order of rank, or (everywhere=False, or one process) those given.
+
+    Processes may hold different numbers of pairs, none among them. What a process's loss sends back to rows of another
+    arrives there, added up.
+    """
+    if not everywhere or world_size() == 1:
+        return Gathered(media, text, group, 0)
+    counts = [torch.zeros(1, dtype=torch.long, device=media.device) for _ in range(world_size())]
+    dist.all_gather(counts, torch.tensor([len(media)], device=media.device))
+    sizes = [int(count) for count in counts]
+    rows = torch.cat([_padded(part, max(sizes)) for part in (media, text)], -1)
+    groups = [torch.zeros(max(sizes), dtype=group.dtype, device=group.device) for _ in sizes]
+    dist.all_gather(groups, _padded(group, max(sizes)))
+    gathered = torch.split(_gather_with_grad(rows), max(sizes))
+    both = torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)])
+    all_groups = torch.cat([part[:size] for part, size in zip(groups, sizes, strict=True)])
+    width = media.shape[1]
+    return Gathered(both[:, :width], both[:, width:], all_groups, sum(sizes[: dist.get_rank()]))
+
+
+def _gather_with_grad(rows: Tensor) -> Tensor:
+    from torch.distributed import _functional_collectives as collectives
+
+    # Renamed in torch 2.13, which warns at each use of the old name.
+    new: Any = getattr(collectives, "all_gather_single_autograd", None)
+    gathers: Any = new or collectives.all_gather_tensor_autograd
+    found: Tensor = gathers(rows.contiguous(), 0, dist.group.WORLD)
+    return found
+
+
+def _padded(rows: Tensor, count: int) -> Tensor:
+    return torch.cat([rows, rows.new_zeros(count - len(rows), *rows.shape[1:])])

@@ -1,0 +1,46 @@
+"""The `objective` block of a recipe. Light: nothing here imports torch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from cosmos_train.settings import Settings
+
+
+class ObjectiveCompat(Settings):
+    """As the released code does it, where that differs from what we hold right. `paper_compat: true` sets all."""
+
+    single_pairs: bool = Field(
+        default=False, description="contrast only samples of one clip: interleaved samples have no contrastive loss"
+    )
+    mean_of_batches: bool = Field(
+        default=False,
+        description="the step's language loss is the mean of its batches' means, however many tokens each has",
+    )
+    own_process: bool = Field(default=False, description="contrast within each process's batch alone")
+    no_guard: bool = Field(default=False, description="clips with equal captions are each other's negatives")
+
+
+class ObjectiveSettings(Settings):
+    language_weight: float = Field(default=1.0, ge=0, description="weight of the language-model loss")
+    contrastive_weight: float = Field(default=1.0, ge=0, description="weight of the contrastive loss")
+    contrastive: Literal["infonce", "siglip"] = Field(
+        default="infonce", description="symmetric softmax over the candidates (CLIP), or a sigmoid per pair (SigLIP)"
+    )
+    pairs: Literal["first", "every"] = Field(
+        default="first",
+        description="contrast the first clip of a sample (free), or every clip (one more pass of the LM's first half)",
+    )
+    pool: Literal["step", "batch"] = Field(
+        default="step",
+        description="candidates under accumulation: all batches of one source in a step, as if they were one (their "
+        "towers run twice), or each batch by itself",
+    )
+    paper_compat: ObjectiveCompat = ObjectiveCompat()
+
+    @field_validator("paper_compat", mode="before")
+    @classmethod
+    def _all_or_none(cls, value: Any) -> Any:
+        return dict.fromkeys(ObjectiveCompat.model_fields, value) if isinstance(value, bool) else value

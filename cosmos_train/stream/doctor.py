@@ -1,0 +1,178 @@
+"""`cosmos_train doctor SHARDS`: what one core does of each step from storage to batch, what binds, how many workers do.
+
+Costs some seconds; reads in training's own order, so that what it reads is as cold as in training.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import psutil
+import torch
+from rich.console import Console
+
+from cosmos_train.errors import UserError
+from cosmos_train.stream.batch import Hole, Sample, collate
+from cosmos_train.stream.corpus import BadSample
+from cosmos_train.stream.loader import Place, Samples
+from cosmos_train.stream.settings import DataSettings
+from cosmos_train.stream.shards import parsed
+from cosmos_train.stream.stream import Data
+from cosmos_train.stream.tokenizer import Tokenizer
+
+T = TypeVar("T")
+
+_BATCH = 32
+_SPARE = 1.25  # workers are never all as fast as the one that was measured
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its seconds per sample (storage: wall clock, others: CPU), and those of the CPU."""
+
+    name: str
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found of one source. samples: looked at; bad: of them; bytes: per sample; frames: per sample, as used.
+
+    per_core: samples/s of one worker. workers: that feed `wanted` samples/s; cores: that this machine has.
+    """
+
+    source: str
+    samples: int
+    bad: int
+    bytes: float
+    frames: float
+    steps: tuple[Step, ...]
+    per_core: float
+    wanted: float
+    workers: int
+    cores: int
+    verdict: str
+
+
+def diagnose(data: DataSettings, tokenizer: Tokenizer | None, wanted: float, seconds: float) -> list[Diagnosis]:
+    """One diagnosis per source; at most `seconds` each. tokenizer: None counts one byte as one token of a trained one.
+
+    wanted: samples/s that a GPU takes. Raises UserError where shards are missing or nothing in them can be read.
+    """
+    opened = Data(data)
+    words = tokenizer or Tokenizer.train([], 400)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a worker
+    try:
+        return [
+            _source(name, Samples(corpus, one.model_copy(update={"cache_megabytes": 0}), 0), words, wanted, seconds)
+            for (name, one), corpus in zip(opened.sources, opened.corpora, strict=True)
+        ]
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Meter:
+    """Wall clock and CPU seconds by step."""
+
+    def __init__(self) -> None:
+        self.wall: dict[str, float] = {}
+        self.cpu: dict[str, float] = {}
+
+    def __call__(self, name: str, work: Callable[[], T]) -> T:
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            return work()
+        finally:
+            self.wall[name] = self.wall.get(name, 0.0) + time.perf_counter() - wall
+            self.cpu[name] = self.cpu.get(name, 0.0) + time.process_time() - cpu
+
+
+def _source(name: str, samples: Samples, tokenizer: Tokenizer, wanted: float, seconds: float) -> Diagnosis:
+    reader = samples.corpus.reader
+    meter = _Meter()
+    ends = time.perf_counter() + seconds
+    done = size = frames = 0
+    bad: list[str] = []
+    while done < len(samples) and (done == 0 or time.perf_counter() < ends):
+        places = [samples.place(position) for position in range(done, min(done + _BATCH, len(samples)))]
+        raw = meter("storage", partial(reader.ranges, [place.document for place in places]))
+        if done == 0:  # what is made ready once does not count: libraries, tables, threads
+            _through(_Meter(), samples, places, raw, tokenizer)
+        done += len(places)
+        size += sum(len(one) for one in raw if not isinstance(one, Exception))
+        found, reasons = _through(meter, samples, places, raw, tokenizer)
+        frames += found
+        bad += reasons
+    if len(bad) == done:
+        raise UserError(f"none of {done} samples of {name} can be read: {bad[0]}", "check the shards: interlink verify")
+    # Waiting is part of what storage costs; elsewhere only this process's own time counts, not what others take of it.
+    steps = tuple(
+        Step(step, (meter.wall if step == "storage" else meter.cpu)[step] / done, meter.cpu[step] / done)
+        for step in meter.wall
+    )
+    total = sum(step.seconds for step in steps)
+    workers = math.ceil(_SPARE * wanted * total)
+    slowest = max(steps, key=lambda step: step.seconds)
+    cores = len(psutil.Process().cpu_affinity() or []) or psutil.cpu_count() or 1
+    return Diagnosis(
+        name, done, len(bad), size / done, frames / done, steps, 1 / total, wanted, workers, cores,
+        _verdict(slowest, total, workers, cores, wanted),
+    )  # fmt: skip
+
+
+def _through(
+    meter: _Meter, samples: Samples, places: Sequence[Place], raw: Sequence[bytes | Exception], tokenizer: Tokenizer
+) -> tuple[int, list[str]]:
+    """Bytes to a batch, step by step: its frames, and what could not be read."""
+    items: list[Sample | Hole] = []
+    bad: list[str] = []
+    for place, one in zip(places, raw, strict=True):
+        members = meter("tar", partial(parsed, one))
+        try:
+            document = meter("document", partial(samples.corpus.document, place.document, members))
+            decoded = meter("decode", partial(samples.decode, place, document))
+            items.append(meter("augment", partial(samples.augment, place, decoded, document.page)))
+        except BadSample as error:
+            bad.append(str(error))
+    batch = meter("tokens, collate", partial(collate, items, tokenizer, samples.data.max_tokens))
+    return len(batch.frames), bad
+
+
+def _verdict(slowest: Step, total: float, workers: int, cores: int, wanted: float) -> str:
+    share = slowest.seconds / total
+    if slowest.name == "storage" and slowest.cpu_seconds < 0.5 * slowest.seconds:
+        why = "it waits for the storage: put the shards nearer, or add workers, which wait at the same time"
+    elif slowest.name == "decode":
+        why = "smaller images in the shards (twice the size the model sees is enough) would lift it"
+    else:
+        why = "it is this machine's cores that set the pace"
+    enough = "" if workers <= cores else f", more than the {cores} cores here"
+    return (
+        f"{slowest.name} binds ({share:.0%} of the time): {why}. "
+        f"A GPU of {wanted:g} samples/s needs data.workers={workers}{enough}"
+    )
+
+
+def show(found: Sequence[Diagnosis], console: Console) -> None:
+    """One table and one sentence per source."""
+    from rich.table import Table
+
+    for one in found:
+        table = Table(f"{one.source}: per sample", "ms", "samples/s of one core", "share", box=None)
+        for step in one.steps:
+            rate = f"{1 / step.seconds:,.0f}" if step.seconds else "-"
+            table.add_row(step.name, f"{1e3 * step.seconds:.3f}", rate, f"{step.seconds * one.per_core:.0%}")
+        table.add_row("all", f"{1e3 / one.per_core:.3f}", f"{one.per_core:,.0f}", "100%")
+        console.print(table)
+        bad = f", {one.bad} of them bad" if one.bad else ""
+        console.print(
+            f"{one.samples} samples{bad}, {one.bytes / 1e3:,.0f} kB and {one.frames:.1f} frames each", highlight=False
+        )
+        console.print(one.verdict, highlight=False, soft_wrap=True)

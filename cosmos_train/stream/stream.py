@@ -1,0 +1,239 @@
+"""Global batches in a fixed order, of which each rank takes its slice: exact resume on any number of ranks and workers.
+
+The main process plans (which samples, which rows: some µs a sample), readers fetch and decode. A plan depends on the
+recipe, the shards and a few integers, so nothing of what readers hold is state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from cosmos_train.errors import UserError
+from cosmos_train.recipe import Recipe
+from cosmos_train.stream.batch import Batch, Placed, collate, collate_packed
+from cosmos_train.stream.corpus import Corpus
+from cosmos_train.stream.health import Note, Tripwire, Watchdog
+from cosmos_train.stream.index import Lengths
+from cosmos_train.stream.loader import Samples
+from cosmos_train.stream.mixture import Counts, Exposure, Mixture, Part
+from cosmos_train.stream.plan import Planner, Request, StreamState, pack_window
+from cosmos_train.stream.settings import DataSettings, rows_of
+from cosmos_train.stream.tar import Members
+from cosmos_train.stream.tokenizer import Tokenizer
+
+__all__ = ["Data", "Stream", "StreamState", "open_data", "open_stream"]
+
+_SEED_STEP = 1_000_003  # between the orders of sources
+_MEASURED = 1024  # units whose mean length stands for a source's
+
+
+class Data:
+    """The shards of a recipe's sources. Raises UserError where they are missing or damaged."""
+
+    def __init__(self, settings: DataSettings) -> None:
+        self.settings = settings
+        self.sources = settings.named()
+        self.corpora = [
+            Corpus(one.shards, one.text, one.clips_per_sample, one.match_threshold, one.match_noise, setting)
+            for (_, one), setting in zip(self.sources, settings.places(), strict=True)
+        ]
+
+    @property
+    def documents(self) -> int:
+        return sum(corpus.size for corpus in self.corpora)
+
+    @property
+    def samples(self) -> int:
+        """In an epoch of every source."""
+        return sum(corpus.units for corpus in self.corpora)
+
+    @property
+    def signature(self) -> str:
+        """What a StreamState means depends on this: the shards, and how samples are cut and packed from them."""
+        pack = self.settings.pack if self.settings.pack.tokens else None
+        parts = []
+        for (name, one), corpus in zip(self.sources, self.corpora, strict=True):
+            sizes = f" {one.max_tokens} {one.frames_per_clip}" if pack else ""  # by which rows are packed
+            parts.append(f"{name} {corpus.signature()}{sizes}")
+        return " ".join([*parts, f"{pack}"]) if len(parts) > 1 or pack else self.corpora[0].signature()
+
+    def texts(self) -> Iterator[str]:
+        """Every text of every source, to train a tokenizer on."""
+        for corpus in self.corpora:
+            yield from corpus.texts()
+
+
+def open_data(settings: DataSettings) -> Data:
+    """The shards of a recipe: their indexes are read (or scanned), nothing else."""
+    return Data(settings)
+
+
+def open_stream(
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    data: Data | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    state: StreamState | None = None,
+) -> Stream:
+    """The batches of a recipe from `state` on, as this rank sees them.
+
+    Raises UserError where ranks cannot share a batch evenly, or lengths are wanted and not there.
+    """
+    return Stream(
+        data or open_data(recipe.data), recipe.seed, tokenizer, recipe.train.batch_size, rank, world_size, state
+    )
+
+
+class Batches(Dataset[Batch]):
+    """What readers do: a request to its batch."""
+
+    def __init__(self, names: Sequence[str], samples: Sequence[Samples], tokenizer: Tokenizer, note: Note) -> None:
+        self.names, self.samples, self.tokenizer, self.note = names, samples, tokenizer, note
+
+    def __getitem__(self, request: Request) -> Batch:
+        samples = self.samples[request.source]
+        name = self.names[request.source] if len(self.names) > 1 else ""
+        if samples.corpus.reader.reading is None:
+            samples.corpus.reader.reading = self.note.of(request.source)
+        slots = [(row, slot) for row, slots in enumerate(request.rows) for slot in slots]
+        packed = samples.data.pack.tokens
+        items = samples.many([slot.number for _, slot in slots], [slot.images for _, slot in slots] if packed else None)
+        self.note.done()
+        if not packed:
+            return collate(items, self.tokenizer, samples.data.max_tokens, name, samples.data.learn_lead)
+        placed = [Placed(row, slot.start, slot.tokens, item) for (row, slot), item in zip(slots, items, strict=True)]
+        return collate_packed(placed, len(request.rows), self.tokenizer, packed, name, samples.data.learn_lead)
+
+
+class Stream:
+    """Batches without end. `state`: what has been given out; save it, and go on from there."""
+
+    def __init__(
+        self,
+        data: Data,
+        seed: int,
+        tokenizer: Tokenizer,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        state: StreamState | None = None,
+    ) -> None:
+        settings = data.settings
+        self.data = data
+        self.types = len(data.sources)
+        self.state = state or StreamState.start(self.types)
+        names = [name for name, _ in data.sources]
+        samples = [
+            Samples(corpus, one, seed + _SEED_STEP * number)
+            for number, (corpus, (_, one)) in enumerate(zip(data.corpora, data.sources, strict=True))
+        ]
+        rows = rows_of(settings, batch_size, world_size)
+        counted = settings.pack.tokens > 0 or (settings.mixture == "weighted" and settings.weigh_by != "samples")
+        lengths = [corpus.lengths(tokenizer) if counted else None for corpus in data.corpora]
+        parts = [
+            Part(name, weight, one.corpus.units, _per_batch(one, known, count))
+            for name, (weight, _), one, known, count in zip(
+                names, settings.shares(), samples, lengths, rows, strict=True
+            )
+        ]
+        self.mixture = Mixture.plan(parts, settings.mixture, settings.weigh_by, settings.epoch)
+        self._exposure = Exposure(
+            self.mixture, settings.weigh_by, [Counts(samples=count) for count in self.state.samples]
+        )
+        self._tripwire = Tripwire(settings.max_bad_share, data.samples)
+        self._workers = settings.workers
+        self._watchdog = Watchdog(
+            settings.workers, [corpus.reader.shards for corpus in data.corpora], settings.stall_seconds
+        )
+        self._planner = Planner(samples, lengths, self.mixture, rows, rank, world_size, self.state)
+        self._batches: Iterator[Batch] = iter(
+            DataLoader(
+                Batches(names, samples, tokenizer, Note(self._watchdog.table)),
+                sampler=self._planner,
+                batch_size=None,
+                num_workers=settings.workers,
+                collate_fn=_as_it_is,
+                generator=torch.Generator(),  # the default draws from the state that a resume restores
+                timeout=settings.stall_seconds if settings.workers else 0,
+                multiprocessing_context="spawn" if settings.workers else None,
+            )
+        )
+
+    def next(self) -> Batch:
+        """This rank's rows of the next global batch. Raises UserError for too many bad samples and stuck readers."""
+        batch = self._next()
+        request = self._planner.planned.popleft()
+        self.state = request.after
+        self._tripwire.count(batch)
+        counts = self._exposure.counts[request.source]
+        counts.samples = self.state.samples[request.source]
+        counts.tokens += int(batch.token_mask.sum())
+        counts.images += len(batch.frames)
+        return batch
+
+    @property
+    def epoch(self) -> float:
+        """How many epochs have been given out, as `data.epoch` counts them."""
+        if self.types == 1:
+            return self.state.samples[0] / self.data.samples
+        return sum(self.state.batches) / self.mixture.epoch_batches
+
+    @property
+    def bad(self) -> dict[str, int]:
+        """Bad samples of this rank since the stream was opened: "key: reason" -> how often."""
+        return dict(self._tripwire.bad)
+
+    def documents_of(self, state: StreamState, batches: int) -> Iterator[tuple[str, Members]]:
+        """(key, members) of every readable document that this rank's next `batches` after `state` are cut from."""
+        for _ in range(batches):
+            request = self._planner.plan(state)
+            samples, state = self._planner.samples[request.source], request.after
+            positions = [slot.number for slots in request.rows for slot in slots]
+            documents = sorted({samples.place(position).document for position in positions})
+            for document, members in zip(documents, samples.corpus.reader.read_many(documents), strict=True):
+                if not isinstance(members, Exception):
+                    yield samples.corpus.key(document), members
+
+    def exposure(self) -> list[dict[str, float | str]]:
+        """Planned against realised, per source."""
+        return self._exposure.rows()
+
+    def _next(self) -> Batch:
+        if not self._workers:
+            with self._watchdog.watching():
+                return next(self._batches)
+        try:
+            return next(self._batches)
+        except RuntimeError as error:
+            if "timed out" in str(error):
+                raise self._watchdog.stuck() from error
+            if "exited unexpectedly" in str(error):
+                raise UserError(
+                    f"a reader died: {error}",
+                    "often the machine ran out of memory: lower data.workers or data.cache_megabytes",
+                ) from error
+            raise
+
+
+def _per_batch(samples: Samples, lengths: Lengths | None, rows: int) -> dict[str, float]:
+    """Mean samples, tokens and images of a global batch, from units spread over the first epoch."""
+    if lengths is None:
+        return {"samples": rows, "tokens": 0.0, "images": 0.0}
+    units = len(samples)
+    count = min(units, _MEASURED)
+    sizes = [samples.size(number * units // count, lengths) for number in range(count)]
+    per_row = 1.0
+    if samples.data.pack.tokens:
+        per_row = samples.data.pack.window / len(pack_window(samples, lengths, 0))
+    given = rows * per_row
+    tokens, images = (sum(size[kind] for size in sizes) / count for kind in (0, 1))
+    return {"samples": given, "tokens": given * tokens, "images": given * images}
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
