@@ -56,19 +56,18 @@ class Looker:
         small = self._grey.reformat(frame, width, height, format="gray", interpolation=self._bilinear, threads=1)
         grey = _plane(small, 0).astype(np.int16)
         laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
-        return float(laplacian.var(dtype=np.float32))
+        values = laplacian.ravel().astype(np.float64)  # whole numbers: sums and products are exact
+        return float(values @ values / values.size - (values.sum() / values.size) ** 2)
 
 
 def difference(a: Look, b: Look) -> float:
     """Mean absolute change per pixel: of luma plus both chroma planes, 0..765."""
-    return float(np.abs(a.luma.astype(np.int16) - b.luma).mean()) + 2 * float(
-        np.abs(a.chroma.astype(np.int16) - b.chroma).mean()
-    )
+    return _apart(a.luma, b.luma) + 2 * _apart(a.chroma, b.chroma)
 
 
 def distance(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     """How unlike two luma thumbnails are, 0 (the same) to 1."""
-    return float(np.abs(a.astype(np.int16) - b).mean()) / 255
+    return _apart(a, b) / 255
 
 
 def likeness(a: Look, b: Look, shift: int = SHIFT) -> float:
@@ -96,10 +95,14 @@ def middle_likeness(a: Look, b: Look) -> float:
     middle -= middle.mean()
     shifted = np.lib.stride_tricks.sliding_window_view(b.luma, (height, width)).reshape(-1, height * width)
     pixels = shifted.astype(np.float32)
-    pixels -= pixels.mean(axis=1, keepdims=True)
-    product = (pixels * middle).sum(axis=1)
-    energy = (pixels * pixels).sum(axis=1) * (middle * middle).sum()
-    return float((product / np.sqrt(energy + 64.0 * middle.size)).max())
+    product = pixels @ middle
+    energy = np.einsum("ij,ij->i", pixels, pixels) - pixels.sum(axis=1) ** 2 / middle.size
+    return float((product / np.sqrt(energy * float(middle @ middle) + 64.0 * middle.size)).max())
+
+
+def _apart(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Mean absolute difference."""
+    return float((np.maximum(a, b) - np.minimum(a, b)).sum(dtype=np.int64)) / a.size
 
 
 def _plane(frame: Any, index: int) -> NDArray[np.uint8]:

@@ -18,6 +18,8 @@ from interlink.media.look import Look, Looker, difference
 from interlink.media.packets import Group, Packets
 
 AROUND = 4  # pictures on each side of a suspected cut that are all decoded
+ARRIVED = 8  # looks that must show the next keyframe's scene
+NEARING = 0.9  # the change from the last of them to it over that from the first: less, and a transition is under way
 TRIES = 3  # times that a group is begun again before all of it is decoded
 
 
@@ -25,15 +27,18 @@ TRIES = 3  # times that a group is begun again before all of it is decoded
 class Plan:
     """What to decode of a group: only its keyframe, or reference pictures and, at `dense` times, all of them.
 
-    last: once the pictures up to this time are seen and look like the next keyframe, the rest can be left.
+    last: once the pictures up to this time are seen and some look like the next keyframe, the rest can be left.
     suspects: times of the pictures that may begin another scene, in order; if it can be shown by one of them alone that
-    it does, no scan is needed.
+    it does, no scan is needed. calm: nothing stands out among the packets after the last of them.
+    hints: times of pictures that ask for a scan if one of them, by itself, shows another scene than the keyframe.
     """
 
     scan: bool
     dense: frozenset[float] = frozenset()
     last: float = float("inf")
     suspects: tuple[float, ...] = ()
+    calm: bool = False
+    hints: tuple[float, ...] = ()
 
 
 SKIP = Plan(scan=False)
@@ -53,11 +58,15 @@ class Planner(Protocol):
     def alike(self, a: Look, b: Look) -> bool:
         """Whether the two show the same scene, so that nothing need be looked for between them."""
 
-    def first_of_scene(self, before: Look, orphans: list[Look], after: Look) -> int | None:
+    def another(self, before: Look, orphan: Look) -> bool:
+        """Whether a picture decoded after the keyframe of `before` alone shows another scene."""
+
+    def first_of_scene(self, before: Look, orphans: list[Look], after: Look, last: bool) -> int | None:
         """Which of `orphans`, in order of time, is the first of the scene of `after`: None = none is, they belong to
         the scene of `before`; -1 = it cannot be told.
 
-        They were decoded without what they refer to: only what is new in them is right. The last is the suspect.
+        They were decoded without what they refer to: only what is new in them is right. The last of them is the suspect
+        (`last`: nothing comes after it in the group that stands out); the first was stored before it, the others after.
         """
 
 
@@ -160,11 +169,16 @@ class Sparse:
             ahead, self._ahead = self._ahead, []
             plan = self._planner.plan(group, self._next, first[1] if first else None, upcoming[1] if upcoming else None)
             seen = ahead[-1][0].time if ahead else group.start
-            cut = self._probe(group, plan.suspects, seen, first, upcoming)
+            cut = self._probe(group, plan, seen, first, upcoming)
             if cut is not None and first is not None and upcoming is not None:
                 yield from self._unscanned(first, ahead)
                 self._cut = cut
-            elif plan.scan or self._continued() or (first is None and group.times):
+            elif (
+                plan.scan
+                or self._hinted(group, plan.hints, first)
+                or self._continued()
+                or (first is None and group.times)
+            ):
                 yield from self._scan(group, plan, upcoming)
                 upcoming = upcoming or self._first(self._next)
             elif first is not None:
@@ -202,26 +216,44 @@ class Sparse:
         for picture, look in ahead:
             yield self._hand(picture, look, True)
 
-    def _probe(
-        self, group: Group, suspects: tuple[float, ...], seen: float, first: Seen | None, upcoming: Seen | None
-    ) -> float | None:
+    def _probe(self, group: Group, plan: Plan, seen: float, first: Seen | None, upcoming: Seen | None) -> float | None:
         """The time of the group's one cut, where a suspect picture shows by itself that it belongs to the scene of the
         next group, and no earlier one that it begins yet another; None where that cannot be told."""
         if first is None or upcoming is None:
             return None
-        for suspect in suspects:
+        for suspect in plan.suspects:
             at = group.stamps.index(suspect)
-            # Pictures shown before the suspect but stored after it refer to it as well as to the scene before.
+            # Pictures shown before the suspect but stored after it refer to it, and to the latest one stored before it;
+            # what that one lacks looks like the keyframe, so like the scene before.
             late = [number for number in range(at + 1, len(group.packets)) if group.stamps[number] < suspect]
-            numbers = [0, at, *late]  # what is missing looks like the keyframe, so like the scene before
-            found = sorted(self._decoder.orphans([group.packets[number] for number in numbers]), key=lambda d: d.time)
-            if [picture.time for picture in found] != sorted(group.stamps[number] for number in numbers):
+            anchor = max(range(at), key=group.stamps.__getitem__)
+            numbers = [*sorted({0, anchor}), at, *late]
+            found = {picture.time: picture for picture in self._decoder.orphans([group.packets[n] for n in numbers])}
+            times = sorted(group.stamps[number] for number in [anchor, at, *late])
+            if suspect not in found or times[0] not in found:  # the decoder may keep back some of the others
                 return None
-            looks = [self._looker.look(picture.time, picture.frame) for picture in found[1:]]
-            which = self._planner.first_of_scene(first[1], looks, upcoming[1])
-            if which is not None:
-                return looks[which].time if which >= 0 and looks[which].time > seen else None
+            kept = [time for time in times if time in found]
+            looks = [self._looker.look(time, found[time].frame) for time in kept]
+            last = plan.calm and suspect == plan.suspects[-1]
+            which = self._planner.first_of_scene(first[1], looks, upcoming[1], last)
+            if which is None:
+                continue
+            if which < 1 or kept[which] <= seen or times[times.index(kept[which]) - 1] != kept[which - 1]:
+                return None
+            return kept[which]
         return None
+
+    def _hinted(self, group: Group, hints: tuple[float, ...], first: Seen | None) -> bool:
+        for hint in hints if first is not None else ():
+            at = group.stamps.index(hint)
+            found = self._decoder.orphans([group.packets[0], group.packets[at]])
+            if any(
+                first is not None and self._planner.another(first[1], self._looker.look(picture.time, picture.frame))
+                for picture in found
+                if picture.time == hint
+            ):
+                return True
+        return False
 
     def _scan(self, group: Group, plan: Plan, upcoming: Seen | None) -> Iterator[Seen]:
         """The pictures of a group and of those that continue it, as the plan says; then `_ahead` holds some more.
@@ -231,6 +263,7 @@ class Sparse:
         dense = set(plan.dense)
         everything = self._continued()
         changes: deque[float] = deque([0.0], maxlen=3)
+        rest: deque[float] = deque(maxlen=ARRIVED)  # changes from the latest looks to the next keyframe
         for attempt in count(1):
             left: set[float] = set()  # times of pictures that may have been left out
             again = False
@@ -254,11 +287,19 @@ class Sparse:
                         break
                     changes.append(difference(last[1], look))
                 yield self._hand(picture, look, follows)
-                if time >= plan.last and upcoming is not None and self._planner.alike(look, upcoming[1]):
+                if time >= plan.last and upcoming is not None and self._arrived(look, upcoming[1], rest):
                     return
             if not again:
                 return
             self._ahead = []
+
+    def _arrived(self, look: Look, after: Look, rest: deque[float]) -> bool:
+        """Whether this look and some before it show the scene of the next keyframe, and come no nearer to it."""
+        if not self._planner.alike(look, after):
+            rest.clear()
+            return False
+        rest.append(difference(look, after))
+        return len(rest) == ARRIVED and rest[-1] > NEARING * rest[0] - 1
 
     def _feed(self, group: Group, dense: set[float], everything: bool, left: set[float]) -> Iterator[tuple[Any, bool]]:
         """Packets for the decoder, in order, with whether each may be left out (then its time goes to `left`)."""

@@ -101,15 +101,27 @@ class Clips:
 
     def _pass(self, until: float, including: bool = False) -> None:
         """Counts the pictures before `until` to their clips."""
+        plain: list[float] = []
         while self.times and (self.times[0] < until or (including and self.times[0] == until)):
             time = self.times.popleft()
-            boundary = self._due is not None and time >= self._due
-            if boundary:
-                self._due, self._began = None, True
-            spans = self.lengths.feed(time, boundary)
+            if self._due is None or time < self._due:
+                plain.append(time)
+                continue
+            self._count(plain)
+            plain = []
+            self._due, self._began = None, True
+            spans = self.lengths.feed(time, True)
             if spans:
                 self._close(spans)
             self._past.append(time)
+        self._count(plain)
+
+    def _count(self, times: list[float]) -> None:
+        """Counts pictures to the clip that is going on."""
+        self._past.extend(times)
+        spans = self.lengths.pass_over(times)
+        if spans:
+            self._close(spans)
 
     def _thin(self) -> None:
         """Lets go of decoded pictures that wait for a segmenter which looks far ahead."""

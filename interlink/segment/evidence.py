@@ -16,6 +16,7 @@ from interlink.media.packets import Group
 from interlink.media.sparse import AROUND, SKIP, Plan
 
 SUSPECTS = 4  # packets of a group that are tried alone
+HINTS = 2  # likewise, where the keyframes around it are alike
 SUSPECT_SIZE = 0.45  # over the next keyframe's, at least: less cannot hold its scene
 
 
@@ -31,12 +32,17 @@ class Thresholds:
     alike: float = 0.6
     spike: float = 0.35
     burst: float = 1.7
+    hint: float = 1.4  # likewise, of a packet that is looked at by itself where the keyframes are alike
     another: float = 0.3  # correlation below which two pictures show different scenes, however much moves
     sudden: float = 2.5  # a change over the ones before it
     arrived: float = 0.35  # change from a cut's first picture to its scene's keyframe over the change across the cut
-    same: float = 0.12  # likewise, from picture to picture of the scene that begins
+    gone: float = (
+        0.85  # likewise, from the scene before to the group's last suspect, however far that is from `after` …
+    )
+    moved: float = 0.65  # … up to this: what begins there moves on until the next keyframe
+    same: float = 0.35  # likewise, from picture to picture of one of the two scenes
     parted: float = 0.5  # likewise, from a picture of the one scene to the other
-    activity: float = 0.3  # bytes of a last group's other packets over its keyframe's
+    activity: float = 0.3  # bytes of a group's other packets over its keyframe's, where no two keyframes tell more
     dark: float = 18.5  # mean luma that parts black from pictures
 
 
@@ -62,14 +68,19 @@ class Evidence:
             return scan
         if after is None:  # the last group: nothing to compare with
             return scan if spikes or _activity(group) > t.activity else SKIP
-        if (before.brightness <= t.dark) != (after.brightness <= t.dark):
+        dark = (before.brightness <= t.dark, after.brightness <= t.dark)
+        if dark == (True, True):  # two fades may lie in it, or nothing
+            return scan if spikes or _activity(group) > t.activity else SKIP
+        if any(dark):
             return scan
         change = difference(before, after)
         if change < t.change:  # another scene and back again is two spikes
-            return scan if len(spikes) > 1 else SKIP
+            return scan if len(spikes) > 1 else _hinted(group, following, t.hint)
         if change >= t.much and following is not None:
-            return replace(scan, suspects=_suspects(group, following))
-        return scan if spikes or self._unlike(before, after, change) else SKIP
+            suspects = _suspects(group, following)
+            calm = not suspects or _even(group, suspects[-1], t.burst)
+            return replace(_scan(group, following, sorted({*spikes, *suspects})), suspects=suspects, calm=calm)
+        return scan if spikes or self._unlike(before, after, change) else _hinted(group, following, t.hint)
 
     def jump(self, before: Look, after: Look, usual: float) -> bool:
         t = self._t
@@ -86,19 +97,27 @@ class Evidence:
     def alike(self, a: Look, b: Look) -> bool:
         return not self._unlike(a, b, difference(a, b))
 
-    def first_of_scene(self, before: Look, orphans: list[Look], after: Look) -> int | None:
+    def another(self, before: Look, orphan: Look) -> bool:
+        return difference(before, orphan) >= self._t.much and middle_likeness(before, orphan) < self._t.alike
+
+    def first_of_scene(self, before: Look, orphans: list[Look], after: Look, last: bool) -> int | None:
         t, suspect = self._t, orphans[-1]
         whole = difference(before, after)
-        if difference(suspect, before) < t.parted * whole:
+        gone, ahead = difference(suspect, before) / whole, difference(suspect, after) / whole
+        if gone < t.parted:
             return None
-        if difference(suspect, after) > t.arrived * whole or middle_likeness(suspect, after) < t.alike:
+        like = middle_likeness(suspect, after)
+        arrived = ahead <= t.arrived and like >= t.alike
+        if not arrived and not (last and gone >= t.gone and ahead <= t.moved and like >= t.another):
             return -1
-        first = len(orphans) - 1
-        while first and difference(orphans[first - 1], suspect) <= t.same * whole:
-            first -= 1
-        if any(difference(orphan, suspect) < t.parted * whole for orphan in orphans[:first]):
-            return -1  # neither the one scene nor the other
-        return first
+        gap = difference(orphans[0], suspect)
+        if gap < t.parted * whole:
+            return -1
+        old = [difference(orphan, orphans[0]) / gap for orphan in orphans]
+        new = [difference(orphan, suspect) / gap for orphan in orphans]
+        first = next(number for number, share in enumerate(new) if share <= t.same)
+        clear = all(share >= t.parted for share in [*new[:first], *old[first:]])
+        return first if clear and max(old[:first], default=1.0) <= t.same else -1
 
     def _unlike(self, a: Look, b: Look, change: float) -> bool:
         t = self._t
@@ -112,14 +131,23 @@ def _spikes(group: Group, following: Group | None, spike: float, burst: float) -
     if len(sizes) < 2:
         return []
     least = min(sizes[0], following.packets[0].size) if following is not None else sizes[0]
-    # Of the large packets (those that other pictures refer to) a usual one: the largest twelfth are left aside.
-    usual = sorted(sizes[1:])[-max(4, len(sizes) // 12) :][0]
-    bound = max(spike * least, burst * usual)
+    bound = max(spike * least, burst * _usual(sizes[1:]))
     return [
         time
         for time, packet in zip(group.stamps[1:], group.packets[1:], strict=True)
         if packet.size >= bound or packet.is_keyframe
     ]
+
+
+def _usual(sizes: list[int]) -> int:
+    """Of the large packets (those that other pictures refer to) a usual one: the largest twelfth are left aside."""
+    return sorted(sizes)[-max(4, len(sizes) // 12) :][0]
+
+
+def _even(group: Group, after: float, burst: float) -> bool:
+    """Whether no packet shown after a time stands out from the others there, as where a dissolve or fade begins."""
+    sizes = [packet.size for time, packet in zip(group.stamps, group.packets, strict=True) if time > after]
+    return not sizes or max(sizes) < burst * _usual(sizes)
 
 
 def _suspects(group: Group, following: Group) -> tuple[float, ...]:
@@ -130,13 +158,24 @@ def _suspects(group: Group, following: Group) -> tuple[float, ...]:
     return () if any(group.packets[number].is_keyframe for number in largest) else tuple(sorted(found))
 
 
+def _hinted(group: Group, following: Group | None, hint: float) -> Plan:
+    """A plan that scans only if one of the two largest packets, standing out at least a little, shows another scene."""
+    sizes = [packet.size for packet in group.packets]
+    if following is None or len(sizes) < 2:
+        return SKIP
+    bound = max(hint * _usual(sizes[1:]), SUSPECT_SIZE * min(sizes[0], following.packets[0].size))
+    largest = sorted(range(1, len(sizes)), key=lambda number: -sizes[number])[:HINTS]
+    hints = tuple(sorted(group.stamps[number] for number in largest if sizes[number] >= bound))
+    return replace(_scan(group, following, list(hints)), scan=False, hints=hints) if hints else SKIP
+
+
 def _scan(group: Group, following: Group | None, spikes: list[float]) -> Plan:
     times = group.times + (following.times[:AROUND] if following is not None else [])
     end = len(group.times)
     marks = [bisect_left(times, time) for time in spikes] + ([end] if following is not None else [])
     dense = frozenset(time for mark in marks for time in times[max(0, mark - AROUND) : mark + AROUND])
-    last = max((bisect_left(times, time) for time in spikes), default=None)
-    return Plan(True, dense, float("inf") if last is None else times[min(last + AROUND, len(times) - 1)])
+    last = max((bisect_left(times, time) for time in spikes), default=0)
+    return Plan(True, dense, times[min(last + AROUND, len(times) - 1)] if times else group.start)
 
 
 def _activity(group: Group) -> float:

@@ -58,7 +58,7 @@ class Keyframes(PerItem):
     """One row per video: its clips, each with frames as JPEG. The schema is tables.KEYFRAMES."""
 
     name: ClassVar[str] = "keyframes"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     isolated: ClassVar[bool] = True
     settings_class: ClassVar[type[Settings]] = KeyframesSettings
 

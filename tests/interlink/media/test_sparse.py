@@ -140,6 +140,33 @@ def test_two_cuts_in_one_group_and_the_scene_between_them_are_found(tmp_path: Pa
     assert sparse_cuts(path) == [60 / 25, 80 / 25]
 
 
+@pytest.mark.parametrize("through", ["other", "black"])
+@pytest.mark.parametrize("start", [30, 55, 70])
+def test_a_transition_within_or_across_groups_is_found_once(tmp_path: Path, through: str, start: int) -> None:
+    path = tmp_path / "fade.mp4"
+    scenes = [
+        np.kron(np.random.default_rng(seed).integers(20, 230, (6, 10, 3)), np.ones((32, 32, 1))) for seed in (1, 2)
+    ]
+    shares = [min(max((number - start) / 16, 0.0), 1.0) for number in range(125)]
+    with av.open(str(path), "w") as container:
+        options = {"x264-params": "keyint=50:min-keyint=50:scenecut=0", "threads": "1"}
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"
+        for number, share in enumerate(shares):
+            if through == "other":
+                picture = scenes[0] * (1 - share) + scenes[1] * share
+            else:
+                picture = scenes[share >= 0.5] * abs(1 - 2 * share)
+            frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+    (cut,) = sparse_cuts(path)
+
+    assert start / 25 <= cut <= (start + 17) / 25
+
+
 def test_a_file_with_one_keyframe_is_handed_on_in_pieces(shared_data: Path) -> None:
     path = shared_data / "clips" / "sintel_trailer_30s.mp4"
     with open_media(path) as container:

@@ -91,6 +91,8 @@ def test_expected_hard_cuts_are_found_within_a_frame(run: Run, shared_data: Path
     ):
         full_rate = 25.0 if name.startswith("bikes") else 30000 / 1001
         found = starts(run(shared_data / "clips" / name))[1:]
+        if name.startswith("testvideo"):  # the fourth is a dissolve, which that detector does not see
+            assert 530 / full_rate < found.pop() < 562 / full_rate
         assert len(found) == len(cuts), name
         assert found == pytest.approx([cut / full_rate for cut in cuts], abs=1.01 / rate), name
 
