@@ -26,7 +26,7 @@ from interlink.stage import Context
 from interlink.status import Status, Trouble, build_status, troubles
 from interlink.storage import Storage
 from interlink.tables import FORMAT_VERSION, SCHEMAS
-from interlink.worker import Event, Report, Retry, StagePlan
+from interlink.worker import Event, Report, Retry, StagePlan, given_together
 from interlink.workspace import Workspace, encode_lock
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class Build:
             raise UserError(
                 f"the source {self.recipe.base.source.path} has no items", "check source.path and source.kind"
             )
-        plans = [self._plan(block, prints, epoch) for block in self.recipe.blocks]
+        plans = [self._plan(block, prints, counts, epoch) for block in self.recipe.blocks]
         chosen = [plan for plan in plans if not stages or plan.name in stages]
         self._check_inputs(chosen, plans, partitions)
         tell = report or (lambda event: None)
@@ -293,8 +293,8 @@ class Build:
             "shards": f"shards/{prints['shard']}" if "shard" in prints else "",
         }
 
-    def _plan(self, block: StageBlock, prints: Mapping[str, str], epoch: int) -> StagePlan:
-        context = Context(self.workspace.storage, self.recipe.base.seed, self.recipe.name, prints)
+    def _plan(self, block: StageBlock, prints: Mapping[str, str], fresh: Mapping[str, int], epoch: int) -> StagePlan:
+        context = Context(self.workspace.storage, self.recipe.base.seed, self.recipe.name, prints, fresh)
         executor, retry = self.recipe.base.executor, self.recipe.base.retry
         return StagePlan(
             name=block.name,
@@ -310,6 +310,7 @@ class Build:
             retry=Retry(retry.max_attempts, retry.base_seconds, retry.longest_seconds),
             memory_mb=executor.memory_mb,
             flush_seconds=executor.flush_seconds,
+            together=_together(block),
         )
 
     def _check_inputs(
@@ -332,24 +333,31 @@ class Build:
 
     def _left(self, chosen: Sequence[StagePlan], partitions: Sequence[tuple[str, int]], report: Report) -> Work:
         """The partitions and runs in which any chosen stage has something to do."""
-        left = []
-        for name, admitted in partitions:
-            rows: dict[str, Any] = {}
-            for plan in chosen:
-                inputs: dict[str, Any] = {"collect": admitted}
-                for table, fingerprint in plan.needs.items():
-                    if table not in rows:
-                        summary = self.workspace.partition(table, fingerprint, name).summary()
-                        rows[table] = summary.rows if summary else None
-                    inputs[table] = rows[table]
-                partition = self._partition(plan, name)
-                if None in inputs.values() or not partition.is_done(inputs):
-                    left.append((name, admitted))
-                    break
-                summary = partition.summary()
-                if summary is None:
-                    raise AssertionError(f"{partition.folder} lost its summary while it was read")
-                rows[plan.name] = summary.rows
+        found: set[tuple[str, int]] = set()  # partitions in which a stage has something to do
+        rows: dict[tuple[str, str], str | None] = {}  # (table, partition) -> its rows file
+
+        def inputs_of(plan: StagePlan, name: str, admitted: int) -> dict[str, Any]:
+            for table, fingerprint in plan.needs.items():
+                if (table, name) not in rows:
+                    summary = self.workspace.partition(table, fingerprint, name).summary()
+                    rows[table, name] = summary.rows if summary else None
+            return {"collect": admitted, **{table: rows[table, name] for table in plan.needs}}
+
+        groups = {"run": runs_of(partitions), "build": [tuple(partitions)]}
+        for plan in chosen:
+            for group in groups.get(plan.scope) or [(partition,) for partition in partitions]:
+                inputs = {name: inputs_of(plan, name, admitted) for name, admitted in group}
+                shared = {} if plan.scope == "item" else {"together": given_together(inputs)}
+                for name, admitted in group:
+                    if (name, admitted) in found:
+                        continue
+                    mine = {**inputs[name], **shared}
+                    partition = self._partition(plan, name)
+                    if None in mine.values() or not partition.is_done(mine):
+                        found.add((name, admitted))
+        left = [partition for partition in partitions if partition in found]
+        if left and any(plan.scope == "build" for plan in chosen):
+            left = list(partitions)  # its rows may change in any of them; what has not changed is passed over
         wanted = set(left)
         runs = tuple(run for run in runs_of(partitions) if wanted & set(run))
         for plan in chosen:
@@ -359,7 +367,7 @@ class Build:
                 count = sum(summary.counts[k] for k in ("ok", "dropped", "failed")) if summary else 0
                 report(Event(plan.name, "open", count, count))
             report(Event(plan.name, "expect", sum(admitted for _, admitted in waiting)))
-        return Work(tuple(left), runs)
+        return Work(tuple(left), runs, tuple(partitions))
 
     def _partition(self, plan: StagePlan, name: str) -> Any:
         return self.workspace.partition(plan.name, plan.fingerprint, name, plan.schema)
@@ -400,6 +408,11 @@ class Build:
         beside["recipe"] = {k: v for k, v in beside["recipe"].items() if k not in ("executor", "retry")}
         storage.write(f"{folder}/recipe.lock.json", encode_lock(beside))
         manifest.commit(storage, folder, made)
+
+
+def _together(block: StageBlock) -> int:
+    wanted = getattr(block.cls, "together", None)
+    return int(wanted(block.settings)) if wanted else 1
 
 
 def _schema(block: StageBlock) -> Any:

@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 
 from interlink.stage import Blob, Row
 from interlink.storage import Storage, arrow_file
+from interlink.tables import BLOB
 
 OPEN = "open"  # status of a row that `retry` has opened again; never in a compacted table
 BLOCK = 512  # bytes; tar's unit
@@ -79,6 +80,7 @@ class Partition:
         self.storage = storage
         self.folder = folder
         self.schema = schema
+        self._holds_blobs = any(holds_blobs(column.type) for column in schema)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -96,10 +98,13 @@ class Partition:
         summary = self.summary()
         return summary is not None and dict(summary.inputs) == dict(inputs)
 
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """The compacted rows by id, in partition order; empty where there is no summary."""
+    def rows(self, columns: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+        """The compacted rows by id, in partition order; empty where there is no summary.
+
+        columns: only these, beside the id.
+        """
         summary = self.summary()
-        return {} if summary is None else self._table(f"{self.folder}/{summary.rows}")
+        return {} if summary is None else self._table(f"{self.folder}/{summary.rows}", columns)
 
     def load(self, is_final: Any = None) -> State:
         """Everything there is, newest row of each id. `is_final(row, attempts)` judges rows of parts."""
@@ -122,8 +127,10 @@ class Partition:
                 state.entries[key] = Entry(row, attempts, seconds, final)
         return state
 
-    def _table(self, path: str) -> dict[str, dict[str, Any]]:
-        table = pq.read_table(arrow_file(self.storage.read(path)))
+    def _table(self, path: str, columns: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+        wanted = None if columns is None else ["id", *columns]
+        # A partition is small: threads, and the finding of files, would cost more than they save.
+        table = pq.ParquetFile(arrow_file(self.storage.read(path))).read(columns=wanted, use_threads=False)
         return {row["id"]: row for row in table.to_pylist()}
 
     def _ledger(self) -> dict[str, list[float]]:
@@ -144,7 +151,9 @@ class Partition:
         try:
             rows = []
             for row, attempts, seconds in entries:
-                fields = {name: tar.keep(row.id, value) for name, value in row.fields.items()}
+                fields = row.fields
+                if self._holds_blobs:
+                    fields = {name: tar.keep(row.id, value) for name, value in fields.items()}
                 rows.append({**row.columns(), **fields, "attempts": attempts, "seconds": seconds})
             schema = pa.schema([*self.schema, *(pa.field(n, t) for n, t in LEDGER)])
             data = _parquet(rows, schema)
@@ -166,9 +175,9 @@ class Partition:
         rows = [state.entries[key].row for key in order]
         old = self.storage.names(self.folder)
         with _Copier(self) as copier:
-            rows = [copier.copy(row) for row in rows]
+            rows = [copier.copy(row) for row in rows] if self._holds_blobs else rows
             blobs = copier.commit()
-        for row in rows:
+        for row in rows if blobs else ():
             _rename_blobs(row, blobs)
         data = _parquet(rows, self.schema)
         name = f"rows-{hashlib.sha256(data).hexdigest()[:16]}.parquet"
@@ -193,6 +202,15 @@ class Partition:
             if stale not in (name, blobs, "summary.json", "ledger.json"):
                 self.storage.delete(f"{self.folder}/{stale}")
         return summary
+
+
+def holds_blobs(kind: pa.DataType) -> bool:
+    """Whether values of this type hold references to blobs."""
+    if kind.equals(BLOB):
+        return True
+    if pa.types.is_list(kind):
+        return holds_blobs(kind.value_type)
+    return pa.types.is_struct(kind) and any(holds_blobs(kind.field(n).type) for n in range(kind.num_fields))
 
 
 def _parquet(rows: list[dict[str, Any]], schema: pa.Schema) -> bytes:

@@ -69,10 +69,7 @@ class StageBlock:
     implementation: str  # module:Class
     cls: type[Stage]
     settings: Settings
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return self.cls.needs(self.settings)
+    needs: tuple[str, ...]  # tables it reads: what it cannot do without, and what this recipe has of the rest
 
 
 @dataclass(frozen=True)
@@ -91,6 +88,7 @@ class Recipe:
         where, data = _read(source) if isinstance(source, Path) else ("the recipe", dict(source))
         for assignment in sets:
             _assign(data, assignment)
+        _spell_out(where, data)
         return _validate(where, data)
 
     @property
@@ -153,6 +151,18 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
         raise UserError(f"--set {key}: {value!r} is not YAML", "quote the value", 2) from error
 
 
+def _spell_out(where: str, data: dict[str, Any]) -> None:
+    """`filter` is short for `interleave.filter`, and goes before what is said there."""
+    if "filter" not in data:
+        return
+    given, block = data.pop("filter"), data.setdefault("interleave", {})
+    if not isinstance(given, dict) or not isinstance(block, dict):
+        raise UserError(
+            f"{where}: `filter` is no block of thresholds", "see interleave.filter in `interlink stages`", 2
+        )
+    data["interleave"] = {**block, "filter": {**(block.get("filter") or {}), **given}}
+
+
 def _validate(where: str, data: dict[str, Any]) -> Recipe:
     entries = data.get("stages", list(DEFAULT_STAGES))
     if not isinstance(entries, list | tuple) or not entries or not all(isinstance(e, str) for e in entries):
@@ -172,16 +182,27 @@ def _validate(where: str, data: dict[str, Any]) -> Recipe:
         base = model(**data)
     except ValidationError as error:
         raise _explain(where, model, error) from error
-    blocks = tuple(StageBlock(n, i, cls, getattr(base, n)) for n, (i, cls) in classes.items())
-    for number, block in enumerate(blocks):
-        missing = [table for table in block.needs if table not in [b.name for b in blocks[:number]]]
+    blocks: list[StageBlock] = []
+    for name, (implementation_, cls) in classes.items():
+        settings = getattr(base, name)
+        before = [block.name for block in blocks]
+        needs = cls.needs(settings)
+        missing = [table for table in needs if table not in before]
         if missing:
             raise UserError(
-                f"{where}: {block.name} reads {', '.join(missing)}, which no stage before it makes",
-                f"add {missing[0]} to `stages` before {block.name}",
+                f"{where}: {name} reads {', '.join(missing)}, which no stage before it makes",
+                f"add {missing[0]} to `stages` before {name}",
                 2,
             )
-    return Recipe(base, blocks)
+        uses = [table for table in optional_tables(cls, settings) if table in before and table not in needs]
+        blocks.append(StageBlock(name, implementation_, cls, settings, (*needs, *uses)))
+    return Recipe(base, tuple(blocks))
+
+
+def optional_tables(cls: type[Stage], settings: Settings) -> tuple[str, ...]:
+    """Tables that a stage reads where the recipe makes them: its `uses`, which stages of others need not have."""
+    uses = getattr(cls, "uses", None)
+    return tuple(uses(settings)) if uses else ()
 
 
 def _explain(where: str, model: type[BaseModel], error: ValidationError) -> UserError:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from interlink.errors import UserError
 from interlink.storage import Storage
 
 
@@ -72,13 +73,15 @@ class Context:
     """Where a build keeps things, as stages may see it. Cheap to pickle: it holds no open connection.
 
     root: storage of the build (media that was downloaded lies below `media/`, named relative to it).
-    recipe: the recipe's name. fingerprints: stage name -> fingerprint, for provenance.
+    recipe: the recipe's name. fingerprints: stage name -> fingerprint, for provenance. fresh: stage name -> how often
+    `--fresh` has asked for it to be made anew.
     """
 
     root: Storage
     seed: int = 0
     recipe: str = ""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    fresh: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,14 +120,18 @@ class Stage(Protocol):
     name: also the name of its table and of its block in the recipe.
     version: raised when the same settings would give other rows; part of the fingerprint.
     isolated: native code; items run one by one in a killable child with a deadline.
-    scope: `item`, or `run`: it is then given all items of one run of partitions at once, in their order (sharding).
+    scope: `item`, or `run`: it is then given all items of one run of partitions at once, in their order (sharding); or
+    `build`: all items of all partitions, in their order (what concerns the whole build).
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     isolated: ClassVar[bool]
-    scope: ClassVar[Literal["item", "run"]]
+    scope: ClassVar[Literal["item", "run", "build"]]
     settings_class: ClassVar[type[Settings]]  # every field with a `description`: `interlink stages` prints them
+    # A stage may also have two more static methods. `uses(settings) -> tuple[str, ...]`: tables it reads only where the
+    # recipe makes them. `together(settings) -> int`: how many items it wants at once, so that a model's batches fill
+    # where partitions are small.
 
     def __init__(self, settings: Any, context: Context) -> None: ...
 
@@ -195,5 +202,7 @@ class PerItem:
         for item in items:
             try:
                 yield self.process(item)
+            except UserError:  # no item's fault: the build stops and says what to do
+                raise
             except Exception as error:
                 yield failed(item.id, error)

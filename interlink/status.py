@@ -30,6 +30,7 @@ class StageStatus:
     partial: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)  # what ok rows leave out or flag, by kind and reason
     seconds: float = 0.0
 
     def json(self) -> dict[str, Any]:
@@ -37,6 +38,7 @@ class StageStatus:
             **{name: getattr(self, name) for name in ("ok", "dropped", "failed", "pending", "partial")},
             "reasons": dict(sorted(self.reasons.items())),
             "errors": dict(sorted(self.errors.items())),
+            "lost": dict(sorted(self.lost.items())),
             "seconds": round(self.seconds, 3),
         }
 
@@ -116,10 +118,13 @@ def build_status(
             names = workspace.storage.names(partition.folder)
             reached = set.intersection(ok["collect"], *(ok.get(table, set()) for table in block.needs))
             if summary and not any(n.startswith("part-") for n in names):
-                final = {key: row["status"] for key, row in partition.rows().items()}
+                final = {key: row["status"] for key, row in partition.rows(["status"]).items()}
                 _add(stage, summary.counts, summary.reasons, summary.errors)
-                for total in TOTALS if block.name == "interleave" else ():
-                    setattr(status, total, getattr(status, total) + summary.totals.get(total, 0))
+                for total, count in summary.totals.items():
+                    if " " in total:
+                        stage.lost[total] += count
+                    elif block.name == "interleave":
+                        setattr(status, total, getattr(status, total) + count)
             else:
                 entries = partition.load().entries
                 final = {key: e.row["status"] for key, e in entries.items() if e.final}

@@ -7,6 +7,7 @@ stages with `interlink.stage.Blob` and read back as a reference {blob, offset, s
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pyarrow as pa
@@ -167,6 +168,106 @@ CAPTION: list[tuple[str, pa.DataType]] = [
     ("clips", pa.list_(pa.struct([("clip", pa.int32()), ("caption", pa.string()), ("flag", pa.string())]))),
 ]
 
+NARRATE: list[tuple[str, pa.DataType]] = [
+    ("engine", pa.string()),
+    ("model", pa.string()),
+    ("revision", pa.string()),
+    ("prompt_hash", pa.string()),
+    ("parameters", pa.string()),  # JSON: what was asked of the engine; `style` and `history` too
+    # flag: what is wrong with it after the second try, commas between (interlink.narrate.checks); empty: nothing.
+    # asked: how many answers it took (0: nothing was asked).
+    (
+        "clips",
+        pa.list_(
+            pa.struct([("clip", pa.int32()), ("narration", pa.string()), ("flag", pa.string()), ("asked", pa.int32())])
+        ),
+    ),
+]
+
+# Scores of what is told: of a clip's narration where there is one, else of its caption. A score is null where it cannot
+# be (no text, no frame, no engine). Vectors are float16, as the image–text model makes them, or empty.
+SCORE: list[tuple[str, pa.DataType]] = [
+    ("engine", pa.string()),  # of image and text; with it model, revision and parameters (JSON)
+    ("model", pa.string()),
+    ("revision", pa.string()),
+    ("parameters", pa.string()),
+    ("language", pa.string()),  # of all words of the video, two letters; empty: not known
+    ("probability", pa.float64()),  # of that language, 0..1
+    (
+        "clips",
+        pa.list_(
+            pa.struct(
+                [
+                    ("clip", pa.int32()),
+                    ("similarity", pa.float64()),  # cosine of text and frame, mean over the frames
+                    ("best", pa.float64()),  # … of the best frame
+                    (
+                        "agreement",
+                        pa.float64(),
+                    ),  # share of content words of the shorter side that speech and text share
+                    ("tokens", pa.int32()),  # of the text
+                    ("repetition", pa.float64()),  # share of the text's 4-grams that it has said before
+                    ("personal", pa.int32()),  # e-mail addresses and telephone numbers in text and speech
+                    ("safety", pa.float64()),  # most that any checker gives, 0 (harmless) to 1; null: no checker
+                    ("unsafe", pa.string()),  # that checker and what it found
+                ]
+            )
+        ),
+    ),
+    (
+        "frames",
+        pa.list_(
+            pa.struct(
+                [
+                    ("clip", pa.int32()),
+                    ("frame", pa.int32()),
+                    ("hash", pa.int64()),  # 64 bits of the signs of differences between neighbours (dHash)
+                    ("similarity", pa.float64()),
+                    ("vector", pa.binary()),
+                ]
+            )
+        ),
+    ),
+    # role narration or caption: the text's sentences; speech: the clip's sentences as transcribe has them.
+    (
+        "sentences",
+        pa.list_(
+            pa.struct(
+                [
+                    ("clip", pa.int32()),
+                    ("role", pa.string()),
+                    ("sentence", pa.int32()),
+                    ("vector", pa.binary()),
+                ]
+            )
+        ),
+    ),
+]
+
+# What the whole build is judged by, small enough to be read at once.
+SKETCH: list[tuple[str, pa.DataType]] = [
+    ("frames", pa.binary()),  # MinHash of pieces of the frames' hashes: 64 × uint32, or empty
+    ("hashes", pa.binary()),  # of at most 64 frames, evenly chosen, that are not flat: 8 bytes each
+    ("text", pa.binary()),  # MinHash of the words' shingles: 64 × uint32, or empty
+    ("vector", pa.binary()),  # mean of the frames' unit vectors, float16, or empty
+    ("similarity", pa.float64()),  # mean over the clips, or null
+    ("concepts", pa.list_(pa.string())),  # entries of the list of concepts that its words name
+]
+
+# One decision a video, for what concerns the whole build.
+SELECT: list[tuple[str, pa.DataType]] = [
+    ("duplicate_of", pa.string()),  # the id that stays in its place, or empty
+    ("duplicate_by", pa.string()),  # frames | text | vector
+    (
+        "likeness",
+        pa.float64(),
+    ),  # to that id: 1 - differing bits / 64, estimated Jaccard similarity, or cosine; else null
+    ("concept", pa.string()),  # the rarest of its concepts
+    ("chance", pa.float64()),  # of being kept by balancing, 0..1; null: no balancing
+    ("cluster", pa.int32()),  # null: no clusters
+    ("distance", pa.float64()),  # to its cluster's centre; null: no clusters
+]
+
 # A document's images are named by (clip, frame): indices into keyframes.clips[clip].frames[frame].
 INTERLEAVE: list[tuple[str, pa.DataType]] = [
     (
@@ -182,6 +283,21 @@ INTERLEAVE: list[tuple[str, pa.DataType]] = [
                     ),
                     ("clips", pa.int32()),
                     ("text_tokens", pa.int32()),  # words and punctuation marks of all text segments
+                ]
+            )
+        ),
+    ),
+    # What of the video is in no document, and why: a clip, a frame (its number in the clip), or some of a clip's text.
+    (
+        "left_out",
+        pa.list_(
+            pa.struct(
+                [
+                    ("what", pa.string()),  # clip | frame | text
+                    ("clip", pa.int32()),
+                    ("frame", pa.int32()),
+                    ("reason", pa.string()),
+                    ("value", pa.float64()),  # what a threshold was compared with; tokens that a budget cost
                 ]
             )
         ),
@@ -202,6 +318,10 @@ SCHEMAS: dict[str, pa.Schema] = {
         "align": ALIGN,
         "ocr": OCR,
         "caption": CAPTION,
+        "narrate": NARRATE,
+        "score": SCORE,
+        "sketch": SKETCH,
+        "select": SELECT,
         "interleave": INTERLEAVE,
         "shard": SHARD,
     }.items()
@@ -223,5 +343,15 @@ def measure(stage: str, rows: list[dict[str, Any]]) -> dict[str, int]:
             "clips": sum(document["clips"] for document in documents),
             "frames": sum(len(document["images"]) for document in documents),
             "text_tokens": sum(document["text_tokens"] for document in documents),
+            **_left_out(rows),
         }
+    if stage == "narrate":
+        flags = Counter(flag for row in ok for clip in row["clips"] for flag in clip["flag"].split(",") if flag)
+        return {f"flagged {flag}": count for flag, count in sorted(flags.items())}
     return {}
+
+
+def _left_out(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """How many clips and frames are in no document, by reason: of dropped videos too."""
+    counts = Counter(f"{one['what']}s {one['reason']}" for row in rows for one in row.get("left_out") or ())
+    return dict(sorted(counts.items()))

@@ -8,6 +8,7 @@ which takes its whole worker down is counted, and given up after `max_attempts`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -23,7 +24,7 @@ import pyarrow as pa
 from interlink.errors import FAILURES, StageError, UserError
 from interlink.isolate import Child, StageSpec
 from interlink.lease import Fence
-from interlink.partition import Entry, Partition, State, Summary
+from interlink.partition import Entry, Partition, State, Summary, holds_blobs
 from interlink.stage import Item, Resources, Row, Stage, failed
 from interlink.tables import measure
 from interlink.workspace import Workspace
@@ -67,6 +68,7 @@ class StagePlan:
     retry: Retry = Retry()
     memory_mb: int = 4096
     flush_seconds: float = 5.0
+    together: int = 1  # items that the stage wants to have at once, from several partitions if need be
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ class Worker:
         self.stage: Stage = plan.spec.build()
         self.child = Child(plan.spec, plan.memory_mb) if plan.isolated else None
         self._opened = False
+        self._holds_blobs = any(holds_blobs(column.type) for column in plan.schema)
 
     def close(self) -> None:
         if self.child is not None:
@@ -142,7 +145,10 @@ class Worker:
     def run(self, partitions: Iterable[tuple[str, int]]) -> list[str]:
         """Finishes these partitions (name, admitted ids). Returns the names of those in which anything was done."""
         jobs = [job for name, admitted in partitions if (job := self._open(name, admitted)) is not None]
-        if self.plan.scope == "run":
+        if self.plan.scope != "item":
+            shared = given_together({job.name: job.inputs for job in jobs})
+            for job in jobs:
+                job.inputs["together"] = shared
             jobs = self._whole(jobs)
         else:
             self._finish_complete(jobs)
@@ -215,7 +221,7 @@ class Worker:
             job.partition.storage.delete(f"{job.partition.folder}/{name}")
 
     def _whole(self, jobs: list[_Job]) -> list[_Job]:
-        """Of a run: nothing when every partition is done, else all of it anew."""
+        """Of a run or a build: nothing when every partition is done, else all of it anew."""
         if all(job.partition.is_done(job.inputs) for job in jobs):
             for job in jobs:
                 self._tell_open(0, len(job.items), 0)
@@ -308,7 +314,7 @@ class Worker:
         final = self.plan.retry.is_final(values, attempts)
         job.state.entries[row.id] = Entry(values, attempts, seconds, final)
         job.buffer.append((row, attempts, seconds))
-        job.buffered_bytes += _blob_bytes(row.fields)
+        job.buffered_bytes += _blob_bytes(row.fields) if self._holds_blobs else 0
         if final:
             self.report(Event(self.plan.name, "row", 1, status=row.status, error_class=row.error_class))
         if time.monotonic() - job.flushed > self.plan.flush_seconds or job.buffered_bytes > FLUSH_BYTES:
@@ -340,6 +346,14 @@ class Worker:
                 f"cannot write below {self.workspace.storage.url}: {error}",
                 "make room or mend the permissions and run the same command again: what was committed is kept",
             ) from error
+
+
+def given_together(inputs: Mapping[str, Mapping[str, Any]]) -> str:
+    """A digest of the inputs of all partitions that a stage is given at once: one that changes makes all of them anew.
+
+    Without it a build that ended between two of their commits would leave rows of two makings side by side.
+    """
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _blob_bytes(value: Any) -> int:

@@ -13,8 +13,8 @@ from typing import Any
 
 from interlink.engines.captioner import ClipCaption, ClipRequest, Identity
 from interlink.engines.frames import evenly
+from interlink.engines.local import folder_revision
 from interlink.engines.settings import CheckpointSettings
-from interlink.engines.transformers import folder_revision
 from interlink.errors import StageError, UserError
 
 log = logging.getLogger(__name__)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from interlink.errors import StageError
+from interlink.stage import Item
 
 T = TypeVar("T")
 
@@ -25,3 +27,16 @@ def to_picture(jpeg: bytes) -> Any:
         return Image.fromarray(simplejpeg.decode_jpeg(jpeg, colorspace="RGB"))
     except ValueError as error:
         raise StageError("unreadable", f"a frame is no JPEG: {error}") from error
+
+
+def read_frame(item: Item, reference: Mapping[str, Any]) -> bytes:
+    """The JPEG behind a reference of the keyframes table.
+
+    Raises StageError `unreadable` where a committed frame is gone, `network` where storage does not answer.
+    """
+    try:
+        return item.blob("keyframes", reference)
+    except (FileNotFoundError, EOFError) as error:
+        raise StageError("unreadable", f"a committed frame is gone: {error}") from error
+    except (OSError, TimeoutError) as error:
+        raise StageError("network", f"a frame cannot be read: {type(error).__name__}: {error}") from error

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from interlink.engines.captioner import Identity
+from interlink.engines.local import folder_revision
 from interlink.engines.recogniser import (
     WINDOW_SECONDS,
     RecogniserSettings,
@@ -17,7 +18,6 @@ from interlink.engines.recogniser import (
     folder_of,
     unknown_language,
 )
-from interlink.engines.transformers import folder_revision
 from interlink.errors import UserError
 from interlink.media.audio import RATE
 from interlink.subtitles.cues import Cue

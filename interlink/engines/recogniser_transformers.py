@@ -12,8 +12,8 @@ from typing import Any
 
 from interlink.engines.captioner import Identity
 from interlink.engines.guard import ensure_torchvision
+from interlink.engines.local import folder_revision
 from interlink.engines.recogniser import RecogniserSettings, Utterance, cue_of_words, folder_of, unknown_language
-from interlink.engines.transformers import folder_revision
 from interlink.errors import UserError
 from interlink.media.audio import RATE
 from interlink.subtitles.cues import Cue

@@ -32,8 +32,8 @@ class TransformersSettings(Settings):
     max_frames: int = Field(4, ge=1, description="frames of a clip that a chat model sees; others see the middle one")
 
 
-class OpenAISettings(Settings):
-    """Any server that speaks OpenAI's chat completions with images (vLLM, SGLang, llama.cpp, a paid service)."""
+class ChatSettings(Settings):
+    """Any server that speaks OpenAI's chat completions (vLLM, SGLang, llama.cpp, a paid service)."""
 
     base_url: str = Field(
         "https://api.openai.com/v1", json_schema_extra=_OPERATIONAL, description="the API's root, ending in /v1"
@@ -53,11 +53,36 @@ class OpenAISettings(Settings):
         json_schema_extra=_OPERATIONAL,
         description="most seconds between two tries, also if the server asks more",
     )
-    max_tokens: int = Field(256, ge=1, description="longest caption, tokens")
+    max_tokens: int = Field(256, ge=1, description="longest answer, tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="0 = the likeliest words")
     seed: int = Field(0, description="sent along; servers may heed it")
+
+
+class OpenAISettings(ChatSettings):
+    """A server that takes images."""
+
     max_frames: int = Field(8, ge=1, description="frames of a clip that are sent, evenly chosen")
     detail: Literal["auto", "low", "high"] = Field("auto", description="how closely the server looks at an image")
+
+
+class WriterSettings(Settings):
+    """A language model of the transformers library, run here."""
+
+    model: str = Field("", description="hub id, or a local folder, of any AutoModelForCausalLM checkpoint")
+    revision: str = Field("", description="branch, tag or commit of a hub id; empty = its main branch")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="number type of the weights; auto = as saved, float32 on a CPU"
+    )
+    device: str = Field(
+        "auto",
+        json_schema_extra=_OPERATIONAL,
+        description="cpu, cuda, cuda:N; auto = cuda where there is one (under Ray, say cuda: it asks for a GPU)",
+    )
+    batch_size: int = Field(
+        8, ge=1, json_schema_extra=_OPERATIONAL, description="texts at once; halved by itself when memory runs out"
+    )
+    max_new_tokens: int = Field(160, ge=1, description="longest answer, tokens")
+    num_beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")
 
 
 class CheckpointSettings(Settings):

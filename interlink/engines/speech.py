@@ -20,7 +20,15 @@ class Speech:
 
 
 def speech_of_clips(clips: Sequence[Mapping[str, Any]], sentences: Sequence[Mapping[str, Any]]) -> list[Speech]:
-    """One Speech per clip, from rows of the tables `keyframes` (clips) and `transcribe` (sentences).
+    """One Speech per clip: its sentences as one text."""
+    found = sentences_of_clips(clips, sentences)
+    return [_speech(clip, said) for clip, said in zip(clips, found, strict=True)]
+
+
+def sentences_of_clips(
+    clips: Sequence[Mapping[str, Any]], sentences: Sequence[Mapping[str, Any]]
+) -> list[list[Mapping[str, Any]]]:
+    """Each clip's sentences in order, from rows of the tables `keyframes` (clips) and `transcribe` (sentences).
 
     A sentence goes to the clip that holds its midpoint; in a gap between clips, to the clip it overlaps most (the
     earlier of equals); outside all clips, to none. Clips are in order and do not overlap.
@@ -31,7 +39,7 @@ def speech_of_clips(clips: Sequence[Mapping[str, Any]], sentences: Sequence[Mapp
         number = _clip_of(clips, starts, sentence["start"], sentence["end"])
         if number is not None:
             found[number].append(sentence)
-    return [_speech(clip, said) for clip, said in zip(clips, found, strict=True)]
+    return found
 
 
 def _clip_of(clips: Sequence[Mapping[str, Any]], starts: Sequence[float], start: float, end: float) -> int | None:

@@ -6,25 +6,18 @@ Never runs code that a checkpoint brings along.
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from interlink.engines.captioner import ClipCaption, ClipRequest, Identity, fill_prompt
 from interlink.engines.frames import evenly, to_picture
 from interlink.engines.guard import ensure_torchvision
+from interlink.engines.local import Batches, folder_revision, local_folder
 from interlink.engines.settings import TransformersSettings
 from interlink.errors import StageError, UserError
+from interlink.prompts import load
 
-log = logging.getLogger(__name__)
-
-CHAT_PROMPT = "These are frames of one clip of a how-to video. Say in one or two sentences what is done, with what."
-_WHOLE_FILE = 16 * 2**20  # bytes; of larger files only both ends go into a folder's revision
-_END = 2**20
+CHAT_PROMPT = load("clip-1")
 
 
 class Transformers:
@@ -33,7 +26,7 @@ class Transformers:
     def __init__(self, settings: TransformersSettings, prompt: str) -> None:
         self.settings = settings
         self.prompt = prompt
-        self.batch_size = settings.batch_size  # as it is now: smaller once memory has run out
+        self._batches: Batches[ClipRequest, ClipCaption] = Batches(settings.batch_size, "clips")
         self._model: Any = None
         self._processor: Any = None
         self._tokenizer: Any = None
@@ -43,7 +36,7 @@ class Transformers:
     def open(self) -> Identity:
         """Loads the checkpoint. Raises UserError where it is not there, or is no image-to-text model."""
         name = self.settings.model
-        folder = local_folder(name)
+        folder = local_folder(name, "caption.transformers")
         ensure_torchvision()
         try:
             import torch
@@ -95,35 +88,19 @@ class Transformers:
             },
         )
 
+    @property
+    def batch_size(self) -> int:
+        """As it is now: smaller once memory has run out."""
+        return self._batches.size
+
     def close(self) -> None:
         self._model = self._processor = self._tokenizer = None
 
     def caption(self, requests: Iterable[ClipRequest]) -> Iterator[ClipCaption]:
-        source = iter(requests)
-        waiting: deque[ClipRequest] = deque()
-        while True:
-            waiting.extend(islice(source, max(0, self.batch_size - len(waiting))))
-            if not waiting:
-                return
-            batch = [waiting.popleft() for _ in range(min(self.batch_size, len(waiting)))]
-            fault: StageError
-            try:
-                yield from self._batch(batch)
-                continue
-            except Exception as error:
-                # The exception's frames hold the batch's tensors: only its meaning leaves this block.
-                fault = _meaning(error)
-            self._free()
-            if len(batch) == 1:
-                yield ClipCaption(batch[0].id, batch[0].clip, error=fault)
-                continue
-            if fault.error_class == "memory":
-                self.batch_size = max(1, len(batch) // 2)
-                log.warning("out of memory with %d clips at once; going on with %d", len(batch), self.batch_size)
-                waiting.extendleft(reversed(batch))
-                continue
-            for request in batch:  # find the one that it was
-                yield from self.caption([request])
+        def lost(request: ClipRequest, fault: StageError) -> ClipCaption:
+            return ClipCaption(request.id, request.clip, error=fault)
+
+        return self._batches.run(requests, self._batch, lost)
 
     def _batch(self, batch: Sequence[ClipRequest]) -> list[ClipCaption]:
         pictured = [request for request in batch if request.frames]
@@ -181,56 +158,3 @@ class Transformers:
             text = {"text": prompts, "padding": True} if self.prompt else {}
             inputs = self._processor(images=middles, return_tensors="pt", **text)
         return inputs.to(self._device, self._model.dtype)  # only what floats takes the type
-
-    def _free(self) -> None:
-        import torch
-
-        if self._device.startswith("cuda"):
-            torch.cuda.empty_cache()
-
-
-def local_folder(model: str) -> Path | None:
-    """The folder that a model name means, None for a hub id. Raises UserError where it is named but not there."""
-    if not model:
-        raise UserError(
-            "the transformers engine has no model", "set caption.transformers.model to a hub id or a local folder", 2
-        )
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return path.absolute()
-    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1 or path.exists():
-        raise UserError(
-            f"there is no model folder {model}", "set caption.transformers.model to a hub id or a folder that exists"
-        )
-    return None
-
-
-def folder_revision(folder: Path) -> str:
-    """`folder-` and 12 hex digits over its files: names, sizes, contents (of large ones the first and last MiB)."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        size = path.stat().st_size
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
-        with path.open("rb") as file:
-            if size <= _WHOLE_FILE:
-                digest.update(file.read())
-            else:
-                digest.update(file.read(_END))
-                file.seek(-_END, 2)
-                digest.update(file.read())
-    return f"folder-{digest.hexdigest()[:12]}"
-
-
-def _meaning(error: Exception) -> StageError:
-    import torch
-
-    if isinstance(error, StageError):
-        return StageError(error.error_class, str(error))
-    words = str(error).lower()
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in words or "can't allocate memory" in words)
-    ):
-        return StageError(
-            "memory", "the model ran out of memory on this clip alone; take a smaller model or fewer frames"
-        )
-    return StageError("bug", f"{type(error).__name__}: {error}"[:1000])

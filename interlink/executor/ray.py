@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
 from interlink.errors import UserError
@@ -91,10 +92,9 @@ def run(stages: Sequence[StagePlan], work: Work, report: Report, settings: Execu
         watcher = threading.Thread(target=_watch, args=(board, stop, report), daemon=True)
         watcher.start()
         try:
-            pipelines = [[p for p in stages if p.scope == "item"], [p for p in stages if p.scope == "run"]]
-            for pipeline in pipelines:
-                if pipeline:
-                    _stream(pipeline, work, board)
+            # What is given whole runs, or the whole build, begins when all before it has ended.
+            for _, pipeline in groupby(stages, key=lambda plan: plan.scope):
+                _stream(list(pipeline), work, board)
         finally:
             stop.set()
             watcher.join()

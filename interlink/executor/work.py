@@ -13,14 +13,28 @@ from interlink.worker import StagePlan
 
 @dataclass(frozen=True)
 class Work:
-    """partitions: (name, ids let in) with anything left; runs: those whose run has anything left, whole."""
+    """partitions: (name, ids let in) with anything left; runs: those whose run has anything left, whole.
+
+    everything: all partitions of the build, for stages that concern it whole.
+    """
 
     partitions: tuple[tuple[str, int], ...]
     runs: tuple[tuple[tuple[str, int], ...], ...]
+    everything: tuple[tuple[str, int], ...] = ()
 
     def groups(self, plan: StagePlan) -> Sequence[Sequence[tuple[str, int]]]:
         """What a worker of this stage is given at once."""
-        return self.runs if plan.scope == "run" else [[partition] for partition in self.partitions]
+        if plan.scope == "build":
+            return [self.everything] if self.partitions else []
+        if plan.scope == "run":
+            return self.runs
+        groups: list[list[tuple[str, int]]] = []
+        for partition in self.partitions:
+            if groups and sum(count for _, count in groups[-1]) < plan.together:
+                groups[-1].append(partition)
+            else:
+                groups.append([partition])
+        return groups
 
 
 def runs_of(partitions: Sequence[tuple[str, int]]) -> list[tuple[tuple[str, int], ...]]:

@@ -117,6 +117,7 @@ def _funnel(stages: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for name, stage in stages.items():
         why = {**stage["reasons"], **stage["errors"]}
+        why |= stage.get("lost", {})
         told_why = ", ".join(f"{escaped(reason)} {count:,}" for reason, count in told(why).items())
         rows.append((name, *(f"{stage[key]:,}" for key in ("ok", "partial", "dropped", "failed", "pending")), told_why))
     return "\n\n".join(

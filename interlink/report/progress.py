@@ -103,14 +103,19 @@ def status_table(status: Status) -> Table:
     table.add_column("why", justify="left")
     for name, stage in status.stages.items():
         why = [f"{reason} {count}" for reason, count in sorted((stage.reasons + stage.errors).items())]
+        why += [f"{what}: {count}" for what, count in sorted(stage.lost.items())]
         cells = [stage.ok, stage.partial, stage.dropped, stage.failed, stage.pending]
         table.add_row(name, *(str(c) if c else "·" for c in cells), f"{stage.seconds:.1f}", ", ".join(why))
     return table
 
 
 def totals_line(status: Status) -> str:
-    """What came of it, in one line."""
+    """What came of it, in one line, with the means that Howto-Interlink7M is known by."""
+    means = ""
+    if status.documents and status.clips:
+        per_document, per_clip = status.clips / status.documents, status.text_tokens / status.clips
+        means = f" ({per_document:.1f} clips a document, {per_clip:.1f} tokens a clip)"
     return (
-        f"{status.documents} documents, {status.clips} clips, {status.frames} frames, {status.text_tokens} tokens; "
-        f"{status.shards} shards, {status.bytes / 1e6:.1f} MB"
+        f"{status.documents} documents, {status.clips} clips, {status.frames} frames, {status.text_tokens} tokens"
+        f"{means}; {status.shards} shards, {status.bytes / 1e6:.1f} MB"
     )

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from rich.table import Table
 
-from interlink.recipe import BaseRecipe
+from interlink.recipe import BaseRecipe, optional_tables
 from interlink.stage import Settings
 from interlink.stages import STAGES, stage_class
 from interlink.stages.collect import SourceSettings
@@ -15,12 +15,14 @@ from interlink.tables import COMMON, SCHEMAS
 
 
 def stage_descriptions() -> list[dict[str, Any]]:
-    """One entry a stage: name, about, reads, writes, options ({name, default, about})."""
+    """One entry a stage: name, about, reads, uses (reads if there), writes, options ({name, default, about})."""
     found = [_describe("collect", "Scan the source and append what is new.", (), SourceSettings, "source")]
     for name in STAGES:
         cls = stage_class(name)
         about = (cls.__doc__ or "").strip().split("\n")[0]
-        found.append(_describe(name, about, cls.needs(cls.settings_class()), cls.settings_class, name))
+        settings = cls.settings_class()
+        uses = optional_tables(cls, settings)
+        found.append(_describe(name, about, cls.needs(settings), cls.settings_class, name, uses))
     return found
 
 
@@ -29,6 +31,7 @@ def stages_tables() -> list[Table]:
     tables = []
     for stage in stage_descriptions():
         reads, writes = ", ".join(stage["reads"]) or "the source list", ", ".join(stage["writes"])
+        reads += f" (and {', '.join(stage['uses'])}, where the recipe makes them)" if stage["uses"] else ""
         table = Table(
             title=f"[bold]{stage['name']}[/]  {stage['about']}", title_justify="left", box=None, pad_edge=False
         )
@@ -41,12 +44,15 @@ def stages_tables() -> list[Table]:
     return tables
 
 
-def _describe(name: str, about: str, reads: tuple[str, ...], settings: type[Settings], block: str) -> dict[str, Any]:
+def _describe(
+    name: str, about: str, reads: tuple[str, ...], settings: type[Settings], block: str, uses: tuple[str, ...] = ()
+) -> dict[str, Any]:
     common = {column for column, _ in COMMON}
     return {
         "name": name,
         "about": about,
         "reads": list(reads),
+        "uses": list(uses),
         "writes": [column for column in SCHEMAS[name].names if column not in common],
         "options": _options(settings, block),
     }

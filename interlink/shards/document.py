@@ -17,6 +17,7 @@ from interlink.tables import FORMAT_VERSION
 Role = Literal["narration", "caption", "speech", "ocr"]
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class _Part(BaseModel):
@@ -140,8 +141,12 @@ class Document(_Part):
 
     def dump(self) -> str:
         """Canonical JSON: sorted keys, no spaces, UTF-8, times to the microsecond, what is None left out."""
-        plain = self.model_dump(exclude_none=True)
-        return json.dumps(_rounded(plain), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return canonical(self.model_dump(exclude_none=True))
+
+
+def canonical(plain: dict[str, Any]) -> str:
+    """A document's plain data as canonical JSON. Raises ValueError for numbers that JSON does not have."""
+    return _ENCODER.encode(_rounded(plain))
 
 
 def load(data: bytes | str) -> Document:
@@ -161,19 +166,22 @@ def image_name(number: int) -> str:
 
 def count_tokens(text: str) -> int:
     """Words and punctuation marks: a size that needs no tokenizer (about 0.8 of an English BPE count)."""
-    return sum(1 for _ in _TOKEN.finditer(text))
+    return len(_TOKEN.findall(text))
 
 
 def join(texts: Iterable[str]) -> str:
     """Several texts as one: white space runs become one space, empty ones vanish."""
-    return " ".join(word for text in texts for word in text.split())
+    return " ".join(" ".join(texts).split())
 
 
 def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
+    kind = type(value)  # exact types: this is most of what a document costs
+    if kind is str:
+        return value
+    if kind is float:
         return round(value, 6) + 0.0  # + 0.0: no "-0.0"
-    if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
+    if kind is dict:
+        return {key: inner if type(inner) is str else _rounded(inner) for key, inner in value.items()}
+    if kind is list or kind is tuple:
         return [_rounded(inner) for inner in value]
     return value

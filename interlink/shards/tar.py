@@ -26,6 +26,9 @@ _REST = b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(BLOCK - 265)
 _FIXED_SUM = sum(_OWNER) + sum(_TIME) + sum(_REST) + 8 * ord(" ")
 
 
+Data = bytes | memoryview
+
+
 class ShardError(ValueError):
     """Bytes that are no readable tar, or a tar that is no webdataset."""
 
@@ -47,9 +50,9 @@ def member(name: str, data: bytes) -> bytes:
     return b"".join((header(name, len(data)), data, bytes(-len(data) % BLOCK)))
 
 
-def sample(key: str, members: Sequence[tuple[str, bytes]]) -> bytes:
+def sample(key: str, members: Sequence[tuple[str, Data]]) -> bytes:
     """All members of one sample, adjacent: `(suffix, data)` become files `<key>.<suffix>`."""
-    parts: list[bytes] = []
+    parts: list[Data] = []
     for suffix, data in members:
         parts += (header(f"{key}.{suffix}", len(data)), data, bytes(-len(data) % BLOCK))
     return b"".join(parts)

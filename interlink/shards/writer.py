@@ -41,7 +41,7 @@ class ShardWriter:
         self.names: list[str] = []  # of the shards so far, the open one included
 
     def add(
-        self, key: str, members: Sequence[tuple[str, bytes]], images: int = 0, clips: int = 0, text_tokens: int = 0
+        self, key: str, members: Sequence[tuple[str, tar.Data]], images: int = 0, clips: int = 0, text_tokens: int = 0
     ) -> str:
         """Appends one sample of `(suffix, data)` members and returns the name of the shard it went into.
 

@@ -16,6 +16,10 @@ STAGES: dict[str, str] = {
     "align": "interlink.stages.align:Align",
     "ocr": "interlink.stages.ocr:Ocr",
     "caption": "interlink.stages.caption:Caption",
+    "narrate": "interlink.stages.narrate:Narrate",
+    "score": "interlink.stages.score:Score",
+    "sketch": "interlink.stages.sketch:Sketch",
+    "select": "interlink.stages.select:Select",
     "interleave": "interlink.stages.interleave:Interleave",
     "shard": "interlink.stages.shard:Shard",
 }

@@ -13,11 +13,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from interlink.engines.cache import AnswerCache, CachedCaptioner
 from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity, check_engine, make_captioner
+from interlink.engines.frames import read_frame
 from interlink.engines.settings import CheckpointSettings, OpenAISettings, TransformersSettings
 from interlink.engines.speech import speech_of_clips
 from interlink.errors import StageError
-from interlink.stage import Context, Item, Resources, Row, Settings, failed
+from interlink.stage import Context, Item, Resources, Row, Settings, failed, operational
 
 _EXPECTED = ("", "no_speech", "no_frames", "length")  # flags that are no fault of the engine
 
@@ -48,6 +50,10 @@ class CaptionSettings(Settings):
     checkpoint: CheckpointSettings = Field(
         CheckpointSettings(),
         description="settings of the checkpoint engine",
+    )
+
+    cache: bool = operational(
+        True, description="keep every answer below ROOT/cache, so that none is asked for twice (not of transcript)"
     )
 
     @model_validator(mode="before")
@@ -88,6 +94,7 @@ class Caption:
         self.settings = settings
         self.context = context
         self._engine: Captioner = make_captioner(settings.engine, getattr(settings, settings.engine), settings.prompt)
+        self._asked: Captioner | CachedCaptioner = self._engine
         self._identity = Identity(settings.engine)
 
     @staticmethod
@@ -109,6 +116,10 @@ class Caption:
 
     def open(self) -> None:
         self._identity = self._engine.open()
+        if self.settings.cache and self.settings.engine != "transcript":
+            fresh = self.context.fresh.get(self.name, 0)
+            cache = AnswerCache(self.context.root, self.name, self._identity, fresh)
+            self._asked = CachedCaptioner(self._engine, cache, self._identity.prompt)
 
     def close(self) -> None:
         self._engine.close()
@@ -119,7 +130,7 @@ class Caption:
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         open_videos: dict[str, _Open] = {}
         ready: deque[Row] = deque()
-        for answer in self._engine.caption(self._requests(items, open_videos, ready)):
+        for answer in self._asked.caption(self._requests(items, open_videos, ready)):
             video = open_videos.get(answer.id)
             if video is not None:  # else it has failed in the meantime
                 video.answers[answer.clip] = answer
@@ -152,7 +163,7 @@ class Caption:
         for number, clip in enumerate(clips):
             frames = sorted(clip["frames"], key=lambda frame: frame["time"])
             # The engine that only repeats the speech needs no pixels read.
-            images = () if self.settings.engine == "transcript" else tuple(_read(item, f["image"]) for f in frames)
+            images = () if self.settings.engine == "transcript" else tuple(read_frame(item, f["image"]) for f in frames)
             yield ClipRequest(
                 id=item.id,
                 clip=number,
@@ -188,13 +199,3 @@ class Caption:
             "clips": [{"clip": a.clip, "caption": a.caption, "flag": "error" if a.error else a.flag} for a in answers],
         }
         return Row(item_id, fields, partial=bool(lost), message=message)
-
-
-def _read(item: Item, reference: dict[str, Any]) -> bytes:
-    """Raises StageError `unreadable` where a committed frame is gone, `network` where storage does not answer."""
-    try:
-        return item.blob("keyframes", reference)
-    except (FileNotFoundError, EOFError) as error:
-        raise StageError("unreadable", f"a committed frame is gone: {error}") from error
-    except (OSError, TimeoutError) as error:
-        raise StageError("network", f"a frame cannot be read: {type(error).__name__}: {error}") from error

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from interlink.errors import StageError
+from interlink.shards import tar
 from interlink.shards.names import is_of_run, run_of, shard_name
 from interlink.shards.writer import ShardWriter
 from interlink.stage import Context, Item, Resources, Row, Settings, failed
@@ -88,7 +89,7 @@ class Shard:
                     raise
                 fault = error
                 continue
-            members = [("json", document["document"].encode()), *images]
+            members: list[tuple[str, tar.Data]] = [("json", document["document"].encode()), *images]
             shard = writer.add(document["key"], members, len(images), document["clips"], document["text_tokens"])
             placed.append({"shard": shard, "key": document["key"]})
         if fault is not None and not placed:
@@ -103,23 +104,25 @@ class Shard:
                 self.context.root.delete(f"{folder}/{name}")
 
 
-def _images(item: Item, wanted: list[Mapping[str, Any]]) -> list[tuple[str, bytes]]:
+def _images(item: Item, wanted: list[Mapping[str, Any]]) -> list[tuple[str, tar.Data]]:
     """The JPEGs of one document by name; those that lie close together in a blob file by one read.
 
     Raises StageError `unreadable` where bytes are missing or not what was committed, `network` where storage fails.
     """
     clips = item.rows["keyframes"]["clips"]
     references = [clips[image["clip"]]["frames"][image["frame"]]["image"] for image in wanted]
-    found: list[tuple[str, bytes]] = []
+    found: list[tuple[str, tar.Data]] = []
     try:
         spans = {blob: _span(item, blob, references) for blob in sorted({r["blob"] for r in references})}
         for image, reference in zip(wanted, references, strict=True):
             span = spans[reference["blob"]]
             if span is None:
-                data = item.blob("keyframes", reference)
+                data: tar.Data = item.blob("keyframes", reference)
             else:
                 begin = reference["offset"] - span[0]
-                data = span[1][begin : begin + reference["size"]]
+                data = span[1][
+                    begin : begin + reference["size"]
+                ]  # a view: nothing is copied until the tar is put together
             if hashlib.sha256(data).hexdigest() != reference["sha256"]:
                 raise StageError("unreadable", f"image {image['name']}: bytes in {reference['blob']} have changed")
             found.append((image["name"], data))
@@ -130,7 +133,7 @@ def _images(item: Item, wanted: list[Mapping[str, Any]]) -> list[tuple[str, byte
     return found
 
 
-def _span(item: Item, blob: str, references: list[Mapping[str, Any]]) -> tuple[int, bytes] | None:
+def _span(item: Item, blob: str, references: list[Mapping[str, Any]]) -> tuple[int, memoryview] | None:
     """(offset, bytes) that hold all references into `blob`, or None where most of it would be read in vain."""
     inside = [r for r in references if r["blob"] == blob]
     begin = min(r["offset"] for r in inside)
@@ -138,4 +141,4 @@ def _span(item: Item, blob: str, references: list[Mapping[str, Any]]) -> tuple[i
     if end - begin > _NEAR * sum(r["size"] for r in inside):
         return None
     path = f"{item.folders['keyframes']}/{blob}"
-    return begin, item.context.root.read_range(path, begin, end - begin)
+    return begin, memoryview(item.context.root.read_range(path, begin, end - begin))

@@ -49,6 +49,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_stages_tells_what_each_reads_and_writes() -> None:
     told = {stage["name"]: stage for stage in json.loads(interlink("stages", "--json").stdout)}
     assert told["interleave"]["reads"] == ["download", "transcribe", "keyframes", "caption"]
+    assert told["interleave"]["uses"] == ["narrate", "score", "select"]
     assert "clips" in told["keyframes"]["writes"]
     options = {option["name"]: option for stage in told.values() for option in stage["options"]}
     assert options["keyframes.frames_per_clip"]["default"] == 3
@@ -108,7 +109,7 @@ def test_a_stage_runs_alone_inside_its_build_once_its_inputs_are_there(sample_cl
     told = json.loads(interlink("status", "--json", cwd=root).stdout)
     assert told["documents"] == 2
     assert set(told["stages"]["keyframes"]) == {
-        *("ok", "dropped", "failed", "pending", "partial", "reasons", "errors", "seconds"),
+        *("ok", "dropped", "failed", "pending", "partial", "reasons", "errors", "lost", "seconds"),
     }
     done = interlink("verify", cwd=root)
     assert (done.returncode, done.stdout.strip()) == (0, "every shard is whole")

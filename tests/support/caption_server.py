@@ -23,6 +23,11 @@ def caption_of(images: Sequence[bytes], prompt: str = "") -> str:
     return "Images " + " ".join(hashlib.sha256(image).hexdigest()[:6] for image in images) + f" asked {prompt!r}."
 
 
+def answer_to(prompt: str) -> str:
+    """What the server says to a question without images."""
+    return f"a hand does {hashlib.sha256(prompt.encode()).hexdigest()[:6]}"
+
+
 class CaptionServer:
     """Entered, it serves `/v1/chat/completions`. Misbehaviours: ok, 429:SECONDS, STATUS, garbage, html, empty, refuse,
 
@@ -32,6 +37,7 @@ class CaptionServer:
     def __init__(self, script: Callable[[bytes], Sequence[str]] | None = None, key: str = "") -> None:
         self.script = script or (lambda image: ["ok"])
         self.key = key
+        self.write: Callable[[str], str] = answer_to
         self.seen: Counter[bytes] = Counter()  # first image -> requests
         self.bodies: list[dict[str, Any]] = []
         self.times: list[float] = []
@@ -71,11 +77,14 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(404, {"error": {"message": f"no such path {self.path}"}})
         if owner.key and self.headers.get("authorization") != f"Bearer {owner.key}":
             return self._send(401, {"error": {"message": f"wrong key {self.headers.get('authorization')}"}})
-        content = body["messages"][0]["content"]
-        images = [
-            base64.b64decode(c["image_url"]["url"].partition(",")[2]) for c in content if c["type"] == "image_url"
-        ]
-        prompt = next(c["text"] for c in content if c["type"] == "text")
+        content = body["messages"][-1]["content"]
+        if isinstance(content, str):  # a question without images counts by its words
+            images, answer = [content.encode()], owner.write(content)
+        else:
+            images = [
+                base64.b64decode(c["image_url"]["url"].partition(",")[2]) for c in content if c["type"] == "image_url"
+            ]
+            answer = caption_of(images, next(c["text"] for c in content if c["type"] == "text"))
         with owner.lock:
             owner.bodies.append(body)
             owner.times.append(time.monotonic())
@@ -86,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             time.sleep(owner.delay)
             script = owner.script(images[0])
-            self._behave(script[min(number, len(script) - 1)], caption_of(images, prompt))
+            self._behave(script[min(number, len(script) - 1)], answer)
         finally:
             with owner.lock:
                 owner.at_once -= 1

@@ -130,3 +130,49 @@ def _tokenizer(special: list[str]) -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_object=made, pad_token="<pad>", bos_token="<s>", eos_token="</s>", additional_special_tokens=special
     )
+
+
+def save_llama(folder: Path, room: int = 4096) -> Path:
+    """A Llama of 20 k parameters that takes prompts of up to `room` tokens; no chat template."""
+    torch, transformers = _libraries()
+    tokenizer = _tokenizer([])
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=room,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    model = transformers.LlamaForCausalLM(config)
+    _let_images_matter(torch, model)  # here: the words before
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_clip(folder: Path) -> tuple[str, Path]:
+    """(name, weights) of a random CLIP of 1 M parameters with vectors of 16 numbers, made known to open_clip here."""
+    import json
+
+    torch, _ = _libraries()
+    import open_clip
+
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "interlink-tiny-clip"
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1},
+    }
+    (folder / f"{name}.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder / f"{name}.json")
+    torch.manual_seed(0)
+    weights = folder / "weights.pt"
+    torch.save(open_clip.create_model(name).state_dict(), weights)
+    return name, weights

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field
@@ -74,6 +74,17 @@ class GreedyToy(Toy):
             if item.id.startswith("break"):
                 raise RuntimeError("the stage itself broke")
             yield self.process(item)
+
+
+class Census(Toy):
+    """Looks at the whole build: a row says how many items there are."""
+
+    scope: ClassVar[Literal["item", "run", "build"]] = "build"  # type: ignore[assignment]
+
+    def run(self, items: Iterator[Item]) -> Iterator[Row]:
+        taken = list(items)
+        for item in taken:
+            yield Row(item.id, {"value": len(taken), "things": []})
 
 
 def misbehave(item_id: str) -> None:

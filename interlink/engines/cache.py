@@ -1,0 +1,118 @@
+"""Answers that were paid for, kept by content: what asked once is not asked again, whatever became of the row.
+
+One small file an answer, `cache/<stage>/<identity>/<xx>/<key>.json` below the root, written whole as the answer
+comes. A lookup costs some 20 µs on a disk; on object storage one listing for each of 256 folders, and a read where
+there is one. The folder may be deleted at any time: it only saves work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity, fill_prompt
+from interlink.storage import Storage
+
+KEPT = ("", "length")  # flags of answers that are worth keeping: a refusal may be another answer tomorrow
+MOST_HITS = 64  # answers that wait while the engine works
+
+
+class AnswerCache:
+    """What one engine has answered at one stage. fresh: how often `--fresh` has asked for this stage anew."""
+
+    def __init__(self, storage: Storage, stage: str, identity: Identity, fresh: int) -> None:
+        told = [identity.engine, identity.model, identity.revision, identity.prompt, dict(identity.parameters), fresh]
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        self._storage = storage
+        self._folder = f"cache/{stage}/{digest}"
+        self._listed: dict[str, set[str]] = {}
+        self.hits = 0
+
+    @staticmethod
+    def key(*parts: bytes | str) -> str:
+        """A name for what is asked: the parts and where each of them ends count."""
+        digest = hashlib.sha256()
+        for part in parts:
+            data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+            digest.update(b"%d:" % len(data))
+            digest.update(data)
+        return digest.hexdigest()
+
+    def get(self, key: str) -> tuple[str, str] | None:
+        """(text, flag), or None."""
+        if not self._storage.is_local and f"{key}.json" not in self._there(key[:2]):
+            return None
+        try:
+            found = json.loads(self._storage.read(f"{self._folder}/{key[:2]}/{key}.json"))
+            text, flag = found["text"], found["flag"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None  # never written, or lost in a power cut: it is asked again
+        self.hits += 1
+        return (text, flag) if isinstance(text, str) and isinstance(flag, str) else None
+
+    def put(self, key: str, text: str, flag: str) -> None:
+        """Keeps an answer; not its refusals."""
+        if flag in KEPT:
+            data = json.dumps({"text": text, "flag": flag}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            self._storage.write(f"{self._folder}/{key[:2]}/{key}.json", data, durable=False)
+
+    def _there(self, folder: str) -> set[str]:
+        if folder not in self._listed:
+            self._listed[folder] = set(self._storage.names(f"{self._folder}/{folder}"))
+        return self._listed[folder]
+
+
+class CachedCaptioner:
+    """A captioner that is asked only what it has not answered. Made around an opened one; does not open or close it."""
+
+    def __init__(self, engine: Captioner, cache: AnswerCache, prompt: str) -> None:
+        self._engine = engine
+        self._cache = cache
+        self._prompt = prompt
+
+    def caption(self, requests: Iterable[ClipRequest]) -> Iterator[ClipCaption]:
+        source = iter(requests)
+        hits: deque[ClipCaption] = deque()
+        keys: dict[tuple[str, int], str] = {}
+        while True:
+            for request in source:
+                if (found := self._look(request, keys)) is None:
+                    break
+                yield found
+            else:
+                return
+            for answer in self._engine.caption(self._missing(request, source, hits, keys)):
+                key = keys.pop((answer.id, answer.clip))
+                if answer.error is None:
+                    self._cache.put(key, answer.caption, answer.flag)
+                yield answer
+                while hits:
+                    yield hits.popleft()
+            while hits:
+                yield hits.popleft()
+
+    def _missing(
+        self,
+        first: ClipRequest,
+        source: Iterator[ClipRequest],
+        hits: deque[ClipCaption],
+        keys: dict[tuple[str, int], str],
+    ) -> Iterator[ClipRequest]:
+        """`first`, and what else is not known; ends early when known answers pile up."""
+        yield first
+        while len(hits) < MOST_HITS and (request := next(source, None)) is not None:
+            if (found := self._look(request, keys)) is None:
+                yield request
+            else:
+                hits.append(found)
+
+    def _look(self, request: ClipRequest, keys: dict[tuple[str, int], str]) -> ClipCaption | None:
+        times = [round(time - request.times[0], 3) for time in request.times]
+        frames = [hashlib.sha256(frame).digest() for frame in request.frames]
+        key = self._cache.key(fill_prompt(self._prompt, request), json.dumps(times), *frames)
+        if found := self._cache.get(key):
+            return ClipCaption(request.id, request.clip, *found)
+        keys[request.id, request.clip] = key
+        return None

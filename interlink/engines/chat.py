@@ -1,0 +1,260 @@
+"""A conversation with any server that speaks OpenAI's chat completions: what the caption and text engines share.
+
+Keeps `concurrency` requests in flight, tries again with growing waits, and holds all of them back while the server asks
+for patience. The key is read from a named environment variable and goes nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import queue
+import random
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from interlink.engines.settings import ChatSettings
+from interlink.errors import StageError, UserError
+
+log = logging.getLogger(__name__)
+
+_WORTH_ANOTHER_TRY = (408, 409, 425, 429)  # and everything from 500
+_SETTINGS_ARE_WRONG = (401, 403, 404, 405)  # nothing could ever be answered
+_END = object()
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question. tag: handed back with the reply; its text also spreads the waits between tries."""
+
+    tag: Any
+    messages: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer. flag: refused, empty, or length (cut off at the limit of tokens); error: there was none for this."""
+
+    tag: Any
+    text: str = ""
+    flag: str = ""
+    error: StageError | None = None
+
+
+class Chat:
+    """One server and model. where: the block of the recipe that its settings come from, for messages to people."""
+
+    def __init__(self, settings: ChatSettings, where: str) -> None:
+        self.settings = settings
+        self.where = where
+        self.asked = self.tokens_in = self.tokens_out = 0  # as the server counts
+        self._key = ""
+        self._client: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._not_before = 0.0  # loop time before which the server wants no request
+
+    def open(self) -> None:
+        """Raises UserError without a model's name or without the key that the settings name."""
+        settings = self.settings
+        if not settings.model:
+            raise UserError(
+                "the openai engine has no model", f"set {self.where}.model to a name that the server knows", 2
+            )
+        if settings.api_key_env:
+            self._key = os.environ.get(settings.api_key_env, "")
+            if not self._key:
+                raise UserError(
+                    f"the environment variable {settings.api_key_env} with the key for {settings.base_url} is not set",
+                    f"export {settings.api_key_env}, or set {self.where}.api_key_env to '' for a server without keys",
+                )
+        try:
+            from openai import AsyncOpenAI
+        except ImportError as error:
+            raise UserError(f"the openai engine needs a package: {error}", "pip install 'interlink[openai]'") from None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="chat", daemon=True)
+        self._thread.start()
+        self._client = AsyncOpenAI(
+            base_url=settings.base_url, api_key=self._key or "none", timeout=settings.timeout, max_retries=0
+        )
+
+    def parameters(self) -> dict[str, Any]:
+        """What shapes the answers."""
+        return {
+            "max_tokens": self.settings.max_tokens,
+            "seed": self.settings.seed,
+            "temperature": self.settings.temperature,
+        }
+
+    def close(self) -> None:
+        if self._loop is None or self._thread is None:
+            return
+        if self.asked:
+            log.info("%s: %d answers, %d tokens in, %d out", self.where, self.asked, self.tokens_in, self.tokens_out)
+        asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(timeout=10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+        self._loop = self._thread = None
+
+    def converse(self, asks: Iterable[Ask | None]) -> Iterator[Reply]:
+        """A reply to every question, in any order, reading ahead no more than `concurrency`.
+
+        None among the questions: there is none yet, replies come first. It may only come while one is in flight, or
+        where another question follows. Raises UserError where nothing could ever be answered.
+        """
+        assert self._loop is not None, "open() comes first"
+        done: queue.SimpleQueue[Reply | BaseException] = queue.SimpleQueue()
+        sent: list[Any] = []
+        flying = 0
+        source = iter(asks)
+        more = True
+        try:
+            while more or flying:
+                while more and flying < self.settings.concurrency:
+                    ask = next(source, _END)
+                    if ask is _END:
+                        more = False
+                    elif isinstance(ask, Ask):
+                        sent = [future for future in sent if not future.done()]
+                        sent.append(asyncio.run_coroutine_threadsafe(self._deliver(ask, done), self._loop))
+                        flying += 1
+                    elif flying:
+                        break
+                    if not done.empty():
+                        break  # a reply does not wait until the next question has been made
+                if flying:
+                    reply = done.get()
+                    flying -= 1
+                    if isinstance(reply, BaseException):
+                        raise reply
+                    yield reply
+        finally:
+            for future in sent:
+                future.cancel()
+
+    async def _deliver(self, ask: Ask, done: queue.SimpleQueue[Reply | BaseException]) -> None:
+        try:
+            done.put(await self._answer(ask))
+        except StageError as error:
+            done.put(Reply(ask.tag, error=error))
+        except Exception as error:
+            done.put(error)
+
+    async def _answer(self, ask: Ask) -> Reply:
+        """Tries until there is an answer. Raises StageError throttled, network or model, and UserError."""
+        chance = random.Random(f"{ask.tag}")  # spreads waits; no answer depends on it
+        fault = StageError("network", "no try was made")
+        for attempt in range(self.settings.max_attempts):
+            if attempt:
+                wait = fault.retry_after
+                if wait is None:
+                    wait = 2.0 ** (attempt - 1) * (0.5 + chance.random())
+                await asyncio.sleep(min(wait, self.settings.longest_wait))
+            await self._patience()
+            try:
+                return self._read(ask, await self._send(ask.messages))
+            except StageError as error:
+                fault = error
+                if error.error_class == "throttled" and error.retry_after:
+                    pause = min(error.retry_after, self.settings.longest_wait)
+                    self._not_before = max(self._not_before, asyncio.get_running_loop().time() + pause)
+                if error.error_class == "unsupported":
+                    break
+        name = "model" if fault.error_class in ("unsupported", "unreadable") else fault.error_class
+        raise StageError(name, f"{fault} (tried {attempt + 1} times)", fault.retry_after)
+
+    async def _patience(self) -> None:
+        """Waits as long as the server has asked anyone to wait."""
+        loop = asyncio.get_running_loop()
+        while (left := self._not_before - loop.time()) > 0:
+            await asyncio.sleep(left)
+
+    async def _send(self, messages: list[dict[str, Any]]) -> str:
+        """The body of a good answer. Raises StageError (class `unsupported`: another try is useless)."""
+        import openai
+
+        settings = self.settings
+        try:
+            raw = await self._client.chat.completions.with_raw_response.create(
+                model=settings.model,
+                messages=messages,
+                max_tokens=settings.max_tokens,
+                temperature=settings.temperature,
+                seed=settings.seed,
+            )
+        except openai.APITimeoutError:
+            raise StageError("network", f"no answer within {settings.timeout:g} s") from None
+        except openai.APIConnectionError as error:
+            raise StageError("network", self._clean(f"{settings.base_url}: {error.__cause__ or error}")) from None
+        except openai.APIStatusError as error:
+            raise self._refusal(error.status_code, str(error.message), error.response.headers) from None
+        body: str = raw.text if isinstance(raw.text, str) else raw.text()
+        return body
+
+    def _refusal(self, status: int, message: str, headers: Any) -> StageError:
+        told = self._clean(f"the server answered {status}: {message}")[:500]
+        if status in _SETTINGS_ARE_WRONG:
+            raise UserError(
+                f"{self.settings.base_url}: {told}",
+                f"check base_url, model and the key's variable under {self.where}, then build again",
+            )
+        if status in (429, 503):
+            return StageError("throttled", told, _retry_after(headers))
+        if status in _WORTH_ANOTHER_TRY or status >= 500:
+            return StageError("network", told, _retry_after(headers))
+        return StageError("unsupported", told)
+
+    def _clean(self, text: str) -> str:
+        return text.replace(self._key, "***") if self._key else text
+
+    def _read(self, ask: Ask, body: str) -> Reply:
+        """The answer in a body. Raises StageError `unreadable` where it is none."""
+        try:
+            answer = json.loads(body)
+            choice = answer["choices"][0]
+            message, reason = choice["message"], choice.get("finish_reason")
+            text, refusal = message.get("content"), message.get("refusal")
+            if not isinstance(text, str | None):
+                raise TypeError("content is no text")
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise StageError(
+                "unreadable", f"the server's answer is no completion: {type(error).__name__}: {error}"
+            ) from None
+        self._count(answer.get("usage"))
+        text = " ".join((text or "").split())
+        if refusal or reason == "content_filter":
+            return Reply(ask.tag, flag="refused")
+        if not text:
+            return Reply(ask.tag, flag="empty")
+        return Reply(ask.tag, text, "length" if reason == "length" else "")
+
+    def _count(self, usage: Any) -> None:
+        self.asked += 1
+        if isinstance(usage, Mapping):
+            told = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+            self.tokens_in += told[0] if isinstance(told[0], int) else 0
+            self.tokens_out += told[1] if isinstance(told[1], int) else 0
+
+
+def _retry_after(headers: Any) -> float | None:
+    """Seconds that the server asks for: a number, or a date."""
+    value = headers.get("retry-after")
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    from datetime import datetime, timezone
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(timezone.utc)).total_seconds())
+    except (ValueError, TypeError):
+        return None

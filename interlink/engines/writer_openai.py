@@ -1,0 +1,42 @@
+"""Texts by any server that speaks OpenAI's chat completions. Costs one request per text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from interlink.engines.captioner import Identity
+from interlink.engines.chat import Ask, Chat
+from interlink.engines.settings import ChatSettings
+from interlink.engines.writer import WriteRequest, Written
+
+
+class OpenAIWriter:
+    """One server and model."""
+
+    def __init__(self, settings: ChatSettings) -> None:
+        self.settings = settings
+        self._chat = Chat(settings, "narrate.openai")
+
+    @property
+    def parallel(self) -> int:
+        return self.settings.concurrency
+
+    def open(self) -> Identity:
+        """Raises UserError without a model's name or without the key that the settings name."""
+        self._chat.open()
+        return Identity(engine="openai", model=self.settings.model, parameters=self._chat.parameters())
+
+    def close(self) -> None:
+        self._chat.close()
+
+    def write(self, requests: Iterable[WriteRequest | None]) -> Iterator[Written]:
+        for reply in self._chat.converse(_ask(request) for request in requests):
+            item_id, clip = reply.tag
+            yield Written(item_id, clip, reply.text, reply.flag, reply.error)
+
+
+def _ask(request: WriteRequest | None) -> Ask | None:
+    if request is None:
+        return None
+    messages = [{"role": "system", "content": request.system}] if request.system else []
+    return Ask((request.id, request.clip), [*messages, {"role": "user", "content": request.prompt}])

@@ -1,0 +1,203 @@
+"""What the tables say of each clip, gathered: its frames, its texts with their times, its scores."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from interlink.engines.speech import sentences_of_clips
+from interlink.interleave.settings import InterleaveSettings
+from interlink.shards.document import Role, count_tokens, join
+from interlink.text.personal import scrub
+from interlink.text.sentences import within
+
+Rows = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A text with its time, seconds. number: its place among the sentences of its clip and role as `score` counts."""
+
+    text: str
+    start: float
+    end: float
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class FrameAt:
+    """A frame. number: its place in keyframes.clips[clip].frames; time: seconds."""
+
+    number: int
+    time: float
+
+
+@dataclass(frozen=True)
+class ToldClip:
+    """A clip. number: its place in the keyframes table; start, end: seconds.
+
+    caption, speech: empty where there is none; narration, ocr, scores: None where the build has no such table. told:
+    the roles that go into the document as texts of their own, in the order of a clip that is told at once.
+    """
+
+    number: int
+    start: float
+    end: float
+    frames: tuple[FrameAt, ...]
+    caption: str
+    speech: tuple[Line, ...]
+    narration: str | None = None
+    ocr: tuple[Line, ...] | None = None
+    flag: str = ""  # of its narration
+    told: tuple[Role, ...] = ()
+    quality: Mapping[str, Any] = field(default_factory=dict)  # sharpness, light, motion of the keyframes table
+    scores: Mapping[str, Any] | None = None  # its entry in the score table
+    vectors: Mapping[tuple[str, int], bytes] = field(default_factory=dict)  # (role or "frame", number) -> float16
+
+    @property
+    def said(self) -> str:
+        """Its speech as one text."""
+        return " ".join(line.text for line in self.speech)
+
+    def lines(self, role: Role) -> tuple[Line, ...]:
+        """The texts of a role: one for a caption or narration, one a sentence of speech, one a line on screen."""
+        if role == "speech":
+            return self.speech
+        if role == "ocr":
+            return self.ocr or ()
+        text = self.caption if role == "caption" else self.narration
+        return (Line(text, self.start, self.end),) if text else ()
+
+    def tokens(self) -> int:
+        """Of all texts that are told."""
+        return sum(count_tokens(line.text) for role in self.told for line in self.lines(role))
+
+
+def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vectors: bool) -> list[ToldClip]:
+    """The clips of one video, in order. roles: what the policy tells; vectors: whether it wants those of the scores."""
+    clips = rows["keyframes"]["clips"]
+    clean = _scrubbed if settings.scrub else join
+    captions = {row["clip"]: clean([row["caption"] or ""]) for row in rows["caption"]["clips"]}
+    narrations = {row["clip"]: row for row in rows["narrate"]["clips"]} if "narrate" in rows else None
+    speech = sentences_of_clips(clips, _shifted(rows, settings))
+    screen = _screen(rows["ocr"], clips, clean) if "ocr" in rows else None
+    scores = {row["clip"]: row for row in rows["score"]["clips"]} if "score" in rows else None
+    kept = _vectors(rows["score"]) if vectors else {}
+    found = []
+    for number, clip in enumerate(clips):
+        frames = sorted(enumerate(frame["time"] for frame in clip["frames"]), key=lambda pair: (pair[1], pair[0]))
+        narrated = narrations.get(number) if narrations is not None else None
+        caption, lines = captions.get(number, ""), _lines(clip, speech[number], clean)
+        narration = None if narrations is None else clean([narrated["narration"] or ""] if narrated else [])
+        written = None if screen is None else screen[number]
+        found.append(
+            ToldClip(
+                number=number,
+                start=clip["start"],
+                end=clip["end"],
+                frames=tuple(FrameAt(*frame) for frame in frames),
+                caption=caption,
+                speech=lines,
+                narration=narration,
+                ocr=written,
+                flag=narrated["flag"] if narrated else "",
+                told=_told(caption, narration or "", lines, written or (), settings, roles),
+                quality=clip,
+                scores=None if scores is None else scores.get(number, {}),
+                vectors=kept.get(number, {}),
+            )
+        )
+    return found
+
+
+def trimmed(clip: ToldClip, tokens: int) -> ToldClip:
+    """The clip with at most `tokens` tokens told: whole sentences from the start, role by role."""
+    if clip.tokens() <= tokens:
+        return clip
+    room = tokens
+    texts: dict[str, tuple[Line, ...]] = {}
+    for role in clip.told:
+        kept = []
+        for line in clip.lines(role):
+            text = within(line.text, room)
+            room -= count_tokens(text)
+            if text:
+                kept.append(replace(line, text=text))
+            if text != line.text:
+                room = 0
+        texts[role] = tuple(kept)
+    changes: dict[str, Any] = {role: texts[role] for role in ("speech", "ocr") if role in texts}
+    changes |= {role: join(line.text for line in texts[role]) for role in ("caption", "narration") if role in texts}
+    return replace(clip, **changes, told=tuple(role for role in clip.told if texts[role]))
+
+
+def _told(
+    caption: str,
+    narration: str,
+    speech: tuple[Line, ...],
+    ocr: tuple[Line, ...],
+    settings: InterleaveSettings,
+    roles: frozenset[str],
+) -> tuple[Role, ...]:
+    found: list[Role] = []
+    if narration and "narration" in roles:
+        found.append("narration")
+    if caption and "caption" in roles and (not narration or settings.include_caption == "always"):
+        found.append("caption")
+    if settings.include_speech and speech and "speech" in roles:
+        said = " ".join(line.text for line in speech)
+        # Only a text that is told makes the speech a repetition.
+        if not ((said == caption and "caption" in found) or (said == narration and "narration" in found)):
+            found.append("speech")
+    if settings.include_ocr and ocr and "ocr" in roles:
+        found.append("ocr")
+    return tuple(found)
+
+
+def _shifted(rows: Rows, settings: InterleaveSettings) -> Sequence[Mapping[str, Any]]:
+    """The sentences of the video with their times corrected."""
+    shift = settings.speech_shift
+    if settings.lead == "correct":
+        align = rows["align"]
+        if align["lead"] is not None and (align["confidence"] or 0.0) >= settings.lead_confidence:
+            shift += align["lead"]  # words go before the picture by so much: they belong later
+    sentences: Sequence[Mapping[str, Any]] = rows["transcribe"]["sentences"]
+    if not shift:
+        return sentences
+    return [{"text": s["text"], "start": s["start"] + shift, "end": s["end"] + shift} for s in sentences]
+
+
+def _lines(clip: Mapping[str, Any], said: Sequence[Mapping[str, Any]], clean: Any) -> tuple[Line, ...]:
+    """Cut to the clip, so that speech never goes back in time even where sentences overlap."""
+    found = []
+    for number, sentence in enumerate(said):
+        start = min(max(sentence["start"], clip["start"]), clip["end"])
+        end = max(start, min(sentence["end"], clip["end"]))
+        if text := clean([sentence["text"]]):
+            found.append(Line(text, start, end, number))
+    return tuple(found)
+
+
+def _screen(ocr: Mapping[str, Any], clips: Sequence[Mapping[str, Any]], clean: Any) -> list[tuple[Line, ...]]:
+    """The merged lines of on-screen text, each given to the clip in which it is first seen."""
+    starts = [clip["start"] for clip in clips]
+    found: list[list[Line]] = [[] for _ in clips]
+    for line in sorted(ocr["lines"], key=lambda line: (line["start"], line["text"])):
+        if text := clean([line["text"]]):
+            found[max(0, bisect_right(starts, line["start"]) - 1)].append(Line(text, line["start"], line["end"]))
+    return [tuple(lines) for lines in found]
+
+
+def _vectors(score: Mapping[str, Any]) -> dict[int, dict[tuple[str, int], bytes]]:
+    found: dict[int, dict[tuple[str, int], bytes]] = {}
+    for frame in score["frames"] or ():
+        found.setdefault(frame["clip"], {})["frame", frame["frame"]] = frame["vector"] or b""
+    for sentence in score["sentences"] or ():
+        found.setdefault(sentence["clip"], {})[sentence["role"], sentence["sentence"]] = sentence["vector"] or b""
+    return found
+
+
+def _scrubbed(texts: Sequence[str]) -> str:
+    return scrub(join(texts))[0]

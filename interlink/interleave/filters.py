@@ -1,0 +1,91 @@
+"""Which clips and frames stay, by thresholds on committed columns. Every one that does not has a reason and a value.
+
+A clip that cannot be judged by a threshold that is set (it has no score) does not pass it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from interlink.interleave.evidence import FrameAt, ToldClip
+from interlink.interleave.settings import FilterSettings, InterleaveSettings
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that is in no document. what: clip, frame, or text; frame: its number in the keyframes table, or None.
+
+    value: what the threshold was compared with, where there is one.
+    """
+
+    what: str
+    clip: int
+    reason: str
+    frame: int | None = None
+    value: float | None = None
+
+    def row(self) -> dict[str, Any]:
+        return {"what": self.what, "clip": self.clip, "frame": self.frame, "reason": self.reason, "value": self.value}
+
+
+def judge(clip: ToldClip, settings: InterleaveSettings) -> LeftOut | None:
+    """Why a clip does not stay; None where it does. The first rule that it breaks counts."""
+    if settings.require_frames and not clip.frames:
+        return LeftOut("clip", clip.number, "no_frames")
+    if not clip.told and (settings.require_text or not clip.frames):
+        return LeftOut("clip", clip.number, "no_text")
+    rules = settings.filter
+    if rules == _NOTHING:
+        return None
+    seconds = clip.end - clip.start
+    quality, scores = clip.quality, clip.scores or {}
+    for reason, value, wanted, is_least in (
+        ("short", seconds, rules.shortest or None, True),
+        ("long", seconds, rules.longest or None, False),
+        ("blurred", quality.get("sharpness"), rules.sharpness, True),
+        ("dark", quality.get("light"), rules.darkest, True),
+        ("bright", quality.get("light"), rules.brightest, False),
+        ("still", quality.get("motion"), rules.motion, True),
+        ("few_tokens", clip.tokens() if rules.tokens else None, rules.tokens or None, True),
+        ("low_similarity", scores.get("similarity"), rules.similarity, True),
+        ("low_agreement", scores.get("agreement"), rules.agreement, True),
+        ("unsafe", scores.get("safety"), rules.safety, False),
+    ):
+        if wanted is None:
+            continue
+        if value is None or (value < wanted if is_least else value > wanted):
+            return LeftOut("clip", clip.number, reason, value=value)
+    if clip.flag and set(clip.flag.split(",")) & set(rules.flags):
+        return LeftOut("clip", clip.number, "flagged")
+    return None
+
+
+def without_duplicates(
+    clips: Sequence[ToldClip], score: Mapping[str, Any], most_bits: int
+) -> tuple[list[ToldClip], list[LeftOut]]:
+    """Of frames of a video that look alike only the first; its hashes differ in at most `most_bits` bits."""
+    hashes = {(f["clip"], f["frame"]): f["hash"] for f in score["frames"] or ()}
+    seen: list[int] = []
+    kept: list[ToldClip] = []
+    left: list[LeftOut] = []
+    for clip in clips:
+        frames: list[FrameAt] = []
+        for frame in clip.frames:
+            found = hashes.get((clip.number, frame.number))
+            nearest = (
+                min((((found ^ other) & _BITS).bit_count() for other in seen), default=65) if found is not None else 65
+            )
+            if nearest <= most_bits:
+                left.append(LeftOut("frame", clip.number, "duplicate_frame", frame.number, float(nearest)))
+                continue
+            if found is not None:
+                seen.append(found)
+            frames.append(frame)
+        kept.append(clip if len(frames) == len(clip.frames) else replace(clip, frames=tuple(frames)))
+    return kept, left
+
+
+_NOTHING = FilterSettings()
+_BITS = 2**64 - 1  # hashes are stored as signed numbers

@@ -1,0 +1,142 @@
+"""One video being told: what is known of its clips, what was told, and the next question. No engine here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from interlink.engines.speech import speech_of_clips
+from interlink.engines.writer import WriteRequest, Written
+from interlink.errors import StageError
+from interlink.narrate.checks import PROBLEMS, Checker, tidy
+from interlink.narrate.settings import NarrateSettings
+from interlink.narrate.template import Template
+from interlink.shards.document import count_tokens, join
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a clip besides its frames."""
+
+    caption: str
+    speech: str
+    ocr: str
+
+    @property
+    def empty(self) -> bool:
+        return not (self.caption or self.speech or self.ocr)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What became of a clip. flag: what is wrong with it, commas between; asked: how many answers it took."""
+
+    text: str = ""
+    flag: str = ""
+    asked: int = 0
+    error: StageError | None = None
+
+
+class Tale:
+    """The clips of one video in order. `request` is the next question, or None when all are told; `take` an answer."""
+
+    def __init__(
+        self, item_id: str, rows: Mapping[str, Mapping[str, Any]], settings: NarrateSettings, template: Template
+    ) -> None:
+        self.id = item_id
+        self.told: list[Telling] = []
+        self._settings = settings
+        self._template = template
+        self._title = join([rows["collect"]["title"] or rows["download"]["title"] or ""])
+        self._clips = known_of_clips(rows)
+        self._rejected: tuple[str, list[str]] | None = None  # the first answer for this clip and its faults
+        self._skip()
+
+    @property
+    def done(self) -> bool:
+        return len(self.told) == len(self._clips)
+
+    def request(self) -> WriteRequest:
+        """The question for the clip that is to be told next."""
+        known = self._known()
+        if self._rejected is None:
+            prompt = self._template.request(known)
+        else:
+            answer, faults = self._rejected
+            prompt = self._template.again(known, answer, " and ".join(PROBLEMS[fault] for fault in faults))
+        return WriteRequest(self.id, len(self.told), self._template.system, prompt)
+
+    def take(self, answer: Written, checker: Checker) -> None:
+        """Judges the answer: the clip is told, or asked for once more."""
+        asked = 1 if self._rejected is None else 2
+        if answer.error is not None:
+            self._tell(Telling(asked=asked, flag="error", error=answer.error))
+            return
+        text = tidy(answer.text)
+        faults = [answer.flag] if answer.flag in ("refused", "length") else []
+        if answer.flag != "refused":
+            faults += checker.faults(text, self._clips[len(self.told)].speech, self._evidence())
+        if not faults or asked == 2 or not self._template.retry:
+            # Of two bad answers the one with fewer faults is kept, of equal ones the later.
+            if self._rejected is not None and len(self._rejected[1]) < len(faults) and self._rejected[0]:
+                text, faults = self._rejected
+            self._tell(Telling(text, ",".join(faults), asked))
+        else:
+            self._rejected = (text, faults)
+
+    def _tell(self, telling: Telling) -> None:
+        self.told.append(telling)
+        self._rejected = None
+        self._skip()
+
+    def _skip(self) -> None:
+        """Clips of which nothing is known are not asked for."""
+        while not self.done and self._clips[len(self.told)].empty:
+            self.told.append(Telling(flag="no_evidence"))
+
+    def _known(self) -> dict[str, str]:
+        clip = self._clips[len(self.told)]
+        return {
+            "title": self._title,
+            "caption": clip.caption,
+            "speech": clip.speech,
+            "ocr": clip.ocr,
+            "history": "\n".join(self._history()),
+        }
+
+    def _history(self) -> list[str]:
+        """What was told before, the latest last, within the limits."""
+        if not self._template.remembers or not self._settings.history_clips:
+            return []
+        said = [telling.text for telling in self.told if telling.text][-self._settings.history_clips :]
+        room = self._settings.history_tokens
+        kept: list[str] = []
+        for text in reversed(said):
+            room -= count_tokens(text)
+            if self._settings.history_tokens and room < 0:
+                break
+            kept.append(text)
+        return kept[::-1]
+
+    def _evidence(self) -> str:
+        """All that the model has been told of this video up to this clip, and what it answered."""
+        clips = self._clips[: len(self.told) + 1]
+        parts = [self._title, *(part for clip in clips for part in (clip.caption, clip.speech, clip.ocr))]
+        return join([*parts, *(telling.text for telling in self.told if not telling.flag)])
+
+
+def known_of_clips(rows: Mapping[str, Mapping[str, Any]]) -> list[Known]:
+    """Caption, speech and on-screen text of every clip of the keyframes table."""
+    clips: Sequence[Mapping[str, Any]] = rows["keyframes"]["clips"]
+    captions = {row["clip"]: join([row["caption"] or ""]) for row in rows["caption"]["clips"]}
+    speech = speech_of_clips(clips, rows["transcribe"]["sentences"])
+    written: dict[int, dict[str, None]] = {}
+    for frame in rows["ocr"]["frames"] if "ocr" in rows else ():
+        written.setdefault(frame["clip"], {}).update(dict.fromkeys(join([line["text"]]) for line in frame["lines"]))
+    found = []
+    for number, said in enumerate(speech):
+        caption = captions.get(number, "")
+        # The transcript engine's caption is the speech: told once.
+        found.append(Known("" if caption == said.text else caption, said.text, "; ".join(written.get(number, ()))))
+    return found

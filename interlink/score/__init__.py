@@ -1,0 +1,1 @@
+"""What is measured of clips and frames besides their likeness to words: hashes of pictures, safety."""

@@ -1,0 +1,31 @@
+"""Which concepts a text names: entries of a list, found as runs of words whatever their endings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from interlink.text.words import content_words, stem, words
+
+MOST = 64  # concepts of a video without a list
+
+
+class Concepts:
+    """A list of concepts, made ready for looking up: the length of the list costs nothing."""
+
+    def __init__(self, entries: Sequence[str]) -> None:
+        self._entries = {tuple(map(stem, words(entry))): entry for entry in entries if words(entry)}
+        self._lengths = sorted({len(key) for key in self._entries})
+
+    def of(self, text: str) -> list[str]:
+        """The concepts in a text, sorted, each once."""
+        if not self._entries:
+            return sorted(set(content_words(text)))[:MOST]
+        own = [stem(word) for word in words(text)]
+        return sorted(
+            {
+                entry
+                for begin in range(len(own))
+                for length in self._lengths
+                if (entry := self._entries.get(tuple(own[begin : begin + length])))
+            }
+        )

@@ -1,0 +1,43 @@
+"""The settings of sketch (what is written down of a video) and of select (what is decided from it)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from interlink.stage import Settings
+
+
+class SketchSettings(Settings):
+    """What a video's concepts are."""
+
+    concepts: tuple[str, ...] = Field(
+        (), description="words and runs of words that are concepts; empty = the content words of title and captions"
+    )
+
+
+class SelectSettings(Settings):
+    """Which videos stay. All thresholds are on sketches, so that trying others costs no sketch anew."""
+
+    duplicate_frames: float | None = Field(
+        10.0, ge=0, le=64, description="videos whose frames differ in at most this many of 64 bits are duplicates"
+    )
+    duplicate_text: float | None = Field(
+        0.7, ge=0, le=1, description="videos whose words are alike by this (estimated Jaccard) are duplicates"
+    )
+    duplicate_vectors: float | None = Field(
+        None, ge=-1, le=1, description="… whose mean vectors have this cosine (needs score.vectors)"
+    )
+    lowest_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="this share with the least image–text similarity goes (TL;DR: 0.5; needs an engine)",
+    )
+    cap: int = Field(0, ge=0, description="videos of a concept that stay on average (MetaCLIP's t); 0 = no balancing")
+    unmatched: Literal["keep", "drop"] = Field("keep", description="balancing: videos that name no concept")
+    clusters: int = Field(0, ge=0, description="k of k-means over mean vectors (needs score.vectors); 0 = none")
+    keep_share: float = Field(
+        1.0, gt=0, le=1, description="share of every cluster that stays, evenly spread by distance to its centre"
+    )

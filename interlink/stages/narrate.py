@@ -1,0 +1,212 @@
+"""narrate: captions, speech and what came before become one telling, by a language model. As slow as that model.
+
+One question at a time inside a video, many videos at once: the telling of a clip is part of the next clip's question.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import Any, ClassVar, Literal
+
+from interlink.engines.cache import AnswerCache
+from interlink.engines.captioner import Identity
+from interlink.engines.writer import Writer, WriteRequest, Written, make_writer
+from interlink.errors import StageError
+from interlink.narrate.checks import Checker
+from interlink.narrate.settings import NarrateSettings
+from interlink.narrate.tale import Tale, Telling
+from interlink.narrate.template import Template
+from interlink.stage import Context, Item, Resources, Row, Settings, failed
+
+_EXPECTED = ("", "no_evidence")
+_LOST = ("error", "refused", "empty")
+_AHEAD = 16  # rows that may wait while nothing is asked
+
+
+class Narrate:
+    """Tellings of the clips of many videos. The schema is tables.NARRATE."""
+
+    name: ClassVar[str] = "narrate"
+    version: ClassVar[int] = 1
+    isolated: ClassVar[bool] = False
+    scope: ClassVar[Literal["item", "run"]] = "item"
+    settings_class: ClassVar[type[Settings]] = NarrateSettings
+
+    def __init__(self, settings: NarrateSettings, context: Context) -> None:
+        self.settings = settings
+        self.context = context
+        self._writer: Writer | None = None
+        if settings.style != "none":
+            self._template = Template.parse(settings.prompt) if settings.prompt else Template.of_style(settings.style)
+            self._writer = make_writer(settings.engine, getattr(settings, settings.engine))
+        self._checker = Checker(settings.checks)
+        self._identity = Identity("none")
+        self._cache: AnswerCache | None = None
+
+    @staticmethod
+    def needs(settings: NarrateSettings) -> tuple[str, ...]:
+        return ("download", "transcribe", "keyframes", "caption")
+
+    @staticmethod
+    def uses(settings: NarrateSettings) -> tuple[str, ...]:
+        return ("ocr",)
+
+    @staticmethod
+    def costly(settings: NarrateSettings) -> bool:
+        return settings.style != "none"
+
+    @staticmethod
+    def resources(settings: NarrateSettings) -> Resources:
+        if settings.style == "none":
+            return Resources(cpus=0.25)
+        if settings.engine == "transformers":
+            return Resources(cpus=1.0, gpus=float(settings.transformers.device.startswith("cuda")))
+        return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
+
+    @staticmethod
+    def together(settings: NarrateSettings) -> int:
+        """How many videos it wants to have at once."""
+        if settings.style == "none":
+            return 1
+        return settings.openai.concurrency if settings.engine == "openai" else settings.transformers.batch_size
+
+    def open(self) -> None:
+        self._checker.open()
+        if self._writer is None:
+            return
+        identity = self._writer.open()
+        history = {"clips": self.settings.history_clips, "tokens": self.settings.history_tokens}
+        parameters = {**identity.parameters, "style": self.settings.style}
+        if self._template.remembers:
+            parameters["history"] = history
+        self._identity = replace(identity, prompt=self._template.text, parameters=parameters)
+        if self.settings.cache:
+            # What is remembered is part of each question, so a question's answer does not depend on its length.
+            fresh = self.context.fresh.get(self.name, 0)
+            self._cache = AnswerCache(self.context.root, self.name, replace(identity, prompt=""), fresh)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def deadline(self, item: Item) -> float:
+        return 3600.0
+
+    def run(self, items: Iterator[Item]) -> Iterator[Row]:
+        if self._writer is None:
+            for item in items:
+                yield self._unwritten(item)
+            return
+        work = _Work(items, self._writer.parallel)
+        while work.more():
+            for answer in self._writer.write(self._questions(work)):
+                work.flying -= 1
+                if answer.error is None and self._cache is not None:
+                    self._cache.put(work.keys.pop(answer.id), answer.text, answer.flag)
+                self._go_on(work, work.tales[answer.id], answer)
+                while work.ready:
+                    yield work.ready.popleft()
+            while work.ready:
+                yield work.ready.popleft()
+
+    def _questions(self, work: _Work) -> Iterator[WriteRequest | None]:
+        """What can be asked now; None while every video waits for an answer."""
+        while True:
+            if work.questions:
+                work.flying += 1
+                yield work.questions.popleft()
+            elif len(work.tales) < work.most and (item := next(work.items, None)) is not None:
+                self._begin(work, item)
+            elif work.flying:
+                yield None
+            else:
+                return
+            if not work.flying and len(work.ready) >= _AHEAD:
+                return  # what is known already does not wait for the end
+
+    def _begin(self, work: _Work, item: Item) -> None:
+        try:
+            tale = Tale(item.id, item.rows, self.settings, self._template)
+        except Exception as error:
+            work.ready.append(failed(item.id, error))
+            return
+        work.tales[item.id] = tale
+        self._go_on(work, tale)
+
+    def _go_on(self, work: _Work, tale: Tale, answer: Written | None = None) -> None:
+        """Takes an answer in and asks on, as far as the cache knows the answers."""
+        while True:
+            if answer is not None:
+                tale.take(answer, self._checker)
+            fault = tale.told[-1].error if tale.told else None
+            if tale.done or (fault is not None and fault.error_class != "model"):
+                del work.tales[tale.id]
+                work.keys.pop(tale.id, None)
+                work.ready.append(self._row(tale))
+                return
+            request = tale.request()
+            if self._cache is not None:
+                key = self._cache.key(request.system, request.prompt)
+                if found := self._cache.get(key):
+                    answer = Written(request.id, request.clip, *found)
+                    continue
+                work.keys[tale.id] = key
+            work.questions.append(request)
+            return
+
+    def _row(self, tale: Tale) -> Row:
+        """ok, partial where answers could not be used, failed where none could or something else went wrong."""
+        faults = [telling.error for telling in tale.told if telling.error is not None]
+        for fault in faults:
+            if fault.error_class != "model":  # the clip may well succeed another time
+                return failed(tale.id, fault)
+        lost = [telling for telling in tale.told if set(telling.flag.split(",")) & set(_LOST)]
+        flagged = [telling for telling in tale.told if telling.flag not in _EXPECTED]
+        message = ""
+        if flagged:
+            first = faults[0] if faults else flagged[0].flag
+            message = f"{len(flagged)} of {len(tale.told)} clips are flagged, {len(lost)} have no telling: {first}"
+        if lost and len(lost) == len(tale.told):
+            return failed(tale.id, StageError("model", message))
+        return Row(tale.id, self._fields(tale.told), partial=bool(lost), message=message)
+
+    def _unwritten(self, item: Item) -> Row:
+        """Style none: nothing is told, and captions stay what they are."""
+        return Row(item.id, self._fields([Telling() for _ in item.rows["keyframes"]["clips"]]))
+
+    def _fields(self, told: list[Telling]) -> dict[str, Any]:
+        identity = self._identity
+        return {
+            "engine": identity.engine,
+            "model": identity.model,
+            "revision": identity.revision,
+            "prompt_hash": identity.prompt_hash,
+            "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
+            "clips": [{"clip": n, "narration": t.text, "flag": t.flag, "asked": t.asked} for n, t in enumerate(told)],
+        }
+
+
+class _Work:
+    """Videos in work: at most twice what the engine works on at once, so that it never waits for a new one."""
+
+    def __init__(self, items: Iterator[Item], parallel: int) -> None:
+        self.items = items
+        self.most = 2 * parallel
+        self.tales: dict[str, Tale] = {}
+        self.questions: deque[WriteRequest] = deque()
+        self.keys: dict[str, str] = {}  # id -> cache key of its open question
+        self.ready: deque[Row] = deque()
+        self.flying = 0
+
+    def more(self) -> bool:
+        """Whether anything is left to do. Where nothing is in work it takes an item to know, and puts it back."""
+        if self.tales or self.questions or self.ready:
+            return True
+        following = next(self.items, None)
+        if following is not None:
+            self.items = chain((following,), self.items)
+        return following is not None

@@ -1,0 +1,223 @@
+"""score: columns that clips and frames can be judged by. It judges nothing itself: thresholds live where rows are read,
+so that another threshold costs no score anew.
+
+Without an engine some 0.3 ms a frame (its hash); with an image–text model as slow as that model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field, field_validator
+
+from interlink.engines.captioner import Identity
+from interlink.engines.frames import read_frame
+from interlink.engines.imagetext import ImageText, ImageTextSettings, check_image_text, make_image_text
+from interlink.engines.language import LanguageDetector
+from interlink.engines.speech import sentences_of_clips
+from interlink.score.pictures import difference_hash
+from interlink.score.safety import SafetyChecker, check_checker, make_checker
+from interlink.shards.document import count_tokens, join
+from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
+from interlink.text.personal import count as count_personal
+from interlink.text.sentences import split
+from interlink.text.words import agreement, repeated_share
+
+
+class ScoreSettings(Settings):
+    """What is measured."""
+
+    engine: str = Field("none", description="none, open_clip, or an entry point of interlink.imagetext")
+    open_clip: ImageTextSettings = Field(ImageTextSettings(), description="settings of the open_clip engine")
+    vectors: bool = Field(
+        False,
+        description="keep the vectors of frames and sentences: the assignment policy and select's vectors read them",
+    )
+    hashes: bool = Field(True, description="hash frames, so that those that look alike are found")
+    detect_language: bool = Field(False, description="judge the language by the words; else it is the transcript's")
+    safety: tuple[str, ...] = Field((), description="checkers: words, or entry points of interlink.safety")
+    blocked_words: tuple[str, ...] = Field((), description="words and runs of words that the checker `words` finds")
+
+    @field_validator("engine")
+    @classmethod
+    def _known(cls, engine: str) -> str:
+        return engine if engine == "none" else check_image_text(engine)
+
+    @field_validator("safety")
+    @classmethod
+    def _known_checkers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_checker(name) for name in names)
+
+
+class Score(PerItem):
+    """Scores of the clips of one video. The schema is tables.SCORE."""
+
+    name: ClassVar[str] = "score"
+    version: ClassVar[int] = 1
+    settings_class: ClassVar[type[Settings]] = ScoreSettings
+
+    def __init__(self, settings: ScoreSettings, context: Context) -> None:
+        self.settings = settings
+        block = getattr(settings, settings.engine, settings)
+        self._engine: ImageText | None = None if settings.engine == "none" else make_image_text(settings.engine, block)
+        self._language = LanguageDetector() if settings.detect_language else None
+        self._checkers: dict[str, SafetyChecker] = {
+            name: make_checker(name, settings.blocked_words) for name in settings.safety
+        }
+        self._identity = Identity("")
+
+    @staticmethod
+    def needs(settings: ScoreSettings) -> tuple[str, ...]:
+        return ("keyframes", "transcribe", "caption")
+
+    @staticmethod
+    def uses(settings: ScoreSettings) -> tuple[str, ...]:
+        return ("narrate",)
+
+    @staticmethod
+    def costly(settings: ScoreSettings) -> bool:
+        return settings.engine != "none"
+
+    @staticmethod
+    def resources(settings: ScoreSettings) -> Resources:
+        on_gpu = settings.engine == "open_clip" and settings.open_clip.device.startswith("cuda")
+        return Resources(cpus=1.0, gpus=float(on_gpu))
+
+    def open(self) -> None:
+        if self._engine is not None:
+            self._identity = self._engine.open()
+        if self._language is not None:
+            self._language.open()
+        for checker in self._checkers.values():
+            checker.open()
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+    def deadline(self, item: Item) -> float:
+        return 3600.0
+
+    def process(self, item: Item) -> Row:
+        """Raises StageError unreadable or network where frames cannot be read."""
+        told = told_texts(item.rows)
+        texts = [text for _, text in told]
+        clips = item.rows["keyframes"]["clips"]
+        said = sentences_of_clips(clips, item.rows["transcribe"]["sentences"])
+        speech = [join(sentence["text"] for sentence in sentences) for sentences in said]
+        pixels = self.settings.hashes or self._engine or any(c.wants_frames for c in self._checkers.values())
+        frames = [[read_frame(item, f["image"]) if pixels else b"" for f in clip["frames"]] for clip in clips]
+        measured = [self._frames(number, images) for number, images in enumerate(frames)]
+        vectors = self._texts(texts)
+        entries = []
+        for number, text in enumerate(texts):
+            likeness = [
+                round(float(vectors[number] @ vector), 4) for _, vector in measured[number] if vector is not None
+            ] if number in vectors else []  # fmt: skip
+            for (row, _), value in zip(measured[number], likeness, strict=False):
+                row["similarity"] = value
+            safety, unsafe = self._safety(frames[number], join([text, speech[number]]))
+            entries.append(
+                {
+                    "clip": number,
+                    "similarity": round(sum(likeness) / len(likeness), 4) if likeness else None,
+                    "best": max(likeness, default=None),
+                    "agreement": agreement(text, speech[number]),
+                    "tokens": count_tokens(text),
+                    "repetition": round(repeated_share(text), 4),
+                    "personal": count_personal(text) + count_personal(speech[number]),
+                    "safety": safety,
+                    "unsafe": unsafe,
+                }
+            )
+        language, probability = self._language_of(item.rows["transcribe"], join([*texts, *speech]))
+        identity = self._identity
+        fields = {
+            "engine": identity.engine,
+            "model": identity.model,
+            "revision": identity.revision,
+            "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
+            "language": language,
+            "probability": probability,
+            "clips": entries,
+            "frames": [row for rows in measured for row, _ in rows],
+            "sentences": self._sentences(told, said),
+        }
+        return Row(item.id, fields)
+
+    def _frames(self, clip: int, images: Sequence[bytes]) -> list[tuple[dict[str, Any], Any]]:
+        """A row and a vector (or None) for each frame."""
+        vectors = self._engine.pictures(images) if self._engine is not None and images else [None] * len(images)
+        found = []
+        for number, (image, vector) in enumerate(zip(images, vectors, strict=True)):
+            row: dict[str, Any] = {
+                "clip": clip,
+                "frame": number,
+                "hash": difference_hash(image) if self.settings.hashes else None,
+                "similarity": None,
+                "vector": _half(vector) if self.settings.vectors and vector is not None else b"",
+            }
+            found.append((row, vector))
+        return found
+
+    def _texts(self, texts: Sequence[str]) -> dict[int, Any]:
+        """clip -> vector of its text."""
+        told = [number for number, text in enumerate(texts) if text]
+        if self._engine is None or not told:
+            return {}
+        return dict(zip(told, self._engine.texts([texts[number] for number in told]), strict=True))
+
+    def _sentences(
+        self, told: Sequence[tuple[str, str]], said: Sequence[Sequence[Mapping[str, Any]]]
+    ) -> list[dict[str, Any]]:
+        """The sentences of all texts with their vectors, where these are kept."""
+        if self._engine is None or not self.settings.vectors:
+            return []
+        rows: list[dict[str, Any]] = []
+        words: list[str] = []
+        for clip, (role, text) in enumerate(told):
+            spoken = [sentence["text"] for sentence in said[clip]]
+            for kind, sentences in ((role, split(text)), ("speech", spoken)):
+                rows += [{"clip": clip, "role": kind, "sentence": n, "vector": b""} for n in range(len(sentences))]
+                words += sentences
+        for row, vector in zip(rows, self._engine.texts(words), strict=True):
+            row["vector"] = _half(vector)
+        return rows
+
+    def _safety(self, images: Sequence[bytes], text: str) -> tuple[float | None, str]:
+        """The gravest verdict, and `checker: what it found`."""
+        worst: tuple[float | None, str] = (None, "")
+        for name, checker in self._checkers.items():
+            value, what = checker.check(images if checker.wants_frames else (), text)
+            if worst[0] is None or value > worst[0]:
+                worst = (round(value, 4), f"{name}: {what}" if what else "")
+        return worst
+
+    def _language_of(self, transcribe: Mapping[str, Any], text: str) -> tuple[str, float | None]:
+        if self._language is not None:
+            found = self._language.detect(text)
+            return found if found is not None else ("", None)
+        detected = transcribe["detected"] or {}
+        stated = (transcribe["language"] or "").split("-")[0].lower()
+        return stated or detected.get("language") or "", detected.get("probability")
+
+
+def told_texts(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(role, text) of every clip: its narration, or its caption where there is none, as interleave tells it."""
+    captions = {row["clip"]: join([row["caption"] or ""]) for row in rows["caption"]["clips"]}
+    narrated = rows["narrate"]["clips"] if "narrate" in rows else ()
+    narrations = {row["clip"]: join([row["narration"] or ""]) for row in narrated}
+    found = []
+    for number in range(len(rows["keyframes"]["clips"])):
+        narration = narrations.get(number)
+        found.append(("narration", narration) if narration else ("caption", captions.get(number, "")))
+    return found
+
+
+def _half(vector: Any) -> bytes:
+    import numpy as np
+
+    data: bytes = np.asarray(vector, np.float16).tobytes()
+    return data

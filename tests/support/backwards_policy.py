@@ -1,0 +1,28 @@
+"""A policy as another package would offer it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from interlink.interleave.evidence import ToldClip
+from interlink.interleave.pieces import Piece, Shown, Told
+from interlink.interleave.settings import InterleaveSettings
+
+
+class Backwards:
+    """Captions before their frames, shouted where it is told to."""
+
+    roles: ClassVar[frozenset[str]] = frozenset(("caption",))
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, settings: InterleaveSettings) -> None:
+        self.shout = bool(settings.options.get("shout"))
+
+    def arrange(self, clips: Sequence[ToldClip], seed: str) -> list[Piece]:
+        pieces: list[Piece] = []
+        for place, clip in enumerate(clips):
+            text = clip.caption.upper() if self.shout else clip.caption
+            pieces.append(Told(place, "caption", text, clip.start, clip.end))
+            pieces += [Shown(place, number) for number in range(len(clip.frames))]
+        return pieces
