@@ -92,14 +92,14 @@ def _token_shares(batches: Sequence[Batch], settings: ObjectiveSettings) -> _Sha
 
 
 @dataclass(frozen=True)
-class _Random:
+class RandomState:
     """Torch's random state, of the CPU and of the GPU in use."""
 
     cpu: Tensor
     cuda: Tensor | None
 
     @classmethod
-    def now(cls, device: torch.device) -> _Random:
+    def now(cls, device: torch.device) -> RandomState:
         return cls(torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None)
 
     def restore(self) -> None:
@@ -112,7 +112,7 @@ class _Random:
 class _Cached:
     """Of one batch: the gradients of the step's loss at its outputs, and its part of that loss."""
 
-    random: _Random
+    random: RandomState
     gradients: tuple[Tensor, Tensor, Tensor, Tensor]  # at media, text, scale, bias
     loss: Tensor
 
@@ -137,7 +137,7 @@ def _pooled(
         return None
     randoms, features = [], []
     for batch in batches:
-        randoms.append(_Random.now(batch.tokens.device))
+        randoms.append(RandomState.now(batch.tokens.device))
         with torch.no_grad(), autocast():
             features.append(forward(batch, settings, language=False))
     cached: dict[int, _Cached] = {}

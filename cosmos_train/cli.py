@@ -33,6 +33,11 @@ Which = Annotated[
 ]
 
 
+class Part(str, Enum):
+    teacher = "teacher"
+    student = "student"
+
+
 class Backend(str, Enum):
     torchrun = "torchrun"
     ray = "ray"
@@ -222,6 +227,7 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="A run's folder (its latest checkpoint) or one checkpoint.")],
     out: Annotated[Path, typer.Argument(help="A new folder.")],
     average: Annotated[bool, typer.Option("--average", help="The averaged weights (train.ema_decay).")] = False,
+    part: Annotated[Part, typer.Option(help="Which half of a COSMOS becomes a plain open_clip model.")] = Part.teacher,
 ) -> None:
     """Write a model as a folder that is whole in itself: safetensors, configs, tokenizer, preprocessing.
 
@@ -229,7 +235,98 @@ def export(
     """
     from cosmos_train.export import export as write
 
-    print(write(checkpoint, out, average))
+    print(write(checkpoint, out, average, part.value))
+
+
+@app.command()
+def retrieve(
+    checkpoint: Annotated[Path, typer.Argument(help="Of a COSMOS: a run's folder, or one checkpoint.")],
+    settings: Set = None,
+    candidates: Annotated[int, typer.Option(min=2, help="Distinct captions to choose among.")] = 64,
+    draws: Annotated[int, typer.Option(min=1, help="Random draws of so many pictures.")] = 10,
+    max_scenes: Annotated[int, typer.Option(min=2, help="Pictures to look at, from the first on.")] = 2048,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Score student and teacher of a COSMOS on shards it has not seen: R@1, pictures to captions and back.
+
+    Example: cosmos_train retrieve runs/cosmos --set data.shards=heldout
+    """
+    from cosmos_train.evaluate.views import evaluate as score
+
+    found = score(checkpoint, settings or [], candidates=candidates, draws=draws, max_scenes=max_scenes)
+    if as_json:
+        import json
+
+        print(json.dumps([asdict(one) for one in found], indent=1))
+        return
+    for one in found:
+        for name, way in (("picture to caption", one.image_to_text), ("caption to picture", one.text_to_image)):
+            print(
+                f"{one.part}, {name}: R@1 {way.recall:.3f} ± {way.error:.3f} of {way.candidates} "
+                f"(shuffled {way.shuffled:.3f}, chance {way.chance:.3f}; {one.scenes} scenes, {one.bad} bad)"
+            )
+
+
+@app.command()
+def attend(
+    checkpoint: Annotated[Path, typer.Argument(help="Of a COSMOS: a run's folder, or one checkpoint.")],
+    image: Annotated[Path, typer.Argument(help="A JPEG, PNG or WebP.")],
+    caption: Annotated[str, typer.Argument(help="What is said of it.")],
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("attention.png"),
+    part: Annotated[Part, typer.Option(help="Whose attention.")] = Part.student,
+) -> None:
+    """Draw where in a picture a caption looks, and which words the picture looks at.
+
+    Example: cosmos_train attend runs/cosmos picture.jpg "a red cup on a table"
+    """
+    from cosmos_train.attend import attend as draw
+
+    found = draw(checkpoint, image, caption, out, part.value)
+    words = sorted(zip(found.weights.tolist(), found.tokens, strict=True), reverse=True)[:5]
+    print(f"{out}: similarity {found.similarity:.3f}; looks most at {', '.join(repr(word) for _, word in words)}")
+
+
+@app.command()
+def upcycle(
+    checkpoint: Annotated[Path, typer.Argument(help="A run's folder (its latest checkpoint) or one checkpoint.")],
+    out: Annotated[Path, typer.Argument(help="A new folder: a checkpoint to begin with (train.start_from).")],
+    experts: Annotated[int, typer.Option(min=2, help="Experts in each block.")] = 4,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Experts that a token is sent to.")] = 2,
+    places: Annotated[
+        str,
+        typer.Option(help="Which networks, by comma: vision, connector, text, language; default: all but language."),
+    ] = "",
+) -> None:
+    """Turn a dense model's feed-forward networks into experts that are copies of them; check that it stays the same.
+
+    Example: cosmos_train upcycle runs/tiny_cumo_stage2 runs/upcycled --experts 4 --top-k 2
+    """
+    from cosmos_train.upcycle import settings_for
+    from cosmos_train.upcycle import upcycle as make
+
+    found = make(checkpoint, out, settings_for(checkpoint, experts, top_k, places))
+    print(f"{found.checkpoint}: {found.blocks} blocks of {experts} experts, {top_k} in use")
+    print(f"  parameters  {found.dense / 1e6:.2f} M -> {found.sparse / 1e6:.2f} M, {found.active / 1e6:.2f} M in use")
+    for dtype, difference in found.differences.items():
+        print(f"  outputs     differ by at most {difference:.1e} in {dtype}: the same function")
+
+
+@app.command(name="pack-llava")
+def pack_llava(
+    listed: Annotated[Path, typer.Argument(help="LLaVA's json: a list of records with conversations.")],
+    pictures: Annotated[Path, typer.Argument(help="The folder that the records' `image` is relative to.")],
+    out: Annotated[Path, typer.Argument(help="A new folder for the shards.")],
+) -> None:
+    """Write LLaVA's records and their pictures as shards that a CuMo learns from.
+
+    Example: cosmos_train pack-llava blip_laion_cc_sbu_558k.json images shards/llava558k
+    """
+    from cosmos_train.stream.talk.convert import pack_llava as pack
+
+    found = pack(listed, pictures, out)
+    print(f"{out}: {found.records} records, {found.pictures} with a picture")
+    for reason, count in sorted(found.left_out.items()):
+        print(f"  left out {count}: {reason} (first: {found.example[reason]})")
 
 
 @app.command()

@@ -6,7 +6,7 @@ fused pass over it a step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -26,14 +26,14 @@ class MovingAverage:
     def update(self, step: int) -> None:
         """After optimiser step number `step`, from 1. Early on the average follows faster: decay (1 + t) / (10 + t)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(_local(self.tensors.values())), list(_local(self._weights.values())), 1 - decay)
+        torch._foreach_lerp_(list(local(self.tensors.values())), list(local(self._weights.values())), 1 - decay)
 
 
-def _local(tensors: object) -> Iterator[Tensor]:
+def local(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
     """What of each tensor lies on this rank; empty shards are left out (no kernel takes them)."""
     from torch.distributed.tensor import DTensor
 
-    for tensor in tensors:  # type: ignore[attr-defined]
+    for tensor in tensors:
         here = tensor.to_local() if isinstance(tensor, DTensor) else tensor.detach()
         if here.numel():
             yield here

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from cosmos_train import recipe as recipes
 from cosmos_train.checkpoint import Loaded, State
+from cosmos_train.checkpoint import load as read_checkpoint
 from cosmos_train.errors import UserError
+from cosmos_train.models import cosmos_export
 from cosmos_train.models.backends import open_clip, transformers
 from cosmos_train.models.cosmo import CosMo, build_cosmo
 from cosmos_train.recipe import Recipe
@@ -24,22 +26,33 @@ from cosmos_train.stream.tokenizer import END_OF_CHUNK, VISUAL, Tokenizer
 
 MODEL_TYPE = "cosmo"
 FORMAT_VERSION = 1
+Part = Literal["teacher", "student"]
 _SHARD = "5GB"  # a weights file grows no larger
 
 
-def export(checkpoint: Path, out: Path, average: bool = False) -> Path:
+def export(checkpoint: Path, out: Path, average: bool = False, part: Part = "teacher") -> Path:
     """Writes the model of a checkpoint (its folder, or a run's) to the new folder `out`; average: its averaged weights.
+
+    part: which half of a COSMOS is its plain CLIP.
 
     Raises UserError where there is no checkpoint, `out` holds something, or the disk refuses.
     """
+    from cosmos_train.models.cosmos import Cosmos
+    from cosmos_train.starting import load_any
     from cosmos_train.trainer import load_model
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not empty", "give a new folder", 2)
-    loaded, model = load_model(checkpoint, average)
+    kind = "cosmo" if is_export(checkpoint) else read_checkpoint(checkpoint).recipe.model.kind
+    loaded, model = load_model(checkpoint, average) if kind == "cosmo" else load_any(checkpoint)
+    if kind == "cumo":
+        raise UserError(f"{checkpoint} is a CuMo, which has no exported form", "use its checkpoint as it is", 2)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write(out, loaded, model)
+        if isinstance(model, Cosmos):
+            cosmos_export.write(out, loaded, model, part)
+        elif isinstance(model, CosMo):
+            write(out, loaded, model)
     except (OSError, RuntimeError) as error:  # torch and safetensors say a full disk each in their own way
         raise UserError(f"cannot write to {out}: {error}", "make room, remove the folder, then export again") from error
     return out

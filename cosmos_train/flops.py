@@ -127,8 +127,8 @@ class Ledger:
         self.frame, self.frame_attention, self.frame_data, self.patches = _tower(model)
         stack = find_stack(model.language.lm)
         depth = model.language.depth
-        self.first = sum(_per_token(layer, model.language.lm.config) for layer in stack.layers[:depth])
-        self.second = sum(_per_token(layer, model.language.lm.config) for layer in stack.layers[depth:])
+        self.first = sum(per_token(layer, model.language.lm.config) for layer in stack.layers[:depth])
+        self.second = sum(per_token(layer, model.language.lm.config) for layer in stack.layers[depth:])
         config = model.language.lm.config
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.attention = 4 * width * config.num_attention_heads  # per layer and pair of tokens
@@ -231,7 +231,7 @@ def _inner(attention: Any) -> int:
     return int(attention.to_q.weight.shape[0])
 
 
-def _per_token(layer: nn.Module, config: Any) -> int:
+def per_token(layer: nn.Module, config: Any) -> int:
     """Operations of a layer's weights per token; of a mixture's experts only those that a token is sent to."""
     experts: int = sum(2 * p.numel() for name, p in layer.named_parameters() if ".experts." in name)
     routers = sum(2 * p.numel() for name, p in layer.named_parameters() if name.endswith("mlp.gate.weight"))

@@ -22,7 +22,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cosmos_train.errors import UserError
-from cosmos_train.flops import Work
 from cosmos_train.recipe import TrainSettings
 
 Numbers = dict[str, float]
@@ -50,8 +49,8 @@ class Window:
     samples: int = 0
     tokens: int = 0
     frames: int = 0
-    useful: Work | None = None
-    padded: Work | None = None
+    useful: Any = None  # what there was to do: a dataclass of numbers, its kind the model's affair
+    padded: Any = None
     gradient: float = 0.0
     losses: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(
@@ -77,7 +76,7 @@ class Window:
         for name, value in losses.items():
             self.losses[name] = self.losses.get(name, 0.0) + value
 
-    def add_work(self, useful: Work, padded: Work) -> None:
+    def add_work(self, useful: Any, padded: Any) -> None:
         """Counts in what this rank computes for one batch."""
         self.useful = useful if self.useful is None else _sum(self.useful, useful)
         self.padded = padded if self.padded is None else _sum(self.padded, padded)
@@ -89,8 +88,8 @@ class Window:
         return {**found, "other": max(0.0, 1 - sum(found.values()))}
 
 
-def _sum(one: Work, other: Work) -> Work:
-    return Work(*(getattr(one, part.name) + getattr(other, part.name) for part in fields(Work)))
+def _sum(one: Any, other: Any) -> Any:
+    return type(one)(*(getattr(one, part.name) + getattr(other, part.name) for part in fields(one)))
 
 
 # Dense products in half precision (bf16, fp16), operations per second, from the makers' data sheets.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -30,7 +31,12 @@ def is_gate(name: str) -> bool:
     return name.endswith("_gate")
 
 
-def build_optimiser(model: nn.Module, settings: OptimiserSettings, device: torch.device) -> torch.optim.AdamW:
+def build_optimiser(
+    model: nn.Module,
+    settings: OptimiserSettings,
+    device: torch.device,
+    decays: Callable[[str, nn.Parameter], bool] = decays,
+) -> torch.optim.AdamW:
     """Over all parameters that learn, in three groups: decayed, not decayed, and gates with their own rate."""
     learning = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     gates = [p for name, p in learning if is_gate(name)]
@@ -41,7 +47,9 @@ def build_optimiser(model: nn.Module, settings: OptimiserSettings, device: torch
         {"params": others, "weight_decay": 0.0, "lr_scale": 1.0},
         {"params": gates, "weight_decay": 0.0, "lr_scale": settings.gate_lr_scale},
     ]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=device.type in ("cuda", "cpu"))
+    return torch.optim.AdamW(
+        groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=device.type in ("cuda", "cpu")
+    )
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

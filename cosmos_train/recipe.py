@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from cosmos_train.errors import UserError
 from cosmos_train.models.settings import ModelSettings
@@ -32,10 +32,11 @@ class OptimiserSettings(Settings):
     warmup_steps: int = Field(default=500, ge=0, description="steps of linear warm-up")
     final_lr_share: float = Field(default=0.0, ge=0, le=1, description="the cosine ends at this share of `lr`")
     betas: tuple[float, float] = Field(default=(0.9, 0.95), description="AdamW's averaging factors")
+    eps: float = Field(default=1e-8, gt=0, description="AdamW's term that keeps it from dividing by nothing")
     weight_decay: float = Field(
         default=0.1, ge=0, description="on matrices only: not on biases, norms, gates, embeddings or latents"
     )
-    clip_norm: float = Field(default=1.0, gt=0, description="gradients are scaled down to this global norm")
+    clip_norm: float = Field(default=1.0, ge=0, description="gradients are scaled down to this global norm; 0: never")
 
 
 class TrainSettings(Settings):
@@ -45,6 +46,11 @@ class TrainSettings(Settings):
     )
     accumulation: int = Field(
         default=1, gt=0, description="forward passes per step; see objective.pool for what is contrasted"
+    )
+    start_from: str = Field(
+        default="",
+        description="a run, a checkpoint or an exported model whose weights this one begins with; a dense one becomes "
+        "the experts that the recipe asks for",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",
@@ -66,6 +72,11 @@ class TrainSettings(Settings):
     profile_at: int = Field(
         default=0, ge=0, description="write a profiler trace of this step and the two after it; 0: none"
     )
+
+    @field_validator("start_from", mode="before")
+    @classmethod
+    def _nothing(cls, value: Any) -> Any:
+        return "" if value is None else value  # what `--set train.start_from=` says
 
 
 class ParallelSettings(Settings):
@@ -117,6 +128,15 @@ class Recipe(Settings):
     train: TrainSettings
     parallel: ParallelSettings = ParallelSettings()
     guard: GuardSettings = GuardSettings()
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Recipe:
+        form = {"cosmo": "clips", "cosmos": "views", "cumo": "talk"}[self.model.kind]
+        if self.data.form != form:
+            raise ValueError(f"model.kind {self.model.kind} learns from data.form {form}, not {self.data.form}")
+        if self.model.kind == "cosmos" and self.train.ema_decay:
+            raise ValueError("a COSMOS has its teacher for a moving average: leave train.ema_decay at 0")
+        return self
 
 
 def load(source: str, settings: Sequence[str] = ()) -> Recipe:

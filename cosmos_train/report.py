@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
-from cosmos_train.flops import Ledger, Work
-from cosmos_train.models.parts import count, plan
+from cosmos_train.flops import Ledger, Operations, Work
+from cosmos_train.models.parts import Planned, count, plan
 from cosmos_train.recipe import Recipe
 
 if TYPE_CHECKING:
     from cosmos_train.evaluate.scores import Scores
 
+_HALVES = ("student", "teacher")
 _OF = {"head": "embeddings and head"}  # where the ledger and the count have different names for a part
 
 
@@ -39,6 +42,8 @@ def one_sample(recipe: Recipe) -> Work:
 
 def sizes(recipe: Recipe) -> Table:
     """Parameters of each part (millions, learnable and in all), operations of one long sample (G)."""
+    if recipe.model.kind != "cosmo":
+        return _sizes_of_others(recipe)
     model = plan(recipe)
     parts, work = count(model), one_sample(recipe)
     costs = {_OF.get(name, name): cost for name, cost in Ledger(model, recipe.objective).of(work).items()}
@@ -81,3 +86,50 @@ def print_scores(scores: Scores, console: Console) -> None:
     )
     console.print(f"{scores.checkpoint}, step {scores.step}, {scores.clips} clips", soft_wrap=True, highlight=False)
     console.print(table)
+
+
+def _sizes_of_others(recipe: Recipe) -> Table:
+    """Of a COSMOS or a CuMo: parameters by part of its module, operations of the longest sample by part of its work."""
+    model, costs = _planned_cosmos(recipe) if recipe.model.kind == "cosmos" else _planned_cumo(recipe)
+    table = Table("part", "learn, M", "all, M", "forward, GFLOP", "backward, GFLOP", title=recipe.name, box=None)
+    held: dict[str, list[int]] = {}
+    for name, parameter in model.named_parameters():
+        first, _, rest = name.partition(".")
+        part = f"{first}, {'vision' if rest.startswith('visual.') else 'rest'}" if first in _HALVES else first
+        entry = held.setdefault(part, [0, 0])
+        entry[0] += parameter.numel() * parameter.requires_grad
+        entry[1] += parameter.numel()
+    for part, (learnable, total) in held.items():
+        table.add_row(part, f"{learnable / 1e6:.2f}", f"{total / 1e6:.2f}", "", "")
+    for part, cost in costs.items():
+        table.add_row(f"({part})", "", "", f"{cost.forward / 1e9:.2f}", f"{cost.backward / 1e9:.2f}")
+    sums = [sum(numbers) for numbers in zip(*held.values(), strict=True)]
+    forward, backward = (sum(getattr(cost, way) for cost in costs.values()) for way in ("forward", "backward"))
+    table.add_row(
+        "all", f"{sums[0] / 1e6:.2f}", f"{sums[1] / 1e6:.2f}", f"{forward / 1e9:.2f}", f"{backward / 1e9:.2f}"
+    )
+    return table
+
+
+def _planned_cosmos(recipe: Recipe) -> tuple[nn.Module, dict[str, Operations]]:
+    from cosmos_train.models.cosmos import build_cosmos
+    from cosmos_train.objectives.cosmos_family import CosmosLedger, Rows
+
+    with torch.device("meta"):
+        model = build_cosmos(recipe, Planned(recipe.model.language.vocabulary))
+    views, length = recipe.data.views, recipe.data.max_tokens
+    texts, taught = views.global_views + views.local_views, views.global_views
+    longest = Rows(1, texts * length, texts * length**2, taught * length, taught * length**2)
+    return model, CosmosLedger(model, recipe).of(longest)
+
+
+def _planned_cumo(recipe: Recipe) -> tuple[nn.Module, dict[str, Operations]]:
+    from cosmos_train.models.cumo import build_cumo
+    from cosmos_train.objectives.cumo_family import CuMoLedger, Talked
+
+    language = recipe.model.language
+    words = int(language.config.get("vocab_size", language.vocabulary))
+    with torch.device("meta"):
+        model = build_cumo(recipe, Planned(words + 2 if language.name else words), weights=False)
+    length = recipe.data.max_tokens
+    return model, CuMoLedger(model).of(Talked(1, length, length**2))

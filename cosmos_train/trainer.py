@@ -8,6 +8,7 @@ over forward, backward and step: the clipping norm, two exchanges of a few numbe
 from __future__ import annotations
 
 import hashlib
+import math
 import signal
 import time
 from collections import Counter
@@ -23,25 +24,23 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from cosmos_train import checkpoint, export, flops, guard
-from cosmos_train.accumulate import accumulate
+from cosmos_train import checkpoint, export, guard
 from cosmos_train.checkpoint import Loaded, Saver, State
 from cosmos_train.ema import MovingAverage
 from cosmos_train.errors import UserError
-from cosmos_train.flops import Ledger
 from cosmos_train.guard import Guard, Verdict
 from cosmos_train.metrics import Counts, Metrics, Numbers, Window, memory_gigabytes, peak_flops, verdict
 from cosmos_train.models.cosmo import CosMo, build_cosmo
-from cosmos_train.objectives import cosmo as objective
-from cosmos_train.optim import build_optimiser, is_gate, learning_rate, set_learning_rate
-from cosmos_train.parallel import World, clip, device_of, gradients_kept_here, spread, whole, world_of
+from cosmos_train.objectives.family import family_of
+from cosmos_train.objectives.routing import alarm
+from cosmos_train.optim import build_optimiser, learning_rate, set_learning_rate
+from cosmos_train.parallel import World, clip, device_of, gradients_kept_here, spread, world_of
 from cosmos_train.profile import Profile
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.batch import Batch
-from cosmos_train.stream.stream import Data, StreamState, open_data, open_stream
-from cosmos_train.stream.tokenizer import Tokenizer
+from cosmos_train.starting import begin_with
+from cosmos_train.stream.stream import StreamState, open_data, open_stream
 
-Observer = Callable[[int, list[Batch], float], None]
+Observer = Callable[[int, list[Any], float], None]
 
 _FIXED = ("model",)  # blocks of a recipe that a run cannot change when it goes on
 
@@ -92,16 +91,23 @@ class Trainer:
                 f"the shards are not those that {saved.folder} was trained on: its position would mean other samples",
                 "resume with the same shards and data settings, or start anew in another folder",
             )
-        self.tokenizer = saved.tokenizer if saved else _tokenizer(recipe, self.data)
+        self.family = family_of(recipe)
+        origin = begin_with(recipe) if recipe.train.start_from and not saved else None
+        known = saved or origin
+        self.tokenizer = (known.tokenizer if known else None) or self.family.tokenizer(recipe, self.data)
         torch.manual_seed(recipe.seed)
-        self.model = build_cosmo(recipe, self.tokenizer).to(self.device)
+        self.model = self.family.build(recipe, self.tokenizer)
+        if origin is not None:
+            origin.fill(self.model)
+        self.model.to(self.device)
         dtype = arithmetic(recipe, self.device)
-        self.spread = spread(self.model, objective.compute, recipe.parallel, self.world, dtype)
-        self.ledger, self.peak = Ledger(self.model, recipe.objective), peak_flops(recipe.train, self.device)
+        self.spread = spread(self.model, self.family.compute, recipe.parallel, self.world, dtype)
+        self.ledger, self.peak = self.family.ledger(self.model, recipe), peak_flops(recipe.train, self.device)
         self.learning = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimiser = build_optimiser(self.model, recipe.optimiser, self.device)
+        self.optimiser = build_optimiser(self.model, recipe.optimiser, self.device, self.family.decays)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
         self.average = MovingAverage(self.model, recipe.train.ema_decay) if recipe.train.ema_decay else None
+        self.follower = self.family.follower(self.model, recipe)
         self.step = self.bad = 0
         if saved:
             checkpoint.restore(
@@ -166,7 +172,7 @@ class Trainer:
             self.guard.numbers(), self.scaler.state_dict(),
         )  # fmt: skip
 
-    def _fetch(self, window: Window) -> tuple[list[Batch], Counts]:
+    def _fetch(self, window: Window) -> tuple[list[Any], Counts]:
         """This rank's shares of the step's global batches."""
         self._before = self.stream.state
         with window.timed("data"):
@@ -174,15 +180,14 @@ class Trainer:
         holes = Counter(f"{hole.key}: {hole.reason}" for batch in batches for hole in batch.holes)
         for reason, count in sorted(holes.items()):
             self.console.print(f"passed over {count} x {reason}", soft_wrap=True, highlight=False)
-        learned, frames = sum(map(objective.learned_tokens, batches)), sum(len(batch.frames) for batch in batches)
+        learned, frames = sum(map(self.family.learned, batches)), sum(len(batch.frames) for batch in batches)
         counts = Counts(*map(int, self.world.sum([holes.total(), sum(map(len, batches)), learned, frames])))
         self.bad += counts.bad
         for batch in batches:
-            settings = self.recipe.objective
-            window.add_work(flops.useful(batch, settings), flops.padded(batch, settings))
+            window.add_work(*self.family.work(batch, self.recipe))
         return batches, counts
 
-    def _train_step(self, batches: list[Batch], counts: Counts, window: Window, metrics: Metrics) -> tuple[float, bool]:
+    def _train_step(self, batches: list[Any], counts: Counts, window: Window, metrics: Metrics) -> tuple[float, bool]:
         """One optimiser step, unless the guard leaves it out; its loss, and whether any process was told to stop."""
         set_learning_rate(self.optimiser, learning_rate(self.step, self.recipe.train.steps, self.recipe.optimiser))
         with window.timed("compute"):
@@ -192,7 +197,9 @@ class Trainer:
             self._record(judged, losses, norm, batches, metrics)
         with window.timed("optimiser"):
             if not judged.skip:
+                self.follower.before_step(self.step)
                 self.scaler.step(self.optimiser)
+                self.follower.after_step(self.step)
             self.scaler.update()
             self.optimiser.zero_grad(set_to_none=True)
             if self.average is not None and not judged.skip:
@@ -204,23 +211,22 @@ class Trainer:
             self.saver.wait()  # raises, on all ranks
         return losses["loss"], stop > 0
 
-    def _compute(self, batches: list[Batch]) -> tuple[Numbers, float]:
+    def _compute(self, batches: list[Any]) -> tuple[Numbers, float]:
         """The step's gradients, clipped; its losses over all ranks, and the norm that the gradients had."""
         torch.manual_seed(_seed(self.recipe.seed, self.step, self.world.rank))
-        losses = accumulate(
+        losses = self.family.step(
             self.spread,
             [batch.to(self.device) for batch in batches],
-            self.recipe.objective,
+            self.recipe,
             autocast=partial(autocast, self.recipe, self.device),
             backward=lambda part: self.scaler.scale(part).backward(),  # type: ignore[no-untyped-call]
             around=partial(gradients_kept_here, self.spread),
         )
         self.scaler.unscale_(self.optimiser)
-        norm = float(clip(self.learning, self.recipe.optimiser.clip_norm))
-        numbers = torch.stack([losses.total, losses.language, losses.contrastive]).tolist()
-        return dict(zip(("loss", "language", "contrastive"), numbers, strict=True)), norm
+        norm = float(clip(self.learning, self.recipe.optimiser.clip_norm or math.inf))
+        return dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True)), norm
 
-    def _record(self, judged: Verdict, losses: Numbers, norm: float, batches: list[Batch], metrics: Metrics) -> None:
+    def _record(self, judged: Verdict, losses: Numbers, norm: float, batches: list[Any], metrics: Metrics) -> None:
         """Keeps what a bad step came from; raises UserError where it must stop the run."""
         folder = guard.folder_of(self.out, self.step + 1)
         keys = [key for batch in batches for key in batch.keys]
@@ -251,13 +257,11 @@ class Trainer:
     def _log(self, window: Window, metrics: Metrics) -> Numbers:
         shares, seconds = window.shares(), max(time.perf_counter() - window.started, 1e-9)
         slowest = dict(zip(shares, self.world.largest(list(shares.values())), strict=True))
-        gates = [abs(float(whole(p.detach()).tanh())) for name, p in self.model.named_parameters() if is_gate(name)]
         numbers = {
             **{name: value / window.steps for name, value in window.losses.items()},
             "learning_rate": self.optimiser.param_groups[0]["lr"],
             "gradient_norm": window.gradient / window.steps,
-            "logit_scale": float(whole(self.model.log_scale.detach()).exp()),
-            "mean_gate": sum(gates) / max(1, len(gates)),
+            **self.family.numbers(self.model),
             "samples_per_second": window.samples / seconds,
             "tokens_per_second": window.tokens / seconds,
             "frames_per_second": window.frames / seconds,
@@ -272,7 +276,9 @@ class Trainer:
             "seconds_left": (self.recipe.train.steps - self.step) * seconds / window.steps,
         }
         sentence = verdict(shares, slowest, self.recipe.data.workers, numbers.get("mfu", 0.0))
-        metrics.log(self.step, numbers, ("language", "contrastive"), sentence)
+        metrics.log(self.step, numbers, self.family.parts, sentence)
+        if alarmed := alarm(numbers):
+            metrics.say(f"step {self.step}: {alarmed}")
         return numbers
 
     def _use(self, window: Window, seconds: float) -> Numbers:
@@ -360,12 +366,6 @@ def _seed(seed: int, step: int, rank: int) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}/{step}/{rank}".encode(), digest_size=7).digest(), "little")
 
 
-def _tokenizer(recipe: Recipe, data: Data) -> Tokenizer:
-    if recipe.model.language.name:
-        return Tokenizer.pretrained(recipe.model.language.name)
-    return Tokenizer.train(data.texts(), recipe.model.language.vocabulary)
-
-
 def load_model(path: Path, average: bool = False) -> tuple[Loaded, CosMo]:
     """A checkpoint's model, ready to be asked, on the device of its recipe. average: with its averaged weights.
 
@@ -375,6 +375,8 @@ def load_model(path: Path, average: bool = False) -> tuple[Loaded, CosMo]:
         loaded, model = export.load(path)
         return loaded, model.to(device_of(loaded.recipe))
     loaded = checkpoint.load(path)
+    if loaded.recipe.model.kind != "cosmo":
+        raise UserError(f"{path} is a {loaded.recipe.model.kind}, not a CosMo", "give the checkpoint of a CosMo", 2)
     model = build_cosmo(loaded.recipe, loaded.tokenizer).to(device_of(loaded.recipe))
     checkpoint.restore(loaded, model, use_average=average)
     return loaded, model.eval()

@@ -32,9 +32,7 @@ def gather(media: Tensor, text: Tensor, group: Tensor, everywhere: bool) -> Gath
     """
     if not everywhere or world_size() == 1:
         return Gathered(media, text, group, 0)
-    counts = [torch.zeros(1, dtype=torch.long, device=media.device) for _ in range(world_size())]
-    dist.all_gather(counts, torch.tensor([len(media)], device=media.device))
-    sizes = [int(count) for count in counts]
+    sizes = _sizes(media)
     rows = torch.cat([_padded(part, max(sizes)) for part in (media, text)], -1)
     groups = [torch.zeros(max(sizes), dtype=group.dtype, device=group.device) for _ in sizes]
     dist.all_gather(groups, _padded(group, max(sizes)))
@@ -43,6 +41,21 @@ def gather(media: Tensor, text: Tensor, group: Tensor, everywhere: bool) -> Gath
     all_groups = torch.cat([part[:size] for part, size in zip(groups, sizes, strict=True)])
     width = media.shape[1]
     return Gathered(both[:, :width], both[:, width:], all_groups, sum(sizes[: dist.get_rank()]))
+
+
+def gather_rows(rows: Tensor) -> tuple[Tensor, int]:
+    """Rows (b, F) of all processes in order of rank, with gradients, and where this process's begin; b may differ."""
+    sizes = _sizes(rows)
+    longest = max(1, *sizes)
+    parts = torch.split(_gather_with_grad(_padded(rows, longest)), longest)
+    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)]), sum(sizes[: dist.get_rank()])
+
+
+def _sizes(rows: Tensor) -> list[int]:
+    """How many rows each process has."""
+    counts = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(world_size())]
+    dist.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
+    return [int(count) for count in counts]
 
 
 def _gather_with_grad(rows: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from cosmos_train.models.fusion import TextQuery, View, view
 from cosmos_train.models.language import LanguageModel
+from cosmos_train.models.moe import expert_layers
 from cosmos_train.models.pretrained import Vocabulary, build_lm
 from cosmos_train.models.resampler import Resampler
 from cosmos_train.models.settings import ModelCompat
@@ -160,6 +161,8 @@ def build_cosmo(recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) ->
         settings.fusion.attend,
         compat,
     )
+    if settings.experts.count:
+        expert_layers(model, settings.experts)
     if settings.resampler.frozen:
         model.resampler.requires_grad_(False)
     if settings.fusion.frozen:

@@ -11,7 +11,11 @@ from cosmos_train.settings import Settings
 
 class VisionSettings(Settings):
     name: str = Field(default="", description="an open_clip model name (ViT-L-14); empty: built from `config`")
-    pretrained: str = Field(default="", description="open_clip tag or a local file with the weights of `name`")
+    pretrained: str = Field(
+        default="",
+        description="open_clip tag or a local file with the weights of `name`; with `config` a local file in "
+        "open_clip's layout, as `cosmos_train export` of a COSMOS writes it",
+    )
     config: dict[str, Any] = Field(
         default={}, description="fields of open_clip's CLIPVisionCfg, for a tower from scratch"
     )
@@ -123,7 +127,43 @@ class ModelCompat(Settings):
     )
 
 
+class ExpertSettings(Settings):
+    count: int = Field(default=0, ge=0, description="experts in each block; 0: dense")
+    top_k: int = Field(default=2, gt=0, description="experts that a token is sent to")
+    places: list[Literal["vision", "connector", "text", "language"]] = Field(
+        default=["vision", "connector"],
+        min_length=1,
+        description="which feed-forward networks are mixtures: the vision tower's, CuMo's connector, COSMOS's text "
+        "tower, a gated language model's",
+    )
+
+    @model_validator(mode="after")
+    def _enough(self) -> ExpertSettings:
+        if self.count and self.top_k > self.count:
+            raise ValueError(f"a token cannot go to {self.top_k} of {self.count} experts")
+        return self
+
+
+class ConnectorSettings(Settings):
+    """CuMo's way from pictures to words."""
+
+    scales: list[int] = Field(
+        default=[1, 3], min_length=1, description="pictures are seen whole (1) and in tiles of so many a side"
+    )
+    frozen: bool = Field(default=False, description="keep the connector's weights as they are")
+
+    @field_validator("scales")
+    @classmethod
+    def _ascending(cls, value: list[int]) -> list[int]:
+        if value[0] != 1 or sorted(set(value)) != value:
+            raise ValueError("scales begin with 1 and ascend")
+        return value
+
+
 class ModelSettings(Settings):
+    kind: Literal["cosmo", "cosmos", "cumo"] = Field(
+        default="cosmo", description="CosMo; COSMOS, a self-distilled CLIP; CuMo, an LM that sees through a connector"
+    )
     vision: VisionSettings
     resampler: ResamplerSettings = ResamplerSettings()
     language: LanguageSettings
@@ -135,6 +175,9 @@ class ModelSettings(Settings):
     temperature: float = Field(
         default=0.07, gt=0, description="initial contrastive temperature; similarities are divided by it"
     )
+    pooler_heads: int = Field(default=8, gt=0, description="cosmos: attention heads of both cross-attention poolers")
+    connector: ConnectorSettings = ConnectorSettings()
+    experts: ExpertSettings = ExpertSettings()
     paper_compat: ModelCompat = ModelCompat()
 
     @field_validator("paper_compat", mode="before")

@@ -5,6 +5,7 @@ Cost: its forward pass per frame.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -74,7 +75,8 @@ def build_vision(
 
     weights=False: as `pretrained` were empty, to count and to plan.
     """
-    tower = _from_config(settings, image_size) if settings.config else _by_name(settings, weights)
+    from_scratch = settings if weights else settings.model_copy(update={"pretrained": ""})
+    tower = _from_config(from_scratch, image_size) if settings.config else _by_name(settings, weights)
     size = tower.image_size if isinstance(tower.image_size, int) else tower.image_size[0]
     if size != image_size:
         raise UserError(f"the visual tower sees {size} px, data.image.size is {image_size}", "make them equal", 2)
@@ -97,9 +99,35 @@ def _from_config(settings: VisionSettings, image_size: int) -> Any:
         raise UserError(
             f"model.vision.config: {error}", "its keys are the fields of open_clip's CLIPVisionCfg", 2
         ) from error
+    if settings.pretrained:
+        _fill(tower, Path(settings.pretrained))
     if hasattr(tower, "set_input_size"):  # timm makes its models for the size of their weights
         tower.set_input_size(fields["image_size"])
     return tower
+
+
+def _fill(tower: nn.Module, path: Path) -> None:
+    """The visual weights of a plain CLIP, as open_clip and `cosmos_train export` of a COSMOS write it."""
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(path)
+    except Exception as error:  # safetensors raises its own kinds, the file system others
+        raise UserError(
+            f"cannot read the visual tower {path}: {error}", "give open_clip_model.safetensors of an export", 2
+        ) from error
+    found = {name.removeprefix("visual."): t for name, t in state.items() if name.startswith("visual.")}
+    wanted = tower.state_dict()
+    wrong = [
+        name
+        for name, tensor in wanted.items()
+        if name != "proj" and getattr(found.get(name), "shape", None) != tensor.shape
+    ]
+    if wrong:
+        raise UserError(
+            f"{path} is of another tower than model.vision.config: {', '.join(wrong[:3])}", "make them the same", 2
+        )
+    tower.load_state_dict({name: found[name] for name in wanted if name != "proj"}, strict=False)
 
 
 def _by_name(settings: VisionSettings, weights: bool) -> Any:

@@ -23,6 +23,21 @@ class ObjectiveCompat(Settings):
     no_guard: bool = Field(default=False, description="clips with equal captions are each other's negatives")
 
 
+class TeacherSettings(Settings):
+    """How COSMOS's teacher follows its student."""
+
+    momentum: float = Field(
+        default=0.999, ge=0, lt=1, description="share of itself that the teacher keeps at a step, at first"
+    )
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="constant (the released runs'), or a cosine from `momentum` to 1"
+    )
+    order: Literal["after_step", "before_step"] = Field(
+        default="after_step",
+        description="it follows the weights that a step made, or (the released code) those before the step",
+    )
+
+
 class ObjectiveSettings(Settings):
     language_weight: float = Field(default=1.0, ge=0, description="weight of the language-model loss")
     contrastive_weight: float = Field(default=1.0, ge=0, description="weight of the contrastive loss")
@@ -37,6 +52,15 @@ class ObjectiveSettings(Settings):
         default="step",
         description="candidates under accumulation: all batches of one source in a step, as if they were one (their "
         "towers run twice), or each batch by itself",
+    )
+    clip_weight: float = Field(default=1.0, ge=0, description="cosmos: weight of the contrastive loss over views")
+    distill_weight: float = Field(default=1.0, ge=0, description="cosmos: weight of the distillation loss")
+    teacher: TeacherSettings = TeacherSettings()
+    balance_weight: float = Field(
+        default=0.1, ge=0, description="with experts: weight of the load-balance loss (1 when all are used alike)"
+    )
+    router_z_weight: float = Field(
+        default=0.01, ge=0, description="with experts: weight of the squared log-sum-exp of the gates' logits"
     )
     paper_compat: ObjectiveCompat = ObjectiveCompat()
 

@@ -107,6 +107,10 @@ class Batch:
         moved = {f.name: value.to(device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
         return replace(self, **moved)  # type: ignore[arg-type]
 
+    def row_digests(self) -> list[bytes]:
+        """One per row as asked for."""
+        return _row_digests(self)
+
     def digest(self) -> str:
         """`digest` of this batch alone."""
         return digest(self)
@@ -275,7 +279,7 @@ def digest(*batches: Batch) -> str:
     """
     found = hashlib.sha256()
     for batch in batches:
-        for row in _row_digests(batch):
+        for row in batch.row_digests():
             found.update(row)
     return found.hexdigest()
 

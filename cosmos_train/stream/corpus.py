@@ -81,6 +81,10 @@ class Corpus:
         document = int(np.searchsorted(self._ends, number, side="right"))
         return Unit(document, number - (int(self._ends[document - 1]) if document else 0))
 
+    def units_of(self, document: int) -> int:
+        """How many units a document gives."""
+        return int(self._ends[document] - (self._ends[document - 1] if document else 0))
+
     def signature(self) -> str:
         """A digest of what an epoch consists of: shards that differ give another one."""
         digest = hashlib.sha256(f"{self.clips_per_sample} {self.text} {self._matching}".encode())

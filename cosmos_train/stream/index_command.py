@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.corpus import BadSample, Corpus
+from cosmos_train.stream.corpus import BadSample
+from cosmos_train.stream.forms import open_corpus
 from cosmos_train.stream.index import Columns, Lengths, identity, lengths_of, read_lengths, write_lengths
 from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.tokenizer import Tokenizer
@@ -60,13 +61,13 @@ def index_recipe(recipe: Recipe, tokenizer: Tokenizer | None, told: Callable[[In
 def tokenizer_for(recipe: Recipe) -> Tokenizer | None:
     """The tokenizer that training will use; None where it is trained on the shards and so not known before."""
     name = recipe.model.language.name
-    return Tokenizer.pretrained(name) if name else None
+    return Tokenizer.pretrained(name) if name and recipe.model.kind != "cosmos" else None
 
 
 def index_shard(shard: str, data: DataSettings, tokenizer: Tokenizer | None) -> Indexed:
     """Writes `<stem>.index.parquet` where there is none, `<stem>.lengths.parquet` where it does not fit."""
     storage, name = split(shard)
-    corpus = Corpus(shard, data.text, data.clips_per_sample, data.match_threshold, data.match_noise)
+    corpus = open_corpus(data.model_copy(update={"shards": shard, "sources": {}}), "data.shards")
     columns = corpus.reader.columns[0]
     counted_with = identity(tokenizer, corpus.text) if tokenizer else ""
     indexed = storage.exists(index_name(name))

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from cosmos_train.errors import UserError
 from cosmos_train.settings import Settings
+from cosmos_train.stream.talk.settings import TalkSettings
+from cosmos_train.stream.views.settings import ViewSettings
 
 Role = Literal["narration", "caption", "speech", "ocr"]
 
@@ -88,6 +90,13 @@ class DataSettings(Settings):
         default=3, gt=0, description="frames per clip, one from each of so many equal runs of its frames"
     )
     max_tokens: int = Field(default=128, gt=3, description="length at which a sample is cut, tokens")
+    form: Literal["clips", "views", "talk"] = Field(
+        default="clips",
+        description="what samples are: clips in order (CosMo), views of one picture (COSMOS), or pictures and turns of "
+        "talk about them (CuMo)",
+    )
+    views: ViewSettings = ViewSettings()
+    talk: TalkSettings = TalkSettings()
     pack: PackSettings = PackSettings()
     image: ImageSettings = ImageSettings()
     match_threshold: float = Field(
@@ -119,6 +128,8 @@ class DataSettings(Settings):
                 f"has the sources {', '.join(self.sources)}: give shards to each, as in data.sources.{first}.shards, "
                 "or leave them all out (data.sources={}) for one set of data.shards"
             )
+        if self.form != "clips" and (self.pack.tokens or (self.mixture == "weighted" and self.weigh_by != "samples")):
+            raise ValueError(f"with form: {self.form}, rows are not packed, and mixtures are weighed by samples")
         for name, source in self.named():
             if self.pack.tokens and source.max_tokens > self.pack.tokens:
                 raise ValueError(f"pack.tokens is less than the max_tokens of {name}")

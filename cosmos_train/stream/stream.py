@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from cosmos_train.errors import UserError
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.batch import Batch, Placed, collate, collate_packed
-from cosmos_train.stream.corpus import Corpus
+from cosmos_train.stream.batch import Placed, collate_packed
+from cosmos_train.stream.forms import counted, group, lay_out, open_corpus, open_samples
 from cosmos_train.stream.health import Note, Tripwire, Watchdog
 from cosmos_train.stream.index import Lengths
 from cosmos_train.stream.loader import Samples
@@ -38,8 +38,7 @@ class Data:
         self.settings = settings
         self.sources = settings.named()
         self.corpora = [
-            Corpus(one.shards, one.text, one.clips_per_sample, one.match_threshold, one.match_noise, setting)
-            for (_, one), setting in zip(self.sources, settings.places(), strict=True)
+            open_corpus(one, setting) for (_, one), setting in zip(self.sources, settings.places(), strict=True)
         ]
 
     @property
@@ -89,13 +88,13 @@ def open_stream(
     )
 
 
-class Batches(Dataset[Batch]):
-    """What readers do: a request to its batch."""
+class Batches(Dataset[Any]):
+    """What readers do: a request to its batch (a Batch, or what `data.form` has in its place)."""
 
     def __init__(self, names: Sequence[str], samples: Sequence[Samples], tokenizer: Tokenizer, note: Note) -> None:
         self.names, self.samples, self.tokenizer, self.note = names, samples, tokenizer, note
 
-    def __getitem__(self, request: Request) -> Batch:
+    def __getitem__(self, request: Request) -> Any:
         samples = self.samples[request.source]
         name = self.names[request.source] if len(self.names) > 1 else ""
         if samples.corpus.reader.reading is None:
@@ -105,7 +104,7 @@ class Batches(Dataset[Batch]):
         items = samples.many([slot.number for _, slot in slots], [slot.images for _, slot in slots] if packed else None)
         self.note.done()
         if not packed:
-            return collate(items, self.tokenizer, samples.data.max_tokens, name, samples.data.learn_lead)
+            return lay_out(items, samples.data, self.tokenizer, name)
         placed = [Placed(row, slot.start, slot.tokens, item) for (row, slot), item in zip(slots, items, strict=True)]
         return collate_packed(placed, len(request.rows), self.tokenizer, packed, name, samples.data.learn_lead)
 
@@ -129,12 +128,13 @@ class Stream:
         self.state = state or StreamState.start(self.types)
         names = [name for name, _ in data.sources]
         samples = [
-            Samples(corpus, one, seed + _SEED_STEP * number)
+            open_samples(corpus, one, seed + _SEED_STEP * number)
             for number, (corpus, (_, one)) in enumerate(zip(data.corpora, data.sources, strict=True))
         ]
         rows = rows_of(settings, batch_size, world_size)
-        counted = settings.pack.tokens > 0 or (settings.mixture == "weighted" and settings.weigh_by != "samples")
-        lengths = [corpus.lengths(tokenizer) if counted else None for corpus in data.corpora]
+        lengths = [corpus.lengths(tokenizer) if counted(settings) else None for corpus in data.corpora]
+        for one, known, count in zip(samples, lengths, rows, strict=True):
+            group(one, known, count)
         parts = [
             Part(name, weight, one.corpus.units, _per_batch(one, known, count))
             for name, (weight, _), one, known, count in zip(
@@ -151,7 +151,7 @@ class Stream:
             settings.workers, [corpus.reader.shards for corpus in data.corpora], settings.stall_seconds
         )
         self._planner = Planner(samples, lengths, self.mixture, rows, rank, world_size, self.state)
-        self._batches: Iterator[Batch] = iter(
+        self._batches: Iterator[Any] = iter(
             DataLoader(
                 Batches(names, samples, tokenizer, Note(self._watchdog.table)),
                 sampler=self._planner,
@@ -164,8 +164,11 @@ class Stream:
             )
         )
 
-    def next(self) -> Batch:
-        """This rank's rows of the next global batch. Raises UserError for too many bad samples and stuck readers."""
+    def next(self) -> Any:
+        """This rank's rows of the next global batch: a Batch, or what `data.form` has in its place.
+
+        Raises UserError for too many bad samples and stuck readers.
+        """
         batch = self._next()
         request = self._planner.planned.popleft()
         self.state = request.after
@@ -203,7 +206,7 @@ class Stream:
         """Planned against realised, per source."""
         return self._exposure.rows()
 
-    def _next(self) -> Batch:
+    def _next(self) -> Any:
         if not self._workers:
             with self._watchdog.watching():
                 return next(self._batches)

@@ -56,6 +56,15 @@ class Tokenizer:
         return cls(loaded.backend_tokenizer, loaded.bos_token or end, end, loaded.pad_token or PAD)
 
     @classmethod
+    def clip(cls) -> Tokenizer:
+        """CLIP's own."""
+        from cosmos_train.stream.clip_tokenizer import BEGIN as CLIP_BEGIN
+        from cosmos_train.stream.clip_tokenizer import END as CLIP_END
+        from cosmos_train.stream.clip_tokenizer import clip_backend
+
+        return cls(clip_backend(), CLIP_BEGIN, CLIP_END)
+
+    @classmethod
     def load(cls, path: Path, names: dict[str, str]) -> Tokenizer:
         """Raises ValueError where the file is no tokenizer."""
         try:

@@ -34,3 +34,15 @@ def test_the_size_of_a_recipe_is_told_without_weights_or_data() -> None:
     last = answer.output.rstrip().splitlines()[-1].split()
     assert last[:3] == ["all", "212.54", "1831.48"]
     assert float(last[3]) == pytest.approx(1881.55, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("cosmos_vitb16_cc3m", 2 * 152.38), ("cumo_stage3_mistral7b", 8210.0), ("tiny_cosmos", 1.82)]
+)
+def test_the_size_of_other_kinds_is_told_too(name: str, millions: float) -> None:
+    answer = CliRunner().invoke(app, ["size", name], env={"COLUMNS": "120"})
+    assert answer.exit_code == 0, answer.output
+    last = answer.output.rstrip().splitlines()[-1].split()
+    assert last[0] == "all"
+    assert float(last[2]) == pytest.approx(millions, rel=0.01)
+    assert float(last[3]) > 0

@@ -1,0 +1,90 @@
+"""The weights that a run begins with: `train.start_from`. Costs reading them once, in each process.
+
+What they come from may be a run, one of its checkpoints, an exported CosMo, or a COSMOS checkpoint as released. Where
+the recipe has experts and they have none, the dense networks become the experts (CuMo's co-upcycling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from cosmos_train import checkpoint, export
+from cosmos_train.errors import UserError
+from cosmos_train.models.moe import expert_layers
+from cosmos_train.objectives.family import family_of
+from cosmos_train.recipe import Recipe
+from cosmos_train.stream.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from cosmos_train.checkpoint import Loaded
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Origin:
+    """tokenizer: the one the weights know, None where the recipe's own is theirs; fill(model): puts them in."""
+
+    tokenizer: Tokenizer | None
+    fill: Callable[[nn.Module], None]
+
+
+def begin_with(recipe: Recipe) -> Origin:
+    """What `train.start_from` names. Raises UserError where it is nothing that this model can begin with."""
+    path = Path(recipe.train.start_from)
+    if path.is_file():
+        if recipe.model.kind != "cosmos":
+            raise UserError(f"{path} is a file: only a COSMOS begins with one", "give a run or a checkpoint", 2)
+        return Origin(None, lambda model: _released(model, path, recipe))
+    loaded, model = load_any(path)
+    if loaded.recipe.model.kind != recipe.model.kind:
+        raise UserError(
+            f"{path} is a {loaded.recipe.model.kind}, the recipe wants a {recipe.model.kind}",
+            "start from a model of the same kind",
+            2,
+        )
+    if recipe.model.experts.count and not loaded.recipe.model.experts.count:
+        expert_layers(model, recipe.model.experts)
+    return Origin(loaded.tokenizer, lambda target: _copy(model, target, path))
+
+
+def load_any(path: Path) -> tuple[Loaded, nn.Module]:
+    """A model of any kind from a run, a checkpoint or an exported CosMo, on the CPU, in evaluation mode."""
+    if export.is_export(path):
+        return export.load(path)
+    loaded = checkpoint.load(path)
+    model = family_of(loaded.recipe).build(loaded.recipe, loaded.tokenizer)
+    checkpoint.restore(loaded, model)
+    return loaded, model.eval()
+
+
+def _copy(source: nn.Module, target: nn.Module, path: Path) -> None:
+    here, there = target.state_dict(), source.state_dict()
+    found = [f"{name} is missing" for name in here if name not in there]
+    found += [f"{name} is not in the model" for name in there if name not in here]
+    found += [
+        f"{name} is {tuple(there[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in here.items()
+        if name in there and there[name].shape != tensor.shape
+    ]
+    if found:
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise UserError(
+            f"{path} is of another model: {'; '.join(found[:_SHOWN])}{more}", "use the model of its recipe", 2
+        )
+    target.load_state_dict(there)
+
+
+def _released(model: nn.Module, path: Path, recipe: Recipe) -> None:
+    from cosmos_train.models.cosmos import Cosmos
+    from cosmos_train.models.released import start
+
+    assert isinstance(model, Cosmos)
+    if recipe.model.experts.count:
+        raise UserError(f"{path} is dense, the recipe has experts", "begin without them, then cosmos_train upcycle", 2)
+    start(model, path)

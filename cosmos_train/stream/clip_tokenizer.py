@@ -1,0 +1,54 @@
+"""CLIP's own byte-pair tokenizer (Radford et al. 2021) on the `tokenizers` library, from the merges open_clip brings.
+
+Faster than the original's Python, and saved with a checkpoint like any other. Text is composed (NFC), lower-cased and
+its spaces joined; the original's repair of broken encodings (ftfy) is left out. Costs 0.2 s to make.
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+from cosmos_train.models.backends import open_clip
+
+BEGIN, END = "<start_of_text>", "<end_of_text>"
+_MERGES = 49152 - 256 - 2  # of the file's lines those that were used, after its first
+_END_OF_WORD = "</w>"
+_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+def clip_backend() -> Tokenizer:
+    """49408 ids, the last two of them BEGIN and END."""
+    path = Path(str(open_clip().__file__)).parent / "bpe_simple_vocab_16e6.txt.gz"
+    lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")[1 : 1 + _MERGES]
+    merges = [(one, two) for one, two in (line.split() for line in lines)]
+    letters = _letters()
+    words = [*letters, *(letter + _END_OF_WORD for letter in letters), *(one + two for one, two in merges), BEGIN, END]
+    backend = Tokenizer(
+        models.BPE(
+            vocab={word: number for number, word in enumerate(words)},
+            merges=merges,
+            end_of_word_suffix=_END_OF_WORD,
+            fuse_unk=False,
+            unk_token=END,
+        )
+    )
+    backend.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace(_END_OF_WORD, " ")])
+    return backend
+
+
+def _letters() -> list[str]:
+    """A printable letter for every byte, in the order of CLIP's ids: those that print as they are come first."""
+    plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    return [chr(byte) for byte in plain] + [chr(256 + number) for number in range(256 - len(plain))]

@@ -1,0 +1,178 @@
+"""Conversations by number, and samples of them by position.
+
+A sample of a shard is LLaVA's record (`conversations` in the json, a picture where it has one), or one of our
+documents, each of whose clips is a picture, a question and its text. Costs as `stream.loader`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cosmos_train.stream.batch import Sample
+from cosmos_train.stream.corpus import BadSample, Corpus
+from cosmos_train.stream.decode import decode
+from cosmos_train.stream.formats import IMAGES, Clip, Document, read
+from cosmos_train.stream.index import Lengths
+from cosmos_train.stream.loader import Place, Samples
+from cosmos_train.stream.settings import DataSettings
+from cosmos_train.stream.talk.prompts import IMAGE, Turn, spell
+from cosmos_train.stream.tar import Members
+from cosmos_train.stream.tokenizer import Tokenizer
+
+# What our documents are asked; as LLaVA's own first stage, several wordings of one wish.
+QUESTIONS = (
+    "Describe the picture.", "What does the picture show?", "What is happening here?", "Say what can be seen.",
+    "What is done in this picture?", "Give a short description of the picture.",
+)  # fmt: skip
+_MEAN = (122, 116, 104)  # CLIP's mean colour
+_ASKED = {"human", "user"}
+_ANSWERED = {"gpt", "assistant"}
+
+
+@dataclass(frozen=True)
+class Talk(Clip):
+    """A picture (at most one of `images`) and turns about it; without turns, a question is drawn for `text`."""
+
+    turns: tuple[Turn, ...] = ()
+
+
+def turns_of(conversation: Any, pictured: bool) -> tuple[Turn, ...]:
+    """LLaVA's list of `from` and `value`. Raises ValueError where it is no alternation of questions and answers."""
+    if not isinstance(conversation, list) or not conversation:
+        raise ValueError(f"its conversations are no list of turns, but {type(conversation).__name__}")
+    if not all(isinstance(one, dict) and {"from", "value"} <= one.keys() for one in conversation):
+        raise ValueError("its conversations lack `from` or `value`")
+    if conversation[0]["from"] not in _ASKED:  # as LLaVA: what stands before the first question is left out
+        conversation = conversation[1:]
+    found = []
+    for asked, answered in zip(conversation[::2], conversation[1::2], strict=False):
+        if asked["from"] not in _ASKED or answered["from"] not in _ANSWERED:
+            raise ValueError("its turns do not go from question to answer and back")
+        found.append(Turn(str(asked["value"]), str(answered["value"]).strip()))
+    if not found:
+        raise ValueError("its conversations hold no answer")
+    places = sum(turn.asked.count(IMAGE) for turn in found)
+    if places > 1 or places > pictured:
+        raise ValueError(f"its turns name {places} pictures, {int(pictured)} is there")
+    # LLaVA puts the picture first, wherever it was named.
+    first = found[0].asked.replace(IMAGE, "").strip()
+    rest = tuple(Turn(turn.asked.replace(IMAGE, "").strip(), turn.answered) for turn in found[1:])
+    return (Turn(f"{IMAGE}\n{first}" if pictured else first, found[0].answered), *rest)
+
+
+class TalkCorpus(Corpus):
+    def __init__(self, data: DataSettings, setting: str) -> None:
+        self._talk, self._longest = data.talk, data.max_tokens
+        super().__init__(data.shards, data.text, 1, setting=setting)
+
+    def document(self, number: int, members: Members | Exception | None = None) -> Document:
+        if members is None:
+            members = self.reader.read_many([number])[0]
+        if isinstance(members, Exception):
+            raise BadSample(self.key(number), str(members) or type(members).__name__) from members
+        try:
+            about = json.loads(bytes(members["json"])) if "json" in members else {}
+            if isinstance(about, dict) and "conversations" in about:
+                return Document((_llava(about, members),))
+            found = read(members, self.text, 0.0, 0.0).fixed
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise BadSample(self.key(number), f"is no conversation ({type(error).__name__}: {error})") from error
+        talks = tuple(Talk(one.text, one.times, one.images) for one in found if one.images and one.text)
+        if not talks:
+            raise BadSample(self.key(number), "holds neither conversations nor pictures with texts")
+        return Document(talks)
+
+    def _clip_count(self, document: int) -> int:
+        return 1
+
+    def count(self, clips: Sequence[Clip], tokenizer: Tokenizer) -> list[tuple[int, int]]:
+        """(tokens, pictures) of each conversation."""
+        found = []
+        for clip in clips:
+            assert isinstance(clip, Talk)
+            turns = clip.turns or (Turn(f"{IMAGE}\n{QUESTIONS[0]}", clip.text),)
+            try:
+                found.append((len(spell(turns, tokenizer, self._talk, self._longest).ids), len(clip.images[:1])))
+            except ValueError:
+                found.append((1, 0))
+        return found
+
+
+def _llava(about: dict[str, Any], members: Members) -> Talk:
+    picture = next((bytes(members[suffix]) for suffix in IMAGES if suffix in members), b"")
+    if about.get("image") and not picture:
+        raise ValueError(f"its picture {about['image']} is not in the shard")
+    turns = turns_of(about["conversations"], bool(picture))
+    text = " ".join(part for turn in turns for part in (turn.asked.replace(IMAGE, ""), turn.answered))
+    return Talk(text, (0.0,) if picture else (), (picture,) if picture else (), turns=turns)
+
+
+class TalkSamples(Samples):
+    """`texts` of a sample: questions and answers in turn; `frames`: one of (1, 3, S, S), or of (0, 3, S, S)."""
+
+    _lengths: Lengths | None = None
+    _window: tuple[int, NDArray[np.int64]] | None = None
+    _rows = 0
+
+    def group(self, lengths: Lengths, rows: int) -> None:
+        """From now on, batches of `rows` are of samples alike."""
+        self._lengths, self._rows = lengths, rows
+
+    def place(self, position: int) -> Place:
+        if self._lengths is None:
+            return super().place(position)
+        size = self._rows * self.data.talk.group_batches
+        number, inside = divmod(position, size)
+        if self._window is None or self._window[0] != number:
+            self._window = (number, self._sorted(number, size))
+        return super().place(int(self._window[1][inside]))
+
+    def _sorted(self, number: int, size: int) -> NDArray[np.int64]:
+        """The positions of a window: sorted by modality and length, cut into batches, the batches shuffled."""
+        assert self._lengths is not None
+        positions = np.arange(number * size, (number + 1) * size)
+        places = [super(TalkSamples, self).place(int(position)) for position in positions]
+        at = np.array([int(self._lengths.first[one.document]) + one.window for one in places])
+        order = np.lexsort((positions, -self._lengths.tokens[at].astype(np.int64), self._lengths.frames[at]))
+        batches = positions[order].reshape(-1, self._rows)
+        shuffled: NDArray[np.int64] = batches[np.random.default_rng((self.seed, number, 3)).permutation(len(batches))]
+        return shuffled.reshape(-1)
+
+    def _sample(self, place: Place, members: Members | Exception | None, most: int | None) -> Sample:
+        document = self._document(place.document, members)
+        random = np.random.default_rng((self.seed, place.epoch, place.document, place.window))
+        there = len(document.fixed)
+        whole = self.corpus.units_of(place.document) == 1
+        talk = document.fixed[int(random.integers(there)) if whole else min(place.window, there - 1)]
+        assert isinstance(talk, Talk)
+        size, key = self.data.image.size, self.corpus.key(place.document)
+        pixels = np.zeros((0, 3, size, size), np.uint8)
+        if talk.images:
+            try:
+                frame = decode(talk.images[int(random.integers(len(talk.images)))], self.data.image)
+            except ValueError as error:
+                raise BadSample(key, f"its picture {error}") from error
+            pixels = squared(frame, size, self.data.talk.pad)[None]
+        turns = talk.turns or (Turn(f"{IMAGE}\n{QUESTIONS[int(random.integers(len(QUESTIONS)))]}", talk.text),)
+        return Sample(key, tuple(part for one in turns for part in (one.asked, one.answered)), (pixels,), ((),))
+
+
+def squared(frame: NDArray[np.uint8], size: int, pad: bool) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) as (3, size, size): with borders of the mean colour, or its middle square."""
+    picture = Image.fromarray(frame)
+    width, height = picture.size
+    side = max(width, height) if pad else min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    if pad and width != height:
+        whole = Image.new("RGB", (side, side), _MEAN)
+        whole.paste(picture, (-left, -top))
+        picture, left, top = whole, 0, 0
+    resized = picture.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    return np.asarray(resized, np.uint8).transpose(2, 0, 1)

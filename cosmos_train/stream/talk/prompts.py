@@ -1,0 +1,73 @@
+"""Turns of talk as tokens: which words stand around them, and which of them are learned. Versions as LLaVA has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cosmos_train.stream.talk.settings import Prompt, TalkSettings
+from cosmos_train.stream.tokenizer import Tokenizer
+
+IMAGE = "<image>"  # where a picture stands in a text, in LLaVA's format
+_SYSTEM = (
+    "A chat between a curious user and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the user's questions."
+)
+
+
+@dataclass(frozen=True)
+class Turn:
+    asked: str
+    answered: str
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """ids of a sample, and which of them are learned: answers and what ends them."""
+
+    ids: list[int]
+    learned: list[bool]
+
+
+def _pieces(turns: Sequence[Turn], prompt: Prompt) -> Iterator[tuple[str, str]]:
+    """(text before an answer, answer with what ends it but the end token) of each turn."""
+    for number, turn in enumerate(turns):
+        if prompt == "plain":
+            yield IMAGE if IMAGE in turn.asked else "", turn.answered + "\n"
+        elif prompt == "vicuna_v1":
+            yield (
+                f"{_SYSTEM} USER: {turn.asked} ASSISTANT:" if not number else f"USER: {turn.asked} ASSISTANT:",
+                turn.answered,
+            )
+        else:
+            told = not number and prompt == "mistral_instruct_system"
+            system = f"<<SYS>>\n{_SYSTEM}\n<</SYS>>\n\n" if told else ""
+            yield f"[INST] {system}{turn.asked} [/INST]", turn.answered
+
+
+def spell(turns: Sequence[Turn], tokenizer: Tokenizer, settings: TalkSettings, longest: int) -> Spelled:
+    """`<begin>` and each turn, cut at `longest` ids; a picture is `image_tokens` times `<visual>`, unlearned.
+
+    Raises ValueError where no answer would be left to learn, or a picture would be cut.
+    """
+    ids, learned = [tokenizer.begin], [False]
+    for before, answer in _pieces(turns, settings.prompt):
+        for number, text in enumerate(_clean(before, tokenizer).split(IMAGE)):
+            if number:
+                ids += [tokenizer.visual] * settings.image_tokens
+            ids += tokenizer.encode(text.strip()) if text.strip() else []
+        learned += [False] * (len(ids) - len(learned))
+        ids += [*tokenizer.encode(_clean(answer, tokenizer).replace(IMAGE, " ")), tokenizer.end]
+        learned += [True] * (len(ids) - len(learned))
+    if tokenizer.visual in ids[longest:]:
+        raise ValueError(f"its picture does not fit in data.max_tokens={longest}")
+    if not any(learned[:longest]):
+        raise ValueError(f"no answer is left within data.max_tokens={longest}")
+    return Spelled(ids[:longest], learned[:longest])
+
+
+def _clean(text: str, tokenizer: Tokenizer) -> str:
+    """Without what would be read as a marker."""
+    for marker in (*tokenizer.names.values(), "<visual>", "<|endofchunk|>"):
+        text = text.replace(marker, " ")
+    return text

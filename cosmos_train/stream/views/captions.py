@@ -1,0 +1,136 @@
+"""Pools of sentences about one picture, and text-cropping: captions drawn from a pool.
+
+Fields may be lists of sentences or whole strings, which are split here: drawing from a string would give single
+characters, which no loss complains of. Costs some µs a sample.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cosmos_train.stream.formats import IMAGES, TEXTS, Clip
+from cosmos_train.stream.tar import Members
+from cosmos_train.stream.views.settings import ViewSettings
+
+DREAMLIP = (
+    "raw_caption", "shortIB_captions", "longIB_captions", "shortSV_captions", "longSV_captions", "shortLLA_captions",
+    "longLLA_captions",
+)  # fmt: skip
+PIXELPROSE = ("original_caption", "caption")
+
+_ENDS = re.compile(r"\n|</s>|\.")
+
+
+@dataclass(frozen=True)
+class Scene(Clip):
+    """A picture (one of `images`) and the sentences about it."""
+
+    sentences: tuple[str, ...] = ()
+
+
+def split(text: str) -> list[str]:
+    """Sentences: cut at line ends, `</s>` and full stops, as PixelProse and DreamLIP are."""
+    return [part for part in (" ".join(piece.split()) for piece in _ENDS.split(text)) if part]
+
+
+def sentences_of(value: Any, field: str) -> list[str]:
+    """The sentences of a json field. Raises ValueError for what is neither text nor a list of texts."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return split(value)
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"its {field} is neither a text nor a list of texts, but {type(value).__name__}")
+    if len(value) > 4 and all(len(one) <= 1 for one in value):
+        raise ValueError(f"its {field} is a list of single characters: a text was taken for a list when it was made")
+    return [sentence for one in value for sentence in split(one)]
+
+
+def scenes(members: Members, roles: Sequence[str], settings: ViewSettings) -> tuple[Scene, ...]:
+    """What a sample of a shard shows and says. Raises ValueError (KeyError, TypeError) where that cannot be told."""
+    about = json.loads(bytes(members["json"])) if "json" in members else {}
+    if not isinstance(about, dict):
+        raise ValueError(f"its json is a {type(about).__name__}, not an object")
+    kind = settings.captions if settings.captions != "auto" else _kind(about)
+    if kind == "document":
+        return _of_document(about, members, roles)
+    if kind == "text":
+        text = next((bytes(members[suffix]).decode("utf-8", "replace") for suffix in TEXTS if suffix in members), "")
+        pool = split(text)
+    else:
+        fields = DREAMLIP if kind == "dreamlip" else PIXELPROSE
+        if not any(field in about for field in fields):
+            raise ValueError(_lacks(about, fields))
+        pool = [sentence for field in fields for sentence in sentences_of(about.get(field), field)]
+    picture = next((bytes(members[suffix]) for suffix in IMAGES if suffix in members), None)
+    if picture is None:
+        raise ValueError(f"holds no picture, but {', '.join(sorted(members))}")
+    return (Scene(". ".join(pool), (0.0,), (picture,), sentences=tuple(pool)),) if pool else ()
+
+
+def _kind(about: dict[str, Any]) -> str:
+    if "segments" in about:
+        return "document"
+    if "original_caption" in about:
+        return "pixelprose"
+    if any(field in about for field in DREAMLIP):
+        return "dreamlip"
+    raise ValueError(_lacks(about, (*DREAMLIP, *PIXELPROSE[:1])))
+
+
+def _lacks(about: dict[str, Any], fields: Sequence[str]) -> str:
+    there = ", ".join(sorted(about)) or "nothing"
+    return (
+        f"its json has none of {', '.join(fields)} but {there}: save these columns when the pictures are fetched "
+        "(img2dataset: save_additional_columns), or take the text of each pair with data.views.captions=text"
+    )
+
+
+def _of_document(about: dict[str, Any], members: Members, roles: Sequence[str]) -> tuple[Scene, ...]:
+    """A scene of each clip that has frames: the sentences of all its texts, in the order of `roles`, each once."""
+    frames: dict[int, tuple[list[float], list[bytes]]] = {}
+    texts: dict[int, dict[str, list[str]]] = {}
+    for segment in about["segments"]:
+        clip = int(segment["clip"])
+        if segment["type"] == "frames":
+            times, images = frames.setdefault(clip, ([], []))
+            times += [float(time) for time in segment["times"]]
+            images += [bytes(members[name]) for name in segment["images"]]
+        elif segment["type"] == "text":
+            texts.setdefault(clip, {}).setdefault(segment["role"], []).append(segment["text"])
+    found = []
+    for number, fields in enumerate(about["clips"]):
+        times, images = frames.get(number, ([], []))
+        said = texts.get(number, {})
+        pool: dict[str, None] = {}
+        for role in roles:
+            for text in (str(fields.get(role) or ""), *said.get(role, ())):
+                pool.update(dict.fromkeys(split(text)))
+        if pool and images:
+            found.append(Scene(". ".join(pool), tuple(times), tuple(images), sentences=tuple(pool)))
+    return tuple(found)
+
+
+def crops(pool: Sequence[str], settings: ViewSettings, random: np.random.Generator) -> tuple[str, ...]:
+    """Global captions, then local ones: of 1 to `sentences` sentences each in random order, and of one sentence.
+
+    Each global caption draws anew; the local ones differ from each other where the pool has as many. A pool that is
+    too small is used whole as often as it goes, and the rest is drawn.
+    """
+    found = []
+    for _ in range(settings.global_views):
+        count = int(random.integers(1, settings.sentences + 1))
+        found.append(". ".join(draw(pool, count, random)))
+    return (*found, *draw(pool, settings.local_views, random))
+
+
+def draw(pool: Sequence[str], count: int, random: np.random.Generator) -> list[str]:
+    whole, rest = divmod(count, len(pool))
+    chosen = random.permutation(len(pool))[:rest]
+    return [*list(pool) * whole, *(pool[int(number)] for number in chosen)]

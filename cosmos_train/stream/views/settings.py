@@ -1,0 +1,30 @@
+"""The `data.views` block of a recipe. Light: imports pydantic alone."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from cosmos_train.settings import Settings
+
+
+class ViewSettings(Settings):
+    global_views: int = Field(default=2, gt=0, description="large crops of a picture, and captions of 1 to `sentences`")
+    local_views: int = Field(default=6, ge=0, description="small crops of a picture, and captions of one sentence")
+    local_size: int = Field(default=96, gt=0, description="side of a small crop, pixels; a multiple of the patch")
+    crop_scale: float = Field(
+        default=0.4, gt=0.05, le=1, description="large crops are at least this share of the area, small ones at most"
+    )
+    sentences: int = Field(default=5, gt=0, description="most sentences of a large caption")
+    augment: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="factor of all probabilities of colour jitter, grey, blur and solarising; flips and crops stay",
+    )
+    captions: Literal["auto", "dreamlip", "pixelprose", "document", "text"] = Field(
+        default="auto",
+        description="where sentences come from: DreamLIP's seven json fields, PixelProse's two, the clips of our "
+        "documents (their texts in data.text, all of them), or a pair's own text; auto: the first three, as found",
+    )

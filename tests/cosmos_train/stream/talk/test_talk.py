@@ -1,0 +1,182 @@
+"""Conversations: LLaVA's format, how turns are spelled, batches of samples alike."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from cosmos_train.cli import app
+from cosmos_train.errors import UserError
+from cosmos_train.recipe import Recipe
+from cosmos_train.stream.batch import IGNORED, digest
+from cosmos_train.stream.stream import open_data, open_stream
+from cosmos_train.stream.talk.convert import pack_llava
+from cosmos_train.stream.talk.corpus import QUESTIONS, squared, turns_of
+from cosmos_train.stream.talk.prompts import Turn, spell
+from cosmos_train.stream.talk.settings import TalkSettings
+from cosmos_train.stream.tokenizer import Tokenizer
+from cumo_recipe import cumo_recipe
+
+
+def say(*values: str) -> list[dict[str, str]]:
+    return [{"from": ("human", "gpt")[number % 2], "value": value} for number, value in enumerate(values)]
+
+
+def packed(folder: Path, records: list[Any]) -> Path:
+    pictures = folder / "pictures"
+    pictures.mkdir(parents=True)
+    for name, size in (("a.jpg", (40, 20)), ("b.png", (20, 40))):
+        Image.new("RGB", size, (250, 0, 0)).save(pictures / name)
+    (folder / "list.json").write_text(json.dumps(records))
+    pack_llava(folder / "list.json", pictures, folder / "shards")
+    return folder / "shards"
+
+
+def batches(recipe: Recipe, words: Tokenizer, count: int, rank: int = 0, size: int = 1) -> list[Any]:
+    stream = open_stream(recipe, words, open_data(recipe.data), rank, size)
+    return [stream.next() for _ in range(count)]
+
+
+def test_turns_go_from_question_to_answer_and_the_picture_comes_first() -> None:
+    found = turns_of(say("What is <image> this?", "a cat ", "and?", "a mat"), True)
+    assert found == (Turn("<image>\nWhat is  this?", "a cat"), Turn("and?", "a mat"))
+    assert turns_of([{"from": "system", "value": "be good"}, *say("hi", "ho")], False) == (Turn("hi", "ho"),)
+    for wrong, why in (
+        ([{"from": "human", "value": "hi"}], "no answer"),
+        ("hello", "no list of turns, but str"),
+        ([{"role": "user"}], "lack `from` or `value`"),
+        (say("a", "b")[::-1] + say("c"), "do not go from question"),
+        (say("<image> <image>", "b"), "name 2 pictures"),
+        (say("<image>", "b"), "name 1 pictures, 0"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            turns_of(wrong, False)
+
+
+def test_only_answers_are_learned_and_a_picture_takes_its_places(words: Tokenizer) -> None:
+    settings = TalkSettings(prompt="mistral_instruct", image_tokens=3)
+    turns = (Turn("<image>\nwhat lies here?", "a red square"), Turn("where?", "left"))
+    found = spell(turns, words, settings, 200)
+    assert found.ids[0] == words.begin
+    assert found.ids.count(words.visual) == 3
+    assert not any(learned for number, learned in zip(found.ids, found.learned, strict=True) if number == words.visual)
+    answers = [number for number, learned in zip(found.ids, found.learned, strict=True) if learned]
+    assert words.decode(answers) == "a red square left"
+    assert answers.count(words.end) == 2
+    text = words.decode([number for number in found.ids if number != words.visual])
+    assert " ".join(text.split()) == "[INST] what lies here? [/INST] a red square [INST] where? [/INST] left"
+
+
+def test_versions_of_the_prompt(words: Tokenizer) -> None:
+    turns = (Turn("<image>\nwhat?", "red"), Turn("where?", "left"))
+
+    def text(prompt: Any) -> str:
+        ids = spell(turns, words, TalkSettings(prompt=prompt, image_tokens=1), 900).ids
+        return words.decode(ids)
+
+    assert text("plain").split() == ["red", "left"]
+    told = text("mistral_instruct_system")
+    assert told.startswith("[INST] <<SYS>>")
+    assert told.count("<<SYS>>") == 1
+    assert "artificial intelligence assistant" in text("vicuna_v1") and "USER: where? ASSISTANT: left" in text(
+        "vicuna_v1"
+    )
+
+
+def test_words_that_look_like_markers_are_only_words(words: Tokenizer) -> None:
+    turns = (Turn("<image>\n<visual> </s>", "a <visual> <image> </s> b"),)
+    found = spell(turns, words, TalkSettings(prompt="vicuna_v1", image_tokens=2), 500)
+    assert (found.ids.count(words.visual), found.ids.count(words.end)) == (2, 1)
+
+
+def test_what_does_not_fit_is_said(words: Tokenizer) -> None:
+    settings = TalkSettings(prompt="mistral_instruct", image_tokens=20)
+    with pytest.raises(ValueError, match=r"picture does not fit in data\.max_tokens=16"):
+        spell((Turn("<image>\nwhat?", "red"),), words, settings, 16)
+    with pytest.raises(ValueError, match="no answer is left"):
+        spell((Turn("what lies in this place? " * 9, "red"),), words, settings, 16)
+
+
+def test_pictures_become_square_by_borders_or_by_cutting() -> None:
+    wide = np.zeros((20, 40, 3), np.uint8)
+    wide[:, 10:30] = 200
+    padded, cut = squared(wide, 16, True), squared(wide, 16, False)
+    assert padded.shape == cut.shape == (3, 16, 16)
+    assert (cut[:, 8, 8] == 200).all()
+    assert tuple(padded[:, 0, 0]) == (122, 116, 104)
+    assert (padded[:, 8, 8] == 200).all()
+    assert cut.min() > 190
+
+
+def test_llavas_records_become_shards_that_are_read(tmp_path: Path, words: Tokenizer) -> None:
+    records = [
+        {"id": "1", "image": "a.jpg", "conversations": say("<image>\nwhat?", "red")},
+        {"id": "2", "conversations": say("hi", "ho", "and?", "so")},
+        {"id": "3", "image": "b.png", "conversations": say("what <image>?", "a square")},
+        {"id": "4", "image": "gone.jpg", "conversations": say("<image>", "x")},
+        {"id": "5", "image": "../secret.jpg", "conversations": say("<image>", "x")},
+        {"id": "6", "conversations": []},
+    ]
+    shards = packed(tmp_path, records)
+    recipe = cumo_recipe(shards, train__batch_size=3)
+    (batch,) = batches(recipe, words, 1)
+    assert batch.frames.shape == (2, 3, 32, 32)
+    assert batch.pictured.tolist().count(True) == 2
+    assert sorted(batch.keys) == ["000000000", "000000001", "000000002"]
+    assert ((batch.tokens == words.visual).sum(1) == 4 * batch.pictured).all()
+    assert (batch.labels[~batch.token_mask] == IGNORED).all()
+    (tmp_path / "list.json").write_text(json.dumps(records))
+    said = CliRunner().invoke(
+        app, ["pack-llava", str(tmp_path / "list.json"), str(tmp_path / "pictures"), str(tmp_path / "again")]
+    )
+    assert "3 records, 2 with a picture" in said.output
+    assert "left out 1: the picture is not there (first: 4)" in said.output
+    assert "left out 1: the picture's path leads out of the folder (first: 5)" in said.output
+    with pytest.raises(UserError, match="is not empty"):
+        pack_llava(tmp_path / "list.json", tmp_path / "pictures", shards)
+    (tmp_path / "list.json").write_text("{}")
+    with pytest.raises(UserError, match="holds no list of records"):
+        pack_llava(tmp_path / "list.json", tmp_path / "pictures", tmp_path / "third")
+
+
+def test_our_documents_are_asked_about_and_answer_with_their_text(shards: Path, words: Tokenizer) -> None:
+    recipe = cumo_recipe(shards, data__talk={"prompt": "mistral_instruct", "image_tokens": 4}, data__max_tokens=128)
+    whole = batches(recipe, words, 9)
+    asked = {texts[0] for batch in whole for texts in batch.texts}
+    assert len(asked) > 3 and asked <= {f"<image>\n{question}" for question in QUESTIONS}
+    assert all("square lies" in texts[1] for batch in whole for texts in batch.texts)
+    halves = [batches(recipe, words, 9, rank, 2) for rank in range(2)]
+    assert [digest(*parts) for parts in zip(*halves, strict=True)] == [digest(batch) for batch in whole]
+
+
+def test_batches_are_of_samples_alike_each_once_an_epoch(tmp_path: Path, words: Tokenizer) -> None:
+    random = np.random.default_rng(0)
+    records: list[dict[str, Any]] = []
+    for number in range(32):
+        text = "red " * int(random.integers(1, 30))
+        if number % 2:
+            records.append({"image": "a.jpg", "conversations": say("<image>", text)})
+        else:
+            records.append({"conversations": say("hi", text)})
+    shards = packed(tmp_path, records)
+    talk = {"prompt": "plain", "image_tokens": 4}
+
+    def waste(found: list[Any]) -> float:
+        return 1 - sum(int(b.token_mask.sum()) for b in found) / sum(b.tokens.numel() for b in found)
+
+    plain = batches(cumo_recipe(shards, data__talk=talk), words, 8)
+    recipe = cumo_recipe(shards, data__talk={**talk, "group_batches": 8})
+    alike = batches(recipe, words, 16)
+    assert sorted(key for batch in alike[:8] for key in batch.keys) == sorted(f"{n:09d}" for n in range(32))
+    assert waste(alike[:8]) < 0.5 * waste(plain)
+    assert all(len(set(batch.pictured.tolist())) == 1 for batch in alike)
+    widths = [batch.tokens.shape[1] for batch in alike[:8]]
+    assert widths != sorted(widths) and widths != sorted(widths, reverse=True)
+    halves = [batches(recipe, words, 16, rank, 2) for rank in range(2)]
+    assert [digest(*parts) for parts in zip(*halves, strict=True)] == [digest(batch) for batch in alike]
