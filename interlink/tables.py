@@ -59,6 +59,18 @@ FRAME = pa.struct(
     ]
 )
 
+# A clip as a file of its own. Where it could not be made, `problem` says why and `file` is null.
+CLIP_FILE = pa.struct(
+    [
+        ("how", pa.string()),  # copy | exact | m4a | flac
+        ("start", pa.float64()),  # what the file holds: a copy goes from a keyframe to a keyframe
+        ("end", pa.float64()),
+        ("pictures", pa.int32()),  # 0 of sound
+        ("file", BLOB),
+        ("problem", pa.string()),  # class: message
+    ]
+)
+
 CLIP = pa.struct(
     [
         ("start", pa.float64()),
@@ -68,6 +80,8 @@ CLIP = pa.struct(
         ("sharpness", pa.float64()),  # median of the frames that could have been chosen; low = blurred
         ("light", pa.float64()),  # likewise
         ("frames", pa.list_(FRAME)),
+        ("video", CLIP_FILE),  # null where the recipe asks for none
+        ("audio", CLIP_FILE),
     ]
 )
 

@@ -44,7 +44,7 @@ def copy_clip(source: Path, target: Path, start: float, end: float, deadline: fl
         video = _video(probe)
         if video.codec not in COPIED_VIDEO:
             raise StageError("unsupported", f"{source.name}: {video.codec} cannot be copied into mp4; cut it exactly")
-        piece = _between_keyframes(container.streams[video.index], container, start, end)
+        piece = _stretch(source, start, end)
         if piece is None:
             raise StageError("unreadable", f"{source.name}: no keyframe before {end:.3f} s")
         sound = next((each for each in probe.streams if each.kind == "audio" and each.codec in COPIED_AUDIO), None)
@@ -143,6 +143,24 @@ def _video(probe: Probe) -> Any:
 def _since_zero(container: Any, time: float) -> float:
     """ffmpeg counts from the container's start, we count as the container does."""
     return time - (container.start_time or 0) / 1_000_000
+
+
+def _stretch(source: Path, start: float, end: float) -> Piece | None:
+    """The whole groups around [start, end): by a seek, else from the first packet where a seek leads past `start`."""
+    from av.error import FFmpegError
+
+    for sought in (True, False):
+        with _opened(source) as (container, probe):
+            stream = container.streams[_video(probe).index]
+            try:
+                if sought:
+                    container.seek(int(start / stream.time_base), stream=stream, backward=True)
+            except FFmpegError:
+                continue
+            piece = _between_keyframes(stream, container, start, end)
+            if not sought or (piece is not None and piece.start <= start):
+                return piece
+    return None
 
 
 def _between_keyframes(stream: Any, container: Any, start: float, end: float) -> Piece | None:

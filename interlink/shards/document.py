@@ -52,6 +52,18 @@ class Region(_Part):
     score: float
 
 
+class File(_Part):
+    """A clip as a member of its own. name: member suffix (`c0.mp4`); start, end: seconds that it holds.
+
+    how: `copy` (from keyframe to keyframe), `exact`, or the kind of sound, `m4a` or `flac`.
+    """
+
+    name: str
+    how: Literal["copy", "exact", "m4a", "flac"]
+    start: float
+    end: float
+
+
 class Clip(_Part):
     """A span of the video, seconds, and what is known of it. None: the build had no stage for it."""
 
@@ -63,6 +75,7 @@ class Clip(_Part):
     ocr: str | None = None
     regions: list[Region] | None = None
     scores: dict[str, float] | None = None
+    files: list[File] | None = None
 
 
 class Source(_Part):
@@ -110,6 +123,9 @@ class Document(_Part):
         for number, clip in enumerate(self.clips):
             if clip.start > clip.end:
                 raise ValueError(f"clip {number} ends before it starts")
+        files = self.files()
+        if len(set(files)) < len(files):
+            raise ValueError("a clip's file is named twice")
         for number, segment in enumerate(self.segments):
             if not 0 <= segment.clip < len(self.clips):
                 raise ValueError(f"segment {number} names clip {segment.clip} of {len(self.clips)}")
@@ -134,6 +150,10 @@ class Document(_Part):
     def images(self) -> list[str]:
         """The names of all images, in order."""
         return [image for segment in self.segments if isinstance(segment, Frames) for image in segment.images]
+
+    def files(self) -> list[str]:
+        """The names of all clip files, in order."""
+        return [file.name for clip in self.clips for file in clip.files or ()]
 
     def text_tokens(self) -> int:
         """The sum of `count_tokens` over the text segments."""

@@ -146,8 +146,14 @@ def check_sample(entry: Entry, members: dict[str, bytes], report: Report) -> Ite
             yield f"image {image} is missing"
         elif (wrong := _undecodable(members[image])) is not None:
             yield f"image {image} does not decode: {wrong}"
-    for extra in sorted(set(members) - set(named) - {"json"}):
-        yield f"member {extra} is named by no segment"
+    files = found.files()
+    for file in files:
+        if file not in members:
+            yield f"file {file} is missing"
+        elif not members[file]:
+            yield f"file {file} is empty"
+    for extra in sorted(set(members) - set(named) - set(files) - {"json"}):
+        yield f"member {extra} is named by no segment and no clip"
     counts = (len(named), len(found.clips), found.text_tokens())
     if counts != (entry.images, entry.clips, entry.text_tokens):
         yield f"the index counts {(entry.images, entry.clips, entry.text_tokens)}, the document has {counts}"

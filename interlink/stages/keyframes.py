@@ -42,6 +42,29 @@ class KeyframesSettings(SegmentSettings):
     )
     short_side: int = Field(256, ge=16, description="pixels of the shorter side of a frame; never scaled up")
     quality: int = Field(90, ge=1, le=100, description="JPEG quality")
+    clip_files: Literal["none", "copy", "exact"] = Field(
+        "none",
+        exclude_if=lambda value: value == "none",  # recipes that ask for no files keep their fingerprint
+        description="each clip as an mp4: copied from keyframe to keyframe (what mp4 cannot hold is cut exactly), or "
+        "encoded anew to hold exactly its pictures; asks for ffmpeg",
+    )
+    clip_height: int = Field(
+        360,
+        ge=16,
+        exclude_if=lambda value: value == 360,
+        description="pixels of the shorter side of clips cut exactly; never scaled up",
+    )
+    clip_audio: Literal["none", "m4a", "flac"] = Field(
+        "none",
+        exclude_if=lambda value: value == "none",
+        description="each clip's sound as a file: AAC (m4a) or lossless (flac)",
+    )
+    clip_megabytes: int = Field(
+        512,
+        ge=1,
+        exclude_if=lambda value: value == 512,
+        description="most megabytes of a video's clip files; the clips after that have none (too_large)",
+    )
     max_seconds: float = Field(0.0, ge=0, description="videos longer than this fail as too_long; 0 = no limit")
     deadline_seconds: float = Field(60.0, gt=0, description="an item counts as stalled after this many seconds, plus …")
     deadline_per_second: float = Field(4.0, ge=0, description="… this for each second of video, where it is known")
@@ -76,10 +99,15 @@ class Keyframes(PerItem):
     @staticmethod
     def resources(settings: KeyframesSettings) -> Resources:
         network = settings.segmenter == "transnet" or (settings.segmenter == "kts" and settings.kts.embedder.model)
-        return Resources(cpus=1.0, memory_mb=1800 if network else 600)
+        files = 2 * settings.clip_megabytes + 200 if _wants_files(settings) else 0  # bytes, twice: pickled; and x264
+        return Resources(cpus=1.0, memory_mb=(1800 if network else 600) + files)
 
     def open(self) -> None:
         prepare(self.settings)
+        if _wants_files(self.settings):
+            from interlink.media.clipfile import ffmpeg_program
+
+            ffmpeg_program()
 
     def deadline(self, item: Item) -> float:
         row, settings = item.rows["download"], self.settings
@@ -99,9 +127,18 @@ class Keyframes(PerItem):
                     probe = describe(container, path)
                     self._check(probe)
                     try:
-                        return _Pass(self.settings, container, probe, said, full).row(item.id)
+                        row = _Pass(self.settings, container, probe, said, full).row(item.id)
                     except Unusable:
                         continue  # the full decode tells what is wrong, and keeps what can be had
+                if _wants_files(self.settings):
+                    from interlink.media.clipblobs import add_files
+
+                    wanted = self.settings
+                    limit = wanted.clip_megabytes * 2**20
+                    add_files(
+                        path, row.fields["clips"], wanted.clip_files, wanted.clip_audio, wanted.clip_height, limit
+                    )
+                return row
         raise AssertionError("a full decode is never unusable")
 
     def _check(self, probe: Probe) -> None:
@@ -250,6 +287,10 @@ class _Pass:
         limit = self.settings.max_seconds
         if limit and self.start is not None and time - self.start > limit:
             raise StageError("too_long", f"{self.probe.name}: the recipe allows {limit:.0f} s, it goes on after that")
+
+
+def _wants_files(settings: KeyframesSettings) -> bool:
+    return settings.clip_files != "none" or settings.clip_audio != "none"
 
 
 def _clip(clip: Clip) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from interlink.errors import StageError
 from interlink.shards import tar
+from interlink.shards.document import File, load
 from interlink.shards.names import is_of_run, run_of, shard_name
 from interlink.shards.writer import ShardWriter
 from interlink.stage import Context, Item, Resources, Row, Settings, failed
@@ -25,6 +26,11 @@ class ShardSettings(Settings):
     """How large shards are."""
 
     target_megabytes: int = Field(128, ge=1, description="a shard is cut before the document that would make it larger")
+    clip_files: bool = Field(
+        False,
+        exclude_if=lambda value: not value,  # recipes without it keep their fingerprint
+        description="put the clips' mp4 and sound into the shards, where keyframes made them (keyframes.clip_files)",
+    )
 
 
 class Shard:
@@ -38,6 +44,7 @@ class Shard:
 
     def __init__(self, settings: ShardSettings, context: Context) -> None:
         self.context = context
+        self.clip_files = settings.clip_files
         self.target_bytes = settings.target_megabytes * 2**20
 
     @staticmethod
@@ -84,12 +91,13 @@ class Shard:
         for document in item.rows["interleave"]["documents"]:
             try:
                 images = _images(item, document["images"])
+                told, files = _with_files(item, document["document"]) if self.clip_files else (document["document"], [])
             except StageError as error:
                 if error.error_class == "network":
                     raise
                 fault = error
                 continue
-            members: list[tuple[str, tar.Data]] = [("json", document["document"].encode()), *images]
+            members: list[tuple[str, tar.Data]] = [("json", told.encode()), *images, *files]
             shard = writer.add(document["key"], members, len(images), document["clips"], document["text_tokens"])
             placed.append({"shard": shard, "key": document["key"]})
         if fault is not None and not placed:
@@ -110,22 +118,45 @@ def _images(item: Item, wanted: list[Mapping[str, Any]]) -> list[tuple[str, tar.
     Raises StageError `unreadable` where bytes are missing or not what was committed, `network` where storage fails.
     """
     clips = item.rows["keyframes"]["clips"]
-    references = [clips[image["clip"]]["frames"][image["frame"]]["image"] for image in wanted]
+    named = [(image["name"], clips[image["clip"]]["frames"][image["frame"]]["image"]) for image in wanted]
+    return _read(item, named)
+
+
+def _with_files(item: Item, told: str) -> tuple[str, list[tuple[str, tar.Data]]]:
+    """A document's JSON with its clips' files named in it, and those files. Raises as `_images` does."""
+    document = load(told)
+    made = {round(clip["start"], 6): clip for clip in item.rows["keyframes"]["clips"]}
+    members: list[tuple[str, tar.Data]] = []
+    for number, clip in enumerate(document.clips):
+        row = made.get(round(clip.start, 6))
+        for column in ("video", "audio"):
+            one = row[column] if row else None
+            if one is None or one["file"] is None:
+                continue
+            name = f"c{number}.{'mp4' if column == 'video' else one['how']}"
+            # One by one: between the files of two clips lie their frames.
+            members += _read(item, [(name, one["file"])])
+            clip.files = [*(clip.files or ()), File(name=name, how=one["how"], start=one["start"], end=one["end"])]
+    return document.dump(), members
+
+
+def _read(item: Item, named: list[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, tar.Data]]:
+    """Committed bytes by name."""
+    references = [reference for _, reference in named]
     found: list[tuple[str, tar.Data]] = []
     try:
         spans = {blob: _span(item, blob, references) for blob in sorted({r["blob"] for r in references})}
-        for image, reference in zip(wanted, references, strict=True):
+        for name, reference in named:
             span = spans[reference["blob"]]
             if span is None:
                 data: tar.Data = item.blob("keyframes", reference)
             else:
                 begin = reference["offset"] - span[0]
-                data = span[1][
-                    begin : begin + reference["size"]
-                ]  # a view: nothing is copied until the tar is put together
+                # a view: nothing is copied until the tar is put together
+                data = span[1][begin : begin + reference["size"]]
             if hashlib.sha256(data).hexdigest() != reference["sha256"]:
-                raise StageError("unreadable", f"image {image['name']}: bytes in {reference['blob']} have changed")
-            found.append((image["name"], data))
+                raise StageError("unreadable", f"member {name}: bytes in {reference['blob']} have changed")
+            found.append((name, data))
     except (FileNotFoundError, EOFError) as error:
         raise StageError("unreadable", f"a committed frame is gone: {error}") from error
     except (OSError, TimeoutError) as error:

@@ -118,7 +118,7 @@ def test_a_damaged_frame_costs_its_document_and_says_so(root: Storage) -> None:
         ("long", "ok", "", True),
         ("b", "ok", "", False),
     ]
-    assert "image 000.jpg: bytes in blobs.tar have changed" in rows[1].message
+    assert "member 000.jpg: bytes in blobs.tar have changed" in rows[1].message
     (entries,) = [read_index(root.full(f"{FOLDER}/{n}")) for n in root.names(FOLDER) if n.endswith(".tar")]
     assert [entry.key for entry in entries] == ["long-001", "long-002", "b"]
 
