@@ -189,7 +189,7 @@ def evaluate(
     if probe:
         from cosmos_train.evaluate import run as evaluation
 
-        said = evaluation.evaluate_probe(checkpoint, settings or [], slots, max_clips)
+        said = evaluation.evaluate_probe(checkpoint, settings or [], slots, max_clips, candidates, draws)
         if as_json:
             print(json.dumps(asdict(said), indent=1))
         else:
@@ -327,6 +327,41 @@ def pack_llava(
     print(f"{out}: {found.records} records, {found.pictures} with a picture")
     for reason, count in sorted(found.left_out.items()):
         print(f"  left out {count}: {reason} (first: {found.example[reason]})")
+
+
+@app.command()
+def ablate(
+    path: Annotated[Path, typer.Argument(metavar="ABLATIONS", help="A YAML file: pipelines/ablations.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder with a folder for each run, and the table.")],
+    settings: Set = None,
+    only: Annotated[list[str] | None, typer.Option(help="Train this variant alone; may be repeated.")] = None,
+) -> None:
+    """Train variants of a recipe with several seeds, and compare them. Runs that are done are not done again.
+
+    Example: cosmos_train ablate pipelines/ablations.yaml --out ablations
+    """
+    from rich.console import Console
+
+    from cosmos_train import ablate as ablations
+
+    console = Console(stderr=True)
+    read = ablations.load(path, settings or [])
+    lines = ablations.ablate(read, out, lambda text: console.print(text, highlight=False, soft_wrap=True), only or [])
+    print(ablations.markdown(lines, read), end="")
+
+
+@app.command()
+def plot(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of training runs.")],
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("curves.png"),
+) -> None:
+    """Draw the curves of training runs: losses, retrieval and captions on held-out clips, gates.
+
+    Example: cosmos_train plot runs/first --out curves.png
+    """
+    from cosmos_train.plot import plot as draw
+
+    print(draw(runs, out))
 
 
 @app.command()

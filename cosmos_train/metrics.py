@@ -54,7 +54,7 @@ class Window:
     gradient: float = 0.0
     losses: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("data", "compute", "optimiser", "save"), 0.0)
+        default_factory=lambda: dict.fromkeys(("data", "compute", "optimiser", "save", "probe"), 0.0)
     )
 
     @contextmanager
@@ -187,11 +187,7 @@ class Metrics:
         """
         if not self._writes:
             return
-        written = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-        self._file.write(json.dumps({"step": step, **written, "bottleneck": sentence}) + "\n")
-        self._file.flush()
-        for name, value in numbers.items():
-            self._board.add_scalar(name, value, step)
+        self._write(step, numbers, bottleneck=sentence)
         self._board.add_text("bottleneck", sentence, step)
         if self._wandb is not None:
             self._wandb.log({**numbers, "bottleneck": sentence}, step=step)
@@ -203,6 +199,23 @@ class Metrics:
             self._console.print(
                 f"step {step}/{self._steps}  {shown}  {_minutes(left)} left", soft_wrap=True, highlight=False
             )
+
+    def add(self, step: int, numbers: Numbers) -> None:
+        """Numbers that are not of every line, such as a probe's: written, and shown where few."""
+        if not self._writes:
+            return
+        self._write(step, numbers)
+        if self._wandb is not None:
+            self._wandb.log(numbers, step=step)
+        shown = [name for name in numbers if not name.endswith(("_shuffled", "_chance", "_error"))]
+        self.say(f"step {step}/{self._steps}  " + "  ".join(f"{name} {numbers[name]:.3f}" for name in shown))
+
+    def _write(self, step: int, numbers: Numbers, **texts: str) -> None:
+        written = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        self._file.write(json.dumps({"step": step, **written, **texts}) + "\n")
+        self._file.flush()
+        for name, value in numbers.items():
+            self._board.add_scalar(name, value, step)
 
     def say(self, text: str) -> None:
         if self._writes:

@@ -199,6 +199,23 @@ def gradients_kept_here(module: nn.Module, last: bool) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def gathered(module: nn.Module) -> Iterator[None]:
+    """Inside, parts of a spread model may be called by themselves, by all ranks alike: its own weights are whole."""
+    from torch.distributed.fsdp import FSDPModule
+
+    if not isinstance(module, FSDPModule):
+        yield
+        return
+    module.unshard()
+    try:
+        yield
+    finally:
+        for part in module.modules():  # also those that stay whole after a forward pass: no backward will follow
+            if isinstance(part, FSDPModule):
+                part.reshard()
+
+
 def clip(parameters: list[nn.Parameter], largest: float) -> Tensor:
     """Scales the gradients down to the global norm `largest`; returns the norm they had, the same on all ranks."""
     return whole(nn.utils.clip_grad_norm_(parameters, largest, foreach=True))

@@ -118,6 +118,26 @@ class GuardSettings(Settings):
     max_records: int = Field(default=5, ge=0, description="records kept of one run, each with a checkpoint")
 
 
+class ProbeSettings(Settings):
+    """Held-out clips that are captioned and looked for on the way: docs/evaluation.md."""
+
+    every: int = Field(default=0, ge=0, description="steps from one probe to the next, and at the end; 0: none")
+    shards: str | list[str] = Field(default="", description="shards that are not trained on, as data.shards")
+    clips: int = Field(default=256, ge=2, description="clips looked at, from the first on")
+    candidates: int = Field(default=64, ge=2, description="texts that a clip's own is to be found among")
+    draws: int = Field(default=10, gt=0, description="random draws of so many clips")
+    max_tokens: int = Field(default=40, gt=0, description="longest caption")
+    slots: str = Field(
+        default="", description="JSON of what captions say: {slot: {value: [words]}}; empty: the sample world's"
+    )
+
+    @model_validator(mode="after")
+    def _of_something(self) -> ProbeSettings:
+        if self.every and not self.shards:
+            raise ValueError("`every` needs `shards`: what is probed")
+        return self
+
+
 class Recipe(Settings):
     name: str = Field(description="what the run is called")
     seed: int = Field(default=0, ge=0, description="of the weights, the order of samples and their augmentation")
@@ -128,6 +148,7 @@ class Recipe(Settings):
     train: TrainSettings
     parallel: ParallelSettings = ParallelSettings()
     guard: GuardSettings = GuardSettings()
+    probe: ProbeSettings = ProbeSettings()
 
     @model_validator(mode="after")
     def _one_kind(self) -> Recipe:
@@ -136,6 +157,10 @@ class Recipe(Settings):
             raise ValueError(f"model.kind {self.model.kind} learns from data.form {form}, not {self.data.form}")
         if self.model.kind == "cosmos" and self.train.ema_decay:
             raise ValueError("a COSMOS has its teacher for a moving average: leave train.ema_decay at 0")
+        if self.model.kind != "cosmo" and self.probe.every:
+            raise ValueError(
+                f"probes ask for captions, which a {self.model.kind} does not write: leave probe.every at 0"
+            )
         return self
 
 

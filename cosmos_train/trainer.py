@@ -28,13 +28,14 @@ from cosmos_train import checkpoint, export, guard
 from cosmos_train.checkpoint import Loaded, Saver, State
 from cosmos_train.ema import MovingAverage
 from cosmos_train.errors import UserError
+from cosmos_train.evaluate.watch import Watch
 from cosmos_train.guard import Guard, Verdict
 from cosmos_train.metrics import Counts, Metrics, Numbers, Window, memory_gigabytes, peak_flops, verdict
 from cosmos_train.models.cosmo import CosMo, build_cosmo
 from cosmos_train.objectives.family import family_of
 from cosmos_train.objectives.routing import alarm
 from cosmos_train.optim import build_optimiser, learning_rate, set_learning_rate
-from cosmos_train.parallel import World, clip, device_of, gradients_kept_here, spread, world_of
+from cosmos_train.parallel import World, clip, device_of, gathered, gradients_kept_here, spread, world_of
 from cosmos_train.profile import Profile
 from cosmos_train.recipe import Recipe
 from cosmos_train.starting import begin_with
@@ -121,6 +122,7 @@ class Trainer:
         self.saver = Saver(out, recipe, self.tokenizer, self.world)
         place = StreamState.from_dict(saved.state.data) if saved else None
         self.stream = open_stream(recipe, self.tokenizer, self.data, self.world.rank, self.world.size, place)
+        self.watch = Watch(recipe, self.tokenizer)
         self._before = self.stream.state  # of the step under way
         self._stop = False
 
@@ -148,6 +150,9 @@ class Trainer:
                 if last or self.step % settings.log_every == 0:
                     numbers = self._log(window, metrics)
                     window = Window()
+                if self.watch.due(self.step):
+                    with window.timed("probe"), gathered(self.spread):
+                        metrics.add(self.step, self.watch.numbers(self.model, self.device))
                 if last or self.step % settings.save_every == 0:
                     with window.timed("save"):
                         self.saver.save(self.state(), self._tensors())

@@ -126,7 +126,9 @@ def _build(out: Path, split: str) -> Outcome:
 
 
 def _train(out: Path) -> None:
-    command = ["run", "tiny_cosmo", "--set", f"data.shards={out / 'train'}", "--out", str(out / "tiny_cosmo")]
+    settings = [f"data.shards={out / 'train'}", "train.steps=250"]  # the way there; pipelines/learn.py goes to its end
+    command = ["run", "tiny_cosmo", *(part for one in settings for part in ("--set", one))]
+    command += ["--out", str(out / "tiny_cosmo")]
     _say("cosmos_train " + " ".join(command))
     subprocess.run([sys.executable, "-m", "cosmos_train", *command], check=True)
 

@@ -1,8 +1,8 @@
-"""Probes: whether captions of held-out clips are right, slot by slot, and what they are worth with other clips' frames.
+"""Probes: whether captions of held-out clips are right slot by slot, whether frames find their text among others.
 
 The truth of a clip is what its own text in the shards says, read by the same table of slots; clips whose text leaves a
-slot open are not asked. Costs two captions per clip; made once, a probe holds its clips and can be asked during
-training.
+slot open are not asked. Beside each score: the same with the frames of other clips, and chance. Costs a caption and two
+embeddings per clip; made once, a probe holds its clips and can be asked during training.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from cosmos_train.errors import UserError
-from cosmos_train.evaluate.clips import alone, batches
+from cosmos_train.evaluate.clips import Embedded, alone, batches
 from cosmos_train.evaluate.generate import caption
 from cosmos_train.evaluate.metrics.ranking import mean
+from cosmos_train.evaluate.scores import Retrieval, retrieval
 from cosmos_train.evaluate.slots import Said, Slots
 from cosmos_train.evaluate.subject import Subject
 from cosmos_train.models.cosmo import Media
@@ -47,26 +48,38 @@ class SlotScore:
 
 @dataclass(frozen=True)
 class ProbeScores:
-    """By slot, and `all` for every slot at once. asked: clips; open: those passed over, whose own text leaves a
-    slot open or that have no frames."""
+    """By slot, and `all` for every slot at once; retrieval among texts that differ in a slot. asked: clips; open: those
+    passed over, whose own text leaves a slot open or that have no frames."""
 
     slots: dict[str, SlotScore]
+    retrieval: Retrieval
     asked: int
     open: int
     examples: tuple[tuple[str, str], ...]  # (truth, said) of the first few clips
 
     def numbers(self) -> dict[str, float]:
-        """Flat, as metrics of a training run."""
+        """Flat, as metrics of a training run; `slots` is the mean over the slots."""
         found: dict[str, float] = {}
         for name, one in self.slots.items():
-            found |= {f"probe_{name}": one.right, f"probe_{name}_shuffled": one.shuffled}
-        return found
+            found |= {name: one.right, f"{name}_shuffled": one.shuffled, f"{name}_chance": one.chance}
+        single = [one for name, one in self.slots.items() if name != EVERY]
+        for name, part in (("slots", "right"), ("slots_shuffled", "shuffled"), ("slots_chance", "chance")):
+            found[name] = sum(getattr(one, part) for one in single) / len(single)
+        ranked = self.retrieval
+        found |= {
+            "retrieval": ranked.recall,
+            "retrieval_shuffled": ranked.shuffled,
+            "retrieval_chance": ranked.chance,
+            "retrieval_error": ranked.error,
+        }
+        return {f"probe/{name}": value for name, value in found.items()}
 
 
 @dataclass(frozen=True)
 class _Clip:
     frames: Tensor  # (F, 3, H, W) uint8
     times: Tensor  # (F,)
+    tokens: list[int]  # the text as the first half of the language model reads it
     text: str
     truth: Said
     document: str
@@ -82,40 +95,51 @@ class Probe:
         self.clips: list[_Clip] = []
         for batch in batches(alone(data), tokenizer, max_clips):
             counts = batch.frame_mask.flatten(1).sum(1).tolist()
+            pairs = zip(batch.clip_tokens, batch.clip_token_mask, strict=True)  # of the rows with frames and text
             for row, frames in enumerate(torch.split(batch.frames, counts)):
                 text = " ".join(batch.texts[row])
                 truth = slots.read(text)
-                if None in truth or not len(frames):
+                tokens, there = next(pairs) if text and len(frames) else (None, None)
+                if None in truth or tokens is None:
                     self.open += 1
                     continue
                 times = batch.frame_times[row][batch.frame_mask[row]]
-                self.clips.append(_Clip(frames, times, text, truth, batch.keys[row]))
+                self.clips.append(_Clip(frames, times, tokens[there].tolist(), text, truth, batch.keys[row]))
         if not self.clips:
             raise UserError(
                 f"no clip of the shards has frames and a text that says all of {', '.join(slots.names)}",
                 "give held-out shards of the sample world, or a table of slots that fits: --slots FILE",
             )
 
-    def ask(self, subject: Subject, max_tokens: int = 40, seed: int = 0) -> ProbeScores:
-        """Captions every clip with its own frames and with another document's."""
-        own, other = [], []
+    def ask(
+        self, subject: Subject, max_tokens: int = 40, candidates: int = 64, draws: int = 10, seed: int = 0
+    ) -> ProbeScores:
+        """Captions every clip, and looks for its text among `candidates`."""
+        captions: list[str] = []
+        media, texts = [], []
         with subject.asked():
             for first in range(0, len(self.clips), _BATCH):
-                own += self._captions(subject, self.clips[first : first + _BATCH], max_tokens)
-            moved = [self.clips[number] for number in self._moved(seed)]
-            for first in range(0, len(moved), _BATCH):
-                other += self._captions(subject, moved[first : first + _BATCH], max_tokens)
+                clips = self.clips[first : first + _BATCH]
+                seen = self._media(subject, clips)
+                captions += self._captions(subject, clips, seen, max_tokens)
+                media.append(subject.model.media_embedding(seen.query).float().cpu())
+                texts.append(self._texts(subject, clips).float().cpu())
         truth = [clip.truth for clip in self.clips]
-        said, blind = [self.slots.read(one) for one in own], [self.slots.read(one) for one in other]
+        said = [self.slots.read(one) for one in captions]
+        # A caption depends on the frames alone: with another clip's frames it is the other clip's.
+        blind = [said[number] for number in self._moved(seed)]
         scores = {
             name: _score([one[n] for one in truth], [one[n] for one in said], [one[n] for one in blind])
             for n, name in enumerate(self.slots.names)
         }
         scores[EVERY] = _score(truth, said, blind)
-        examples = tuple((clip.text, one) for clip, one in zip(self.clips[:5], own, strict=False))
-        return ProbeScores(scores, len(self.clips), self.open, examples)
+        own = [clip.text for clip in self.clips]
+        embedded = Embedded(torch.cat(media), torch.cat(texts), own, [clip.document for clip in self.clips])
+        examples = tuple(zip(own[:5], captions[:5], strict=True))
+        found = retrieval(embedded, candidates, draws, seed, truth)
+        return ProbeScores(scores, found, len(self.clips), self.open, examples)
 
-    def _captions(self, subject: Subject, clips: Sequence[_Clip], max_tokens: int) -> list[str]:
+    def _media(self, subject: Subject, clips: Sequence[_Clip]) -> Media:
         most = max(len(clip.times) for clip in clips)
         mask, times = torch.zeros(len(clips), 1, most, dtype=torch.bool), torch.zeros(len(clips), 1, most)
         for row, clip in enumerate(clips):
@@ -123,8 +147,19 @@ class Probe:
             times[row, 0, : len(clip.times)] = clip.times
         frames = torch.cat([clip.frames for clip in clips])
         device = subject.device
-        media: Media = subject.model.encode_media(frames.to(device), mask.to(device), times.to(device))
+        return subject.model.encode_media(frames.to(device), mask.to(device), times.to(device))
+
+    def _captions(self, subject: Subject, clips: Sequence[_Clip], media: Media, max_tokens: int) -> list[str]:
         return caption(subject.model, subject.tokenizer, media, max_tokens)
+
+    def _texts(self, subject: Subject, clips: Sequence[_Clip]) -> Tensor:
+        """Unit vectors (C, E) of the clips' own texts."""
+        tokens = torch.full((len(clips), max(len(clip.tokens) for clip in clips)), subject.tokenizer.pad)
+        mask = torch.zeros_like(tokens, dtype=torch.bool)
+        for row, clip in enumerate(clips):
+            tokens[row, : len(clip.tokens)] = torch.tensor(clip.tokens)
+            mask[row, : len(clip.tokens)] = True
+        return subject.model.encode_text(tokens.to(subject.device), mask.to(subject.device))
 
     def _moved(self, seed: int) -> list[int]:
         """For each clip one of another document, drawn at random (the same draw at every call)."""

@@ -63,12 +63,15 @@ def evaluate_task(
 
 
 def evaluate_probe(
-    checkpoint: Path, settings: Sequence[str], slots: Path | None = None, max_clips: int = 512
-) -> ProbeScores:
+    checkpoint: Path, settings: Sequence[str], slots: Path | None = None, max_clips: int = 512, candidates: int = 64,
+    draws: int = 10,
+) -> ProbeScores:  # fmt: skip
     """The probe of the shards that `settings` (`data.shards=…`) names. Raises UserError."""
     table = load_slots(slots or SAMPLE_WORLD)
     subject = load_subject(checkpoint, list(settings))
-    return Probe(subject.recipe.data, subject.tokenizer, table, max_clips).ask(subject)
+    return Probe(subject.recipe.data, subject.tokenizer, table, max_clips).ask(
+        subject, candidates=candidates, draws=draws
+    )
 
 
 def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -103,6 +106,11 @@ def print_probe(scores: ProbeScores, console: Console) -> None:
             name, f"{one.right:.3f}", f"{one.error:.3f}", f"{one.shuffled:.3f}", f"{one.shuffled_error:.3f}",
             f"{one.chance:.3f}",
         )  # fmt: skip
+    found = scores.retrieval
+    numbers = (found.recall, found.error, found.shuffled, found.shuffled_error, found.chance)
+    table.add_row(
+        f"R@1, frames to text, of {found.candidates} ({found.draws} draws)", *(f"{number:.3f}" for number in numbers)
+    )
     console.print(table)
     console.print(f"{scores.asked} clips asked, {scores.open} whose own text leaves a slot open", highlight=False)
     for truth, said in scores.examples:

@@ -6,6 +6,7 @@ Language: loss per token with a sample's own frames, and with those of another d
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.clips import Embedded, LanguageLosses, embed, language_losses
+from cosmos_train.evaluate.metrics.ranking import mean
 from cosmos_train.stream.settings import DataSettings
 
 
@@ -22,12 +24,13 @@ from cosmos_train.stream.settings import DataSettings
 class Retrieval:
     """R@1 of frames to text among `candidates` distinct texts: mean over `draws`, and its s.e.
 
-    shuffled: the same with the frames shuffled across clips.
+    shuffled, shuffled_error: the same with the frames shuffled across clips.
     """
 
     recall: float
     error: float
     shuffled: float
+    shuffled_error: float
     chance: float
     candidates: int
     draws: int
@@ -81,11 +84,16 @@ def evaluate(
     )
 
 
-def retrieval(embedded: Embedded, candidates: int, draws: int, seed: int) -> Retrieval:
-    """See the module. Where there are fewer distinct texts, all of them are candidates."""
-    texts: dict[str, list[int]] = {}
-    for number, text in enumerate(embedded.texts):
-        texts.setdefault(text.casefold(), []).append(number)
+def retrieval(
+    embedded: Embedded, candidates: int, draws: int, seed: int, meanings: Sequence[Hashable] | None = None
+) -> Retrieval:
+    """See the module. Where there are fewer distinct texts, all of them are candidates.
+
+    meanings: of each text; those that mean the same are not distinct. Without: equal texts are, in any case of letters.
+    """
+    texts: dict[Hashable, list[int]] = {}
+    for number, text in enumerate(meanings or [text.casefold() for text in embedded.texts]):
+        texts.setdefault(text, []).append(number)
     candidates = min(candidates, len(texts))
     if candidates < 2:
         raise UserError("retrieval needs at least two distinct texts", "evaluate on more documents")
@@ -98,10 +106,12 @@ def retrieval(embedded: Embedded, candidates: int, draws: int, seed: int) -> Ret
         wrong = rows[torch.from_numpy(random.permutation(candidates))]
         found.append(recall_at_1(embedded.media[rows], embedded.text[rows]))
         shuffled.append(recall_at_1(embedded.media[wrong], embedded.text[rows]))
+    own, other = mean(found), mean(shuffled)
     return Retrieval(
-        recall=float(np.mean(found)),
-        error=float(np.std(found, ddof=1) / draws**0.5) if draws > 1 else float("nan"),
-        shuffled=float(np.mean(shuffled)),
+        recall=own.value,
+        error=own.error,
+        shuffled=other.value,
+        shuffled_error=other.error,
         chance=1 / candidates,
         candidates=candidates,
         draws=draws,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable
@@ -35,10 +36,16 @@ def losses(diary: dict[int, tuple[list[str], float]]) -> torch.Tensor:
 
 
 @pytest.mark.processes
-def test_one_process_replicas_and_shards_learn_the_same(tiny: Tiny, tmp_path: Path) -> None:
-    """Losses of five steps and the weights after them, through accumulation, clipping, averaging and a checkpoint."""
+def test_one_process_replicas_and_shards_learn_the_same(tiny: Tiny, shards: Path, tmp_path: Path) -> None:
+    """Losses of five steps and the weights after them, through accumulation, clipping, averaging and a checkpoint.
+
+    A probe after the third asks them all the same, and leaves the steps after it as they were.
+    """
+    (tmp_path / "slots.json").write_text('{"colour": {"red": ["red"], "green": ["green"], "blue": ["blue"]}}')
+    probe: dict[str, Any] = {"every": 3, "slots": str(tmp_path / "slots.json"), "clips": 8, "max_tokens": 3}
     common = {
-        "train__steps": 5, "train__batch_size": 4, "train__accumulation": 2, "train__ema_decay": 0.9,
+        "probe": probe | {"shards": str(shards)}, "train__steps": 5,
+        "train__batch_size": 4, "train__accumulation": 2, "train__ema_decay": 0.9,
         "optimiser__clip_norm": 0.5, "train__save_every": 5,
     }  # fmt: skip
     modes: dict[str, dict[str, Any]] = {
@@ -68,12 +75,22 @@ def test_one_process_replicas_and_shards_learn_the_same(tiny: Tiny, tmp_path: Pa
     whole = read_diary(tmp_path / "single.jsonl")
     assert len(whole) == 5
     expected = _weights(tmp_path / "single")
+    probed = _probed(tmp_path / "single")
+    assert list(probed) == [3, 5]
     for name in jobs:
+        for step, numbers in _probed(tmp_path / name).items():
+            assert numbers == pytest.approx(probed[step], abs=0.15), name  # a tie may fall the other way
         found = read_diary(tmp_path / f"{name}.jsonl")
         assert {step: digests for step, (digests, _) in found.items()} == {s: d for s, (d, _) in whole.items()}, name
         assert torch.allclose(losses(found), losses(whole), rtol=0, atol=1e-5), name
         for key, value in _weights(tmp_path / name).items():
             assert torch.allclose(value, expected[key], atol=2e-4), (name, key)  # AdamW turns 1e-8 of noise into 1e-4
+
+
+def _probed(out: Path) -> dict[int, dict[str, float]]:
+    """What the probe said, by step."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return {line["step"]: line for line in lines if "probe/colour" in line}
 
 
 def _weights(out: Path) -> dict[str, torch.Tensor]:

@@ -83,8 +83,10 @@ def test_a_probe_of_held_out_shards(trained: Path, shards: Path, tmp_path: Path)
     found = json.loads(done.stdout)
     assert found["asked"] == 8
     assert set(found["slots"]) == {"colour", "all"}
+    assert 0 <= found["retrieval"]["recall"] <= 1
     done = CliRunner().invoke(app, [*command, "--set", f"data.shards={shards}"], env={"COLUMNS": "200"})
     assert "captions right in" in done.stdout
+    assert "R@1, frames to text" in done.stdout
 
 
 def test_mistakes_are_told_before_a_model_is_loaded(tmp_path: Path) -> None:
