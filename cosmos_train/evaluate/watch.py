@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from cosmos_train.evaluate.probe import Probe
 from cosmos_train.evaluate.slots import SAMPLE_WORLD, load_slots
@@ -34,9 +35,9 @@ class Watch:
         every = self.recipe.probe.every
         return bool(every) and (step % every == 0 or step == self.recipe.train.steps)
 
-    def numbers(self, model: CosMo, device: torch.device) -> dict[str, float]:
+    def numbers(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """The scores, as metrics: probe/object, probe/object_shuffled, probe/object_chance, …, probe/retrieval."""
-        assert self.probe is not None
+        assert self.probe is not None and isinstance(model, CosMo)  # a recipe of another kind has no probe
         settings = self.recipe.probe
         subject = Subject(model, self.tokenizer, self.recipe, device)
         return self.probe.ask(subject, settings.max_tokens, settings.candidates, settings.draws).numbers()
