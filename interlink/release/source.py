@@ -157,6 +157,7 @@ def _sample(path: str, shard: str, entry: index.Entry, data: bytes, settings: Re
         raise UserError(f"{path}: {key!r} is no key of a document", _REPAIR)
     text, at = "", 0
     pictures: dict[str, Picture] = {}
+    others: list[str] = []
     try:
         for member in tar.members(io.BytesIO(data)):
             content = data[member.data : member.data + member.size]
@@ -166,10 +167,13 @@ def _sample(path: str, shard: str, entry: index.Entry, data: bytes, settings: Re
             elif member.name.startswith(f"{key}.") and _IMAGE.fullmatch(name := member.name[len(key) + 1 :]):
                 pictures[name] = Picture(name, content, offset, member.size)
             else:
-                raise UserError(f"{path}: {member.name!r} does not belong to document {key}", _REPAIR)
+                others.append(member.name)
         document = documents.load(text)
     except ValueError as error:
         raise UserError(f"{path} [{key}]: {error}", _REPAIR) from error
+    clip_files = {f"{key}.{name}" for name in document.files()}  # no format takes them; `document` names them
+    if strange := [name for name in others if name not in clip_files]:
+        raise UserError(f"{path}: {strange[0]!r} does not belong to document {key}", _REPAIR)
     wanted = document.images()
     if missing := [name for name in wanted if name not in pictures]:
         raise UserError(f"{path} [{key}]: image {missing[0]} is missing", _REPAIR)

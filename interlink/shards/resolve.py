@@ -40,10 +40,10 @@ def resolve(path: str | Sequence[str]) -> list[str]:
     if path.endswith(".tar"):
         return [_one(path)]
     storage = Storage(path)
+    if storage.exists(MANIFEST):  # first: beside it lies a copy of the build's lock
+        return [storage.full(shard.name) for shard in manifest.load(storage, "").shards]
     if storage.exists(LOCK):
         return _of_build(storage)
-    if storage.exists(MANIFEST):
-        return [storage.full(shard.name) for shard in manifest.load(storage, "").shards]
     tars = [name for name in storage.names() if name.endswith(".tar")]
     if tars:
         return [storage.full(name) for name in tars]

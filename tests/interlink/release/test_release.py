@@ -23,6 +23,8 @@ from interlink.release.howto import clip_times
 from interlink.release.source import split_of
 from interlink.release.statistics import Distribution
 from interlink.shards import ShardWriter, manifest
+from interlink.shards.document import File
+from interlink.shards.names import shard_name
 from interlink.storage import Storage
 from releasing import EVERY_FORMAT, LOCK, make, put, simple
 from telling import jpeg
@@ -344,6 +346,22 @@ def test_names_that_would_leave_the_release_are_refused(tmp_path: Path, key: str
     with pytest.raises(UserError, match=r"no key of a document|does not belong|is missing"):
         make(storage, tmp_path / "out", "llava")
     assert [p.name for p in tmp_path.iterdir()] == ["root"]
+
+
+def test_clip_files_in_the_shards_stay_there(tmp_path: Path) -> None:
+    made = simple(0)
+    made.document.clips[0].files = [File(name="c0.mp4", how="copy", start=0.0, end=5.0)]
+    storage = Storage(str(tmp_path / "root"))
+    members = [("json", made.document.dump().encode()), *made.images.items(), ("c0.mp4", b"moving")]
+    with ShardWriter(storage, "shards/f1", lambda n: shard_name("000-0000", n), 60_000) as writer:
+        writer.add(made.document.id, members, len(made.images), len(made.document.clips), 1)
+    manifest.commit(storage, "shards/f1", manifest.build_manifest(storage, "shards/f1", writer.names))
+
+    make(storage, tmp_path / "out", "parquet")
+
+    (row,) = pq.read_table(tmp_path / "out" / "parquet").to_pylist()
+    assert [image["name"] for image in row["images"]] == list(made.images)
+    assert '"c0.mp4"' in row["document"]
 
 
 @pytest.mark.parametrize(

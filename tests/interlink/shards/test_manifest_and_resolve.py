@@ -83,9 +83,11 @@ def test_a_build_a_folder_a_glob_and_a_list_name_the_same_shards(shards: Shards)
 def test_a_folder_with_a_manifest_gives_only_what_it_names(shards: Shards) -> None:
     storage, _ = shards
     storage.write("shards/f1/stray.tar", b"left over")
+    storage.write("shards/f1/recipe.lock.json", b'{"shards": "shards/f1"}')  # the copy that a build leaves there
 
     assert resolve(f"{storage.url}/shards/f1") == paths(shards)
 
+    storage.delete("shards/f1/recipe.lock.json")
     storage.delete("shards/f1/MANIFEST.json")
     assert resolve(f"{storage.url}/shards/f1") == [*paths(shards), f"{storage.url}/shards/f1/stray.tar"]
 
