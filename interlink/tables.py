@@ -55,6 +55,8 @@ FRAME = pa.struct(
         ("novelty", pa.float64()),
         ("light", pa.float64()),  # mean luma, 0 (black) to 1 (white)
         ("settled", pa.bool_()),  # not in or beside a transition
+        ("print", pa.float64()),  # share (0..1) of the picture that looks like printed text
+        ("spoken", pa.bool_()),  # while something is said; null where the stage did not read the transcript
         ("image", BLOB),  # JPEG
     ]
 )
@@ -77,6 +79,9 @@ CLIP = pa.struct(
         ("end", pa.float64()),
         # Mean change between looks a second or more apart (grey levels, 0..765); null: too short for two of them.
         ("motion", pa.float64()),
+        # Share (0..1) of the clip that shows a talking head; null: too short, or without colour.
+        ("talking", pa.float64()),
+        ("print", pa.float64()),  # median of the frames
         ("sharpness", pa.float64()),  # median of the frames that could have been chosen; low = blurred
         ("light", pa.float64()),  # likewise
         ("frames", pa.list_(FRAME)),

@@ -48,6 +48,8 @@ def judge(clip: ToldClip, settings: InterleaveSettings) -> LeftOut | None:
         ("dark", quality.get("light"), rules.darkest, True),
         ("bright", quality.get("light"), rules.brightest, False),
         ("still", quality.get("motion"), rules.motion, True),
+        ("talking_head", quality.get("talking") or 0.0, rules.talking, False),
+        ("printed", quality.get("print") or 0.0, rules.printed, False),
         ("few_tokens", clip.tokens() if rules.tokens else None, rules.tokens or None, True),
         ("low_similarity", scores.get("similarity"), rules.similarity, True),
         ("low_agreement", scores.get("agreement"), rules.agreement, True),

@@ -37,6 +37,8 @@ class FilterSettings(Settings):
     darkest: float | None = Field(None, ge=0, le=1, description="least light of a clip, 0 (black) to 1 (white)")
     brightest: float | None = Field(None, ge=0, le=1, description="most light of a clip")
     motion: float | None = Field(None, ge=0, description="least motion of a clip (mean change of grey levels)")
+    talking: float | None = Field(None, ge=0, le=1, description="most of a clip that may show a talking head, 0..1")
+    printed: float | None = Field(None, ge=0, le=1, description="most of a clip's frames that may be print, 0..1")
     tokens: int = Field(0, ge=0, description="fewest tokens of a clip's text")
     shortest: float = Field(0.0, ge=0, description="shortest clip, seconds")
     longest: float = Field(0.0, ge=0, description="longest clip, seconds (0 = no limit)")

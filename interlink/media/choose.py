@@ -8,7 +8,9 @@ times a second.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,10 +68,36 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A chosen frame; novelty: smallest distance (0..1) to those chosen before it, 1 for the first."""
+    """A chosen frame; novelty: smallest distance (0..1) to those chosen before it, 1 for the first. spoken: something
+    is said while it is shown; None: not known."""
 
     candidate: Candidate
     novelty: float
+    spoken: bool | None = None
+
+
+class Speech:
+    """When something is said in a video, and how much a frame gains by it.
+
+    spans: (start, end) of sentences in seconds, sorted; None: not known. weight: a frame shown while something is said
+    counts as (1 + weight) times as new and sharp.
+    """
+
+    def __init__(self, spans: Sequence[tuple[float, float]] | None = None, weight: float = 0.0) -> None:
+        self._spans, self._weight = spans, weight
+        self._starts = [start for start, _ in spans or ()]
+
+    def at(self, time: float) -> bool | None:
+        if self._spans is None:
+            return None
+        before = bisect_right(self._starts, time) - 1
+        return before >= 0 and time < self._spans[before][1]
+
+    def gain(self, time: float) -> float:
+        return 1.0 + self._weight if self._weight and self.at(time) else 1.0
+
+
+SILENCE = Speech()
 
 
 @dataclass
@@ -147,13 +175,14 @@ class Pool:
             candidate.still.jpeg()
 
 
-def choose(candidates: list[Candidate], count: int, min_novelty: float) -> list[Chosen]:
+def choose(candidates: list[Candidate], count: int, min_novelty: float, speech: Speech = SILENCE) -> list[Chosen]:
     """Up to `count` of a clip's candidates, in order of time.
 
     Frames in a fade, black and white ones are left out while there are others. Then greedy: of the sharpest quarter the
-    one nearest the middle, then always the one with the largest novelty x sqrt(sharpness), as long as its novelty is at
-    least `min_novelty`. Ties go to the earlier frame. Sharpness counts up to the clip's upper quartile only: what
-    stands out above it is as a rule interference, not focus.
+    one nearest the middle (of those with speech, where `speech` has weight and there are any), then always the one with
+    the largest novelty x sqrt(sharpness) x gain by speech, as long as its novelty is at least `min_novelty`. Ties go to
+    the earlier frame. Sharpness counts up to the clip's upper quartile only: what stands out above it is as a rule
+    interference, not focus.
     """
     if not candidates:
         return []
@@ -161,7 +190,10 @@ def choose(candidates: list[Candidate], count: int, min_novelty: float) -> list[
     enough = sorted(candidate.sharpness for candidate in candidates)[len(candidates) * 3 // 4]
     middle = (candidates[0].time + candidates[-1].time) / 2
     sharp = [candidate for candidate in candidates if candidate.sharpness >= enough]
-    chosen = [Chosen(min(sharp, key=lambda candidate: abs(candidate.time - middle)), 1.0)]
+    most = max(speech.gain(candidate.time) for candidate in sharp)
+    sharp = [candidate for candidate in sharp if speech.gain(candidate.time) == most]
+    first = min(sharp, key=lambda candidate: abs(candidate.time - middle))
+    chosen = [Chosen(first, 1.0, speech.at(first.time))]
     novelty = {candidate.time: 1.0 for candidate in candidates}
     while len(chosen) < count:
         last = chosen[-1].candidate
@@ -172,8 +204,8 @@ def choose(candidates: list[Candidate], count: int, min_novelty: float) -> list[
         fresh = [c for c in candidates if c.time not in taken and novelty[c.time] >= min_novelty]
         if not fresh:
             break
-        best = max(fresh, key=lambda c: novelty[c.time] * math.sqrt(min(c.sharpness, enough)))
-        chosen.append(Chosen(best, novelty[best.time]))
+        best = max(fresh, key=lambda c: novelty[c.time] * math.sqrt(min(c.sharpness, enough)) * speech.gain(c.time))
+        chosen.append(Chosen(best, novelty[best.time], speech.at(best.time)))
     return sorted(chosen, key=lambda each: each.candidate.time)
 
 

@@ -1,4 +1,4 @@
-"""What can be said of a stretch of video from the looks taken at it: motion, black and frozen spans.
+"""What can be said of a stretch of video from the looks taken at it: motion, a talking head, black and frozen spans.
 
 Costs a difference of two thumbnails a second. What happens between two looks is not seen: with keyframes five seconds
 apart a still of four seconds may go unnoticed, and what moves and returns counts as frozen.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from interlink.media.cues import talks
 from interlink.media.look import Look, difference
 
 EVERY = 1.0  # seconds, at least, between the looks that motion is told from
@@ -22,6 +23,7 @@ class _Step:
     start: float
     end: float
     change: float
+    talks: bool | None
 
 
 class Facts:
@@ -52,7 +54,7 @@ class Facts:
         if cut:
             return
         change = difference(last, look)
-        self._steps.append(_Step(last.time, look.time, change))
+        self._steps.append(_Step(last.time, look.time, change, talks(last, look)))
         if change < FROZEN:
             if self.frozen and self.frozen[-1][1] == last.time:
                 self.frozen[-1] = (self.frozen[-1][0], look.time)
@@ -67,11 +69,18 @@ class Facts:
         self.frozen = [span for span in self.frozen if span[1] - span[0] >= MIN_SPAN]
 
     def motion(self, start: float, end: float) -> float | None:
-        """Mean change from look to look in a clip, in grey levels; None where it has no two looks a second apart.
+        """Mean change from look to look in a clip, in grey levels; None where it has no two looks a second apart."""
+        inside = [step.change for step in self._inside(start, end)]
+        return round(sum(inside) / len(inside), 3) if inside else None
 
-        To be asked clip by clip in order.
-        """
+    def talking(self, start: float, end: float) -> float | None:
+        """The share (0..1) of a clip, by time, that shows a talking head; None where that cannot be told."""
+        told = [(step.end - step.start, step.talks) for step in self._inside(start, end) if step.talks is not None]
+        whole = sum(seconds for seconds, _ in told)
+        return round(sum(seconds for seconds, there in told if there) / whole, 4) if whole else None
+
+    def _inside(self, start: float, end: float) -> list[_Step]:
+        """The steps of a clip. To be asked clip by clip in order."""
         while self._steps and self._steps[0].end <= start:
             self._steps.popleft()
-        inside = [step.change for step in self._steps if step.start >= start - 1e-6 and step.end <= end + 1e-6]
-        return round(sum(inside) / len(inside), 3) if inside else None
+        return [step for step in self._steps if step.start >= start - 1e-6 and step.end <= end + 1e-6]

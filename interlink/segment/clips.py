@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from interlink.media.choose import HELD_BYTES, Chosen, Pool, Still, choose
+from interlink.media.choose import HELD_BYTES, Chosen, Pool, Speech, Still, choose
 from interlink.media.facts import Facts
 from interlink.segment.lengths import Lengths, Span
 from interlink.segment.verdict import Segmenter, Verdict
@@ -26,6 +26,7 @@ class Choice:
     count: int
     min_novelty: float
     min_shot: float  # seconds
+    speech: Speech = field(default_factory=lambda: Speech())
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Clip:
     chosen: list[Chosen]
     wanted: list[float]
     motion: float | None
+    talking: float | None
     sharpness: float | None
     light: float | None
 
@@ -143,14 +145,14 @@ class Clips:
             candidates = self.pool.take(start, end, self.choice.min_shot)
             # Where times are asked for, one frame stands by in case that none can be had.
             count = self.choice.count if self.choice.how == "best" else 1
-            chosen = choose(candidates, count, self.choice.min_novelty)
+            chosen = choose(candidates, count, self.choice.min_novelty, self.choice.speech)
             for each in chosen:
                 each.candidate.still.jpeg()  # lets go of the decoded picture
-            motion = self.facts.motion(start, end)
+            motion, talking = self.facts.motion(start, end), self.facts.talking(start, end)
             sharpness = _median([candidate.sharpness for candidate in candidates])
             light = _median([candidate.light for candidate in candidates])
             wanted = self._wanted(start, end, bool(chosen))
-            self.done.append(Clip(start, end, chosen, wanted, motion, sharpness, light))
+            self.done.append(Clip(start, end, chosen, wanted, motion, talking, sharpness, light))
 
     def _wanted(self, start: float, end: float, filled: bool) -> list[float]:
         """The pictures nearest the middles of as many even parts as frames are asked for; one part for `middle`, and

@@ -8,6 +8,7 @@ first frame is not at 0, `start` says so and nothing is subtracted.
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -36,6 +37,13 @@ class KeyframesSettings(SegmentSettings):
         "best",
         description="which frames of a clip: sharp, well exposed ones that differ (best), the middle one (middle), or "
         "`frames_per_clip` at even distances (uniform); the last two look into the file twice",
+    )
+    speech_weight: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        exclude_if=lambda value: not value,  # recipes without it keep their fingerprint, and need no transcript
+        description="a `best` frame shown while something is said counts for (1 + this) as good; needs transcribe",
     )
     decode: Literal["sparse", "full"] = Field(
         "sparse", description="decode keyframes and what cuts ask for (sparse), or every picture (full)"
@@ -81,7 +89,7 @@ class Keyframes(PerItem):
     """One row per video: its clips, each with frames as JPEG. The schema is tables.KEYFRAMES."""
 
     name: ClassVar[str] = "keyframes"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     isolated: ClassVar[bool] = True
     settings_class: ClassVar[type[Settings]] = KeyframesSettings
 
@@ -90,7 +98,8 @@ class Keyframes(PerItem):
 
     @staticmethod
     def needs(settings: KeyframesSettings) -> tuple[str, ...]:
-        return ("download", "transcribe") if settings.segmenter == "transcript" else ("download",)
+        listens = settings.segmenter == "transcript" or settings.speech_weight > 0
+        return ("download", "transcribe") if listens else ("download",)
 
     @staticmethod
     def costly(settings: KeyframesSettings) -> bool:
@@ -120,7 +129,7 @@ class Keyframes(PerItem):
         from interlink.media.decode import Unusable
         from interlink.media.probe import describe, local_media, open_media
 
-        said = item.rows["transcribe"]["sentences"] if "transcribe" in self.needs(self.settings) else []
+        said = item.rows["transcribe"]["sentences"] if "transcribe" in self.needs(self.settings) else None
         with local_media(item) as path:
             for full in (False, True):
                 with open_media(path) as container:
@@ -156,9 +165,14 @@ class _Pass:
     """One open video to its row: the sparse pass, or a full decode where that cannot be (`full`)."""
 
     def __init__(
-        self, settings: KeyframesSettings, container: Any, probe: Probe, said: Sequence[Mapping[str, Any]], full: bool
+        self,
+        settings: KeyframesSettings,
+        container: Any,
+        probe: Probe,
+        said: Sequence[Mapping[str, Any]] | None,
+        full: bool,
     ) -> None:
-        from interlink.media.choose import Pool
+        from interlink.media.choose import Pool, Speech
         from interlink.media.jpeg import JpegMaker
         from interlink.media.look import Looker
         from interlink.segment.clips import Choice, Clips
@@ -169,10 +183,12 @@ class _Pass:
         self.looker = Looker()
         self.maker = JpegMaker(settings.short_side, settings.quality, probe.video.sar)
         self.picture: Any = None  # the one that is being fed
-        self.segmenter = make_segmenter(settings, said, lambda: self.picture)
+        self.segmenter = make_segmenter(settings, said or (), lambda: self.picture)
         # Half-second cells, but several in a short clip and no more than about a hundred in a long one.
         cell = max(min(0.5, settings.max_clip / 8), settings.max_clip / 80)
-        choice = Choice(settings.choice, settings.frames_per_clip, settings.min_novelty, settings.min_clip)
+        spans = None if said is None else sorted((one["start"], one["end"]) for one in said)
+        self.speech = Speech(spans, settings.speech_weight)
+        choice = Choice(settings.choice, settings.frames_per_clip, settings.min_novelty, settings.min_clip, self.speech)
         self.clips = Clips(self.segmenter, Lengths(settings.min_clip, settings.max_clip), Pool(cell), choice)
         self.full = full or settings.decode == "full" or self.segmenter.spacing == 0
         self.start: float | None = None  # time of the first picture
@@ -269,7 +285,8 @@ class _Pass:
             still.jpeg()
             before = found.setdefault(wanted[time].start, [])
             novelty = min((distance(look.luma, each.candidate.thumbnail) for each in before), default=1.0)
-            before.append(Chosen(Candidate(time, 0, True, still.sharpness(), look.luma, still), novelty))
+            candidate = Candidate(time, 0, True, still.sharpness(), look.luma, still)
+            before.append(Chosen(candidate, novelty, self.speech.at(time)))
         clips: list[Clip] = []
         orphan: float | None = None
         for clip in self.clips.done:
@@ -298,6 +315,8 @@ def _clip(clip: Clip) -> dict[str, Any]:
         "start": clip.start,
         "end": clip.end,
         "motion": clip.motion,
+        "talking": clip.talking,
+        "print": round(statistics.median_low(each.candidate.still.jpeg().print for each in clip.chosen), 4),
         "sharpness": None if clip.sharpness is None else round(clip.sharpness, 3),
         "light": None if clip.light is None else round(clip.light, 4),
         "frames": [_frame(each) for each in clip.chosen],
@@ -314,6 +333,8 @@ def _frame(chosen: Chosen) -> dict[str, Any]:
         "novelty": round(chosen.novelty, 6),
         "light": round(candidate.light, 4),
         "settled": candidate.settled,
+        "print": round(image.print, 4),
+        "spoken": chosen.spoken,
         "image": Blob(image.data, ".jpg"),
     }
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from interlink.media.choose import Candidate, choose
+from interlink.media.choose import Candidate, Speech, choose
 from interlink.media.jpeg import Jpeg
 
 
 def candidate(time: float, sharpness: float, grey: int) -> Candidate:
-    return Candidate(time, 0, True, sharpness, np.full((40, 64), grey, np.uint8), Jpeg(b"", 64, 40))
+    return Candidate(time, 0, True, sharpness, np.full((40, 64), grey, np.uint8), Jpeg(b"", 64, 40, 0.0))
 
 
 def test_alike_frames_are_not_chosen_twice() -> None:
@@ -45,3 +45,17 @@ def test_a_frame_of_a_fade_is_not_chosen_while_there_are_others() -> None:
 
     assert [each.candidate.time for each in choose([dim, *clear], count=3, min_novelty=0.02)] == [1, 2]
     assert [each.candidate.time for each in choose([dim], count=3, min_novelty=0.02)] == [0]
+
+
+def test_frames_shown_while_something_is_said_are_preferred_by_their_weight() -> None:
+    frames = [candidate(0, 10, 100), candidate(1, 10, 100), candidate(2, 10, 100), candidate(3, 10, 200)]
+    said = [(1.5, 2.5)]
+
+    def times(weight: float, count: int = 1) -> list[float]:
+        return [each.candidate.time for each in choose(frames, count, 0.0, Speech(said, weight))]
+
+    assert times(0.0) == [1]
+    assert times(1.0) == [2]
+    assert times(1.0, 2) == [2, 3]  # what is new still comes before what is said
+    assert [each.spoken for each in choose(frames, 2, 0.02, Speech(said, 1.0))] == [True, False]
+    assert [each.spoken for each in choose(frames, 1, 0.02)] == [None]
