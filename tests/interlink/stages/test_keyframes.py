@@ -338,11 +338,11 @@ def test_images_are_handed_over_as_blobs(run: Run, shared_data: Path) -> None:
 
 
 def test_print_is_told_of_frames_and_clips_and_speech_where_it_counts(run: Run, shared_data: Path) -> None:
-    written = run(shared_data / "clips" / "commentary_greenscreen_timecode.mp4").fields["clips"]
+    written = run(shared_data / "clips" / "scratch_rotate_costume_screencast.mov").fields["clips"]
     cooking = run(shared_data / "clips" / "stir_fry_onion_carrot.avi").fields["clips"]
 
-    assert all(clip["print"] > 0.02 for clip in written)
-    assert all(clip["print"] < 0.02 for clip in cooking)
+    assert min(clip["print"] for clip in written) > 0.02
+    assert max(clip["print"] for clip in cooking) < 0.02
     assert {frame["spoken"] for clip in cooking for frame in clip["frames"]} == {None}
     assert Keyframes.needs(KeyframesSettings()) == ("download",)
     assert Keyframes.needs(KeyframesSettings(speech_weight=1.0)) == ("download", "transcribe")
