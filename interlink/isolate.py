@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from interlink.stage import Context, Item, Row, Stage
 
 POLL = 0.05  # seconds between looks at the child's memory
+# A worker is one core: the threads of a linear algebra library would wait for each other busily. The environment's own
+# values count for more.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 TREE_EVERY = 10  # the child's own children are counted at every tenth look
 
 
@@ -105,7 +108,7 @@ class Child:
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            env={**ONE_THREAD, **os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
         theirs.close()
         self._connection = Connection(ours.detach())

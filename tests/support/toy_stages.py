@@ -63,6 +63,13 @@ class IsolatedToy(Toy):
     isolated = True
 
 
+class Surroundings(Toy):
+    """Says what an item's id names of its process's environment."""
+
+    def process(self, item: Item) -> Row:
+        return Row(item.id, {"value": 0, "things": []}, message=os.environ.get(item.id, ""))
+
+
 class GreedyToy(Toy):
     """Takes everything before it answers, last first; loses a row and breaks where ids say so."""
 
