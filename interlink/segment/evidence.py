@@ -17,6 +17,7 @@ from interlink.media.sparse import AROUND, SKIP, Plan
 
 SUSPECTS = 4  # packets of a group that are tried alone
 HINTS = 2  # likewise, where the keyframes around it are alike
+ONSET = 4.0  # size of a packet over the usual large one of those stored before it: something else begins there
 SUSPECT_SIZE = 0.45  # over the next keyframe's, at least: less cannot hold its scene
 
 
@@ -159,13 +160,19 @@ def _suspects(group: Group, following: Group) -> tuple[float, ...]:
 
 
 def _hinted(group: Group, following: Group | None, hint: float) -> Plan:
-    """A plan that scans only if one of the two largest packets, standing out at least a little, shows another scene."""
+    """A plan that scans only if a packet shows another scene by itself: one of the two largest, standing out at least a
+    little, or the first that is far larger than all before it (a scene that moves, in a talk over slides)."""
     sizes = [packet.size for packet in group.packets]
     if following is None or len(sizes) < 2:
         return SKIP
-    bound = max(hint * _usual(sizes[1:]), SUSPECT_SIZE * min(sizes[0], following.packets[0].size))
+    least = SUSPECT_SIZE * min(sizes[0], following.packets[0].size)
+    bound = max(hint * _usual(sizes[1:]), least)
     largest = sorted(range(1, len(sizes)), key=lambda number: -sizes[number])[:HINTS]
-    hints = tuple(sorted(group.stamps[number] for number in largest if sizes[number] >= bound))
+    found = {number for number in largest if sizes[number] >= bound}
+    onset = next((number for number in range(1, len(sizes)) if sizes[number] >= least), None)
+    if onset is not None and onset > AROUND and sizes[onset] >= ONSET * _usual(sizes[1:onset]):
+        found.add(onset)
+    hints = tuple(sorted(group.stamps[number] for number in found))
     return replace(_scan(group, following, list(hints)), scan=False, hints=hints) if hints else SKIP
 
 
