@@ -237,7 +237,7 @@ def _lasting(settings: BaseModel) -> dict[str, Any]:
     for name, info in type(settings).model_fields.items():
         extra = info.json_schema_extra
         if isinstance(extra, dict) and extra.get("operational"):
-            del data[name]
-        elif isinstance(value := getattr(settings, name), BaseModel):
+            data.pop(name, None)
+        elif name in data and isinstance(value := getattr(settings, name), BaseModel):
             data[name] = _lasting(value)
     return data

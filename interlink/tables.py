@@ -92,9 +92,10 @@ CLIP = pa.struct(
 
 SPAN = pa.struct([("start", pa.float64()), ("end", pa.float64())])
 
-# What one row of the source list becomes. `uri` is an absolute path, or a URL that `download` fetches.
+# What one row of the source list becomes. `uri` is an absolute path (of a page: of the file that holds it, `metadata`
+# telling where), or a URL that `download` fetches.
 COLLECT: list[tuple[str, pa.DataType]] = [
-    ("kind", pa.string()),  # file | url
+    ("kind", pa.string()),  # file | url: videos; pair: a picture with texts; page: a web page
     ("uri", pa.string()),
     ("path", pa.string()),  # of a file: relative to the source folder (goes into documents); else empty
     ("video_id", pa.string()),  # the site's own id where there is one, else the item's id
@@ -113,10 +114,29 @@ DOWNLOAD: list[tuple[str, pa.DataType]] = [
     ("url", pa.string()),  # the page or file URL; empty for local sources
     ("info", pa.string()),  # JSON: id, extractor, uploader, licence, upload_date, duration, as the site tells
     ("subtitles", pa.list_(pa.struct([("name", pa.string()), ("language", pa.string()), ("data", BLOB)]))),
+    # Of a pair or page, which have no `media`: its pictures as they came. slot: place on the page; problem: `class:
+    # message` of one that is not there. `info` then holds the page's {"texts": [text or null for each slot]}.
+    ("pictures", pa.list_(pa.struct([("slot", pa.int32()), ("data", BLOB), ("problem", pa.string())]))),
+]
+
+# Texts that were made elsewhere. file, revision: of the annotation file, or `source list`; spans in order of time, in
+# the container's clock; an end may be inf (to the end of the video).
+ANNOTATED = pa.struct(
+    [
+        ("file", pa.string()),
+        ("revision", pa.string()),
+        ("spans", pa.list_(pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64())]))),
+    ]
+)
+
+ANNOTATIONS: list[tuple[str, pa.DataType]] = [
+    ("clips", ANNOTATED),  # disjoint; null: none are known of this item
+    ("speech", ANNOTATED),  # may overlap; null likewise
+    ("clock_offset", pa.float64()),  # seconds that were added to times that count from where a player begins
 ]
 
 TRANSCRIBE: list[tuple[str, pa.DataType]] = [
-    ("source", pa.string()),  # sidecar | embedded | recognised | none
+    ("source", pa.string()),  # annotations | sidecar | embedded | recognised | none
     ("name", pa.string()),  # of the subtitle file or stream it came from
     ("format", pa.string()),  # vtt, srt, sbv, json3, srv1, srv2, srv3, ttml, ssa, or the codec of the stream
     ("language", pa.string()),  # as the file, stream or recogniser states it, else as detected
@@ -332,6 +352,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     for name, columns in {
         "collect": COLLECT,
         "download": DOWNLOAD,
+        "annotations": ANNOTATIONS,
         "transcribe": TRANSCRIBE,
         "keyframes": KEYFRAMES,
         "align": ALIGN,

@@ -29,11 +29,17 @@ from interlink.tables import SCHEMAS
 LOCK = "recipe.lock.json"
 LARGEST_PARTITION = 32  # source videos
 SMALL_BUILD_PARTITIONS = 16  # a build smaller than 16 × 32 is cut into about this many
+# What is smaller than a video comes in larger partitions: at least what a start of img2dataset is worth, and at most.
+SMALL_ITEMS = {"pair": (500, 4000), "page": (64, 500)}
 
 
-def partition_size(ids: int) -> int:
-    """How many ids a partition of a generation of `ids` holds: a function of the ids alone, never of the machine."""
-    return min(LARGEST_PARTITION, max(1, ids // SMALL_BUILD_PARTITIONS))
+def partition_size(ids: int, kind: str = "") -> int:
+    """How many ids a partition of a generation of `ids` holds: a function of the ids alone, never of the machine.
+
+    kind: that of the items (tables.COLLECT).
+    """
+    least, most = SMALL_ITEMS.get(kind, (1, LARGEST_PARTITION))
+    return min(most, max(least, ids // SMALL_BUILD_PARTITIONS))
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ class Workspace:
             return 0, repeats
         number = len(self.generations)
         ordered = sorted(new.values(), key=lambda row: (keyed_hash(seed, row.id), row.id))
-        size = partition_size(len(ordered))
+        size = partition_size(len(ordered), next((row.fields["kind"] for row in ordered if row.fields), ""))
         buffer = io.BytesIO()
         schema = SCHEMAS["collect"]
         partitions = []

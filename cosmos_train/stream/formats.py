@@ -7,9 +7,6 @@ and one image with one text (img2dataset and any other webdataset). Costs the pa
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +16,10 @@ import numpy as np
 
 from cosmos_train.stream.matching import match
 from cosmos_train.stream.tar import Members
+from interlink.shards import pages
+from interlink.shards.pages import IMAGES as IMAGES
+from interlink.shards.pages import line
 
-IMAGES = ("jpg", "jpeg", "png", "webp")
 VIDEOS = ("mp4", "webm", "mkv", "mov", "avi", "gif")
 TEXTS = ("txt", "text", "caption")
 _FIELDS = ("caption", "text", "name", "title")  # where a pair's json holds its text: img2dataset, WebVid's table
@@ -91,10 +90,10 @@ def read(members: Members, roles: Sequence[str], threshold: float, noise: float)
     about = _json(members)
     if "segments" in about:
         return Document(_interleaved(about, members, roles))
-    if "text_list" in about and "image_info" in about:
+    if pages.is_mmc4(about):
         return _mmc4(about, members, threshold, noise)
-    if isinstance(about.get("texts"), list):
-        return Document(_clips(_page(about, members)), page=True)
+    if pages.is_page(about):
+        return Document(_clips(_here(pages.read_page(about, members))), page=True)
     video = next((bytes(members[suffix]) for suffix in VIDEOS if suffix in members), b"")
     if video and "clips" in about:
         return Document(_cut(about["clips"]), video)
@@ -122,12 +121,8 @@ def _text(members: Members, about: dict[str, Any]) -> str:
     """A pair's text: a member, or a field of its json. Of `original<tab>generated` the first is taken."""
     for suffix in TEXTS:
         if suffix in members:
-            return _line(bytes(members[suffix]).decode("utf-8", "replace").partition("\t")[0])
-    return next((_line(str(about[field])) for field in _FIELDS if about.get(field)), "")
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
+            return line(bytes(members[suffix]).decode("utf-8", "replace").partition("\t")[0])
+    return next((line(str(about[field])) for field in _FIELDS if about.get(field)), "")
 
 
 def _interleaved(about: dict[str, Any], members: Members, roles: Sequence[str]) -> tuple[Clip, ...]:
@@ -149,7 +144,7 @@ def _interleaved(about: dict[str, Any], members: Members, roles: Sequence[str]) 
         spoken = texts.get(number, {})
         text = ""
         for role in roles:
-            text = _line(str(fields.get(role) or "")) or _line(" ".join(spoken.get(role, ())))
+            text = line(str(fields.get(role) or "")) or line(" ".join(spoken.get(role, ())))
             if text:
                 break
         if text and images:
@@ -158,81 +153,31 @@ def _interleaved(about: dict[str, Any], members: Members, roles: Sequence[str]) 
 
 
 def _mmc4(about: dict[str, Any], members: Members, threshold: float, noise: float) -> Document:
-    sentences = tuple(_line(str(text)) for text in about["text_list"])
-    there = [(number, image) for number, info in enumerate(about["image_info"]) if (image := _picture(info, members))]
-    images = tuple(image for _, image in there)
-    if not images or not sentences:
+    page = pages.read_mmc4(about, members)
+    there = [(number, image.data) for number, image in enumerate(page.images) if image.data]
+    if not there or not page.sentences:
         return Document()
-    if about.get("similarity_matrix"):
-        rows = np.asarray(about["similarity_matrix"], np.float64)
-        if rows.shape != (len(about["image_info"]), len(sentences)):
+    if page.similarity:
+        rows = np.asarray(page.similarity, np.float64)
+        if rows.shape != (len(page.images), len(page.sentences)):
             raise ValueError(f"similarity_matrix is {rows.shape}, not images x sentences")
         similarity = rows[[number for number, _ in there]]
-        return Document(matching=Matching(sentences, images, similarity, threshold, noise), page=True)
-    slots: list[str | bytes] = []
-    for number, text in enumerate(sentences):  # as published: the match is given
-        slots += [image for at, image in there if int(about["image_info"][at]["matched_text_index"]) == number]
-        slots.append(text)
-    return Document(_clips(slots), page=True)
+        images = tuple(image for _, image in there)
+        return Document(matching=Matching(page.sentences, images, similarity, threshold, noise), page=True)
+    if any(page.matched[number] is None for number, _ in there):
+        raise ValueError("it has neither a similarity_matrix nor a matched_text_index of every image")
+    return Document(_clips(_here(pages.placed(page))), page=True)
 
 
-def _page(about: dict[str, Any], members: Members) -> list[str | bytes]:
-    """Texts and images of an OBELICS or MINT-1T page, in order; slots whose image is not in the shard are left out."""
-    texts = about["texts"]
-    infos = about.get("image_info") or about.get("images") or [None] * len(texts)
-    if len(infos) != len(texts):
-        raise ValueError(f"{len(texts)} texts but {len(infos)} image slots")
-    pages = _pages(members)
-    loose = [data for suffix, data in sorted(members.items()) if suffix.rpartition(".")[2] in IMAGES]
-    empty = [number for number, text in enumerate(texts) if text is None]
-    in_order = dict(zip(empty, pages or [bytes(data) for data in loose], strict=False))
-    slots: list[str | bytes] = []
-    for number, (text, info) in enumerate(zip(texts, infos, strict=True)):
-        if text is not None:
-            slots.append(_line(str(text)))
-            continue
-        image = _picture(info, members) or (in_order.get(number) if len(in_order) == len(empty) else None)
-        if image:
-            slots.append(image)
-    return slots
-
-
-def _pages(members: Members) -> list[bytes]:
-    """The images of a multi-page TIFF (MINT-1T's PDF part), as PNG."""
-    data = members.get("tiff", members.get("tif"))
-    if data is None:
-        return []
-    from PIL import Image, ImageSequence, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(data)) as tiff:
-            found = []
-            for page in ImageSequence.Iterator(tiff):
-                buffer = io.BytesIO()
-                page.convert("RGB").save(buffer, "PNG", compress_level=0)
-                found.append(buffer.getvalue())
-            return found
-    except UnidentifiedImageError as error:  # it names an address in memory
-        raise ValueError("its tiff is none") from error
-    except OSError as error:
-        raise ValueError(f"its tiff cannot be read: {error}") from error
-
-
-def _picture(info: Any, members: Members) -> bytes | None:
-    """The bytes of one image: base64 in the json, or the member of its name."""
-    if isinstance(info, dict):
-        encoded = info.get("image_base64")
-        if encoded:
-            try:
-                return base64.b64decode(encoded, validate=True)
-            except (binascii.Error, TypeError) as error:
-                raise ValueError(f"image_base64 is not base64: {error}") from error
-        info = info.get("image_name")
-    if isinstance(info, str):
-        for suffix, data in members.items():
-            if suffix == info.lower() or suffix == info.lower().partition(".")[2]:
-                return bytes(data)
-    return None
+def _here(slots: Sequence[str | pages.Slot]) -> list[str | bytes]:
+    """Texts and images in order; images that are not in the shard are left out."""
+    found: list[str | bytes] = []
+    for slot in slots:
+        if isinstance(slot, str):
+            found.append(slot)
+        elif slot.data:
+            found.append(slot.data)
+    return found
 
 
 def _clips(slots: Sequence[str | bytes]) -> tuple[Clip, ...]:
@@ -255,7 +200,7 @@ def _cut(clips: Any) -> tuple[Clip, ...]:
     listed = json.loads(clips) if isinstance(clips, str) else clips
     found = []
     for clip in listed:
-        text = next((_line(str(clip[field])) for field in ("caption", "text", "narration") if clip.get(field)), "")
+        text = next((line(str(clip[field])) for field in ("caption", "text", "narration") if clip.get(field)), "")
         if text:
             found.append(Clip(text, span=(_seconds(clip["start"]), _seconds(clip["end"]))))
     return tuple(found)

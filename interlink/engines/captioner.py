@@ -1,18 +1,18 @@
-"""What a captioner is: clips in, captions out, as a stream. The engines behind it are listed in `ENGINES`.
+"""What a captioner is: clips in, captions out, as a stream. Ours are listed in `ENGINES`; others come by entry points
+(`interlink.captioners`).
 
 Imports nothing heavy; an engine's libraries come with its `open`.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any, Protocol
 
-from interlink.errors import StageError, UserError
+from interlink.errors import StageError
+from interlink.plugins import Group
 from interlink.stage import Settings
 
 # name -> module:Class. The name is also that of the engine's block in the caption stage's settings.
@@ -21,12 +21,17 @@ ENGINES: dict[str, str] = {
     "transformers": "interlink.engines.transformers:Transformers",
     "openai": "interlink.engines.openai:OpenAI",
     "checkpoint": "interlink.engines.checkpoint:Checkpoint",
+    "annotations": "interlink.engines.annotated:Annotated",
 }
+GROUP = Group("interlink.captioners", "caption engine", ENGINES)
 
 
 @dataclass(frozen=True)
 class ClipRequest:
-    """One clip to be told. frames: JPEG bytes in order of their times (seconds); start, end: seconds of the clip."""
+    """One clip to be told. frames: JPEG bytes in order of their times (seconds); start, end: seconds of the clip.
+
+    annotation: what an annotation file says of it.
+    """
 
     id: str
     clip: int
@@ -36,11 +41,13 @@ class ClipRequest:
     end: float
     speech: str = ""
     title: str = ""
+    annotation: str = ""
 
 
 @dataclass(frozen=True)
 class ClipCaption:
-    """The answer to one request. An empty caption has a flag that says why: no_speech, no_frames, empty, refused.
+    """The answer to one request. An empty caption has a flag that says why: no_speech, no_frames, not_annotated, empty,
+    refused.
 
     flag `length`: the caption was cut off at the engine's token limit. error: nothing was said because this went wrong.
     """
@@ -69,7 +76,11 @@ class Identity:
 
 
 class Captioner(Protocol):
-    """An engine. Made cheaply from its settings; `open` loads."""
+    """An engine. Made cheaply from its settings; `open` loads.
+
+    One of others is given the mapping `options` in place of settings; what it raises then (ValueError, TypeError,
+    KeyError) is told as a mistake in them. It may have a static method `resources(options) -> Resources`.
+    """
 
     def __init__(self, settings: Any, prompt: str) -> None: ...
 
@@ -87,17 +98,15 @@ class Captioner(Protocol):
 
 def check_engine(name: str) -> str:
     """`name` if there is such an engine, else UserError with the nearest one."""
-    if name in ENGINES:
-        return name
-    near = difflib.get_close_matches(name, ENGINES, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"engines: {', '.join(ENGINES)}"
-    raise UserError(f"there is no caption engine {name!r}", hint, code=2)
+    return GROUP.check(name)
 
 
-def make_captioner(name: str, settings: Settings, prompt: str) -> Captioner:
-    """The engine `name`, not yet opened."""
-    module, _, attribute = ENGINES[check_engine(name)].partition(":")
-    engine: type[Captioner] = getattr(import_module(module), attribute)
+def make_captioner(name: str, settings: Settings | Mapping[str, Any], prompt: str) -> Captioner:
+    """The engine `name`, not yet opened. settings: its block; of an engine of others its options."""
+    if isinstance(settings, Mapping):
+        made: Captioner = GROUP.make(name, settings, prompt)
+        return made
+    engine: type[Captioner] = GROUP.load(name)
     return engine(settings, prompt)
 
 

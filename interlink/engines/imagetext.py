@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,16 +14,16 @@ from pydantic import Field
 from interlink.engines.captioner import Identity
 from interlink.engines.frames import to_picture
 from interlink.errors import UserError
+from interlink.plugins import Group
 from interlink.stage import Settings, operational
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ENTRY_POINTS = "interlink.imagetext"
-
 # name -> module:Class
 ENGINES: dict[str, str] = {"open_clip": "interlink.engines.imagetext:OpenClip"}
+GROUP = Group("interlink.imagetext", "image–text engine", ENGINES, also=("none",))
 
 
 class ImageTextSettings(Settings):
@@ -56,21 +54,12 @@ class ImageText(Protocol):
 
 def check_image_text(name: str) -> str:
     """`name` if there is such an engine, or one offered under the entry point group, else UserError."""
-    if name in ENGINES:
-        return name
-    names = [*ENGINES, *sorted(entry.name for entry in metadata.entry_points(group=ENTRY_POINTS))]
-    if name in names:
-        return name
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"engines: none, {', '.join(names)}"
-    raise UserError(f"there is no image–text engine {name!r}", hint, 2)
+    return GROUP.check(name)
 
 
 def make_image_text(name: str, settings: Settings) -> ImageText:
     """The engine `name`, not yet opened."""
-    offered = {entry.name: entry.value for entry in metadata.entry_points(group=ENTRY_POINTS)}
-    module, _, attribute = {**offered, **ENGINES}[check_image_text(name)].partition(":")
-    engine: type[ImageText] = getattr(import_module(module), attribute)
+    engine: type[ImageText] = GROUP.load(name)
     return engine(settings)
 
 

@@ -11,6 +11,14 @@ from interlink.stage import Settings
 _OPERATIONAL: dict[str, Any] = {"operational": True}  # changes speed, not answers: stays out of fingerprints
 
 
+class AnnotatedSettings(Settings):
+    """Captions as the stage `annotations` has them."""
+
+    missing: Literal["nothing", "speech"] = Field(
+        "nothing", description="what a clip says that no annotation is about: nothing, or the speech in it"
+    )
+
+
 class TransformersSettings(Settings):
     """A checkpoint of the transformers library, run here."""
 

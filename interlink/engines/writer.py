@@ -1,15 +1,17 @@
-"""What a writer is: questions of text in, answers out, as a stream. Imports nothing heavy."""
+"""What a writer is: questions of text in, answers out, as a stream. Imports nothing heavy.
+
+Engines of others come by the entry point group `interlink.writers`.
+"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Protocol
 
 from interlink.engines.captioner import Identity
-from interlink.errors import StageError, UserError
+from interlink.errors import StageError
+from interlink.plugins import Group
 from interlink.stage import Settings
 
 # name -> module:Class. The name is also that of the engine's block in the settings of the stages that write.
@@ -17,6 +19,7 @@ WRITERS: dict[str, str] = {
     "openai": "interlink.engines.writer_openai:OpenAIWriter",
     "transformers": "interlink.engines.writer_transformers:TransformersWriter",
 }
+GROUP = Group("interlink.writers", "writing engine", WRITERS)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,11 @@ class Written:
 
 
 class Writer(Protocol):
-    """A language model. Made cheaply from its settings; `open` loads."""
+    """A language model. Made cheaply from its settings; `open` loads.
+
+    One of others is given the mapping `options` in place of settings; what it raises then (ValueError, TypeError,
+    KeyError) is told as a mistake in them. It may have a static method `resources(options) -> Resources`.
+    """
 
     def __init__(self, settings: Any) -> None: ...
 
@@ -65,15 +72,13 @@ class Writer(Protocol):
 
 def check_writer(name: str) -> str:
     """`name` if there is such an engine, else UserError with the nearest one."""
-    if name in WRITERS:
-        return name
-    near = difflib.get_close_matches(name, WRITERS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"engines: {', '.join(WRITERS)}"
-    raise UserError(f"there is no writing engine {name!r}", hint, code=2)
+    return GROUP.check(name)
 
 
-def make_writer(name: str, settings: Settings) -> Writer:
-    """The engine `name`, not yet opened."""
-    module, _, attribute = WRITERS[check_writer(name)].partition(":")
-    engine: type[Writer] = getattr(import_module(module), attribute)
+def make_writer(name: str, settings: Settings | Mapping[str, Any]) -> Writer:
+    """The engine `name`, not yet opened. settings: its block; of an engine of others its options."""
+    if isinstance(settings, Mapping):
+        made: Writer = GROUP.make(name, settings)
+        return made
+    engine: type[Writer] = GROUP.load(name)
     return engine(settings)

@@ -24,8 +24,7 @@ from yt_dlp.utils import (
 )
 
 from interlink.errors import StageError
-
-_STATUS = {404: "gone", 410: "gone", 408: "network", 425: "network", 429: "throttled", 503: "throttled"}
+from interlink.fetch.status import class_of_status
 
 # In order: the first that matches decides.
 _WORDS: tuple[tuple[str, str], ...] = (
@@ -96,9 +95,7 @@ def is_refusal(error: HTTPError) -> bool:
 
 def _by_kind(link: BaseException, text: str) -> StageError | None:
     if isinstance(link, HTTPError):
-        name = _STATUS.get(link.status) or ("network" if link.status >= 500 else "blocked")
-        if link.redirect_loop:
-            name = "no_media"
+        name = "no_media" if link.redirect_loop else class_of_status(link.status)
         return StageError(name, text, retry_after(link) if name == "throttled" else None)
     if isinstance(link, TransportError | ContentTooShortError):
         return StageError("network", text)

@@ -1,4 +1,4 @@
-"""Source lists as records: text (one entry a line), CSV/TSV, JSONL, Parquet. Holds one line or batch.
+"""Source lists as records: text (one entry a line), CSV/TSV, JSONL, JSON, Parquet. Holds one line or batch (JSON: all).
 
 A line that cannot be read is a `BadLine`, not an exception: the rest of the list is still good.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ FORMATS = {
     ".tsv": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
     ".parquet": "parquet",
     ".pq": "parquet",
 }
@@ -47,8 +49,11 @@ class BadLine:
     message: str
 
 
-def read_list(path: Path) -> tuple[tuple[str, ...], Iterator[Record | BadLine]]:
-    """The columns of a list (none where they differ by line) and its entries. UserError if the file cannot be read."""
+def read_list(path: Path, header: tuple[str, ...] = ()) -> tuple[tuple[str, ...], Iterator[Record | BadLine]]:
+    """The columns of a list (none where they differ by line) and its entries. UserError if the file cannot be read.
+
+    header: the columns of a CSV or TSV that does not name them itself.
+    """
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise UserError(
@@ -68,7 +73,21 @@ def read_list(path: Path) -> tuple[tuple[str, ...], Iterator[Record | BadLine]]:
         return ("",), _text(path)
     if kind == "jsonl":
         return (), _jsonl(path)
-    return _csv(path, "\t" if kind == "tsv" else ",")
+    if kind == "json":
+        return _json(path)
+    return _csv(path, "\t" if kind == "tsv" else ",", header)
+
+
+def metadata(cells: dict[str, Any]) -> str:
+    """Canonical JSON of what a list says beside the known columns; empty cells and bytes are left out."""
+    kept = {
+        str(name): value
+        for name, value in cells.items()
+        if value not in (None, "")
+        and not isinstance(value, bytes)
+        and not (isinstance(value, float) and not math.isfinite(value))
+    }
+    return json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _unreadable(path: Path, why: str) -> UserError:
@@ -101,10 +120,38 @@ def _jsonl(path: Path) -> Iterator[Record | BadLine]:
                 yield BadLine(number, line.strip(), "neither an object nor a string")
 
 
-def _csv(path: Path, delimiter: str) -> tuple[tuple[str, ...], Iterator[Record | BadLine]]:
+def _json(path: Path) -> tuple[tuple[str, ...], Iterator[Record | BadLine]]:
+    """A list of objects, or one object of lists that are as long as each other (SBU)."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(path, f"not JSON: {error}") from error
+    if isinstance(content, dict):
+        columns = {name: column for name, column in content.items() if isinstance(column, list)}
+        if not columns or len({len(column) for column in columns.values()}) != 1:
+            raise _unreadable(path, "its lists are not as long as each other")
+        rows: list[Any] = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    elif isinstance(content, list):
+        rows = content
+    else:
+        raise _unreadable(path, "it is neither a list of objects nor an object of lists")
+
+    def records() -> Iterator[Record | BadLine]:
+        for number, cells in enumerate(rows, 1):
+            if isinstance(cells, dict):
+                yield Record(number, cells)
+            else:
+                yield BadLine(number, str(cells)[:200], "not an object")
+
+    return (), records()
+
+
+def _csv(path: Path, delimiter: str, given: tuple[str, ...]) -> tuple[tuple[str, ...], Iterator[Record | BadLine]]:
     def lines() -> Iterator[tuple[int, list[str]]]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter)
+            # A list without a header is nobody's table: its quotation marks are part of its texts.
+            plain = bool(given) and delimiter == "\t"
+            reader = csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
             try:
                 for cells in reader:
                     if any(cell.strip() for cell in cells):
@@ -113,7 +160,7 @@ def _csv(path: Path, delimiter: str) -> tuple[tuple[str, ...], Iterator[Record |
                 raise _unreadable(path, f"line {reader.line_num}: {error}") from error
 
     stream = lines()
-    _, header = next(stream, (0, []))
+    header = list(given) or next(stream, (0, []))[1]
     if len(set(header)) != len(header):
         raise _unreadable(path, "two columns have one name")
 

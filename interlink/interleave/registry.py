@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from importlib import import_module, metadata
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from interlink.errors import UserError
+from interlink.plugins import Group
 
 if TYPE_CHECKING:
     from interlink.interleave.evidence import ToldClip
     from interlink.interleave.pieces import Piece
     from interlink.interleave.settings import InterleaveSettings
-
-ENTRY_POINTS = "interlink.policies"
 
 POLICIES: dict[str, str] = {
     "clip": "interlink.interleave.policies:ClipPolicy",
@@ -24,6 +20,7 @@ POLICIES: dict[str, str] = {
     "next_utterance": "interlink.interleave.policies:NextUtterancePolicy",
     "assignment": "interlink.interleave.assignment:AssignmentPolicy",
 }
+GROUP = Group("interlink.policies", "interleave policy", POLICIES)
 
 
 class Policy(Protocol):
@@ -47,24 +44,10 @@ class Policy(Protocol):
 
 def check_policy(name: str) -> str:
     """`name` if there is such a policy, else UserError with the nearest one."""
-    names = list(POLICIES)
-    if name in POLICIES or name in (names := names + [entry.name for entry in _offered()]):
-        return name
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"policies: {', '.join(names)}"
-    raise UserError(f"there is no interleave policy {name!r}", hint, 2)
+    return GROUP.check(name)
 
 
 def policy_class(name: str) -> type[Policy]:
-    """The class behind a policy's name."""
-    value = POLICIES.get(name) or next(entry.value for entry in _offered() if entry.name == check_policy(name))
-    module, _, attribute = value.partition(":")
-    try:
-        found: type[Policy] = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"policy {name} cannot be imported: {error}", "install what it needs", 2) from error
+    """The class behind a policy's name. UserError where it cannot be imported."""
+    found: type[Policy] = GROUP.load(name)
     return found
-
-
-def _offered() -> list[metadata.EntryPoint]:
-    return sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)

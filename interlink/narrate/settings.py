@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from interlink.engines.settings import ChatSettings, WriterSettings
-from interlink.engines.writer import check_writer
+from interlink.engines.writer import WRITERS, check_writer
 from interlink.narrate.template import Template
 from interlink.stage import Settings, operational
 
@@ -35,7 +36,14 @@ class NarrateSettings(Settings):
         "howto_interlink",
         description="howto_interlink (remembers, COSMO's), fuse (caption + speech, CapsFusion's), short, dense, none",
     )
-    engine: str = Field("openai", description="openai (any compatible server), or transformers (a model run here)")
+    engine: str = Field(
+        "openai",
+        description="openai (any compatible server), transformers (a model run here), or an entry point of "
+        "interlink.writers",
+    )
+    options: dict[str, str | int | float | bool] = Field(
+        {}, exclude_if=lambda value: not value, description="what an engine of others wants to be told"
+    )
     prompt: str = Field(
         "", description="a template of your own in the place of the style's: sections ## system, first, later, retry"
     )
@@ -45,6 +53,12 @@ class NarrateSettings(Settings):
     openai: ChatSettings = Field(ChatSettings(), description="settings of the openai engine")
     transformers: WriterSettings = Field(WriterSettings(), description="settings of the transformers engine")
     cache: bool = operational(True, description="keep every answer below ROOT/cache, so that none is asked for twice")
+
+    @property
+    def told_to_engine(self) -> Settings | Mapping[str, Any]:
+        """The engine's block; of an engine of others its options."""
+        block: Settings | Mapping[str, Any] = getattr(self, self.engine) if self.engine in WRITERS else self.options
+        return block
 
     @field_validator("engine")
     @classmethod

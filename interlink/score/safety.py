@@ -3,15 +3,11 @@ from other packages, under the entry point group `interlink.safety`."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from importlib import import_module, metadata
 from typing import ClassVar, Protocol
 
-from interlink.errors import UserError
+from interlink.plugins import Group
 from interlink.text.words import words
-
-ENTRY_POINTS = "interlink.safety"
 
 
 class SafetyChecker(Protocol):
@@ -49,21 +45,15 @@ class WordList:
 
 
 CHECKERS: dict[str, str] = {"words": "interlink.score.safety:WordList"}
+GROUP = Group("interlink.safety", "safety checker", CHECKERS)
 
 
 def check_checker(name: str) -> str:
     """`name` if there is such a checker, else UserError with the nearest one."""
-    names = list(CHECKERS)
-    if name in names or name in (names := names + sorted(e.name for e in metadata.entry_points(group=ENTRY_POINTS))):
-        return name
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"checkers: {', '.join(names)}"
-    raise UserError(f"there is no safety checker {name!r}", hint, 2)
+    return GROUP.check(name)
 
 
 def make_checker(name: str, blocked_words: Sequence[str]) -> SafetyChecker:
     """The checker `name`, not yet opened."""
-    offered = {entry.name: entry.value for entry in metadata.entry_points(group=ENTRY_POINTS)}
-    module, _, attribute = {**offered, **CHECKERS}[check_checker(name)].partition(":")
-    found: type[SafetyChecker] = getattr(import_module(module), attribute)
+    found: type[SafetyChecker] = GROUP.load(name)
     return found(blocked_words)

@@ -48,10 +48,11 @@ class TranscriptSettings(Settings):
 class SegmentSettings(Settings):
     """Where clips begin."""
 
-    segmenter: Literal["shots", "fixed", "kts", "transnet", "transcript"] = Field(
+    segmenter: Literal["shots", "fixed", "kts", "transnet", "transcript", "annotations"] = Field(
         "shots",
         description="where clips begin: at cuts and fades (shots, or the network transnet), where the content changes "
-        "(kts), with sentences or steps of speech (transcript), or every `length` seconds (fixed)",
+        "(kts), with sentences or steps of speech (transcript), every `length` seconds (fixed), or as annotated "
+        "(annotations: their times are kept, max_clip divides none)",
     )
     length: float = Field(10.0, gt=0, description="seconds of a clip with the fixed segmenter")
     kts: KtsSettings = Field(KtsSettings(), description="settings of kts")
@@ -71,8 +72,8 @@ class SegmentSettings(Settings):
 def make_segmenter(
     settings: SegmentSettings, sentences: Sequence[Mapping[str, Any]], picture: Callable[[], Any]
 ) -> Segmenter:
-    """The segmenter of one video. sentences: what is said in it, for `transcript`. picture: gives the decoded picture
-    whose look is being fed, for an embedder."""
+    """The segmenter of one video. sentences: what is said in it, for `transcript`, or its annotated clips. picture:
+    gives the decoded picture whose look is being fed, for an embedder."""
     chosen = _chosen(settings, sentences, picture)
     if settings.stitch:
         from interlink.segment.stitch import Stitch
@@ -117,6 +118,10 @@ def _chosen(settings: SegmentSettings, sentences: Sequence[Mapping[str, Any]], p
 
         said = settings.transcript
         return Transcript(plan(sentences, said.by, said.pause, said.longest, said.silence))
+    if settings.segmenter == "annotations":
+        from interlink.segment.transcript import Transcript, plan
+
+        return Transcript(plan(sentences, "sentence", pause=0.0, longest=0.0, silence=0.0))
     from interlink.segment.shots import Shots
 
     return Shots()

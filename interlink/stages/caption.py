@@ -7,21 +7,33 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from interlink.engines.cache import AnswerCache, CachedCaptioner
-from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity, check_engine, make_captioner
+from interlink.engines.captioner import (
+    ENGINES,
+    GROUP,
+    Captioner,
+    ClipCaption,
+    ClipRequest,
+    Identity,
+    check_engine,
+    make_captioner,
+)
 from interlink.engines.frames import read_frame
-from interlink.engines.settings import CheckpointSettings, OpenAISettings, TransformersSettings
-from interlink.engines.speech import speech_of_clips
+from interlink.engines.settings import AnnotatedSettings, CheckpointSettings, OpenAISettings, TransformersSettings
+from interlink.engines.speech import sentences_of_clips, speech_of_clips
 from interlink.errors import StageError
+from interlink.plugins import resources_of
+from interlink.shards.document import join
 from interlink.stage import Context, Item, Resources, Row, Settings, failed, operational
 
-_EXPECTED = ("", "no_speech", "no_frames", "length")  # flags that are no fault of the engine
+_EXPECTED = ("", "no_speech", "no_frames", "not_annotated", "length")  # flags that are no fault of the engine
+_FREE = ("transcript", "annotations")  # engines that only repeat: they see no pixels, and their answers cost nothing
 
 
 class TranscriptSettings(Settings):
@@ -33,12 +45,21 @@ class CaptionSettings(Settings):
 
     engine: str = Field(
         "transcript",
-        description="transcript (the speech in the clip), transformers, openai, or checkpoint (checkpoint:FOLDER)",
+        description="transcript (the speech in the clip), annotations (what a file says of it), transformers, openai, "
+        "checkpoint (checkpoint:FOLDER), or an entry point of interlink.captioners",
+    )
+    options: dict[str, str | int | float | bool] = Field(
+        {}, exclude_if=lambda value: not value, description="what an engine of others wants to be told"
     )
     prompt: str = Field(
         "", description="what the engine is asked; {title} and {speech} are filled in; empty = the engine's own"
     )
     transcript: TranscriptSettings = Field(TranscriptSettings(), description="settings of the transcript engine")
+    annotations: AnnotatedSettings = Field(
+        AnnotatedSettings(),
+        exclude_if=lambda value: value == AnnotatedSettings(),  # recipes without it keep their fingerprint
+        description="settings of the annotations engine",
+    )
     transformers: TransformersSettings = Field(
         TransformersSettings(),
         description="settings of the transformers engine",
@@ -53,7 +74,8 @@ class CaptionSettings(Settings):
     )
 
     cache: bool = operational(
-        True, description="keep every answer below ROOT/cache, so that none is asked for twice (not of transcript)"
+        True,
+        description="keep every answer below ROOT/cache, so that none is asked for twice (not of engines that repeat)",
     )
 
     @model_validator(mode="before")
@@ -67,6 +89,12 @@ class CaptionSettings(Settings):
         given = given.model_dump() if isinstance(given, CheckpointSettings) else dict(given)
         return {**values, "engine": "checkpoint", "checkpoint": {**given, "path": engine.partition(":")[2]}}
 
+    @property
+    def told_to_engine(self) -> Settings | Mapping[str, Any]:
+        """The engine's block; of an engine of others its options."""
+        block: Settings | Mapping[str, Any] = getattr(self, self.engine) if self.engine in ENGINES else self.options
+        return block
+
     @field_validator("engine")
     @classmethod
     def _known(cls, engine: str) -> str:
@@ -78,6 +106,8 @@ class _Open:
     """A video whose clips are not all captioned yet."""
 
     clips: int
+    file: str = ""  # of annotations, and its revision
+    revision: str = ""
     answers: dict[int, ClipCaption] = field(default_factory=dict)
 
 
@@ -93,20 +123,23 @@ class Caption:
     def __init__(self, settings: CaptionSettings, context: Context) -> None:
         self.settings = settings
         self.context = context
-        self._engine: Captioner = make_captioner(settings.engine, getattr(settings, settings.engine), settings.prompt)
+        self._engine: Captioner = make_captioner(settings.engine, settings.told_to_engine, settings.prompt)
         self._asked: Captioner | CachedCaptioner = self._engine
         self._identity = Identity(settings.engine)
 
     @staticmethod
     def needs(settings: CaptionSettings) -> tuple[str, ...]:
-        return ("keyframes", "transcribe", "download")
+        given = ("annotations",) if settings.engine == "annotations" else ()
+        return ("keyframes", "transcribe", "download", *given)
 
     @staticmethod
     def costly(settings: CaptionSettings) -> bool:
-        return settings.engine != "transcript"
+        return settings.engine not in _FREE
 
     @staticmethod
     def resources(settings: CaptionSettings) -> Resources:
+        if settings.engine not in ENGINES:
+            return resources_of(GROUP.load(settings.engine), settings.options)
         if settings.engine in ("transformers", "checkpoint"):
             device: str = getattr(settings, settings.engine).device
             return Resources(cpus=1.0, gpus=float(device.startswith("cuda")))
@@ -116,7 +149,7 @@ class Caption:
 
     def open(self) -> None:
         self._identity = self._engine.open()
-        if self.settings.cache and self.settings.engine != "transcript":
+        if self.settings.cache and self.settings.engine not in _FREE:
             fresh = self.context.fresh.get(self.name, 0)
             cache = AnswerCache(self.context.root, self.name, self._identity, fresh)
             self._asked = CachedCaptioner(self._engine, cache, self._identity.prompt)
@@ -145,7 +178,8 @@ class Caption:
     ) -> Iterator[ClipRequest]:
         for item in items:
             clips = item.rows["keyframes"]["clips"]
-            video = _Open(len(clips))
+            given = _annotated(item) if self.settings.engine == "annotations" else {}
+            video = _Open(len(clips), given.get("file", ""), given.get("revision", ""))
             if not clips:
                 ready.append(self._row(item.id, video))
                 continue
@@ -159,11 +193,12 @@ class Caption:
     def _of_item(self, item: Item) -> Iterator[ClipRequest]:
         clips = item.rows["keyframes"]["clips"]
         speech = speech_of_clips(clips, item.rows["transcribe"]["sentences"])
+        spans = _annotated(item)["spans"] if self.settings.engine == "annotations" else ()
+        annotated = sentences_of_clips(clips, spans)
         title = item.rows["collect"]["title"] or item.rows["download"]["title"] or ""
         for number, clip in enumerate(clips):
             frames = sorted(clip["frames"], key=lambda frame: frame["time"])
-            # The engine that only repeats the speech needs no pixels read.
-            images = () if self.settings.engine == "transcript" else tuple(read_frame(item, f["image"]) for f in frames)
+            images = () if self.settings.engine in _FREE else tuple(read_frame(item, f["image"]) for f in frames)
             yield ClipRequest(
                 id=item.id,
                 clip=number,
@@ -173,6 +208,7 @@ class Caption:
                 end=clip["end"],
                 speech=speech[number].text,
                 title=title,
+                annotation=join(span["text"] for span in annotated[number]),
             )
 
     def _row(self, item_id: str, video: _Open) -> Row:
@@ -192,10 +228,15 @@ class Caption:
         identity = self._identity
         fields: dict[str, Any] = {
             "engine": identity.engine,
-            "model": identity.model,
-            "revision": identity.revision,
+            "model": video.file or identity.model,
+            "revision": video.revision or identity.revision,
             "prompt_hash": identity.prompt_hash,
             "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
             "clips": [{"clip": a.clip, "caption": a.caption, "flag": "error" if a.error else a.flag} for a in answers],
         }
         return Row(item_id, fields, partial=bool(lost), message=message)
+
+
+def _annotated(item: Item) -> Mapping[str, Any]:
+    """What a file says of the item's clips; nothing where it does not have the item."""
+    return item.rows["annotations"]["clips"] or {"spans": ()}

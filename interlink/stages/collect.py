@@ -1,5 +1,7 @@
 """collect: a folder or a list becomes rows, one per source item. Opens no medium and no connection; costs a listing.
 
+Sources of pairs and of web pages have their own readers (interlink.fetch.pairs, interlink.fetch.pages).
+
 It makes the generations that every other stage reads, so nothing may be lost here: a broken file is an item (what is
 wrong with it is found later), and an entry that names nothing is a failed row.
 """
@@ -8,19 +10,18 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, field_validator
 
 from interlink.errors import UserError
 from interlink.fetch.addresses import SITE_ID, YOUTUBE_ID, YOUTUBE_TEMPLATE, parse_url
-from interlink.fetch.lists import BadLine, Record, read_list
+from interlink.fetch.lists import BadLine, Record, metadata, read_list
 from interlink.ids import safe_id
 from interlink.stage import Row, Settings
 
@@ -42,7 +43,18 @@ class SourceSettings(Settings):
     """The block `source` of a recipe: where the items come from."""
 
     path: str = Field("", description="A folder of media, one media file, or a list (txt, csv, tsv, jsonl, parquet).")
-    kind: Literal["auto", "folder", "list"] = Field("auto", description="What `path` is; auto looks.")
+    kind: Literal["auto", "folder", "list", "pairs", "pages"] = Field(
+        "auto",
+        description="What `path` is; auto looks for videos: a folder or a list. pairs: a list of pictures with texts. "
+        "pages: MMC4, OBELICS or MINT-1T (jsonl, parquet, tar, or a folder of them).",
+    )
+    header: tuple[str, ...] = Field(
+        (), description="Columns of a csv or tsv whose first line does not name them (CC3M: caption, url)."
+    )
+    images_path: str = Field(
+        "",
+        description="The folder of pictures that pairs (by path) or pages (by name) only name; else the list's.",
+    )
     recursive: bool = Field(True, description="Look into the folders below a source folder.")
     extensions: tuple[str, ...] = Field(MEDIA_EXTENSIONS, description="File endings that count as media.")
     include: tuple[str, ...] = Field((), description="Globs on the path in a source folder; empty takes everything.")
@@ -82,6 +94,8 @@ def scan(settings: SourceSettings) -> Iterator[Row]:
     if not source.exists():
         raise UserError(f"there is no {settings.path}", "set source.path to a folder of videos or a list")
     kind = settings.kind
+    if kind in ("pairs", "pages"):
+        return _not_empty(_with_defaults(_scan_pictures(source, settings), settings), settings)
     if kind == "auto":
         kind = "folder" if source.is_dir() or _is_media(source.name, settings) else "list"
     if kind == "list" and source.is_dir():
@@ -106,6 +120,25 @@ def _not_empty(rows: Iterator[Row], settings: SourceSettings) -> Iterator[Row]:
             f"there is nothing to build in {settings.path}",
             "check source.path (and source.extensions, include, exclude where they are set)",
         )
+
+
+def _scan_pictures(source: Path, settings: SourceSettings) -> Iterator[Row]:
+    if settings.kind == "pages":
+        from interlink.fetch import pages
+
+        return pages.scan(source, settings.images_path)
+    from interlink.fetch import pairs
+
+    named = {role: getattr(settings, f"{role}_column") for role in pairs.COLUMNS}
+    images = Path(settings.images_path).expanduser().absolute() if settings.images_path else source.parent
+    return pairs.scan(source, settings.header, named, images)
+
+
+def _with_defaults(rows: Iterator[Row], settings: SourceSettings) -> Iterator[Row]:
+    for row in rows:
+        if row.status == "ok":
+            row.fields = {"licence": settings.licence, "dataset": settings.dataset, **row.fields}
+        yield row
 
 
 # -- folders ----------------------------------------------------------------------------------------------------
@@ -153,7 +186,7 @@ def _refused(relative: str, why: str) -> Row:
 
 
 def _scan_list(path: Path, settings: SourceSettings) -> Iterator[Row]:
-    columns, records = read_list(path)
+    columns, records = read_list(path, settings.header)
     names = _columns(columns, settings, path)
 
     def rows() -> Iterator[Row]:
@@ -214,7 +247,7 @@ def _record_row(record: Record, names: dict[str, str], folder: Path, settings: S
     rest = {name: value for name, value in record.cells.items() if name not in used}
     if row.status == "failed":
         return row
-    row.fields |= {"title": cell("title"), "category": cell("category"), "metadata": _metadata(rest)}
+    row.fields |= {"title": cell("title"), "category": cell("category"), "metadata": metadata(rest)}
     if licence := cell("licence"):
         row.fields["licence"] = licence
     try:
@@ -286,15 +319,3 @@ def _failed(item_id: str, error_class: str, message: str) -> Row:
 
 def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _metadata(cells: dict[str, Any]) -> str:
-    """Canonical JSON of what a list says beside the known columns; empty cells and bytes are left out."""
-    kept = {
-        str(name): value
-        for name, value in cells.items()
-        if value not in (None, "")
-        and not isinstance(value, bytes)
-        and not (isinstance(value, float) and not math.isfinite(value))
-    }
-    return json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -1,6 +1,7 @@
 """download: each item gets a media file with its sum, and the subtitles that come with it.
 
-Local files stay where they are; URLs are fetched by yt-dlp into `media/` of the build. Costs one read of each local
+Local files stay where they are; URLs are fetched by yt-dlp into `media/` of the build. Pictures of pairs and pages are
+kept in the table, fetched by img2dataset where they have a URL (interlink.fetch.pictures). Costs one read of each local
 file (about 1.8 GB/s a core) and, for URLs, the network: many transfers are open at once, politely paced for each host.
 
 What becomes of a slow server: no answer at all within `timeout_seconds` is `network`; one that began to send and fell
@@ -16,13 +17,16 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from interlink.errors import UserError
+from interlink.fetch import pictures
+from interlink.fetch.img2dataset import ImageSettings
 from interlink.fetch.local import Sidecars, Subtitle, digest
 from interlink.fetch.pacing import Pacer
 from interlink.fetch.transfers import Transfer, transfer_all
@@ -39,6 +43,10 @@ ALLOWED_OPTIONS = frozenset(
 
 
 _OPERATIONAL: dict[str, Any] = {"operational": True}  # how fast and by which way, not what: outside the fingerprint
+
+
+def _fetches_as_ever(images: ImageSettings) -> bool:
+    return images == ImageSettings()
 
 
 class DownloadSettings(Settings):
@@ -84,6 +92,11 @@ class DownloadSettings(Settings):
     )
     cookies: str = Field(
         "", description="A cookie file in Netscape format; it is read, never written.", json_schema_extra=_OPERATIONAL
+    )
+    images: ImageSettings = Field(
+        ImageSettings(),
+        exclude_if=_fetches_as_ever,  # recipes of videos keep their fingerprint
+        description="how the pictures of pairs and pages are fetched",
     )
     ydl_options: dict[str, Any] = Field({}, description="More options of yt-dlp: " + ", ".join(sorted(ALLOWED_OPTIONS)))
 
@@ -150,9 +163,17 @@ class Download:
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         """A row per item as each is done, at most `concurrency` at once.
 
-        UserError if URLs come and yt-dlp is missing.
+        UserError if URLs come and yt-dlp, or img2dataset, is missing.
         """
-        yield from transfer_all(items, self._process, self.settings.concurrency, self.settings.stall_seconds)
+        # The items of a partition are of one kind; where another begins, what is on its way is finished first.
+        for are_pictures, group in groupby(items, lambda item: item.rows["collect"]["kind"] in pictures.KINDS):
+            if are_pictures:
+                yield from pictures.fetch_all(group, self.settings.images, self._folder)
+            else:
+                yield from transfer_all(group, self._process, self.settings.concurrency, self.settings.stall_seconds)
+
+    def _folder(self) -> AbstractContextManager[Path]:
+        return _own_folder(self.context.root.scratch())
 
     def _process(self, item: Item, transfer: Transfer) -> Row:
         source = item.rows["collect"]
@@ -217,7 +238,7 @@ def _row(item_id: str, fields: dict[str, Any], title: str, subtitles: list[Subti
         {"name": name, "language": by_name[name].language, "data": Blob(by_name[name].data, PurePosixPath(name).suffix)}
         for name in sorted(by_name)
     ]
-    fields = fields | {"title": title, "subtitles": kept}
+    fields = fields | {"title": title, "subtitles": kept, "pictures": []}
     return Row(item_id, fields, partial=bool(lost), message="; ".join(lost))
 
 

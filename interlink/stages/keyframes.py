@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from interlink.errors import StageError
+from interlink.errors import Dropped, StageError
 from interlink.segment.settings import SegmentSettings, make_segmenter, prepare
 from interlink.stage import Blob, Context, Item, PerItem, Resources, Row, Settings
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from interlink.media.look import Look
     from interlink.media.probe import Probe
     from interlink.segment.clips import Clip
+
+
+_FOLLOWS = {"transcript": ("transcribe",), "annotations": ("annotations",)}  # tables whose times a segmenter takes
 
 
 class KeyframesSettings(SegmentSettings):
@@ -98,8 +102,9 @@ class Keyframes(PerItem):
 
     @staticmethod
     def needs(settings: KeyframesSettings) -> tuple[str, ...]:
-        listens = settings.segmenter == "transcript" or settings.speech_weight > 0
-        return ("download", "transcribe") if listens else ("download",)
+        follows = _FOLLOWS.get(settings.segmenter, ())
+        listens = ("transcribe",) if settings.speech_weight > 0 and "transcribe" not in follows else ()
+        return ("download", *follows, *listens)
 
     @staticmethod
     def costly(settings: KeyframesSettings) -> bool:
@@ -129,14 +134,18 @@ class Keyframes(PerItem):
         from interlink.media.decode import Unusable
         from interlink.media.probe import describe, local_media, open_media
 
-        said = item.rows["transcribe"]["sentences"] if "transcribe" in self.needs(self.settings) else None
+        if not item.rows["download"]["media"]:  # a pair or a page
+            from interlink.media.pictures import row_of_pictures
+
+            return row_of_pictures(item, self.settings.short_side, self.settings.quality)
+        said, spoken = _times_of(item, self.settings), _spoken(item, self.settings)
         with local_media(item) as path:
             for full in (False, True):
                 with open_media(path) as container:
                     probe = describe(container, path)
                     self._check(probe)
                     try:
-                        row = _Pass(self.settings, container, probe, said, full).row(item.id)
+                        row = _Pass(self.settings, container, probe, said, spoken, full).row(item.id)
                     except Unusable:
                         continue  # the full decode tells what is wrong, and keeps what can be had
                 if _wants_files(self.settings):
@@ -169,9 +178,11 @@ class _Pass:
         settings: KeyframesSettings,
         container: Any,
         probe: Probe,
-        said: Sequence[Mapping[str, Any]] | None,
+        said: Sequence[Mapping[str, Any]],
+        spoken: Sequence[tuple[float, float]] | None,
         full: bool,
     ) -> None:
+        """said: what the segmenter follows. spoken: when something is said, for the choice of frames."""
         from interlink.media.choose import Pool, Speech
         from interlink.media.jpeg import JpegMaker
         from interlink.media.look import Looker
@@ -183,13 +194,16 @@ class _Pass:
         self.looker = Looker()
         self.maker = JpegMaker(settings.short_side, settings.quality, probe.video.sar)
         self.picture: Any = None  # the one that is being fed
-        self.segmenter = make_segmenter(settings, said or (), lambda: self.picture)
+        self.segmenter = make_segmenter(settings, said, lambda: self.picture)
+        longest, lengths = settings.max_clip, Lengths(settings.min_clip, settings.max_clip)
+        if settings.segmenter == "annotations":  # clips as long as they are told to be
+            longest = max([longest, *(min(s["end"], probe.stated or 3600.0) - s["start"] for s in said)])
+            lengths = Lengths(settings.min_clip, inf)
         # Half-second cells, but several in a short clip and no more than about a hundred in a long one.
-        cell = max(min(0.5, settings.max_clip / 8), settings.max_clip / 80)
-        spans = None if said is None else sorted((one["start"], one["end"]) for one in said)
-        self.speech = Speech(spans, settings.speech_weight)
+        cell = max(min(0.5, longest / 8), longest / 80)
+        self.speech = Speech(spoken, settings.speech_weight)
         choice = Choice(settings.choice, settings.frames_per_clip, settings.min_novelty, settings.min_clip, self.speech)
-        self.clips = Clips(self.segmenter, Lengths(settings.min_clip, settings.max_clip), Pool(cell), choice)
+        self.clips = Clips(self.segmenter, lengths, Pool(cell), choice)
         self.full = full or settings.decode == "full" or self.segmenter.spacing == 0
         self.start: float | None = None  # time of the first picture
 
@@ -304,6 +318,27 @@ class _Pass:
         limit = self.settings.max_seconds
         if limit and self.start is not None and time - self.start > limit:
             raise StageError("too_long", f"{self.probe.name}: the recipe allows {limit:.0f} s, it goes on after that")
+
+
+def _times_of(item: Item, settings: KeyframesSettings) -> Sequence[Mapping[str, Any]]:
+    """The sentences, or annotated clips, that the segmenter follows. Dropped where an item has no such clips."""
+    if settings.segmenter == "transcript":
+        sentences: Sequence[Mapping[str, Any]] = item.rows["transcribe"]["sentences"]
+        return sentences
+    if settings.segmenter != "annotations":
+        return ()
+    given = item.rows["annotations"]["clips"]
+    if given is None:
+        raise Dropped("not_annotated", "no annotated clips that keyframes.segmenter could follow")
+    spans: Sequence[Mapping[str, Any]] = given["spans"]
+    return spans
+
+
+def _spoken(item: Item, settings: KeyframesSettings) -> list[tuple[float, float]] | None:
+    """When sentences are said, in order; None where the recipe did not ask for the transcript."""
+    if "transcribe" not in Keyframes.needs(settings):
+        return None
+    return sorted((one["start"], one["end"]) for one in item.rows["transcribe"]["sentences"])
 
 
 def _wants_files(settings: KeyframesSettings) -> bool:

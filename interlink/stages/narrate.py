@@ -14,16 +14,18 @@ from typing import Any, ClassVar, Literal
 
 from interlink.engines.cache import AnswerCache
 from interlink.engines.captioner import Identity
-from interlink.engines.writer import Writer, WriteRequest, Written, make_writer
+from interlink.engines.writer import GROUP, WRITERS, Writer, WriteRequest, Written, make_writer
 from interlink.errors import StageError
 from interlink.narrate.checks import Checker
 from interlink.narrate.settings import NarrateSettings
 from interlink.narrate.tale import Tale, Telling
 from interlink.narrate.template import Template
+from interlink.plugins import resources_of
 from interlink.stage import Context, Item, Resources, Row, Settings, failed
 
 _EXPECTED = ("", "no_evidence")
 _LOST = ("error", "refused", "empty")
+_TOGETHER = 16  # videos that an engine of others has at once
 _AHEAD = 16  # rows that may wait while nothing is asked
 
 
@@ -42,7 +44,7 @@ class Narrate:
         self._writer: Writer | None = None
         if settings.style != "none":
             self._template = Template.parse(settings.prompt) if settings.prompt else Template.of_style(settings.style)
-            self._writer = make_writer(settings.engine, getattr(settings, settings.engine))
+            self._writer = make_writer(settings.engine, settings.told_to_engine)
         self._checker = Checker(settings.checks)
         self._identity = Identity("none")
         self._cache: AnswerCache | None = None
@@ -63,6 +65,8 @@ class Narrate:
     def resources(settings: NarrateSettings) -> Resources:
         if settings.style == "none":
             return Resources(cpus=0.25)
+        if settings.engine not in WRITERS:
+            return resources_of(GROUP.load(settings.engine), settings.options)
         if settings.engine == "transformers":
             return Resources(cpus=1.0, gpus=float(settings.transformers.device.startswith("cuda")))
         return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
@@ -72,6 +76,8 @@ class Narrate:
         """How many videos it wants to have at once."""
         if settings.style == "none":
             return 1
+        if settings.engine not in WRITERS:
+            return _TOGETHER
         return settings.openai.concurrency if settings.engine == "openai" else settings.transformers.batch_size
 
     def open(self) -> None:

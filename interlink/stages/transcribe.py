@@ -1,7 +1,8 @@
-"""transcribe: what is said in a video and when, from subtitles beside it or inside it, or by a speech recogniser.
+"""transcribe: what is said in a video and when, as annotated, from subtitles, or by a speech recogniser.
 
-Costs milliseconds with a sidecar (the media file's header is read for its clock); with embedded tracks a read of the
-file; with a recogniser the decoding of the sound, and the model's time for what silero-vad takes for speech.
+Costs nothing where it is annotated; milliseconds with a sidecar (the media file's header is read for its clock);
+with embedded tracks a read of the file; with a recogniser the decoding of the sound, and the model's time for what
+silero-vad takes for speech.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class _Found:
     sentences: list[Sentence] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     detected: tuple[str, float] | None = None
+    revision: str = ""
 
 
 @dataclass
@@ -90,9 +92,10 @@ class _Source:
 class Transcribe(PerItem):
     """One row per video: its sentences with times, in the container's clock. The schema is tables.TRANSCRIBE.
 
-    The first source that gives cues is taken: sidecar files in the order of `languages`, then files that do not say
-    their language, then (with `any_language`) the others; the tracks inside the container likewise; then a recogniser.
-    Where there is none the row is ok, its source `none` and its sentences empty.
+    The first source that gives cues is taken: annotations, where the recipe has that stage; sidecar files in the order
+    of `languages`, then files that do not say their language, then (with `any_language`) the others; the tracks inside
+    the container likewise; then a recogniser. Where there is none the row is ok, its source `none` and its sentences
+    empty.
     """
 
     name: ClassVar[str] = "transcribe"
@@ -110,6 +113,10 @@ class Transcribe(PerItem):
     @staticmethod
     def needs(settings: TranscribeSettings) -> tuple[str, ...]:
         return ("download",)
+
+    @staticmethod
+    def uses(settings: TranscribeSettings) -> tuple[str, ...]:
+        return ("annotations",)
 
     @staticmethod
     def costly(settings: TranscribeSettings) -> bool:
@@ -158,9 +165,11 @@ class Transcribe(PerItem):
 
     def process(self, item: Item) -> Row:
         lost: list[str] = []
-        found = self._sidecar(item, lost) or self._embedded(item, lost)
-        sound = None
-        if self._listener is not None and (found is None or self.settings.sound_shares):
+        found, sound = _annotated(item), None
+        is_video = bool(item.rows["download"]["media"])  # else a pair or a page
+        if is_video:
+            found = found or self._sidecar(item, lost) or self._embedded(item, lost)
+        if is_video and self._listener is not None and (found is None or self.settings.sound_shares):
             heard, sound = self._listen(item, recognise=found is None, lost=lost)
             found = found or heard
         if found is not None and not found.sentences and not found.marks:
@@ -294,6 +303,8 @@ class Transcribe(PerItem):
                 "sentences": [_sentence(sentence, found.offset) for sentence in found.sentences],
                 "marks": [{"text": mark.text, "kind": mark.kind, **_times(mark, found.offset)} for mark in found.marks],
             }
+            if found.source == "annotations":
+                fields |= {"engine": "annotations", "model": found.name, "revision": found.revision}
             if found.source == "recognised" and self._identity is not None:
                 fields |= {
                     "engine": self._identity.engine,
@@ -304,6 +315,24 @@ class Transcribe(PerItem):
         more = len(said) - FEWEST_MESSAGES
         shown = [*said[:FEWEST_MESSAGES], *([f"and {more} more"] if more > 0 else [])]
         return Row(item_id, fields, partial=bool(said), message="; ".join(shown))
+
+
+def _annotated(item: Item) -> _Found | None:
+    """The speech that an annotation file has; its lines are read as cues, so that rolling repeats go here too."""
+    from interlink.subtitles.cues import CueMaker, Subtitles
+
+    given = item.rows["annotations"]["speech"] if "annotations" in item.rows else None
+    if given is None:
+        return None
+    cues = []
+    for span in given["spans"]:
+        maker = CueMaker(span["start"], span["end"])
+        maker.add(span["text"])
+        if cue := maker.cue():
+            cues.append(cue)
+    if not cues:
+        return None
+    return _Found("annotations", given["file"], "", Subtitles("annotations", cues), revision=given["revision"])
 
 
 def _times(span: Any, offset: float) -> dict[str, float]:

@@ -1,0 +1,172 @@
+"""An annotation file, open: the entries of a video by its id.
+
+The first process to open a file indexes it and keeps the index (24 bytes a video) below ROOT/cache/annotations, under
+the file's sha256; all others read that. So a file of gigabytes costs each process one sum (1.8 GB/s) and no parsing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import mmap
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from interlink.annotations.entries import VIDEO_COLUMNS, Span, cells_of, row_of, spans_of, video_column
+from interlink.annotations.scan import json_entries, lines
+from interlink.errors import StageError, UserError
+from interlink.storage import Storage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_MAPPED = 64 * 2**20  # bytes of a file that stay mapped while it is indexed
+
+
+class AnnotationFile:
+    """Annotations by video. name: of the file; revision: 16 digits of its sha256."""
+
+    def __init__(self, path: str, setting: str, root: Storage) -> None:
+        """Raises UserError naming the file where it is missing, or neither a table nor a JSON object.
+
+        setting: where the recipe names it. root: of the build, for the index.
+        """
+        self._path = Path(path).expanduser()
+        self._setting = setting
+        self.name = self._path.name
+        self._is_table = self._path.suffix.lower() == ".tsv"
+        if not self._is_table and self._path.suffix.lower() != ".json":
+            raise self._wrong("it is no .tsv and no .json")
+        try:
+            self._file = self._path.open("rb")
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}", f"check {setting}", 2) from error
+        self._columns = self._header() if self._is_table else ()
+        digest = hashlib.sha256()
+        while block := self._file.read(1 << 20):
+            digest.update(block)
+        self.revision = digest.hexdigest()[:16]
+        self._places = self._indexed(root, digest.hexdigest())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def find(self, video_id: str, item_id: str, path: str) -> list[Span] | None:
+        """The spans of a video in order of time; None where the file does not have it.
+
+        It is looked for by the site's id, by the item's id, and by the name of its file. Several rows of one video are
+        taken together. Raises StageError `unreadable` naming file and video where its entry is damaged, or another
+        video of that name cannot be told from it.
+        """
+        full = str(PurePosixPath(path).with_suffix("")) if path else ""
+        for key in dict.fromkeys((video_id, item_id, PurePosixPath(full).name, PurePosixPath(path).name)):
+            if not key:
+                continue
+            entries = list(self._entries(key))
+            names = {name for name, _ in entries}
+            if len(names) > 1:
+                entries = [entry for entry in entries if entry[0] == full]
+                if not entries:
+                    told = ", ".join(sorted(names)[:3])
+                    raise StageError("unreadable", f"{self.name} has several videos named {key} ({told})")
+            if entries:
+                # Of a key that a JSON has twice the last counts, as for every reader of JSON.
+                used = entries if self._is_table else entries[-1:]
+                spans = [span for name, value in used for span in self._spans(name, value)]
+                return sorted(spans, key=lambda span: (span.start, span.end))
+        return None
+
+    def _spans(self, name: str, value: Any) -> list[Span]:
+        try:
+            return spans_of(value)
+        except ValueError as error:
+            raise StageError("unreadable", f"{self.name}, video {name}: {error}") from error
+
+    def _entries(self, key: str) -> Iterator[tuple[str, Any]]:
+        """(name, value) of every entry whose name ends in `key`."""
+        import numpy as np
+
+        place = _place(key)
+        begin, end = (int(np.searchsorted(self._places[:, 0], place, side)) for side in ("left", "right"))
+        for offset, size in self._places[begin:end, 1:].tolist():
+            self._file.seek(offset)
+            raw = self._file.read(size)
+            try:
+                if self._is_table:
+                    name, value = row_of(raw.decode("utf-8"), self._columns)
+                else:
+                    ((name, value),) = json.loads(b"{" + raw + b"}").items()
+            except (ValueError, RecursionError) as error:
+                raise StageError("unreadable", f"{self.name}, video {key} (byte {offset}): {error}") from error
+            if PurePosixPath(name).name == key:  # else two keys of one hash
+                yield name, value
+
+    def _header(self) -> tuple[str, ...]:
+        first = self._file.readline().decode("utf-8-sig", "replace")
+        self._file.seek(0)
+        columns = tuple(cell.strip() for cell in first.split("\t"))
+        if "clips" not in columns or not set(columns) & set(VIDEO_COLUMNS):
+            raise self._wrong(
+                f"its first line does not name the columns path and clips, but {', '.join(columns)[:200]}"
+            )
+        return columns
+
+    def _indexed(self, root: Storage, digest: str) -> NDArray[np.int64]:
+        """Rows (hash of the key, offset, size) in the order of hash and offset."""
+        import numpy as np
+
+        kept = f"cache/annotations/{digest[:32]}.npy"
+        try:
+            found: NDArray[np.int64] = np.load(io.BytesIO(root.read(kept)), allow_pickle=False)
+            if found.dtype == np.int64 and found.ndim == 2:
+                return found
+        except (FileNotFoundError, ValueError, EOFError):
+            pass  # not made yet, or damaged: it is made anew
+        try:
+            # Mapped, so that patterns run over it. What has been seen is let go of: a limit on memory would count it.
+            with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                places, seen = [], 0
+                for key, offset, size in self._scan(data):
+                    places.append((_place(key), offset, size))
+                    if offset - seen > _MAPPED:
+                        data.madvise(mmap.MADV_DONTNEED)
+                        seen = offset
+        except ValueError as error:
+            raise self._wrong("it is empty" if not self._path.stat().st_size else str(error)) from error
+        made = np.array(sorted(places), np.int64).reshape(-1, 3)
+        buffer = io.BytesIO()
+        np.save(buffer, made, allow_pickle=False)
+        root.write(kept, buffer.getvalue(), durable=False)
+        return made
+
+    def _scan(self, data: mmap.mmap) -> Iterator[tuple[str, int, int]]:
+        """(the name's last part, offset, size) of each entry."""
+        if not self._is_table:
+            for key, offset, size in json_entries(data):
+                yield PurePosixPath(key).name, offset, size
+            return
+        rows = lines(data)
+        next(rows)
+        for offset, line in rows:
+            try:
+                row = dict(zip(self._columns, cells_of(line.decode("utf-8", "replace")), strict=False))
+                name = video_column(row, self._columns)
+            except (ValueError, KeyError) as error:
+                raise ValueError(f"the line at byte {offset} cannot be read: {error}") from error
+            yield PurePosixPath(name).name, offset, len(line)
+
+    def _wrong(self, why: str) -> UserError:
+        return UserError(
+            f"{self._path} holds no annotations: {why}",
+            f"{self._setting} wants a TSV with `path` and `clips`, or a JSON object with an entry for each video",
+            2,
+        )
+
+
+def _place(key: str) -> int:
+    return int.from_bytes(
+        hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True
+    )

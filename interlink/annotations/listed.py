@@ -1,0 +1,35 @@
+"""Texts that came with the items: columns of the source list, and the running text of a web page. Pure functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from math import inf
+from typing import Any
+
+from interlink.annotations.entries import Span
+
+PAGE_TEXT = "text"  # what annotations.*.columns calls the text of a page
+_ENDS = (".", "!", "?", "…", '"', ")")
+
+
+def of_source(columns: Sequence[str], listed: Mapping[str, Any], fetched: Mapping[str, Any]) -> list[Span]:
+    """The texts of an item: of some columns, about all of it; of a page each at its place (a slot is a second).
+
+    listed, fetched: its rows in the tables collect and download. Several texts (a column may hold a list of them)
+    become one, each ended by a full stop.
+    """
+    if listed["kind"] == "page" and PAGE_TEXT in columns:
+        texts = json.loads(fetched["info"] or "{}").get("texts") or []
+        return [Span(text, float(slot), slot + 1.0) for slot, text in enumerate(texts) if text]
+    cells = {**json.loads(listed["metadata"] or "{}"), "title": listed["title"]}
+    found: list[str] = []
+    for column in columns:
+        value = cells.get(column)
+        for one in value if isinstance(value, list) else (value,):
+            text = " ".join(str(one).split()) if one not in (None, "") else ""
+            if text and text not in found:
+                found.append(text)
+    if len(found) > 1:
+        found = [text if text.endswith(_ENDS) else f"{text}." for text in found]
+    return [Span(" ".join(found), 0.0, inf)] if found else []

@@ -1,0 +1,52 @@
+"""Which annotations a build takes, and from where. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from interlink.stage import Settings
+
+
+class AnnotationSource(Settings):
+    """Texts with times that somebody has made already."""
+
+    path: str = Field(
+        "",
+        description="a TSV with `path` and `clips` (Howto-Interlink7M), or a JSON of objects by video id: start, end "
+        "and text (HowTo100M), timestamps and sentences, or segments and sentences below `database` (YouCook2)",
+    )
+    columns: tuple[str, ...] = Field(
+        (),
+        description="in place of a file: columns of the source list whose text is about the whole item, or `title`; of "
+        "web pages `text`: what stands before and after their images",
+    )
+    clock: Literal["player", "container"] = Field(
+        "player", description="times count from where a player begins, or are those of the file (our own releases)"
+    )
+    missing: Literal["drop", "keep"] = Field(
+        "drop", description="an item without annotation is dropped (not_annotated), or goes on without"
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> AnnotationSource:
+        if self.path and self.columns:
+            raise ValueError("takes its texts from a file (path) or from the source list (columns), not from both")
+        return self
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.path or self.columns)
+
+
+class AnnotationsSettings(Settings):
+    """The block `annotations` of a recipe."""
+
+    clips: AnnotationSource = Field(
+        AnnotationSource(),
+        description="clips with their texts: for keyframes.segmenter and caption.engine `annotations`",
+    )
+    speech: AnnotationSource = Field(
+        AnnotationSource(), description="what is said: transcribe takes it in place of subtitles"
+    )

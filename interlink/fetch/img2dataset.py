@@ -1,0 +1,215 @@
+"""Pictures by URL through img2dataset, a program of its own: its lists in, its tars and status tables out.
+
+It starts in some seconds, then asks `threads` servers at once; bytes come as the servers have them (nothing is encoded
+anew). Results are read shard by shard while it goes on, so that a kill costs those in work and the last finished one.
+Retrying is the executor's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from interlink.errors import Dropped, StageError, UserError
+from interlink.fetch.status import class_of_status
+from interlink.stage import Settings, operational
+
+PROGRAM = "INTERLINK_IMG2DATASET"  # environment variable: its path, where it has an environment of its own
+SHARD = 200  # pictures of one of its shards
+PROCESSES = 2  # while one waits for the slowest server of its shard, another goes on
+START_SECONDS = 120.0  # it imports much
+_POLL_SECONDS = 0.2
+_NETWORK = re.compile(r"timed out|urlopen error|reset|refused|IncompleteRead|unreachable|closed connection", re.I)
+
+
+class ImageSettings(Settings):
+    """How pictures are fetched by img2dataset."""
+
+    threads: int = operational(32, "pictures that are asked for at once", ge=1, le=1024)
+    timeout_seconds: int = operational(20, "seconds for one picture", ge=1)
+    user_agent: str = operational("", "token that img2dataset adds to its user agent, for X-Robots-Tag rules too")
+    opt_out: bool = Field(
+        True, description="drop pictures whose X-Robots-Tag says noai, noimageai, noindex or noimageindex (opted_out)"
+    )
+    max_megabytes: float = Field(20.0, gt=0, description="larger pictures fail as too_large (10^6 bytes)")
+    hash_column: str = Field(
+        "", description="column of the list with the picture's sha256 (DataComp); another content fails as gone"
+    )
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of one URL: its bytes, or why not (StageError, Dropped). number: its place among those asked for."""
+
+    number: int
+    data: bytes = b""
+    error: Exception | None = None
+
+
+def program() -> list[str]:
+    """The command that starts img2dataset. UserError where there is none."""
+    named = os.environ.get(PROGRAM, "")
+    if named:
+        if not os.access(named, os.X_OK):
+            raise UserError(f"{PROGRAM} is {named}, which is no program", "set it to the path of img2dataset", 2)
+        return [named]
+    beside = Path(sys.executable).with_name("img2dataset")
+    found = str(beside) if beside.is_file() else shutil.which("img2dataset")
+    if not found:
+        do = f"pip install img2dataset in an environment of its own, and set {PROGRAM} to its bin/img2dataset"
+        raise UserError("the source has pictures by URL, and img2dataset, which fetches them, is not installed", do)
+    return [found]
+
+
+def fetch(urls: Sequence[str], folder: Path, settings: ImageSettings) -> Iterator[Fetched]:
+    """One Fetched for each URL, as its shards are finished. folder: empty; the caller removes it.
+
+    What ends without an answer is `crash`, or `stalled` where no shard was finished for too long.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    command = program()
+    listed, out = folder / "list.parquet", folder / "out"
+    pq.write_table(pa.table({"url": list(urls), "item": list(range(len(urls)))}), listed)
+    most = START_SECONDS + settings.timeout_seconds * (2 + PROCESSES * -(-min(SHARD, len(urls)) // settings.threads))
+    asked = set(range(len(urls)))
+    end = "stalled"
+    with _running([*command, *_arguments(listed, out, settings)], folder / "log") as process:
+        seen: set[str] = set()
+        moved = time.monotonic()
+        while time.monotonic() - moved < most:
+            ended = process.poll() is not None  # before the look, so that nothing finished is missed
+            for name in _finished(out, seen):
+                for one in _read(out / name, settings):
+                    asked.discard(one.number)
+                    yield one
+                moved = time.monotonic()
+            if ended:
+                end = "crash"
+                break
+            time.sleep(_POLL_SECONDS)
+        status = process.poll()
+    why = f"img2dataset ended ({status}) without an answer: {_tail(folder / 'log')}"
+    if end == "stalled":
+        why = f"img2dataset has finished nothing for {most:.0f} s"
+    for number in sorted(asked):
+        yield Fetched(number, error=StageError(end, why))
+
+
+def explain(status: str, message: str) -> Exception:
+    """What img2dataset's `status` and `error_message` amount to."""
+    found = re.search(r"HTTP Error (\d{3})", message)
+    if found:
+        return StageError(class_of_status(int(found[1])), message)
+    if "X-Robots-Tag" in message:
+        return Dropped("opted_out", message)
+    if status == "failed_to_resize":
+        return StageError("unreadable", message)
+    if _NETWORK.search(message):
+        return StageError("network", message)
+    if "unknown url type" in message or "no host given" in message or "control characters" in message:
+        return StageError("no_media", message)
+    return StageError("network", message or status)
+
+
+class _running:
+    """The program on a leash: leaving the block ends it with all its children."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        self._command, self._log = command, log
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        quiet = {"WANDB_MODE": "disabled", "NO_ALBUMENTATIONS_UPDATE": "1"}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "interlink.fetch.leash", *self._command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **quiet},
+            )
+        return self._process
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def _arguments(listed: Path, out: Path, settings: ImageSettings) -> list[str]:
+    options = {
+        "url_list": listed,
+        "input_format": "parquet",
+        "url_col": "url",
+        "save_additional_columns": '["item"]',
+        "output_folder": out,
+        "output_format": "webdataset",
+        "number_sample_per_shard": SHARD,
+        "processes_count": PROCESSES,
+        "thread_count": max(1, settings.threads // PROCESSES),
+        "timeout": settings.timeout_seconds,
+        "retries": 0,
+        "disable_all_reencoding": True,
+        "extract_exif": False,
+        "compute_hash": None,
+        "enable_wandb": False,
+        "max_shard_retry": 0,
+    }
+    if settings.user_agent:
+        options["user_agent_token"] = settings.user_agent
+    if not settings.opt_out:
+        options["disallowed_header_directives"] = "[]"
+    return [f"--{name}={value}" for name, value in options.items()]
+
+
+def _finished(out: Path, seen: set[str]) -> list[str]:
+    """Shards whose statistics are there, which are written last; each is told once."""
+    try:
+        names = sorted(p.name.removesuffix("_stats.json") for p in out.iterdir() if p.name.endswith("_stats.json"))
+    except FileNotFoundError:
+        return []
+    new = [name for name in names if name not in seen and (out / f"{name}.parquet").exists()]
+    seen.update(new)
+    return new
+
+
+def _read(shard: Path, settings: ImageSettings) -> Iterator[Fetched]:
+    """The pictures and failures of one finished shard, in the order of its table."""
+    import pyarrow.parquet as pq
+
+    from interlink.shards import tar
+
+    columns = ["key", "item", "status", "error_message"]
+    rows = pq.ParquetFile(shard.with_suffix(".parquet")).read(columns=columns).to_pylist()
+    with shard.with_suffix(".tar").open("rb") as file:
+        places = {}
+        for member in tar.members(file):
+            key, _, suffix = member.name.partition(".")
+            if suffix not in ("json", "txt"):
+                places[key] = member
+        for row in sorted(rows, key=lambda row: int(row["item"])):
+            number = int(row["item"])
+            member_ = places.get(row["key"])
+            if row["status"] != "success" or member_ is None:
+                yield Fetched(number, error=explain(row["status"] or "", row["error_message"] or ""))
+            elif member_.size > settings.max_megabytes * 1e6:
+                yield Fetched(number, error=StageError("too_large", f"{member_.size} bytes"))
+            else:
+                file.seek(member_.data)
+                yield Fetched(number, file.read(member_.size))
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it said nothing"

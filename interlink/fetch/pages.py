@@ -1,0 +1,156 @@
+"""Files of web pages (MMC4, OBELICS, MINT-1T: jsonl, Parquet, tar): where each page lies, and what it holds.
+
+Finding pages reads a file once (of a tar the headers, of Parquet the footer) and parses none; a page is parsed when it
+is worked on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from interlink.errors import Dropped, StageError, UserError
+from interlink.ids import safe_id
+from interlink.shards import index, pages, tar
+from interlink.stage import Row
+
+KIND = "page"
+SUFFIXES = (".jsonl", ".ndjson", ".parquet", ".tar")
+
+
+def scan(source: Path, images: str) -> Iterator[Row]:
+    """A row of `collect` for each page of a file, or of all such files below a folder.
+
+    images: a folder with pictures that pages only name. Raises UserError where a file is not what its name says.
+    """
+    is_folder = source.is_dir()
+    there = {"images": str(Path(images).expanduser().absolute())} if images else {}
+    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES) if is_folder else [source]
+    for path in files:
+        relative = path.relative_to(source).as_posix() if is_folder else path.name
+        kind = path.suffix.lower()
+        if kind not in SUFFIXES:
+            raise UserError(
+                f"{path} holds no pages that can be read", f"give one of {', '.join(SUFFIXES)}, unpacked", 2
+            )
+        for number, (key, place) in enumerate(_places(path, kind)):
+            raw = f"{relative}#{number}"
+            item = safe_id(raw, name=key or f"{path.stem}-{number:06d}")
+            fields = {"kind": KIND, "uri": str(path), "path": relative, "video_id": item, "title": "", "category": ""}
+            yield Row(item, fields | {"metadata": json.dumps({**place, **there}, sort_keys=True)})
+
+
+def _places(path: Path, kind: str) -> Iterator[tuple[str, dict[str, int]]]:
+    """(key or nothing, place) of each page."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if kind == ".tar":
+            with path.open("rb") as file:
+                for entry in index.scan(file).entries:
+                    yield entry.key, {"offset": entry.offset, "size": entry.size}
+        elif kind == ".parquet":
+            with pq.ParquetFile(path) as table:
+                for group in range(table.num_row_groups):
+                    for row in range(table.metadata.row_group(group).num_rows):
+                        yield "", {"group": group, "row": row}
+        else:
+            with path.open("rb") as file:
+                offset = 0
+                for line in file:
+                    if line.strip():
+                        yield "", {"offset": offset, "size": len(line)}
+                    offset += len(line)
+    except (tar.ShardError, pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} cannot be read: {error}", "copy it again, or leave it out of the source") from error
+
+
+class Reader:
+    """Reads pages; keeps the last row group of Parquet, since its pages come one after another."""
+
+    def __init__(self, images: str) -> None:
+        """images: a folder in which pictures lie that pages only name (MMC4's `image_name`); empty: there is none."""
+        self._images = Path(images).expanduser().resolve() if images else None
+        self._group: tuple[str, int] | None = None
+        self._rows: list[dict[str, Any]] = []
+
+    def read(self, uri: str, place: Mapping[str, int]) -> tuple[str, list[str | pages.Slot]]:
+        """(URL of the page, its texts and images in order). Raises StageError, or Dropped (no_images)."""
+        name = Path(uri).name
+        try:
+            about, members = self._record(Path(uri), place)
+            if pages.is_mmc4(about):
+                members = _with_pictures(about, members, self._images) if self._images else members
+                page = pages.read_mmc4(about, members)
+                if page.images and not any(at is not None for at in page.matched):
+                    raise ValueError("none of its images has a matched_text_index")
+                slots = pages.placed(page)
+            elif pages.is_page(about):
+                slots = pages.read_page(about, members)
+            else:
+                there = ", ".join(sorted(map(str, about)))[:200]
+                raise ValueError(
+                    f"has neither text_list and image_info (MMC4) nor texts (OBELICS, MINT-1T), but {there}"
+                )
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise StageError("gone", f"{name} is not there any more") from error
+        except (ValueError, KeyError, TypeError, tar.ShardError, RecursionError) as error:
+            why = error.args[0] if isinstance(error, KeyError) else error
+            raise StageError("unreadable", f"{name} at {dict(place)}: {why}") from error
+        if not any(isinstance(slot, pages.Slot) for slot in slots):
+            raise Dropped("no_images", "a page of text alone, or no image has a place in it")
+        return _url(about), slots
+
+    def _record(self, path: Path, place: Mapping[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+        if "group" in place:
+            about: Any = self._row(path, place["group"], place["row"])
+            return about, {}
+        with path.open("rb") as file:
+            file.seek(place["offset"])
+            data = file.read(place["size"])
+        if path.suffix.lower() == ".tar":
+            members: dict[str, Any] = tar.parse(data)
+            if "json" not in members:
+                raise ValueError(f"the sample has no json, but {', '.join(sorted(members))}")
+            about = json.loads(members["json"])
+        else:
+            about, members = json.loads(data), {}
+        if not isinstance(about, dict):
+            raise ValueError(f"the record is a {type(about).__name__}, not an object")
+        return about, members
+
+    def _row(self, path: Path, group: int, row: int) -> dict[str, Any]:
+        import pyarrow.parquet as pq
+
+        if self._group != (str(path), group):
+            with pq.ParquetFile(path) as table:
+                self._rows = table.read_row_group(group).to_pylist()
+            self._group = (str(path), group)
+        return self._rows[row]
+
+
+def _with_pictures(about: Mapping[str, Any], members: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The members, and the pictures of a folder that an MMC4 record names. Names that leave the folder name nothing."""
+    found = dict(members)
+    for info in about["image_info"]:
+        name = str(info.get("image_name") or "")
+        path = (folder / name).resolve()
+        if name and path.is_relative_to(folder) and path.is_file():
+            found[name.lower()] = path.read_bytes()
+    return found
+
+
+def _url(about: Mapping[str, Any]) -> str:
+    """The page's own address, where the record tells one."""
+    for value in (about, about.get("general_metadata"), about.get("metadata")):
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                continue
+        if isinstance(value, Mapping) and isinstance(value.get("url"), str):
+            return str(value["url"])
+    return ""

@@ -1,0 +1,108 @@
+"""Lists of image–text pairs (CC3M, SBU, LAION, DataComp, DreamLIP, PixelProse) as rows of `collect`. Opens no picture.
+
+A pair's texts stay what they are in the row's metadata, under their columns' names; `annotations` chooses among them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from interlink.errors import UserError
+from interlink.fetch.addresses import parse_url
+from interlink.fetch.lists import BadLine, Record, metadata, read_list
+from interlink.ids import safe_id
+from interlink.stage import Row
+
+KIND = "pair"
+COLUMNS = {
+    "id": ("id", "uid", "key", "image_id"),
+    "url": ("url", "URL", "image_url", "image_urls", "Image Path", "img_url", "contentUrl"),
+    "path": ("path", "file", "file_name", "filename", "filepath", "image_path", "image"),
+    "licence": ("licence", "license", "LICENSE"),
+}
+
+
+def scan(path: Path, header: tuple[str, ...], named: dict[str, str], images: Path) -> Iterator[Row]:
+    """A row for each entry; what names no picture is a failed one. UserError where the list has no such column.
+
+    header: columns of a list without a header line. named: role -> the column that the recipe says; else usual names.
+    images: the folder in which pictures without a URL lie.
+    """
+    columns, records = read_list(path, header)
+    if columns == ("",):
+        raise UserError(f"{path} is a list of single entries", "a list of pairs has columns: csv, tsv, jsonl, parquet")
+    if columns:
+        roles = _roles(columns, named)
+        if not roles.keys() & {"url", "path"}:
+            raise UserError(
+                f"{path} has no column with URLs or paths of pictures; its columns: {', '.join(columns)}",
+                "name one in source.url_column or source.path_column, or all in source.header where its first line "
+                "does not name them",
+            )
+    for record in records:
+        if isinstance(record, BadLine):
+            yield _bad(record.line, f"{record.message}: {record.text[:100]}")
+        else:
+            yield _row(record, _roles(tuple(record.cells), named), images)
+
+
+def _roles(columns: Sequence[str], named: dict[str, str]) -> dict[str, str]:
+    found = {}
+    for role, usual in COLUMNS.items():
+        for name in (named[role],) if named.get(role) else usual:
+            if name in columns:
+                found[role] = name
+                break
+    return found
+
+
+def _row(record: Record, roles: dict[str, str], images: Path) -> Row:
+    def cell(role: str) -> str:
+        value = record.cells.get(roles.get(role, "\0"))
+        return "" if value is None else str(value).strip()
+
+    url, path, item_id = cell("url"), cell("path"), cell("id")
+    if url and (address := parse_url(url)) is None and "://" not in url:
+        path, url = path or url, ""  # DreamLIP's `Image Path` holds either
+    elif url and (address is None or not address.url.startswith(("http://", "https://"))):
+        return _bad(record.line, f"{url[:200]!r} is no http URL")
+    if not url and not path:
+        return _bad(record.line, f"no URL and no path in {json.dumps(record.cells, default=str)[:200]}")
+    if path and not path.isprintable():
+        return _bad(record.line, f"{path!r} has unprintable characters")
+    local = not url
+    target = Path(os.path.normpath(images / path))
+    if local and not target.is_relative_to(images):
+        return _bad(record.line, f"{path!r} lies outside {images.name} (source.images_path)")
+    item = safe_id(item_id) if item_id else safe_id(url or path, name=Path(url.partition("?")[0] or path).stem)
+    used = {roles.get("url"), roles.get("path"), roles.get("licence")}
+    rest = {name: value for name, value in record.cells.items() if name not in used}
+    fields = {
+        "kind": KIND,
+        "uri": str(target) if local else url,
+        "path": target.relative_to(images).as_posix() if local else "",
+        "video_id": item_id or item,
+        "title": "",
+        "category": "",
+        "metadata": metadata(rest),
+    }
+    if licence := cell("licence"):
+        fields["licence"] = licence
+    try:
+        "".join(fields.values()).encode()
+    except UnicodeEncodeError:
+        return _bad(record.line, "not UTF-8")
+    return Row(item, fields)
+
+
+def _bad(line: int, message: str) -> Row:
+    text = message.encode("utf-8", "backslashreplace").decode()
+    return Row(
+        safe_id(f"\nline {line} {text}", name=f"line-{line}"),
+        status="failed",
+        error_class="no_media",
+        message=f"line {line}: {text}",
+    )

@@ -1,0 +1,150 @@
+"""Pairs and pages as `download` rows: their pictures' bytes, from files, from the page's record, or by img2dataset.
+
+Many items at once, since img2dataset takes seconds to start; a row comes as soon as its last picture is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from interlink.errors import Dropped, StageError
+from interlink.fetch import img2dataset, pages, pairs
+from interlink.fetch.img2dataset import Fetched, ImageSettings
+from interlink.shards.pages import Slot
+from interlink.stage import Blob, Item, Row, failed
+
+KINDS = (pairs.KIND, pages.KIND)
+MOST_URLS = 4000  # for one start of img2dataset
+
+Folder = Callable[[], AbstractContextManager[Path]]
+
+
+@dataclass
+class _Open:
+    """An item of which some pictures are still to come. slots: place -> its picture, or why there is none."""
+
+    item: Item
+    url: str
+    texts: list[str | None] = field(default_factory=list)
+    slots: dict[int, bytes | Exception] = field(default_factory=dict)
+    waiting: int = 0
+
+
+def fetch_all(items: Iterator[Item], settings: ImageSettings, folder: Folder) -> Iterator[Row]:
+    """One row per item of KINDS. folder: makes an empty one for a run of img2dataset, and removes it.
+
+    UserError if pictures by URL come and img2dataset is missing.
+    """
+    readers: dict[str, pages.Reader] = {}
+    urls: list[tuple[str, _Open, int]] = []
+    for item in items:
+        try:
+            opened = _begin(item, readers, settings)
+        except (StageError, Dropped) as error:
+            yield failed(item.id, error)
+            continue
+        found, wanted = opened
+        urls += [(url, found, slot) for slot, url in wanted]
+        if not wanted:
+            yield _row(found)
+        if len(urls) >= MOST_URLS:
+            yield from _ask(urls, settings, folder)
+            urls = []
+    if urls:
+        yield from _ask(urls, settings, folder)
+
+
+def _begin(
+    item: Item, readers: dict[str, pages.Reader], settings: ImageSettings
+) -> tuple[_Open, list[tuple[int, str]]]:
+    """What is here already, and (slot, URL) of what must be fetched. Raises StageError or Dropped."""
+    source = item.rows["collect"]
+    if source["kind"] == pairs.KIND:
+        if source["uri"].startswith(("http://", "https://")):
+            return _Open(item, source["uri"], waiting=1), [(0, source["uri"])]
+        return _Open(item, "", slots={0: _file(Path(source["uri"]), settings)}), []
+    place = json.loads(source["metadata"])
+    images = place.pop("images", "")
+    reader = readers.setdefault(images, pages.Reader(images))
+    url, slots = reader.read(source["uri"], place)
+    found = _Open(item, url, [slot if isinstance(slot, str) else None for slot in slots])
+    wanted = []
+    for number, slot in enumerate(slots):
+        if not isinstance(slot, Slot):
+            continue
+        if slot.data:
+            found.slots[number] = slot.data
+        elif slot.url.startswith(("http://", "https://")):
+            wanted.append((number, slot.url))
+        else:
+            found.slots[number] = StageError("no_media", "neither the picture nor a URL of it is in the record")
+    found.waiting = len(wanted)
+    return found, wanted
+
+
+def _ask(urls: list[tuple[str, _Open, int]], settings: ImageSettings, folder: Folder) -> Iterator[Row]:
+    with folder() as place:
+        for one in img2dataset.fetch([url for url, _, _ in urls], place, settings):
+            _, opened, slot = urls[one.number]
+            opened.slots[slot] = _checked(one, opened, settings)
+            opened.waiting -= 1
+            if not opened.waiting:
+                yield _row(opened)
+                opened.slots.clear()
+
+
+def _checked(one: Fetched, opened: _Open, settings: ImageSettings) -> bytes | Exception:
+    if one.error is not None:
+        return one.error
+    if settings.hash_column and opened.item.rows["collect"]["kind"] == pairs.KIND:
+        wanted = json.loads(opened.item.rows["collect"]["metadata"]).get(settings.hash_column)
+        if wanted and wanted != hashlib.sha256(one.data).hexdigest():
+            return StageError("gone", f"another picture is there now ({settings.hash_column} differs)")
+    return one.data
+
+
+def _row(opened: _Open) -> Row:
+    """ok, partial where some pictures are missing; what became of the first where all are."""
+    item = opened.item
+    lost = {slot: one for slot, one in opened.slots.items() if isinstance(one, Exception)}
+    if len(lost) == len(opened.slots):
+        return failed(item.id, lost[min(lost)])
+    kept = {slot: one for slot, one in opened.slots.items() if isinstance(one, bytes)}
+    fields: dict[str, Any] = {
+        "media": "",
+        "sha256": hashlib.sha256(b"".join(kept[slot] for slot in sorted(kept))).hexdigest(),
+        "size": sum(map(len, kept.values())),
+        "title": item.rows["collect"]["title"] or "",
+        "url": opened.url,
+        "info": json.dumps({"texts": opened.texts}, ensure_ascii=False) if opened.texts else "{}",
+        "subtitles": [],
+        "pictures": [
+            {"slot": slot, "data": Blob(kept[slot], ".img") if slot in kept else None, "problem": _told(lost.get(slot))}
+            for slot in sorted(opened.slots)
+        ],
+    }
+    message = f"{len(lost)} of {len(opened.slots)} pictures are missing: {lost[min(lost)]}" if lost else ""
+    return Row(item.id, fields, partial=bool(lost), message=message)
+
+
+def _told(error: Exception | None) -> str:
+    if error is None:
+        return ""
+    return f"{getattr(error, 'error_class', '') or getattr(error, 'reason', '')}: {error}"
+
+
+def _file(path: Path, settings: ImageSettings) -> bytes:
+    try:
+        if path.stat().st_size > settings.max_megabytes * 1e6:
+            raise StageError("too_large", f"{path.name} has {path.stat().st_size} bytes")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StageError("gone", f"{path.name} is not there") from error
+    except OSError as error:
+        raise StageError("unreadable", f"{path.name}: {error.strerror}") from error

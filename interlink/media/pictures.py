@@ -1,0 +1,139 @@
+"""Pairs and web pages as rows of `keyframes`: each picture is a clip, upright, scaled down, as JPEG. 2-10 ms a picture.
+
+Places on a page stand in for seconds: a clip begins with its picture's slot and ends where the next begins, so that the
+text between belongs to it. Text before the first picture is a clip without frames.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from interlink.errors import StageError
+from interlink.stage import Blob, Item, Row
+
+if TYPE_CHECKING:
+    from interlink.media.jpeg import JpegMaker
+    from interlink.media.look import Looker
+
+MOST_PIXELS = 100_000_000  # a larger picture is damage, or an attack
+
+
+def row_of_pictures(item: Item, short_side: int, quality: int) -> Row:
+    """The keyframes row of an item whose download row has `pictures`; partial where some cannot be decoded.
+
+    Raises StageError unreadable (too_large) where none can.
+    """
+    from interlink.media.jpeg import JpegMaker
+    from interlink.media.look import Looker
+
+    fetched = item.rows["download"]
+    looker, maker = Looker(), JpegMaker(short_side, quality, Fraction(1))
+    frames: list[tuple[int, dict[str, Any]]] = []
+    size, lost = (0, 0), []
+    for picture in fetched["pictures"]:
+        if picture["data"] is None:
+            continue  # download has told of it
+        try:
+            frame, shown = _frame(item.blob("download", picture["data"]), float(picture["slot"]), looker, maker)
+        except StageError as error:
+            lost.append(error)
+            continue
+        size = size if frames else shown
+        frames.append((picture["slot"], frame))
+    if not frames:
+        raise lost[0]
+    texts = json.loads(fetched["info"] or "{}").get("texts") or []
+    length = float(max(len(texts), frames[-1][0] + 1))
+    fields = {
+        "duration": length,
+        "start": 0.0,
+        "width": size[0],
+        "height": size[1],
+        "fps": 0.0,
+        "codec": "",
+        "rotation": 0,
+        "decoded": "all",
+        "black": [],
+        "frozen": [],
+        "clips": _clips(frames, length, bool(texts and any(texts[: frames[0][0]]))),
+    }
+    message = f"{len(lost)} of {len(fetched['pictures'])} pictures cannot be used: {lost[0]}" if lost else ""
+    return Row(item.id, fields, partial=bool(lost), message=message)
+
+
+def _clips(frames: list[tuple[int, dict[str, Any]]], length: float, has_lead: bool) -> list[dict[str, Any]]:
+    starts = [float(slot) for slot, _ in frames]
+    clips = [
+        {
+            "start": start,
+            "end": end,
+            "motion": None,
+            "talking": None,
+            "print": frame["print"],
+            "sharpness": frame["sharpness"],
+            "light": frame["light"],
+            "frames": [frame],
+        }
+        for start, end, (_, frame) in zip(starts, [*starts[1:], length], frames, strict=True)
+    ]
+    if has_lead:
+        lead: dict[str, Any] = {
+            "start": 0.0,
+            "end": starts[0],
+            "motion": None,
+            "talking": None,
+            "print": None,
+            "sharpness": None,
+            "light": None,
+            "frames": [],
+        }
+        return [lead, *clips]
+    return clips
+
+
+def _frame(data: bytes, time: float, looker: Looker, maker: JpegMaker) -> tuple[dict[str, Any], tuple[int, int]]:
+    """(its FRAME, its size as it came). Raises StageError."""
+    import numpy as np
+    from av import VideoFrame
+
+    rgb = _decoded(data)
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+    look = looker.look(time, frame)
+    image = maker.make(frame)
+    made = {
+        "time": time,
+        "width": image.width,
+        "height": image.height,
+        "sharpness": round(looker.sharpness(frame), 3),
+        "novelty": 1.0,
+        "light": round(min(max((look.brightness - 16) / 219, 0.0), 1.0), 4),
+        "settled": True,
+        "print": round(image.print, 4),
+        "spoken": None,
+        "image": Blob(image.data, ".jpg"),
+    }
+    return made, (rgb.shape[1], rgb.shape[0])
+
+
+def _decoded(data: bytes) -> Any:
+    """(height, width, 3) uint8, turned as its EXIF says, transparency on white."""
+    import numpy as np
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise StageError("too_large", f"a picture of {image.width} × {image.height} pixels")
+            upright: Image.Image = ImageOps.exif_transpose(image)
+            if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
+                seen = upright.convert("RGBA")
+                white = Image.new("RGBA", seen.size, (255, 255, 255, 255))
+                upright = Image.alpha_composite(white, seen)
+            return np.asarray(upright.convert("RGB"))
+    except UnidentifiedImageError as error:  # it names an address in memory
+        raise StageError("unreadable", "no picture, or none of a known kind") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise StageError("unreadable", f"the picture is damaged: {error}") from error

@@ -1,0 +1,114 @@
+"""annotations: texts with times that somebody has published already, so that later stages need not make them.
+
+`transcribe` takes the speech in place of subtitles, keyframes.segmenter `annotations` the times of the clips,
+caption.engine `annotations` their texts. Costs one look into an indexed file (interlink.annotations) and, for times
+that count from where a player begins, a read of the media file's header.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from interlink.annotations.settings import AnnotationSource, AnnotationsSettings
+from interlink.errors import Dropped, UserError
+from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
+
+if TYPE_CHECKING:
+    from interlink.annotations.entries import Span
+    from interlink.annotations.file import AnnotationFile
+
+KINDS = ("clips", "speech")
+SOURCE_LIST = "source list"  # what the column `file` says of texts that came with the items
+
+
+class Annotations(PerItem):
+    """One row per item: what is said of its clips, and in it. The schema is tables.ANNOTATIONS."""
+
+    name: ClassVar[str] = "annotations"
+    version: ClassVar[int] = 1
+    isolated: ClassVar[bool] = True  # it opens media for their clock
+    settings_class: ClassVar[type[Settings]] = AnnotationsSettings
+
+    def __init__(self, settings: AnnotationsSettings, context: Context) -> None:
+        self.settings = settings
+        self.context = context
+        self._files: dict[str, AnnotationFile] = {}
+
+    @staticmethod
+    def needs(settings: AnnotationsSettings) -> tuple[str, ...]:
+        return ("download",)
+
+    @staticmethod
+    def resources(settings: AnnotationsSettings) -> Resources:
+        return Resources(cpus=0.25)
+
+    def open(self) -> None:
+        """UserError where a file is missing, or holds no annotations, or none is named."""
+        from interlink.annotations.file import AnnotationFile
+
+        for kind in KINDS:
+            if path := self._source(kind).path:
+                self._files[kind] = AnnotationFile(path, f"annotations.{kind}.path", self.context.root)
+        if not any(self._source(kind).wanted for kind in KINDS):
+            raise UserError(
+                "the stage annotations has nothing to read", "set annotations.clips.path or .speech.path", 2
+            )
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def process(self, item: Item) -> Row:
+        """Raises Dropped (not_annotated) where a file does not have the item and the recipe wants it to."""
+        from interlink.annotations.entries import Span, disjoint
+
+        found: dict[str, list[Span] | None] = {kind: self._find(kind, item) for kind in KINDS}
+        wanted = any(found[kind] and self._shifts(kind) for kind in KINDS)
+        offset = _player_start(item) if wanted else 0.0
+        fields: dict[str, Any] = {"clock_offset": offset}
+        for kind in KINDS:
+            spans = found[kind]
+            if spans is None:
+                fields[kind] = None
+                continue
+            if self._shifts(kind):
+                spans = [Span(s.text, round(s.start + offset, 6), round(s.end + offset, 6)) for s in spans]
+            spans = disjoint(spans) if kind == "clips" else spans
+            file = self._files.get(kind)
+            told = {"file": file.name, "revision": file.revision} if file else {"file": SOURCE_LIST, "revision": ""}
+            fields[kind] = {**told, "spans": [asdict(span) for span in spans]}
+        return Row(item.id, fields)
+
+    def _source(self, kind: str) -> AnnotationSource:
+        return self.settings.clips if kind == "clips" else self.settings.speech
+
+    def _shifts(self, kind: str) -> bool:
+        return kind in self._files and self._source(kind).clock == "player"
+
+    def _find(self, kind: str, item: Item) -> list[Span] | None:
+        """None where it is not wanted, or not there and that is allowed."""
+        from interlink.annotations.listed import of_source
+
+        source, listed = self._source(kind), item.rows["collect"]
+        if not source.wanted:
+            return None
+        if kind in self._files:
+            spans = self._files[kind].find(listed["video_id"] or "", item.id, listed["path"] or "")
+            where = self._files[kind].name
+        else:
+            spans = of_source(source.columns, listed, item.rows["download"])
+            where = f"the source list ({', '.join(source.columns)})"
+        if spans:
+            return spans
+        if source.missing == "drop":
+            raise Dropped("not_annotated", f"{where} has no {kind} of {listed['video_id'] or item.id}")
+        return None
+
+
+def _player_start(item: Item) -> float:
+    if not item.rows["download"]["media"]:
+        return 0.0  # no video: nothing has a clock
+    from interlink.media.clock import presentation_start
+
+    return presentation_start(item)

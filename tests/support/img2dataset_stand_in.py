@@ -1,0 +1,72 @@
+"""A program that takes img2dataset's arguments and leaves its files, for what the real one does rarely: dying, hanging.
+
+Pictures are made, not fetched. What it does is in the environment variable STAND_IN: `die:K` ends after K
+shards with status 3, `hang:K` goes silent after K shards and starts a child that hangs too.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+
+def picture(number: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), (number * 37 % 256, number * 91 % 256, 60)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def main() -> None:
+    options = dict(argument.removeprefix("--").split("=", 1) for argument in sys.argv[1:])
+    out, size = Path(options["output_folder"]), int(options["number_sample_per_shard"])
+    what, _, after = os.environ.get("STAND_IN", "").partition(":")
+    out.mkdir(parents=True)
+    rows = pq.read_table(options["url_list"]).to_pylist()
+    if told := os.environ.get("STAND_IN_LOG"):
+        with Path(told).open("a") as log:
+            log.writelines(f"{row['url']}\n" for row in rows)
+    for number in range(0, -(-len(rows) // size)):
+        if what and number == int(after):
+            print("the machine is out of patience", flush=True)
+            if what == "hang":
+                child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+                (Path(os.environ["STAND_IN_PIDS"])).write_text(f"{os.getpid()} {child.pid}")
+                time.sleep(600)
+            sys.exit(3)
+        write(out / f"{number:05d}", rows[number * size : (number + 1) * size])
+
+
+def write(shard: Path, rows: list[dict[str, str]]) -> None:
+    told = []
+    with tarfile.open(f"{shard}.tar", "w") as file:
+        for place, row in enumerate(rows):
+            key, problem = f"{shard.name}{place:04d}", ""
+            if "/error/" in row["url"]:
+                problem = row["url"].rpartition("/")[2].replace("_", " ")
+            else:
+                member(file, f"{key}.jpg", picture(int(row["item"])))
+                member(file, f"{key}.json", json.dumps({"key": key}).encode())
+            told.append({**row, "key": key, "status": "failed_to_download" if problem else "success",
+                         "error_message": problem or None})  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(told[::-1]), f"{shard}.parquet")
+    Path(f"{shard}_stats.json").write_text("{}")
+
+
+def member(file: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    file.addfile(info, io.BytesIO(data))
+
+
+if __name__ == "__main__":
+    main()
