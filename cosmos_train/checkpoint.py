@@ -172,6 +172,12 @@ def latest(out: Path) -> Path | None:
 
 def load(path: Path) -> Loaded:
     """The checkpoint at `path`: its folder, or a run's folder (its latest). Raises UserError where there is none."""
+    if path.is_file():
+        raise UserError(
+            f"{path} is a file, not a run or a checkpoint",
+            "evaluate --task and train.start_from take released weights of a COSMOS; else give a run's folder",
+            2,
+        )
     folder = path if (path / "state.json").is_file() else latest(path)
     if folder is None:
         raise UserError(f"there is no checkpoint in {path}", "give a run's folder or one of its checkpoints", 2)

@@ -163,6 +163,7 @@ def evaluate(
     predictions: Annotated[
         Path | None, typer.Option(help="Folder to keep what the model said; a run cut off goes on from it.")
     ] = None,
+    part: Annotated[Part, typer.Option(help="Which half of a COSMOS is judged.")] = Part.teacher,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score a checkpoint: on shards it has not seen, by a probe of its captions, or on a benchmark.
@@ -170,6 +171,8 @@ def evaluate(
     Example: cosmos_train evaluate runs/first --set data.shards=heldout
 
     Example: cosmos_train evaluate runs/first --task coco-caption --data coco --shots 0 --shots 4 --protocol cosmo
+
+    Example: cosmos_train evaluate runs/cosmos --task imagenet-classify --data imagenet --part student
     """
     import json
 
@@ -180,7 +183,9 @@ def evaluate(
 
         if data is None:
             raise UserError(f"--task {task} needs the folder that holds it", "give it: --data DIR", 2)
-        found = evaluation.evaluate_task(checkpoint, task, data, shots or [0], protocol, settings or [], predictions)
+        found = evaluation.evaluate_task(
+            checkpoint, task, data, shots or [0], protocol, settings or [], predictions, part=part.value
+        )
         if as_json:
             print(json.dumps(evaluation.as_json(found), indent=1))
         else:

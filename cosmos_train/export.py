@@ -9,10 +9,12 @@ what the model was trained on. Costs one copy of the weights on disk.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
+from torch import nn
 
 from cosmos_train import recipe as recipes
 from cosmos_train.checkpoint import Loaded, State
@@ -21,12 +23,15 @@ from cosmos_train.errors import UserError
 from cosmos_train.models import cosmos_export
 from cosmos_train.models.backends import open_clip, transformers
 from cosmos_train.models.cosmo import CosMo, build_cosmo
+from cosmos_train.models.settings import VisionSettings
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import END_OF_CHUNK, VISUAL, Tokenizer
 
-MODEL_TYPE = "cosmo"
 FORMAT_VERSION = 1
 Part = Literal["teacher", "student"]
+Kind = Literal["cosmo", "cumo"]
+Model = TypeVar("Model", bound=nn.Module)
+_NAMES: dict[str, str] = {"cosmo": "CosMo", "cumo": "CuMo"}
 _SHARD = "5GB"  # a weights file grows no larger
 
 
@@ -37,20 +42,22 @@ def export(checkpoint: Path, out: Path, average: bool = False, part: Part = "tea
 
     Raises UserError where there is no checkpoint, `out` holds something, or the disk refuses.
     """
+    from cosmos_train import cumo_export
     from cosmos_train.models.cosmos import Cosmos
+    from cosmos_train.models.cumo import CuMo
     from cosmos_train.starting import load_any
     from cosmos_train.trainer import load_model
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not empty", "give a new folder", 2)
-    kind = "cosmo" if is_export(checkpoint) else read_checkpoint(checkpoint).recipe.model.kind
-    loaded, model = load_model(checkpoint, average) if kind == "cosmo" else load_any(checkpoint)
-    if kind == "cumo":
-        raise UserError(f"{checkpoint} is a CuMo, which has no exported form", "use its checkpoint as it is", 2)
+    kind = kind_of(checkpoint) or read_checkpoint(checkpoint).recipe.model.kind
+    loaded, model = load_model(checkpoint, average) if kind == "cosmo" else load_any(checkpoint, average)
     try:
         out.mkdir(parents=True, exist_ok=True)
         if isinstance(model, Cosmos):
             cosmos_export.write(out, loaded, model, part)
+        elif isinstance(model, CuMo):
+            cumo_export.write(out, loaded, model)
         elif isinstance(model, CosMo):
             write(out, loaded, model)
     except (OSError, RuntimeError) as error:  # torch and safetensors say a full disk each in their own way
@@ -60,41 +67,54 @@ def export(checkpoint: Path, out: Path, average: bool = False, part: Part = "tea
 
 def write(out: Path, loaded: Loaded, model: CosMo) -> None:
     """Everything but config.json first: a folder with one is whole."""
+    recipe = standalone(loaded.recipe, model)
+    write_folder(out, loaded, model, "cosmo", recipe, preprocessor(recipe, model), _card(loaded, recipe, model))
+
+
+def write_folder(
+    out: Path, loaded: Loaded, model: nn.Module, kind: Kind, recipe: Recipe, processor: dict[str, Any], card: str
+) -> None:
+    """Everything but config.json first: a folder with one is whole. recipe: with configs in place of names."""
     from huggingface_hub import save_torch_state_dict
 
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     save_torch_state_dict(state, str(out), max_shard_size=_SHARD)
     _write_tokenizer(out, loaded.tokenizer)
-    recipe = standalone(loaded.recipe, model)
-    _write_json(out / "preprocessor_config.json", preprocessor(recipe, model))
+    _write_json(out / "preprocessor_config.json", processor)
     config = {
-        "model_type": MODEL_TYPE,
-        "architectures": ["CosMo"],
+        "model_type": kind,
+        "architectures": [_NAMES[kind]],
         "format_version": FORMAT_VERSION,
         "special_tokens": loaded.tokenizer.names,
         "trained_on": {"recipe": loaded.recipe.name, "step": loaded.state.step, "shards": loaded.state.corpus},
         "recipe": recipe.model_dump(mode="json"),
     }
-    (out / "README.md").write_text(_card(config, model))
+    (out / "README.md").write_text(card)
     _write_json(out / "config.json", config)
 
 
-def is_export(path: Path) -> bool:
-    """Whether a folder is one that `export` wrote."""
+def kind_of(path: Path) -> Kind | None:
+    """Of an exported folder; None where it is none."""
     config = path / "config.json"
     if not config.is_file():
-        return False
+        return None
     try:
         found = json.loads(config.read_text())
     except ValueError:
-        return False
-    return isinstance(found, dict) and found.get("model_type") == MODEL_TYPE
+        return None
+    kind = found.get("model_type") if isinstance(found, dict) and "format_version" in found else None
+    return kind if kind in _NAMES else None
 
 
 def load(folder: Path) -> tuple[Loaded, CosMo]:
-    """The model of an exported folder, on the CPU and ready to be asked. UserError where it is not one, or damaged."""
-    if not is_export(folder):
-        raise UserError(f"{folder} is no exported CosMo", "make one: cosmos_train export RUN FOLDER", 2)
+    """The CosMo of an exported folder, on the CPU and ready to be asked. UserError where it is not one, or damaged."""
+    return load_folder(folder, "cosmo", build_cosmo)
+
+
+def load_folder(folder: Path, kind: Kind, build: Callable[[Recipe, Tokenizer], Model]) -> tuple[Loaded, Model]:
+    """The model of an exported folder of a kind, made by `build`."""
+    if kind_of(folder) != kind:
+        raise UserError(f"{folder} is no exported {_NAMES[kind]}", "make one: cosmos_train export RUN FOLDER", 2)
     from huggingface_hub import load_torch_model
 
     try:
@@ -106,7 +126,7 @@ def load(folder: Path) -> tuple[Loaded, CosMo]:
         trained = config["trained_on"]
         state = State(int(trained["step"]), {}, 0, str(trained["shards"]), dict(config["special_tokens"]))
         random = torch.get_rng_state()  # the weights that are drawn here are all overwritten
-        model = build_cosmo(recipe, tokenizer)
+        model = build(recipe, tokenizer)
         torch.set_rng_state(random)
         # Weights that are one tensor under two names are kept once.
         found: Any = load_torch_model(model, str(folder), strict=False, weights_only=True)
@@ -122,26 +142,34 @@ def load(folder: Path) -> tuple[Loaded, CosMo]:
 def standalone(recipe: Recipe, model: CosMo) -> Recipe:
     """The recipe with configs in place of names, and without the places where its data lay."""
     settings = recipe.model
-    lm = model.language.lm.config.to_diff_dict()
-    lm = {key: value for key, value in lm.items() if key not in ("transformers_version", "architectures", "dtype")}
-    lm["model_type"] = model.language.lm.config.model_type
-    language = settings.language.model_copy(update={"name": "", "config": lm, "trained": settings.language.learns})
     vision = settings.vision.model_copy(
         update={
             "name": "",
             "pretrained": "",
-            "config": _tower_config(settings.vision.name) if settings.vision.name else settings.vision.config,
+            "config": tower_config(settings.vision.name) if settings.vision.name else settings.vision.config,
             "mean": model.vision.mean,
             "std": model.vision.std,
         }
     )
+    return without_names(recipe, vision, model.language.lm)
+
+
+def without_names(recipe: Recipe, vision: VisionSettings, lm: Any) -> Recipe:
+    """The recipe with this tower and the language model's config, without the places where its data and start lay."""
+    config = {
+        key: value
+        for key, value in lm.config.to_diff_dict().items()
+        if key not in ("transformers_version", "architectures", "dtype")
+    }
+    config["model_type"] = lm.config.model_type
+    settings = recipe.model
+    language = settings.language.model_copy(update={"name": "", "config": config, "trained": settings.language.learns})
     data = recipe.data.model_copy(update={"shards": "", "sources": {}})
-    return recipe.model_copy(
-        update={"model": settings.model_copy(update={"language": language, "vision": vision}), "data": data}
-    )
+    model = settings.model_copy(update={"language": language, "vision": vision})
+    return recipe.model_copy(update={"model": model, "data": data})
 
 
-def _tower_config(name: str) -> dict[str, Any]:
+def tower_config(name: str) -> dict[str, Any]:
     config = open_clip().get_model_config(name)
     fields = {"quick_gelu": bool(config.get("quick_gelu", False)), **config["vision_cfg"]}
     return fields | ({"timm_model_pretrained": False} if fields.get("timm_model_name") else {})
@@ -180,7 +208,7 @@ def _write_tokenizer(out: Path, tokenizer: Tokenizer) -> None:
     tokenizer.save(out / "tokenizer.json")  # as we write it: what is read back is what was trained
 
 
-def _shared(model: CosMo) -> list[list[str]]:
+def _shared(model: nn.Module) -> list[list[str]]:
     """Names of parameters that are one tensor."""
     found: dict[int, list[str]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
@@ -188,14 +216,13 @@ def _shared(model: CosMo) -> list[list[str]]:
     return [names for names in found.values() if len(names) > 1]
 
 
-def _card(config: dict[str, Any], model: CosMo) -> str:
-    trained = config["trained_on"]
+def _card(loaded: Loaded, recipe: Recipe, model: CosMo) -> str:
     millions = sum(p.numel() for p in model.parameters()) / 1e6
-    lm = config["recipe"]["model"]["language"]["config"]["model_type"]
-    return f"""# {trained["recipe"]}
+    lm = recipe.model.language.config["model_type"]
+    return f"""# {loaded.recipe.name}
 
-A CosMo of {millions:.1f} M parameters ({lm} language model), trained for {trained["step"]} steps on the shards with
-signature `{trained["shards"][:16]}`. It captions and embeds material like that which it was trained on; on other
+A CosMo of {millions:.1f} M parameters ({lm} language model), trained for {loaded.state.step} steps on the shards with
+signature `{loaded.state.corpus[:16]}`. It captions and embeds material like that which it was trained on; on other
 material its words mean nothing.
 
     cosmos_train generate FOLDER frame0.jpg frame1.jpg

@@ -1,7 +1,7 @@
 """The weights that a run begins with: `train.start_from`. Costs reading them once, in each process.
 
-What they come from may be a run, one of its checkpoints, an exported CosMo, or a COSMOS checkpoint as released. Where
-the recipe has experts and they have none, the dense networks become the experts (CuMo's co-upcycling).
+What they come from may be a run, one of its checkpoints, an exported CosMo or CuMo, or a COSMOS checkpoint as
+released. Where the recipe has experts and they have none, the dense networks become the experts (CuMo's co-upcycling).
 """
 
 from __future__ import annotations
@@ -53,13 +53,21 @@ def begin_with(recipe: Recipe) -> Origin:
     return Origin(loaded.tokenizer, lambda target: _copy(model, target, path))
 
 
-def load_any(path: Path) -> tuple[Loaded, nn.Module]:
-    """A model of any kind from a run, a checkpoint or an exported CosMo, on the CPU, in evaluation mode."""
-    if export.is_export(path):
+def load_any(path: Path, average: bool = False) -> tuple[Loaded, nn.Module]:
+    """A model of any kind from a run, a checkpoint or an exported folder, on the CPU, in evaluation mode.
+
+    average: a checkpoint's averaged weights.
+    """
+    kind = export.kind_of(path)
+    if kind == "cosmo":
         return export.load(path)
+    if kind == "cumo":
+        from cosmos_train import cumo_export
+
+        return cumo_export.load(path)
     loaded = checkpoint.load(path)
     model = family_of(loaded.recipe).build(loaded.recipe, loaded.tokenizer)
-    checkpoint.restore(loaded, model)
+    checkpoint.restore(loaded, model, use_average=average)
     return loaded, model.eval()
 
 

@@ -109,7 +109,8 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
         self.average = MovingAverage(self.model, recipe.train.ema_decay) if recipe.train.ema_decay else None
         self.follower = self.family.follower(self.model, recipe)
-        self.step = self.bad = 0
+        self.step = self.bad = self.used = 0
+        self.example = ""  # of what is wrong with samples
         if saved:
             checkpoint.restore(
                 saved, self.model, self.optimiser, self.average.tensors if self.average else None, self.world
@@ -147,6 +148,11 @@ class Trainer:
                 if observe is not None:
                     observe(self.step, batches, loss)
                 last = stopped or self.step == settings.steps
+                if last and not self.used and self.bad:
+                    raise UserError(
+                        f"none of the {self.bad} samples of this run can be used, for example {self.example}",
+                        "mend or leave out these samples (interlink verify looks through shards)",
+                    )
                 if last or self.step % settings.log_every == 0:
                     numbers = self._log(window, metrics)
                     window = Window()
@@ -188,6 +194,8 @@ class Trainer:
         learned, frames = sum(map(self.family.learned, batches)), sum(len(batch.frames) for batch in batches)
         counts = Counts(*map(int, self.world.sum([holes.total(), sum(map(len, batches)), learned, frames])))
         self.bad += counts.bad
+        self.used += counts.samples
+        self.example = next(iter(sorted(holes)), self.example)
         for batch in batches:
             window.add_work(*self.family.work(batch, self.recipe))
         return batches, counts
@@ -371,17 +379,27 @@ def _seed(seed: int, step: int, rank: int) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}/{step}/{rank}".encode(), digest_size=7).digest(), "little")
 
 
+_INSTEAD = {
+    "cosmos": "a COSMOS is scored by cosmos_train retrieve, or evaluate --task (winoground, imagenet-classify, …)",
+    "cumo": "a CuMo is asked by cosmos_train evaluate --task (vqav2, scienceqa, …)",
+}
+
+
 def load_model(path: Path, average: bool = False) -> tuple[Loaded, CosMo]:
     """A checkpoint's model, ready to be asked, on the device of its recipe. average: with its averaged weights.
 
     path: of a run, of one of its checkpoints, or of an exported folder.
     """
-    if export.is_export(path):
+    exported = export.kind_of(path)
+    if exported == "cosmo":
         loaded, model = export.load(path)
         return loaded, model.to(device_of(loaded.recipe))
+    if exported:
+        raise UserError(f"{path} is a {exported}, not a CosMo", _INSTEAD[exported], 2)
     loaded = checkpoint.load(path)
     if loaded.recipe.model.kind != "cosmo":
-        raise UserError(f"{path} is a {loaded.recipe.model.kind}, not a CosMo", "give the checkpoint of a CosMo", 2)
+        kind = loaded.recipe.model.kind
+        raise UserError(f"{path} is a {kind}, not a CosMo", _INSTEAD[kind], 2)
     model = build_cosmo(loaded.recipe, loaded.tokenizer).to(device_of(loaded.recipe))
     checkpoint.restore(loaded, model, use_average=average)
     return loaded, model.eval()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from cosmos_train import checkpoint
 from cosmos_train.checkpoint import Saver
 from cosmos_train.errors import UserError
-from cosmos_train.export import is_export
+from cosmos_train.export import kind_of
 from cosmos_train.models.cosmo import CosMo
 from cosmos_train.models.cosmos import Cosmos
 from cosmos_train.models.cumo import CuMo
@@ -46,7 +46,7 @@ class Upcycled:
 
 def settings_for(source: Path, experts: int, top_k: int, places: str) -> ExpertSettings:
     """What the command's options say; without `places`, all that the kind of model has but its LM's. UserError."""
-    kind = "cosmo" if is_export(source) else checkpoint.load(source).recipe.model.kind
+    kind = kind_of(source) or checkpoint.load(source).recipe.model.kind
     defaults = {"cosmo": "vision", "cosmos": "vision,text", "cumo": "vision,connector"}
     named = [place.strip() for place in (places or defaults[kind]).split(",")]
     try:

@@ -7,11 +7,22 @@ text still growing can beat the finished ones: so it finds what an unbounded bea
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
+from torch import Tensor
 
-from cosmos_train.evaluate.decoder import Context, go_on
-from cosmos_train.models.cosmo import CosMo
+
+class Growing(Protocol):
+    """N rows of text that can go on. logits (N, V): of the next token."""
+
+    logits: Tensor
+
+    def pick(self, rows: Tensor) -> None:
+        """Goes on from the rows of these numbers instead."""
+
+    def go_on(self, tokens: Tensor) -> Tensor:
+        """Takes up tokens (N, L), the same number in each row; gives their logits (N, L, V)."""
 
 
 @dataclass
@@ -31,8 +42,7 @@ class _Finished:
 
 
 def beam_search(
-    model: CosMo,
-    context: Context,
+    context: Growing,
     beams: int,
     length_penalty: float,
     max_tokens: int,
@@ -80,7 +90,7 @@ def beam_search(
         if done or length == max_tokens:
             break
         context.pick(torch.tensor(rows, device=device))
-        go_on(model, context, torch.tensor(following, device=device)[:, None])
+        context.go_on(torch.tensor(following, device=device)[:, None])
     for prompt, one in enumerate(finished):
         if not one.cannot_lose(kept[prompt][0] / reach**length_penalty):
             for score, text in zip(kept[prompt], texts[prompt], strict=True):

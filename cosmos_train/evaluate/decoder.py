@@ -26,6 +26,7 @@ class Context:
     mask (N, L): False on padding; length (N, 1): tokens so far without padding.
     """
 
+    model: CosMo
     logits: Tensor
     media: Tensor
     seen: Tensor
@@ -38,6 +39,18 @@ class Context:
         self.logits, self.media, self.seen = self.logits[rows], self.media[rows], self.seen[rows]
         self.mask, self.length = self.mask[rows], self.length[rows]
         self.cache.reorder_cache(rows)
+
+    def go_on(self, tokens: Tensor) -> Tensor:
+        """Takes up tokens (N, L), the same number in each row; gives their logits (N, L, V)."""
+        count = tokens.shape[1]
+        self.mask = torch.nn.functional.pad(self.mask, (0, count), value=True)
+        position = self.length + torch.arange(count, device=tokens.device)
+        found: Tensor
+        view = self.model.view(self.media, self.seen.expand(-1, count))
+        found, _ = self.model.language(tokens, view, position, self.mask.long(), self.cache)
+        self.length = self.length + count
+        self.logits = found[:, -1]
+        return found
 
 
 def begin(model: CosMo, prompts: Sequence[Sequence[int]], media: Sequence[Tensor], pad: int) -> Context:
@@ -58,33 +71,15 @@ def begin(model: CosMo, prompts: Sequence[Sequence[int]], media: Sequence[Tensor
     cache = transformers().DynamicCache(config=model.language.lm.config)
     # A prompt's padding is before it, and may be the `<visual>` of nobody: it counts no media.
     times = ((tokens == model.visual_token) & mask).cumsum(-1)
-    logits, _ = model.language(tokens, model.view(clips, times), _positions(mask), mask.long(), cache, last_only=True)
+    logits, _ = model.language(tokens, model.view(clips, times), positions(mask), mask.long(), cache, last_only=True)
     seen = times[:, -1:]
     if model.attend == "immediate":  # new text sees the last clip alone
         clips = torch.stack([clips[row, max(0, count - 1)] for row, count in enumerate(seen[:, 0].tolist())])[:, None]
         seen = seen.clamp(max=1)
-    return Context(logits[:, -1], clips, seen, mask, mask.sum(1, keepdim=True), cache)
+    return Context(model, logits[:, -1], clips, seen, mask, mask.sum(1, keepdim=True), cache)
 
 
-def go_on(model: CosMo, context: Context, tokens: Tensor) -> Tensor:
-    """Takes up tokens (N, L), the same number in each row; gives their logits (N, L, V)."""
-    count = tokens.shape[1]
-    context.mask = torch.nn.functional.pad(context.mask, (0, count), value=True)
-    position = context.length + torch.arange(count, device=tokens.device)
-    found: Tensor
-    found, _ = model.language(
-        tokens,
-        model.view(context.media, context.seen.expand(-1, count)),
-        position,
-        context.mask.long(),
-        context.cache,
-    )
-    context.length = context.length + count
-    context.logits = found[:, -1]
-    return found
-
-
-def likelihoods(model: CosMo, context: Context, continuations: Sequence[Sequence[int]], pad: int) -> Tensor:
+def likelihoods(context: Context, continuations: Sequence[Sequence[int]], pad: int) -> Tensor:
     """(N, C, L): log-probability of each token of C continuations after each of N rows, 0 beyond their ends.
 
     Uses the context up.
@@ -99,7 +94,7 @@ def likelihoods(model: CosMo, context: Context, continuations: Sequence[Sequence
     context.pick(torch.arange(rows, device=tokens.device).repeat_interleave(choices))
     first = context.logits[:, None]
     tokens = tokens.repeat(rows, 1)
-    before = torch.cat([first, go_on(model, context, tokens)[:, :-1]], 1) if longest > 1 else first
+    before = torch.cat([first, context.go_on(tokens)[:, :-1]], 1) if longest > 1 else first
     found = before.float().log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
     return (found * there.repeat(rows, 1)).view(rows, choices, longest)
 
@@ -115,6 +110,6 @@ def check_length(model: CosMo, tokens: int) -> None:
         )
 
 
-def _positions(mask: Tensor) -> Tensor:
+def positions(mask: Tensor) -> Tensor:
     """(N, L): each token's place in its own row, from 0; padding stands at 0."""
     return (mask.cumsum(-1) - 1).clamp(min=0)

@@ -38,7 +38,7 @@ Report = Callable[[int, int], None]  # examples done, of how many
 class Result:
     """score and error (its standard error) in the hundreds of papers; chance: what guessing would get, where known.
 
-    examples were scored; left_out were not, because their media are missing or unreadable.
+    examples were scored; left_out were not, because their media are missing or unreadable. part: student or teacher.
     """
 
     task: str
@@ -55,6 +55,7 @@ class Result:
     checkpoint: str
     step: int
     more: dict[str, float] = field(default_factory=dict)
+    part: str = ""
 
 
 def asked_examples(task: Task, data: DataFolder, protocol: Protocol) -> list[Example]:
@@ -181,14 +182,14 @@ def _answers(subject: Subject, task: Task, protocol: Protocol, gallery: Gallery,
     if task.kind == "meme":
         choices = batch[rows[0]].labels
         assert all(batch[row].labels == choices for row in rows), "labels of one template tokenise alike"
-        found = likelihoods(subject.model, context, choices, tokenizer.pad).sum(-1)
+        found = likelihoods(context, choices, tokenizer.pad).sum(-1)
         if protocol.label_score == "mean":
             found = found / torch.tensor([len(choice) for choice in choices], device=found.device)
         for row, values in zip(rows, found.tolist(), strict=True):
             answers[row] = {"likelihoods": values}
         return answers
     texts = beam_search(
-        subject.model, context, protocol.beams, protocol.length_penalty, _most(task, protocol), ends(tokenizer),
+        context, protocol.beams, protocol.length_penalty, _most(task, protocol), ends(tokenizer),
         never_said(tokenizer),
     )  # fmt: skip
     stops = protocol.caption_stops if task.kind == "caption" else protocol.answer_stops

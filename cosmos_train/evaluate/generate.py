@@ -33,7 +33,7 @@ def caption(
     """The text of the first clip of each of B samples: the most likely token by token, or the best of a beam search."""
     prompts = [[tokenizer.begin, tokenizer.visual]] * len(media.tokens)
     context = begin(model, prompts, list(media.tokens[:, :1]), tokenizer.pad)
-    found = beam_search(model, context, beams, length_penalty, max_tokens, ends(tokenizer), never_said(tokenizer))
+    found = beam_search(context, beams, length_penalty, max_tokens, ends(tokenizer), never_said(tokenizer))
     return [tokenizer.decode(ids) for ids in found]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_train.evaluate.inside import inside
 from cosmos_train.evaluate.readers.folder import IMAGES, Media
 from cosmos_train.stream.decode import Frame, choose_times, crop, decode
 from cosmos_train.stream.settings import ImageSettings
@@ -31,16 +32,22 @@ def load(path: Path, media: Media, frames: int, image: ImageSettings) -> Clip:
 
     Raises Unreadable.
     """
+    shown, times = look(path, media, frames, image)
+    return crop(shown, image, None), np.asarray(times, dtype=np.float32) - np.float32(times[0])
+
+
+def look(path: Path, media: Media, frames: int, image: ImageSettings) -> tuple[list[Frame], Sequence[float]]:
+    """The same as whole frames (H, W, 3), and when they are shown, s. Raises Unreadable."""
     try:
+        if media.row is not None:
+            return [inside(path, media.row, media.column, image)], (0.0,)
         if path.is_dir():
-            shown, times = _from_folder(path, media, frames, image)
-        elif path.suffix.lower() in IMAGES:
-            shown, times = [decode(path.read_bytes(), image)], (0.0,)
-        else:
-            shown, times = _from_video(path, media, frames)
+            return _from_folder(path, media, frames, image)
+        if path.suffix.lower() in IMAGES:
+            return [decode(path.read_bytes(), image)], (0.0,)
+        return _from_video(path, media, frames)
     except (OSError, ValueError, EOFError) as error:  # what av and PIL raise derives from these
         raise Unreadable(f"{path}: {error}") from error
-    return crop(shown, image, None), np.asarray(times, dtype=np.float32) - np.float32(times[0])
 
 
 def _from_folder(path: Path, media: Media, count: int, image: ImageSettings) -> tuple[list[Frame], Sequence[float]]:

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from random import Random
 from string import Formatter
 from typing import Protocol as Interface
+from typing import TypeVar
 
 from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers.folder import Example
 from cosmos_train.evaluate.readers.images import MEME_LABELS
 from cosmos_train.evaluate.tasks import Task
 from cosmos_train.stream.tokenizer import VISUAL, Tokenizer
+
+Drawn = TypeVar("Drawn")
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def random_of(seed: int, key: str) -> Random:
     return Random(int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:8], "big"))
 
 
-def draw(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
+def draw(examples: Sequence[Drawn], count: int, seed: int) -> list[Drawn]:
     """`count` of the examples (0: all), drawn without replacement, in their order."""
     if not count or count >= len(examples):
         return list(examples)

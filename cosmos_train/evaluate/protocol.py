@@ -47,6 +47,69 @@ class Prompts(Settings):
         return value
 
 
+class Talk(Settings):
+    """How a CuMo is asked: questions as LLaVA words them, in the prompt version that it was trained with."""
+
+    caption: str = Field(default="Describe the picture.", description="what captions are asked for with")
+    question: str = Field(
+        default="{question}\nAnswer the question using a single word or phrase.",
+        description="a question with a short answer: {question}",
+    )
+    choice: str = Field(
+        default="{question}\n{choices}\nAnswer with the option's letter from the given choices directly.",
+        description="a question with choices: {question}, {choices}",
+    )
+    option: str = Field(default="{letter}. {choice}", description="a line of {choices}: {letter}, {choice}")
+    judged: str = Field(default="{question}", description="a question whose answer is judged: {question}")
+    tokens: int = Field(default=64, gt=0, description="longest caption or short answer, tokens")
+    judged_tokens: int = Field(default=512, gt=0, description="longest answer that is judged, tokens")
+    beams: int = Field(default=1, gt=0, description="width of the beam search; 1 is greedy")
+
+    @field_validator("question", "judged", "choice", "option")
+    @classmethod
+    def _fillable(cls, value: str, info: Any) -> str:
+        wanted = {"choice": ("question", "choices"), "option": ("letter", "choice")}.get(info.field_name, ("question",))
+        if any(f"{{{name}}}" not in value for name in wanted):
+            raise ValueError(f"must hold {', '.join(f'{{{name}}}' for name in wanted)}")
+        return value
+
+
+class Judge(Settings):
+    """The server that scores answers: any that speaks OpenAI's chat completions."""
+
+    model: str = Field(default="", description="the model's name on that server")
+    base_url: str = Field(default="https://api.openai.com/v1", description="the API's root, ending in /v1")
+    api_key_env: str = Field(
+        default="OPENAI_API_KEY", description="NAME of the environment variable with the key; empty: no key"
+    )
+    concurrency: int = Field(default=8, gt=0, description="requests in flight")
+    timeout: float = Field(default=120.0, gt=0, description="seconds for one answer")
+    max_attempts: int = Field(default=6, gt=0, description="tries of one request")
+    max_tokens: int = Field(default=512, gt=0, description="longest answer of the judge, tokens")
+
+
+class Segment(Settings):
+    """How segmentation looks at a picture."""
+
+    attention: Literal["correlative", "plain"] = Field(
+        default="correlative", description="of the tower's last block: SCLIP's, or as it was trained"
+    )
+    short_side: int = Field(
+        default=0, ge=0, description="pictures are resized to this shorter side, pixels; 0: the set's own"
+    )
+    stride: int = Field(default=0, ge=0, description="pixels from one window to the next; 0: half a window")
+    logit_scale: float = Field(default=0.0, ge=0, description="cosines times this are logits; 0: the set's own")
+    probability: float | None = Field(
+        default=None, ge=0, lt=1, description="places less sure than this are background; none: the set's own"
+    )
+    area: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="classes with less than this share of a picture's foreground are background; none: the set's own",
+    )
+
+
 class Protocol(Settings):
     name: str = Field(default="default", description="what the protocol is called in results")
     prompts: Prompts = Prompts()
@@ -81,6 +144,19 @@ class Protocol(Settings):
     answer_stops: tuple[str, ...] = Field(
         default=("Question", "Answer", "Short", ","), description="an answer ends before any of these"
     )
+    classes: str = Field(
+        default="",
+        description="classification: a file with the classes' names (JSON {class: name}, lines of class<TAB>name, or "
+        "one name a line in order); segmentation: a class a line, its names by comma; empty: the set's own",
+    )
+    templates: str = Field(
+        default="",
+        description="of classes: a bundled list of prompts (simple, imagenet, cifar, …) or a text file with one a "
+        "line, {} for the class; empty: the set's own",
+    )
+    segment: Segment = Segment()
+    talk: Talk = Talk()
+    judge: Judge = Judge()
     batch_size: int = Field(default=8, gt=0, description="examples in a forward pass; no effect on what is asked")
     cache_megabytes: int = Field(
         default=2048, ge=0, description="latents of media kept in memory, MB; no effect on the result"

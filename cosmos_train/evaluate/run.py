@@ -12,15 +12,30 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cosmos_train.errors import UserError
+from cosmos_train.evaluate import loading, talk
 from cosmos_train.evaluate import protocol as protocols
-from cosmos_train.evaluate.fewshot import Result, ask
+from cosmos_train.evaluate.classify import classify
+from cosmos_train.evaluate.compose import compose
+from cosmos_train.evaluate.embedder import Embedder, Pair
+from cosmos_train.evaluate.fewshot import Report, Result, ask
 from cosmos_train.evaluate.predictions import Predictions
 from cosmos_train.evaluate.probe import Probe, ProbeScores
 from cosmos_train.evaluate.readers.folder import DataFolder
 from cosmos_train.evaluate.retrieval import retrieve
+from cosmos_train.evaluate.segment import segment
 from cosmos_train.evaluate.slots import SAMPLE_WORLD, load_slots
 from cosmos_train.evaluate.subject import load_subject
-from cosmos_train.evaluate.tasks import find
+from cosmos_train.evaluate.talker import load_talker
+from cosmos_train.evaluate.tasks import (
+    SHOTLESS,
+    AnyTask,
+    ClassTask,
+    CompositionTask,
+    SegmentTask,
+    Task,
+    check_able,
+    find,
+)
 
 _PREFIX = "protocol."
 
@@ -28,38 +43,61 @@ _PREFIX = "protocol."
 def evaluate_task(
     checkpoint: Path, task: str, data: Path, shots: Sequence[int], protocol: str = "default",
     settings: Sequence[str] = (), predictions: Path | None = None, console: Console | None = None,
+    part: str = "teacher",
 ) -> list[Result]:  # fmt: skip
-    """One result per number of shots (retrieval has none: one per direction).
+    """One result per number of shots, or those of a task that has none (retrieval: one per direction).
 
     settings: `key=value` of the recipe, or `protocol.key=value`. predictions: a folder where answers are kept, by which
-    a run that was cut off goes on. Raises UserError.
+    a run that was cut off goes on. part: which half of a COSMOS. Raises UserError.
     """
     chosen = find(task)
     own = [one for one in settings if not one.startswith(_PREFIX)]
     asked = protocols.load(protocol, [one.removeprefix(_PREFIX) for one in settings if one.startswith(_PREFIX)])
-    if chosen.kind != "retrieval" and not shots:
+    if chosen.kind not in SHOTLESS and not shots:
         raise UserError(f"{task} is asked with a number of shots", "for example --shots 0 --shots 4", 2)
     folder = DataFolder(data)
-    subject = load_subject(checkpoint, own)
-    found = []
+    kind = loading.kind_of(checkpoint)
+    check_able(chosen, kind)
     with Progress(console=console or Console(stderr=True), transient=True) as progress:
-        for number in [0] if chosen.kind == "retrieval" else shots:
-            bar = progress.add_task(f"{task}, {number} shots" if chosen.kind != "retrieval" else task, total=None)
 
-            def report(done: int, total: int, bar: Any = bar) -> None:
-                progress.update(bar, completed=done, total=total)
+        def reporter(title: str) -> Report:
+            bar = progress.add_task(title, total=None)
+            return lambda done, total: progress.update(bar, completed=done, total=total)
 
-            if chosen.kind == "retrieval":
-                found += retrieve(subject, chosen, folder, asked, report)
-                continue
+        if not isinstance(chosen, Task) or chosen.kind in SHOTLESS:
+            template = asked.prompts.retrieval if chosen.kind == "retrieval" else ""
+            embedder = loading.load_embedder(checkpoint, own, asked, part, template)
+            return _embedded(embedder, chosen, folder, asked, reporter(task))
+        if kind == "cumo":
+            if any(shots):
+                raise UserError("a CuMo is asked without demonstrations", "leave out --shots", 2)
+            return [talk.ask(load_talker(checkpoint, own), chosen, folder, asked, predictions, reporter)]
+        subject = load_subject(checkpoint, own)
+        found = []
+        for number in shots:
             what = {
                 "task": task, "shots": number, "protocol": asked.model_dump(mode="json"), "step": subject.step,
                 "checkpoint": str(Path(subject.checkpoint).resolve()),
             }  # fmt: skip
             path = predictions / f"{task}-{number}.jsonl" if predictions else None
             with Predictions(path, what) as kept:
+                report = reporter(f"{task}, {number} shots")
                 found.append(ask(subject, chosen, folder, asked, number, kept, report))
-    return found
+        return found
+
+
+def _embedded(
+    embedder: Embedder, task: AnyTask, data: DataFolder, protocol: protocols.Protocol, report: Report
+) -> list[Result]:
+    """Of tasks that need pictures and texts in one space."""
+    if isinstance(task, SegmentTask):
+        assert isinstance(embedder, Pair)  # no other kind of model can be asked it
+        return [segment(embedder, task, data, protocol, report)]
+    if isinstance(task, ClassTask):
+        return [classify(embedder, task, data, protocol, report)]
+    if isinstance(task, CompositionTask):
+        return compose(embedder, task, data, protocol, report)
+    return retrieve(embedder, task, data, protocol, report)
 
 
 def evaluate_probe(
@@ -80,8 +118,11 @@ def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 def print_results(results: Sequence[Result], console: Console) -> None:
     first = results[0]
+    part = f"{first.part}, " if first.part else ""
     console.print(
-        f"{first.checkpoint}, step {first.step}, protocol {first.protocol['name']}", soft_wrap=True, highlight=False
+        f"{first.checkpoint}, {part}step {first.step}, protocol {first.protocol['name']}",
+        soft_wrap=True,
+        highlight=False,
     )
     table = Table("task", "split", "shots", "measure", "score", "± s.e.", "chance", "examples", "left out", box=None)
     for one in results:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cosmos_train.evaluate.media import Clip, Unreadable, load
 from cosmos_train.evaluate.readers.folder import DataFolder, Example, Media
@@ -38,19 +38,24 @@ class Subject:
     checkpoint: str = ""
     step: int = 0
 
-    @contextmanager
-    def asked(self) -> Iterator[None]:
+    def asked(self) -> AbstractContextManager[None]:
         """In evaluation mode, without gradients, in the recipe's arithmetic; training mode comes back afterwards."""
-        from cosmos_train.trainer import autocast
+        return evaluating(self.model, self.recipe, self.device)
 
-        before = self.model.training
-        self.model.eval()
-        try:
-            # Not inference_mode: what a module keeps from here must not trouble the training that goes on afterwards.
-            with torch.no_grad(), autocast(self.recipe, self.device):
-                yield
-        finally:
-            self.model.train(before)
+
+@contextmanager
+def evaluating(model: nn.Module, recipe: Recipe, device: torch.device) -> Iterator[None]:
+    """As `Subject.asked`, of any model."""
+    from cosmos_train.trainer import autocast
+
+    before = model.training
+    model.eval()
+    try:
+        # Not inference_mode: what a module keeps from here must not trouble the training that goes on afterwards.
+        with torch.no_grad(), autocast(recipe, device):
+            yield
+    finally:
+        model.train(before)
 
 
 def load_subject(path: Path, settings: list[str]) -> Subject:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from cosmos_train.errors import UserError
-from cosmos_train.evaluate.readers import images, videos
-from cosmos_train.evaluate.readers.folder import Reader
+from cosmos_train.evaluate.readers import classes, compositions, images, judged, labelmaps, questions, videos
+from cosmos_train.evaluate.readers.classes import Classes
+from cosmos_train.evaluate.readers.compositions import Composition
+from cosmos_train.evaluate.readers.folder import DataFolder, Reader
+from cosmos_train.evaluate.readers.labelmaps import Labelled
 
-Kind = Literal["caption", "question", "meme", "retrieval"]
+Kind = Literal["caption", "question", "meme", "retrieval", "choice", "judged"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """kind: caption (CIDEr-D), question (accuracy), meme (ROC-AUC), retrieval (R@K both ways).
+    """kind: caption (CIDEr-D), question (accuracy), meme (ROC-AUC), retrieval (R@K both ways), choice (accuracy of a
+    letter, a number or words), judged (marks of a judge, by `rubric`).
 
-    split: what is scored by default; demonstrations come from the split train.
+    split: what is scored by default; demonstrations come from the split train. own_words: the set's questions say how
+    they want to be answered. together: questions of a group count as one, right where all of them are.
     """
 
     name: str
@@ -25,7 +31,101 @@ class Task:
     reader: Reader
     split: str
     video: bool = False
+    own_words: bool = False
+    rubric: Literal["", "compared", "graded"] = ""
+    together: bool = False
 
+
+@dataclass(frozen=True)
+class ClassTask:
+    """A classification set. templates: the bundled list of prompts; names: the bundled list of class names.
+
+    mean_per_class: its authors score the mean over classes, since these differ in size.
+    """
+
+    name: str
+    reader: Callable[[DataFolder, str], Classes]
+    templates: str
+    split: str = "test"
+    mean_per_class: bool = False
+    names: str = ""
+    kind: Literal["classify"] = "classify"
+
+
+@dataclass(frozen=True)
+class CompositionTask:
+    """scores: those that its authors report, of text, image and group; by_group: their mean over kinds of item."""
+
+    name: str
+    reader: Callable[[DataFolder, str], list[Composition]]
+    scores: tuple[Literal["text", "image", "group"], ...]
+    by_group: bool = False
+    split: str = "test"
+    kind: Literal["compose"] = "compose"
+
+
+COMPOSITION: dict[str, CompositionTask] = {
+    task.name: task
+    for task in (
+        CompositionTask("winoground", compositions.winoground, ("text", "image", "group")),
+        CompositionTask("sugarcrepe", compositions.sugarcrepe, ("text",), by_group=True),
+        CompositionTask("svo-probes", compositions.svo_probes, ("image",)),
+        CompositionTask("mmvp-vlm", compositions.mmvp_vlm, ("image",), by_group=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class SegmentTask:
+    """classes: the bundled list of names; zoom: pictures' shorter side, in windows; without_zero: see `labelmaps`.
+
+    logit_scale, probability, area: see `dense.assign`; SCLIP's.
+    """
+
+    name: str
+    reader: Callable[[DataFolder, str], list[Labelled]]
+    classes: str
+    zoom: float = 1.5
+    without_zero: bool = False
+    logit_scale: float = 40.0
+    probability: float = 0.0
+    area: float = 0.0
+    split: str = "val"
+    kind: Literal["segment"] = "segment"
+
+
+SEGMENTATION: dict[str, SegmentTask] = {
+    task.name: task
+    for task in (
+        SegmentTask("voc20-segment", labelmaps.voc, "voc20", without_zero=True),
+        SegmentTask("voc21-segment", labelmaps.voc, "voc21", logit_scale=65, probability=0.1, area=0.1),
+        SegmentTask("context59-segment", labelmaps.context, "context59", without_zero=True),
+        SegmentTask("context60-segment", labelmaps.context, "context60", logit_scale=50, probability=0.1),
+        SegmentTask("ade20k-segment", labelmaps.ade20k, "ade20k", without_zero=True),
+        SegmentTask("cityscapes-segment", labelmaps.cityscapes, "cityscapes", zoom=2.5),
+        SegmentTask("coco-stuff-segment", labelmaps.coco_stuff, "coco-stuff", zoom=2.0),
+        SegmentTask("coco-object-segment", labelmaps.coco_object, "coco-object", logit_scale=50, probability=0.1),
+        SegmentTask("folder-segment", labelmaps.folders, ""),
+    )
+}
+
+CLASSIFICATION: dict[str, ClassTask] = {
+    task.name: task
+    for task in (
+        ClassTask("imagenet-classify", classes.imagenet, "imagenet", "val"),
+        ClassTask("food101-classify", classes.food101, "food101"),
+        ClassTask("cifar10-classify", classes.cifar10, "cifar"),
+        ClassTask("cifar100-classify", classes.cifar100, "cifar"),
+        ClassTask("sun397-classify", classes.sun397, "sun397"),
+        ClassTask("cars-classify", classes.cars, "cars"),
+        ClassTask("aircraft-classify", classes.aircraft, "aircraft", mean_per_class=True),
+        ClassTask("dtd-classify", classes.dtd, "dtd"),
+        ClassTask("pets-classify", classes.pets, "pets", mean_per_class=True),
+        ClassTask("caltech101-classify", classes.caltech101, "caltech101", mean_per_class=True, names="caltech101"),
+        ClassTask("flowers102-classify", classes.flowers, "flowers", mean_per_class=True, names="flowers"),
+        ClassTask("folder-classify", classes.folders, "imagenet"),
+    )
+}
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -36,6 +136,13 @@ TASKS: dict[str, Task] = {
         Task("okvqa", "question", images.okvqa, "val"),
         Task("textvqa", "question", images.textvqa, "val"),
         Task("vizwiz", "question", images.vizwiz, "val"),
+        Task("gqa", "question", questions.gqa, "testdev"),
+        Task("scienceqa", "choice", questions.scienceqa, "test"),
+        Task("mmmu", "choice", questions.mmmu, "validation"),
+        Task("mathvista", "choice", questions.mathvista, "testmini", own_words=True),
+        Task("mmvp", "choice", questions.mmvp, "test", together=True),
+        Task("llava-bench", "judged", judged.llava_bench, "test", rubric="compared"),
+        Task("mm-vet", "judged", judged.mm_vet, "test", rubric="graded"),
         Task("hateful-memes", "meme", images.hateful_memes, "val"),
         Task("msvd-caption", "caption", videos.msvd, "test", video=True),
         Task("msrvtt-caption", "caption", videos.msrvtt, "test", video=True),
@@ -54,9 +161,41 @@ TASKS: dict[str, Task] = {
 }
 
 
-def find(name: str) -> Task:
+AnyTask = Task | ClassTask | CompositionTask | SegmentTask
+SHOTLESS = frozenset(("retrieval", "classify", "compose", "segment"))  # kinds that have no demonstrations
+
+# What each kind of model can be asked.
+_ABLE = {
+    "cosmo": {"caption", "question", "meme", "retrieval", "classify", "compose"},
+    "cosmos": {"retrieval", "classify", "compose", "segment"},
+    "cumo": {"caption", "question", "choice", "judged"},
+}
+
+
+def check_able(task: AnyTask, model: str) -> None:
+    """Raises UserError (code 2) where a kind of model cannot do a task, naming those that it can."""
+    if not _able(task, model):
+        able = ", ".join(name for name, one in every().items() if _able(one, model))
+        raise UserError(f"a {NAMES[model]} cannot be asked {task.name}", f"what it can be asked: {able}", 2)
+
+
+def _able(task: AnyTask, model: str) -> bool:
+    if model == "cumo" and isinstance(task, Task) and task.video:
+        return False  # it reads one picture
+    return task.kind in _ABLE[model]
+
+
+NAMES = {"cosmo": "CosMo", "cosmos": "COSMOS", "cumo": "CuMo"}
+
+
+def every() -> dict[str, AnyTask]:
+    return {**TASKS, **CLASSIFICATION, **COMPOSITION, **SEGMENTATION}
+
+
+def find(name: str) -> AnyTask:
     """Raises UserError (code 2) naming the nearest task."""
-    if name in TASKS:
-        return TASKS[name]
-    close = difflib.get_close_matches(name, TASKS, n=1, cutoff=0.0)[0]
-    raise UserError(f"there is no task {name} (did you mean {close}?)", f"tasks: {', '.join(TASKS)}", 2)
+    known = every()
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    raise UserError(f"there is no task {name} (did you mean {close}?)", f"tasks: {', '.join(known)}", 2)

@@ -86,17 +86,20 @@ def embed(model: Cosmos, half: Student, data: DataSettings, tokenizer: Tokenizer
         images.append(F.normalize(half.visual(model.normalised(pixels))[0], dim=-1).cpu())
         texts.append(F.normalize(half.texts(tokens.to(device)).pooled, dim=-1).cpu())
     if not images:
-        raise UserError("the shards hold no scene that can be read", "check them: interlink verify")
-    return Embedded(torch.cat(images), torch.cat(texts), captions, documents), bad
+        raise UserError(
+            f"none of {len(bad)} documents holds a scene that can be read, for example {bad[0]}",
+            "mend these samples, or name other shards: --set data.shards=…",
+        )
+    return Embedded(torch.cat(images), torch.cat(texts), captions, documents), len(bad)
 
 
-def _scenes(data: DataSettings, most: int) -> tuple[list[Pixels], list[str], list[str], int]:
-    """Pictures, captions and documents' keys of the first scenes; and how many documents were bad."""
+def _scenes(data: DataSettings, most: int) -> tuple[list[Pixels], list[str], list[str], list[str]]:
+    """Pictures, captions and documents' keys of the first scenes; and what is wrong with documents that are bad."""
     corpus = SceneCorpus(data)
     pictures: list[Pixels] = []
     captions: list[str] = []
     documents: list[str] = []
-    bad = 0
+    bad: list[str] = []
     for number in range(corpus.size):
         try:
             for scene in corpus.document(number).fixed[: most - len(captions)]:
@@ -105,8 +108,9 @@ def _scenes(data: DataSettings, most: int) -> tuple[list[Pixels], list[str], lis
                 pictures.append(squared(frame, data.image.size, False))
                 captions.append(". ".join(scene.sentences[:_LONGEST]))
                 documents.append(corpus.key(number))
-        except (BadSample, ValueError):
-            bad += 1
+        except (BadSample, ValueError) as error:
+            reason = error.reason if isinstance(error, BadSample) else f"its picture {error}"
+            bad.append(f"{corpus.key(number)}: {reason} (in {corpus.shard(number)})")
         if len(captions) >= most:
             break
     return pictures, captions, documents, bad

@@ -19,6 +19,7 @@ from cosmos_train.models.backends import open_clip
 from cosmos_train.models.cosmos import CLIP_MEAN, CLIP_STD
 from cosmos_train.models.moe import expert_layers
 from cosmos_train.models.pretrained import Vocabulary, build_lm
+from cosmos_train.models.routers import watch_routers
 from cosmos_train.models.settings import VisionSettings
 from cosmos_train.models.towers import VisionTower
 from cosmos_train.recipe import Recipe
@@ -92,15 +93,19 @@ class CuMo(nn.Module):
         Without pictures the tower runs all the same, on one that is thrown away: processes that share its weights wait
         for each other in it.
         """
+        embedded = self.embed(frames, tokens)
+        found = self.lm(inputs_embeds=embedded, attention_mask=token_mask.long(), use_cache=False)
+        return found.logits  # type: ignore[no-any-return]
+
+    def embed(self, frames: Tensor, tokens: Tensor) -> Tensor:
+        """What the LM reads, (B, L, D); arguments as of `forward`."""
         there = frames if len(frames) else frames.new_zeros(1, 3, *(max(self.scales) * self.vision.size,) * 2)
         seen = self.connector(self.features(there))
         places = tokens == self.visual_token
         embedded = self.lm.get_input_embeddings()(torch.where(places, 0, tokens))
         flat = seen.flatten(0, 1).to(embedded.dtype)
         placed = embedded.masked_scatter(places[..., None], flat)
-        embedded = placed if len(frames) else embedded + 0 * flat.sum()
-        found = self.lm(inputs_embeds=embedded, attention_mask=token_mask.long(), use_cache=False)
-        return found.logits  # type: ignore[no-any-return]
+        return placed if len(frames) else embedded + 0 * flat.sum()  # type: ignore[no-any-return]
 
     def train(self, mode: bool = True) -> CuMo:
         """A frozen tower stays in evaluation mode."""
@@ -137,6 +142,7 @@ def build_cumo(recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> 
         )
     if settings.experts.count:
         expert_layers(model, settings.experts)
+        watch_routers(lm)  # as the original: from the stage on that has experts of its own
     vision.requires_grad_(not settings.vision.frozen)
     connector_learns = not settings.connector.frozen
     model.connector.requires_grad_(connector_learns)

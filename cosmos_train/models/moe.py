@@ -287,12 +287,17 @@ def mixtures(model: nn.Module) -> list[MixtureMlp]:
     return [module for module in model.modules() if isinstance(module, MixtureMlp)]
 
 
+def routed(model: nn.Module) -> list[tuple[str, Routing]]:
+    """(name, its last call in training) of every router that has been run: of mixtures, and those watched otherwise."""
+    named = ((name, getattr(module, "routing", None)) for name, module in model.named_modules())
+    return [(name, found) for name, found in named if isinstance(found, Routing)]
+
+
 def router_losses(model: nn.Module) -> tuple[Tensor, Tensor]:
     """(balance, z): of each place the mean over its blocks, summed over places, of the last forward pass."""
     sums: dict[str, list[Routing]] = {}
-    for name, module in model.named_modules():
-        if isinstance(module, MixtureMlp) and module.routing is not None:
-            sums.setdefault(_place_of(name) or name, []).append(module.routing)
+    for name, found in routed(model):
+        sums.setdefault(_place_of(name) or name, []).append(found)
     if not sums:
         raise ValueError("the model has no mixtures that have been run")
     balance = [torch.stack([one.balance for one in found]).mean() for found in sums.values()]
@@ -300,6 +305,6 @@ def router_losses(model: nn.Module) -> tuple[Tensor, Tensor]:
     return torch.stack(balance).sum(), torch.stack(z).sum()
 
 
-def utilisation(model: nn.Module) -> Tensor:
-    """(blocks, E): what share of routed places each expert of each block got in the last forward pass."""
-    return torch.stack([block.routing.used for block in mixtures(model) if block.routing is not None])
+def utilisation(model: nn.Module) -> list[Tensor]:
+    """Of each block (E,): what share of routed places each of its experts got in the last forward pass."""
+    return [found.used for _, found in routed(model)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -25,8 +26,14 @@ def read(path: Path) -> dict[str, dict[str, Tensor]]:
     """The weights in a released file by part, `student` and `teacher`, under plain names. Raises UserError."""
     try:
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged zip, a pickle of something else: torch raises what it likes
-        raise UserError(f"{path} is no file of weights: {str(error).splitlines()[0]}", "download it again") from error
+    except UnpicklingError as error:  # torch advises to read it all the same, which would run what is in it
+        raise UserError(
+            f"{path} is no file of weights alone: what else is in it could run as code, so it is not read",
+            "download it again, or save its tensors alone",
+        ) from error
+    except Exception as error:  # a damaged zip, a file of something else: torch raises what it likes
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path} is no file of weights: {reason}", "download it again") from error
     if not isinstance(found, dict) or not isinstance(found.get("student"), dict):
         there = ", ".join(sorted(map(str, found))[:_SHOWN]) if isinstance(found, dict) else type(found).__name__
         raise UserError(f"{path} holds no COSMOS student, but {there}", "give a COSMOS checkpoint")
@@ -48,7 +55,7 @@ def fill(student: Student, state: Mapping[str, Tensor], source: str) -> None:
         more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise UserError(
             f"{source} is of another model than the recipe's: {'; '.join(problems[:_SHOWN])}{more}",
-            _advice(state),
+            _advice(state, student),
         )
     student.load_state_dict({name: state[name].reshape(t.shape) for name, t in student.state_dict().items()})
 
@@ -118,13 +125,15 @@ def _outside(name: str, tensor: Tensor) -> Tensor:
     return tensor.reshape(()) if name in _SCALES else tensor
 
 
-def _advice(state: Mapping[str, Tensor]) -> str:
+def _advice(state: Mapping[str, Tensor], student: Student) -> str:
     patch = state.get("visual.conv1.weight")
     width = state.get("text_projection")
     if patch is None or patch.ndim != 4 or width is None or "distill_logit_scale" not in state:
         return "give a COSMOS checkpoint, or a recipe of its architecture"
     layers = len({name.split(".")[3] for name in state if name.startswith("visual.transformer.resblocks.")})
+    visual = student.visual
+    ours = (len(visual.transformer.resblocks), visual.width, visual.patch, student.text_projection.shape[1])
     return (
-        f"it is a ViT of {layers} layers, width {patch.shape[0]}, patch {patch.shape[-1]}, embedding {width.shape[1]}: "
-        "use a recipe with these"
+        f"it is a ViT of {layers} layers, width {patch.shape[0]}, patch {patch.shape[-1]}, embedding {width.shape[1]}, "
+        f"the recipe's has {', '.join(map(str, ours))}: use a recipe with the file's"
     )

@@ -39,6 +39,15 @@ class Attention(nn.Module):
         q, k, _ = self._heads(query, keys)
         return ((q @ k.transpose(-1, -2)) / math.sqrt(q.shape[-1])).softmax(-1).mean(1)
 
+    def correlative(self, tokens: Tensor) -> Tensor:
+        """(B, L, D) to (B, L, D): tokens attend to those like themselves (SCLIP, Wang et al. 2024).
+
+        softmax(q qᵀ) + softmax(k kᵀ) in the place of softmax(q kᵀ): what is here, where training looks for what helps.
+        """
+        q, k, v = self._heads(tokens, tokens)
+        alike, known = ((one @ one.transpose(-1, -2) / math.sqrt(one.shape[-1])).softmax(-1) for one in (q, k))
+        return self.out_proj(((alike + known) @ v).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
     def _heads(self, query: Tensor, keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if query is keys:
             q, k, v = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
@@ -118,6 +127,22 @@ class VisionTower(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         tokens = self.ln_post(self.transformer(self.ln_pre(self.embed(pixels))))
         return tokens[:, 0] @ self.proj, tokens[:, 1:]
+
+    def dense(self, pixels: Tensor, correlative: bool = True) -> Tensor:
+        """Pixels (N, 3, H, W) to (N, v, E): every patch in the space of the pooled feature.
+
+        correlative: the last block attends as `Attention.correlative` does.
+        """
+        tokens = self.ln_pre(self.embed(pixels))
+        *blocks, last = self.transformer.resblocks
+        for block in blocks:
+            tokens = block(tokens)
+        if correlative:
+            tokens = tokens + last.attn.correlative(last.ln_1(tokens))  # type: ignore[operator,union-attr]
+            tokens = tokens + last.mlp(last.ln_2(tokens))  # type: ignore[operator]
+        else:
+            tokens = last(tokens)
+        return self.ln_post(tokens)[:, 1:] @ self.proj  # type: ignore[no-any-return]
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(N, 1 + v, D): the class token and the patches, with their positions."""

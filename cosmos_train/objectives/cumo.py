@@ -19,7 +19,7 @@ from torch import Tensor
 from cosmos_train.losses.gather import world_size
 from cosmos_train.losses.language import language_loss
 from cosmos_train.models.cumo import CuMo
-from cosmos_train.models.moe import mixtures, router_losses
+from cosmos_train.models.moe import routed, router_losses
 from cosmos_train.objectives.cosmos import mean_over_processes
 from cosmos_train.objectives.settings import ObjectiveSettings
 from cosmos_train.stream.batch import IGNORED
@@ -41,7 +41,7 @@ def compute(model: CuMo, batch: TalkBatch, settings: ObjectiveSettings) -> Outpu
     logits = model(batch.frames, tokens, mask)
     summed, _ = language_loss(logits, labels)
     summed = summed + 0 * logits[:, :1].float().sum()  # a gradient, of zero, where nothing is learned
-    if not model.training or not any(block.routing for block in mixtures(model)):
+    if not model.training or not routed(model):
         return summed, summed.new_zeros(()), summed.new_zeros(())
     balance, z = router_losses(model)
     return summed, balance, z

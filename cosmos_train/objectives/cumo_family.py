@@ -13,7 +13,7 @@ from cosmos_train.flops import Operations, per_token
 from cosmos_train.metrics import Numbers
 from cosmos_train.models.cumo import CuMo, build_cumo
 from cosmos_train.models.language import find_stack
-from cosmos_train.models.moe import MixtureMlp, mixtures
+from cosmos_train.models.moe import MixtureMlp, routed
 from cosmos_train.objectives import cumo as objective
 from cosmos_train.objectives.cosmos_family import transformer_operations
 from cosmos_train.objectives.family import Follower, Still
@@ -60,7 +60,7 @@ class CuMoFamily:
         )
 
     def numbers(self, model: nn.Module) -> Numbers:
-        return routing_numbers(model) if any(block.routing for block in mixtures(model)) else {}
+        return routing_numbers(model) if routed(model) else {}
 
 
 @dataclass(frozen=True)

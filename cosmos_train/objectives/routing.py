@@ -7,7 +7,7 @@ from torch import nn
 
 from cosmos_train.losses.gather import world_size
 from cosmos_train.metrics import Numbers
-from cosmos_train.models.moe import mixtures, utilisation
+from cosmos_train.models.moe import utilisation
 
 STARVED = 0.1  # of its even share: below it an expert counts as starved
 
@@ -15,20 +15,23 @@ STARVED = 0.1  # of its even share: below it an expert counts as starved
 def routing_numbers(model: nn.Module) -> Numbers:
     """Of the last forward pass, over all processes: the least and largest share of an expert, times their number (1 is
     even), how many experts of all blocks are starved, and how far from even the shares are (entropy, 1 is even)."""
-    used = utilisation(model).float()
+    used = [one.float() for one in utilisation(model)]
     if world_size() > 1:
         import torch.distributed as dist
 
-        dist.all_reduce(used)
-        used = used / world_size()
-    experts = used.shape[1]
-    entropy = -(used * used.clamp(min=1e-9).log()).sum(1) / torch.log(torch.tensor(float(max(experts, 2))))
+        together = torch.cat(used)  # blocks may have different numbers of experts
+        dist.all_reduce(together)
+        used = list(torch.split(together / world_size(), [len(one) for one in used]))
+    shares = torch.cat([one * len(one) for one in used])
+    entropy = [
+        -(one * one.clamp(min=1e-9).log()).sum() / torch.log(torch.tensor(float(max(len(one), 2)))) for one in used
+    ]
     return {
-        "experts/blocks": float(len(mixtures(model))),
-        "experts/least_used": float(used.min() * experts),
-        "experts/most_used": float(used.max() * experts),
-        "experts/starved": float((used * experts < STARVED).sum()),
-        "experts/evenness": float(entropy.min()),
+        "experts/blocks": float(len(used)),
+        "experts/least_used": float(shares.min()),
+        "experts/most_used": float(shares.max()),
+        "experts/starved": float((shares < STARVED).sum()),
+        "experts/evenness": float(torch.stack(entropy).min()),
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -94,6 +95,10 @@ class Corpus:
 
     def key(self, document: int) -> str:
         return self.reader.key(document)
+
+    def shard(self, document: int) -> str:
+        """The name of the shard that a document lies in."""
+        return PurePosixPath(self.reader.shards[self.reader.locate(document)[0]]).name
 
     def document(self, number: int, members: Members | Exception | None = None) -> Document:
         """A document, from its members where they have been read already. Raises BadSample when it is of no use."""

@@ -40,7 +40,7 @@ class Tripwire:
         if self.given >= min(_ENOUGH_TO_JUDGE, self.epoch) and share > self.most:
             raise UserError(
                 f"{share:.0%} of the samples cannot be used, for example {self.bad.most_common(1)[0][0]}",
-                "check the shards (interlink verify), or raise data.max_bad_share",
+                "mend or leave out these samples (interlink verify looks through shards), or raise data.max_bad_share",
             )
 
 

@@ -78,7 +78,7 @@ class Samples(Dataset[Sample | Hole]):
         try:
             return self._sample(place, members, most)
         except BadSample as bad:
-            return Hole(bad.key, bad.reason)
+            return Hole(bad.key, f"{bad.reason} (in {self.corpus.shard(place.document)})")
 
     def size(self, position: int, lengths: Lengths) -> tuple[int, int]:
         """(tokens, frames) of the sample at a position, as long as its document can be read."""

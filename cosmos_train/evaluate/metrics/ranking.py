@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,13 @@ def mean(values: Sequence[float] | Vector) -> Estimate:
         raise ValueError("nothing was scored")
     spread = float(found.std(ddof=1) / len(found) ** 0.5) if len(found) > 1 else float("nan")
     return Estimate(float(found.mean()), spread)
+
+
+def mean_of_groups(values: NDArray[Any], groups: NDArray[Any]) -> Estimate:
+    """The mean over groups of their means, so that small ones weigh alike; its error is a stratified sample's."""
+    means = [mean(values[groups == one].astype(np.float64)) for one in np.unique(groups)]
+    value = float(np.mean([one.value for one in means]))
+    return Estimate(value, float(np.sqrt(sum(one.error**2 for one in means)) / len(means)))
 
 
 def roc_auc(scores: Sequence[float], positive: Sequence[bool]) -> Estimate:

@@ -8,29 +8,34 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from cosmos_train.errors import UserError
 
 IMAGES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
 VIDEOS = frozenset((".mp4", ".avi", ".mkv", ".webm", ".mov", ".flv", ".m4v", ".gif"))
 
+CIFAR_BYTES = 3 * 32 * 32  # of a picture
+
 
 @dataclass(frozen=True)
 class Media:
     """A picture, a video or a folder of frames. start, end: seconds of it that count; None: all of it.
 
-    frames_per_second: of a folder of numbered frames.
+    frames_per_second: of a folder of numbered frames. row: which picture of a file that holds many (Parquet's, in
+    `column`; CIFAR's).
     """
 
     name: str
     start: float | None = None
     end: float | None = None
     frames_per_second: float = 3.0
+    row: int | None = None
+    column: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,9 @@ class Example:
     """One thing to be asked. What a task does not use is empty.
 
     references: captions of the media; answers: what each annotator said (its forms, where several count alike);
-    text: words that are part of the media (a meme's); label: the right one of the task's labels.
+    text: words that are part of the media (a meme's), or what a judge is told of them; label: the right one of the
+    task's labels, or the letter of the right one of `choices`. group: what kind of question it is. exact: how numbers
+    of an answer are compared, "integer", "list" or so many decimals; empty: as words.
     """
 
     id: str
@@ -48,6 +55,9 @@ class Example:
     answers: tuple[tuple[str, ...], ...] = ()
     text: str = ""
     label: str = ""
+    choices: tuple[str, ...] = ()
+    group: str = ""
+    exact: str = ""
 
 
 class DataFolder:
@@ -57,6 +67,7 @@ class DataFolder:
             raise UserError(f"there is no folder {root}", "give the folder that holds the benchmark: --data DIR", 2)
         self.root = root
         self.files: list[str] = []
+        self.pictures: list[str] = []
         self._media: dict[str, list[str]] = {}
         self._folders: dict[str, str] = {}
         for parent, folders, names in os.walk(root, followlinks=True):
@@ -66,10 +77,14 @@ class DataFolder:
                 self._folders.setdefault(folder, str(inside / folder))
             for name in sorted(names):
                 path = str(inside / name)
-                if PurePosixPath(name).suffix.lower() in IMAGES | VIDEOS:
+                suffix = PurePosixPath(name).suffix.lower()
+                if suffix in IMAGES | VIDEOS:
                     self._media.setdefault(PurePosixPath(name).stem, []).append(path)
+                    if suffix in IMAGES:
+                        self.pictures.append(path)
                 else:
                     self.files.append(path)
+        self._paths = {*self.files, *(path for paths in self._media.values() for path in paths)}
 
     def has(self, *patterns: str) -> bool:
         return self._match(patterns) is not None
@@ -84,7 +99,12 @@ class DataFolder:
         return self.root / found
 
     def media(self, name: str) -> Path | None:
-        """Where the picture or video called `name` lies (its folder and suffix are hints), or a folder of that name."""
+        """Where the picture or video called `name` lies (its folder and suffix are hints), or a folder of that name.
+
+        A whole path below the root is that file, whatever it holds.
+        """
+        if name in self._paths:
+            return self.root / name
         hint = PurePosixPath(name)
         known = hint.suffix.lower() in IMAGES | VIDEOS
         found = self._media.get(hint.stem if known else hint.name, ())
@@ -93,6 +113,10 @@ class DataFolder:
             return self.root / best
         folder = self._folders.get(hint.name)
         return self.root / folder if folder else None
+
+    def annotations(self, pattern: str) -> list[Path]:
+        """All files that fit a pattern, in order."""
+        return [self.root / path for path in self.files if fnmatch(path, pattern) or fnmatch(path, f"*/{pattern}")]
 
     def _match(self, patterns: tuple[str, ...]) -> str | None:
         for pattern in patterns:
@@ -110,6 +134,18 @@ def _agreement(path: PurePosixPath, hint: PurePosixPath) -> tuple[bool, int]:
             break
         same += 1
     return path.suffix.lower() == hint.suffix.lower(), same
+
+
+def cifar_labels(path: Path) -> int:
+    """How many bytes of labels stand before each picture: CIFAR-100 has a coarse and a fine one.
+
+    Raises ValueError where the file is no CIFAR.
+    """
+    size = path.stat().st_size
+    for labels in (1, 2):
+        if size and size % (CIFAR_BYTES + labels) == 0:
+            return labels
+    raise ValueError("it is not one of CIFAR's binary files")
 
 
 def read_json(path: Path) -> Any:
@@ -133,6 +169,19 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         raise UserError(f"{path} cannot be read: {error}", "fetch the file again") from error
 
 
+def read_parquet(path: Path, columns: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The rows of a Parquet file, of these columns where it has them (all without any named)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            there = file.schema_arrow.names
+            return list(file.read([one for one in columns if one in there] or there).to_pylist())
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path} cannot be read: {error}", "fetch the file again") from error
+
+
 def read_lines(path: Path) -> list[str]:
     """Lines that hold something, stripped."""
     try:
@@ -141,10 +190,11 @@ def read_lines(path: Path) -> list[str]:
         raise UserError(f"{path} cannot be read: {error}", "fetch the file again") from error
 
 
+Found = TypeVar("Found", bound=Sized)
 Reader = Callable[[DataFolder, str], list[Example]]
 
 
-def read(reader: Reader, data: DataFolder, split: str, name: str) -> list[Example]:
+def read(reader: Callable[[DataFolder, str], Found], data: DataFolder, split: str, name: str) -> Found:
     """The examples of a split. Raises UserError where files are missing, laid out otherwise, or hold none of it."""
     try:
         found = reader(data, split)
@@ -153,7 +203,7 @@ def read(reader: Reader, data: DataFolder, split: str, name: str) -> list[Exampl
             f"the annotations in {data.root} are not laid out as those of {name}: {type(error).__name__}: {error}",
             "see docs/evaluation.md for the files that are read",
         ) from error
-    if not found:
+    if not len(found):
         raise UserError(
             f"the annotations in {data.root} hold no example of {name}'s split {split!r}", "name another split"
         )

@@ -52,10 +52,7 @@ def spell(turns: Sequence[Turn], tokenizer: Tokenizer, settings: TalkSettings, l
     """
     ids, learned = [tokenizer.begin], [False]
     for before, answer in _pieces(turns, settings.prompt):
-        for number, text in enumerate(_clean(before, tokenizer).split(IMAGE)):
-            if number:
-                ids += [tokenizer.visual] * settings.image_tokens
-            ids += tokenizer.encode(text.strip()) if text.strip() else []
+        ids += _placed(before, tokenizer, settings)
         learned += [False] * (len(ids) - len(learned))
         ids += [*tokenizer.encode(_clean(answer, tokenizer).replace(IMAGE, " ")), tokenizer.end]
         learned += [True] * (len(ids) - len(learned))
@@ -64,6 +61,22 @@ def spell(turns: Sequence[Turn], tokenizer: Tokenizer, settings: TalkSettings, l
     if not any(learned[:longest]):
         raise ValueError(f"no answer is left within data.max_tokens={longest}")
     return Spelled(ids[:longest], learned[:longest])
+
+
+def spell_question(asked: str, tokenizer: Tokenizer, settings: TalkSettings) -> list[int]:
+    """`<begin>` and what stands before the answer to a first question, as a model was trained to read it."""
+    before, _ = next(_pieces((Turn(asked, ""),), settings.prompt))
+    return [tokenizer.begin, *_placed(before, tokenizer, settings)]
+
+
+def _placed(before: str, tokenizer: Tokenizer, settings: TalkSettings) -> list[int]:
+    """Ids of what stands before an answer: text, and `<visual>` as often as a picture takes places."""
+    ids: list[int] = []
+    for number, text in enumerate(_clean(before, tokenizer).split(IMAGE)):
+        if number:
+            ids += [tokenizer.visual] * settings.image_tokens
+        ids += tokenizer.encode(text.strip()) if text.strip() else []
+    return ids
 
 
 def _clean(text: str, tokenizer: Tokenizer) -> str:

@@ -46,10 +46,21 @@ def sentences_of(value: Any, field: str) -> list[str]:
     if isinstance(value, str):
         return split(value)
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ValueError(f"its {field} is neither a text nor a list of texts, but {type(value).__name__}")
+        held = f"a list with {_other(value)}" if isinstance(value, list) else type(value).__name__
+        raise ValueError(
+            f"its {field} is neither a text nor a list of texts, but {held}: write one text, or a list of sentences"
+        )
     if len(value) > 4 and all(len(one) <= 1 for one in value):
-        raise ValueError(f"its {field} is a list of single characters: a text was taken for a list when it was made")
+        raise ValueError(
+            f"its {field} is a list of single characters: a text was taken for a list when it "
+            "was made; write the text itself, or a list of its sentences"
+        )
     return [sentence for one in value for sentence in split(one)]
+
+
+def _other(values: list[Any]) -> str:
+    """The type of the first that is no text."""
+    return next(type(one).__name__ for one in values if not isinstance(one, str))
 
 
 def scenes(members: Members, roles: Sequence[str], settings: ViewSettings) -> tuple[Scene, ...]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.beams import beam_search
-from cosmos_train.evaluate.decoder import begin, go_on, likelihoods
+from cosmos_train.evaluate.decoder import begin, likelihoods
 from cosmos_train.evaluate.generate import caption
 from cosmos_train.models.backends import transformers
 from cosmos_train.models.cosmo import CosMo, Media
@@ -54,8 +54,8 @@ def test_going_on_equals_running_the_whole_text(model_of: Make, tokenizer: Token
     for row, tokens, seen in zip(range(3), rows, media, strict=True):
         assert torch.allclose(context.logits[row], whole(model, tokens, seen)[-1], atol=1e-4)
     following = torch.tensor([[30, 40], [50, 60], [70, 80]])
-    found = go_on(model, context, following[:, :1])
-    found = torch.cat([found, go_on(model, context, following[:, 1:])], 1)
+    found = context.go_on(following[:, :1])
+    found = torch.cat([found, context.go_on(following[:, 1:])], 1)
     for row, tokens, seen in zip(range(3), rows, media, strict=True):
         expected = whole(model, [*tokens, *following[row].tolist()], seen)[-2:]
         assert torch.allclose(found[row], expected, atol=1e-4)
@@ -83,9 +83,9 @@ def test_beams_find_what_hugging_face_finds(
         draw = torch.Generator().manual_seed(seed)
         row = [tokenizer.begin, tokenizer.visual, *torch.randint(20, 300, (4,), generator=draw).tolist()]
         media = [clips(seed, 1)]
-        freely = beam_search(model, begin(model, [row], media, tokenizer.pad), 1, 0.0, 8, ())[0]
+        freely = beam_search(begin(model, [row], media, tokenizer.pad), 1, 0.0, 8, ())[0]
         enders = (tokenizer.end_of_chunk, tokenizer.end, freely[3])  # one that will be said
-        found = beam_search(model, begin(model, [row], media, tokenizer.pad), beams, penalty, 8, enders)[0]
+        found = beam_search(begin(model, [row], media, tokenizer.pad), beams, penalty, 8, enders)[0]
         expected = plain.generate(
             torch.tensor([row]), attention_mask=torch.ones(1, len(row), dtype=torch.long), num_beams=beams,
             max_new_tokens=8, length_penalty=penalty, eos_token_id=list(enders), pad_token_id=tokenizer.pad,
@@ -101,9 +101,9 @@ def test_beams_of_a_batch_are_those_of_each_row_alone(model_of: Make, tokenizer:
     model = model_of()
     rows, media = prompts(tokenizer)
     enders = (tokenizer.end_of_chunk, 45)
-    together = beam_search(model, begin(model, rows, media, tokenizer.pad), 3, -1.0, 10, enders)
+    together = beam_search(begin(model, rows, media, tokenizer.pad), 3, -1.0, 10, enders)
     alone = [
-        beam_search(model, begin(model, [row], [seen], tokenizer.pad), 3, -1.0, 10, enders)[0]
+        beam_search(begin(model, [row], [seen], tokenizer.pad), 3, -1.0, 10, enders)[0]
         for row, seen in zip(rows, media, strict=True)
     ]
     assert together == alone
@@ -112,8 +112,8 @@ def test_beams_of_a_batch_are_those_of_each_row_alone(model_of: Make, tokenizer:
 def test_a_token_that_must_not_be_said_is_not(model_of: Make, tokenizer: Tokenizer) -> None:
     model = model_of()
     rows, media = prompts(tokenizer)
-    said = beam_search(model, begin(model, rows[:1], media[:1], tokenizer.pad), 1, 0.0, 6, ())[0]
-    other = beam_search(model, begin(model, rows[:1], media[:1], tokenizer.pad), 1, 0.0, 6, (), never=(said[0],))[0]
+    said = beam_search(begin(model, rows[:1], media[:1], tokenizer.pad), 1, 0.0, 6, ())[0]
+    other = beam_search(begin(model, rows[:1], media[:1], tokenizer.pad), 1, 0.0, 6, (), never=(said[0],))[0]
     assert said[0] not in other
 
 
@@ -121,7 +121,7 @@ def test_likelihoods_of_continuations_are_those_of_the_whole_text(model_of: Make
     model = model_of()
     rows, media = prompts(tokenizer)
     choices = [[60, 61, 62], [60], [63, 64]]
-    found = likelihoods(model, begin(model, rows, media, tokenizer.pad), choices, tokenizer.pad)
+    found = likelihoods(begin(model, rows, media, tokenizer.pad), choices, tokenizer.pad)
     for row, tokens, seen in zip(found, rows, media, strict=True):
         for said, choice in zip(row, choices, strict=True):
             likely = whole(model, [*tokens, *choice], seen).log_softmax(-1)

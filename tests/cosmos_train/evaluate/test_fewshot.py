@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 
 from cosmos_train.errors import UserError
+from cosmos_train.evaluate.embedder import CosMoEmbedder
 from cosmos_train.evaluate.fewshot import Result, ask, clean, score
+from cosmos_train.evaluate.loading import cosmo_embedder
 from cosmos_train.evaluate.metrics.cider import cider_d
 from cosmos_train.evaluate.predictions import Predictions
 from cosmos_train.evaluate.protocol import BUNDLED, Protocol
@@ -205,8 +207,12 @@ def test_video_questions_read_frames(subject: Subject, tmp_path: Path) -> None:
     assert (found.examples, found.metric) == (2, "accuracy, %")
 
 
+def embedder(subject: Subject) -> CosMoEmbedder:
+    return cosmo_embedder(subject, Protocol(), Protocol().prompts.retrieval)
+
+
 def test_retrieval_goes_both_ways(subject: Subject, coco: Path) -> None:
-    to_text, to_media = retrieve(subject, TASKS["coco-retrieval"], DataFolder(coco), Protocol())
+    to_text, to_media = retrieve(embedder(subject), TASKS["coco-retrieval"], DataFolder(coco), Protocol())
     assert (to_text.examples, to_text.chance) == (6, pytest.approx(100 / 6))
     assert to_media.chance == pytest.approx(100 / 6)
     assert to_text.metric == "R@1 media to text, %"
@@ -225,7 +231,7 @@ def test_retrieval_finds_what_the_vectors_say(subject: Subject, coco: Path, monk
     monkeypatch.setattr(
         subject.model, "encode_text", lambda tokens, mask: vectors.repeat_interleave(2, 0)[: len(tokens)]
     )
-    found = retrieve(subject, TASKS["coco-retrieval"], data, Protocol())
+    found = retrieve(embedder(subject), TASKS["coco-retrieval"], data, Protocol())
     assert [one.score for one in found] == [100.0, 100.0]
 
 

@@ -7,17 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
 from cosmos_recipe import cosmos_recipe
 from cosmos_train.cli import app
 from cosmos_train.errors import UserError
+from cosmos_train.evaluate.run import evaluate_task
 from cosmos_train.evaluate.views import evaluate
 from cosmos_train.recipe import Recipe
 from cosmos_train.trainer import train
+from judged import COLOURS
 
 QUIET = Console(quiet=True)
+PLACES = {"left": (0, 0), "right": (1, 0), "below": (0, 1), "beyond": (1, 1)}
 
 
 def test_what_is_learned_holds_on_new_documents(make_shards: Callable[..., Path], tmp_path: Path) -> None:
@@ -40,6 +44,26 @@ def test_what_is_learned_holds_on_new_documents(make_shards: Callable[..., Path]
         for way in ("image_to_text", "text_to_image"):
             assert one[way]["recall"] > 3 * one[way]["chance"], (one["part"], way, one[way])
             assert one[way]["shuffled"] < 2.5 * one[way]["chance"]
+    names_colours(tmp_path / "run", tmp_path)
+
+
+def names_colours(run: Path, tmp_path: Path) -> None:
+    """Zero-shot, of squares in places that are told by none of the prompts alone."""
+    for number in range(48):
+        colour, place = list(COLOURS)[number % 6], list(PLACES.values())[number // 6 % 4]
+        picture = Image.new("RGB", (64, 48), (65 + number,) * 3)
+        picture.paste(COLOURS[colour], (32 * place[0] + 4, 24 * place[1] + 3, 32 * place[0] + 28, 24 * place[1] + 21))
+        path = tmp_path / "set" / colour / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+    (tmp_path / "prompts.txt").write_text("\n".join(f"a {{}} square lies {place}" for place in PLACES))
+    for part in ("student", "teacher"):
+        (found,) = evaluate_task(
+            run, "folder-classify", tmp_path / "set", [], settings=[f"protocol.templates={tmp_path / 'prompts.txt'}"],
+            part=part,
+        )  # fmt: skip
+        assert found.chance is not None
+        assert found.score > 3 * found.chance, (part, found.score)
 
 
 def test_a_cosmo_is_sent_to_its_own_evaluation(tiny: Callable[..., Recipe], tmp_path: Path) -> None:

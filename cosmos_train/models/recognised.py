@@ -1,0 +1,98 @@
+"""The architecture of a plain CLIP or COSMOS, told from its file alone: released weights, or a folder open_clip reads.
+
+So that a checkpoint is evaluated without a recipe. Costs a read of the names and shapes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from cosmos_train.errors import UserError
+from cosmos_train.recipe import Recipe
+from cosmos_train.recipe import build as build_recipe
+
+_HEAD = 64  # width of a head, which no shape tells; all of CLIP's have it
+CONFIG = "open_clip_config.json"
+_VISION = ("layers", "width", "head_width", "patch_size", "mlp_ratio")
+
+
+def recipe_of_state(state: Mapping[str, Tensor], source: Path) -> Recipe:
+    """Of released weights (`released.read`). Raises UserError where they are no vision transformer's."""
+    try:
+        conv, words = state["visual.conv1.weight"], state["token_embedding.weight"]
+        places, context = state["visual.positional_embedding"], state["positional_embedding"]
+        side = round((len(places) - 1) ** 0.5)
+        vision, text = conv.shape[0], words.shape[1]
+        if conv.ndim != 4 or side**2 != len(places) - 1 or vision % _HEAD or text % _HEAD:
+            raise ValueError(f"its towers are {vision} and {text} wide, with {len(places)} positions")
+        config = {
+            "layers": _layers(state, "visual.transformer.resblocks."), "width": vision, "patch_size": conv.shape[-1],
+            "head_width": _HEAD, "mlp_ratio": state["visual.transformer.resblocks.0.mlp.c_fc.weight"].shape[0] / vision,
+        }  # fmt: skip
+        reader = {
+            "context_length": len(context), "width": text, "heads": text // _HEAD,
+            "layers": _layers(state, "transformer.resblocks."),
+        }  # fmt: skip
+        embedding, vocabulary = state["text_projection"].shape[1], len(words)
+    except (KeyError, ValueError, IndexError) as error:
+        raise UserError(
+            f"{source} is no CLIP or COSMOS with a vision transformer: {error}",
+            "give a file as the authors released it, a run, or a folder of `cosmos_train export`",
+        ) from error
+    return _recipe(source, side * conv.shape[-1], config, reader, embedding, vocabulary)
+
+
+def recipe_of_folder(folder: Path) -> tuple[Recipe, bool]:
+    """Of `open_clip_config.json`; and whether its activations are OpenAI's (quick GELU). Raises UserError."""
+    path = folder / CONFIG
+    try:
+        model = json.loads(path.read_text())["model_cfg"]
+        vision, text = dict(model["vision_cfg"]), dict(model["text_cfg"])
+        size = vision.pop("image_size")
+        config = {name: vision.pop(name) for name in _VISION if name in vision}
+        reader = {name: text.pop(name) for name in ("context_length", "width", "heads", "layers")}
+        vocabulary = text.pop("vocab_size")
+        end = text.pop("eos_id", vocabulary - 1)
+        text.pop("pool_type", None)
+        if vision or text or not isinstance(size, int):
+            raise ValueError(f"{', '.join([*vision, *text]) or 'image_size'} is not known of a plain CLIP")
+        recipe = _recipe(folder, size, config, reader, model["embed_dim"], vocabulary)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} describes no CLIP with a vision transformer: {error}",
+            "give a folder that `cosmos_train export` of a COSMOS wrote, or open_clip of a ViT",
+        ) from error
+    if not 0 < end < vocabulary:
+        raise UserError(f"{path}: eos_id {end} is outside of the vocabulary", "export the model again")
+    return recipe, bool(model.get("quick_gelu", False))
+
+
+def end_of_folder(folder: Path, vocabulary: int) -> int:
+    """The id that texts are pooled at."""
+    return int(json.loads((folder / CONFIG).read_text())["model_cfg"]["text_cfg"].get("eos_id", vocabulary - 1))
+
+
+def _layers(state: Mapping[str, Tensor], prefix: str) -> int:
+    return len({name[len(prefix) :].split(".")[0] for name in state if name.startswith(prefix)})
+
+
+def _recipe(
+    source: Path, size: int, vision: dict[str, Any], text: dict[str, Any], embedding: int, vocabulary: int
+) -> Recipe:
+    values = {
+        "name": source.stem,
+        "data": {"form": "views", "max_tokens": text["context_length"], "image": {"size": size}},
+        "model": {
+            "kind": "cosmos",
+            "vision": {"config": vision, "frozen": False},
+            "language": {"config": text, "vocabulary": vocabulary},
+            "embedding_width": embedding,
+        },
+        "train": {"steps": 1, "batch_size": 1},
+    }
+    return build_recipe(values, (), str(source))
