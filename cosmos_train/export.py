@@ -165,8 +165,9 @@ def without_names(recipe: Recipe, vision: VisionSettings, lm: Any) -> Recipe:
     settings = recipe.model
     language = settings.language.model_copy(update={"name": "", "config": config, "trained": settings.language.learns})
     data = recipe.data.model_copy(update={"shards": "", "sources": {}})
+    probe = recipe.probe.model_copy(update={"shards": "", "every": 0})
     model = settings.model_copy(update={"language": language, "vision": vision})
-    return recipe.model_copy(update={"model": model, "data": data})
+    return recipe.model_copy(update={"model": model, "data": data, "probe": probe})
 
 
 def tower_config(name: str) -> dict[str, Any]:

@@ -105,7 +105,8 @@ def status(
 ) -> None:
     """Rows by outcome for every stage, errors by class, and what came of it."""
     from interlink.api import Build
-    from interlink.report.progress import totals_line
+    from interlink.doctor import read_ceiling
+    from interlink.report.progress import caption_line, totals_line
 
     made = Build(None, root)
     if rows:
@@ -118,6 +119,45 @@ def status(
     console = _console()
     _print_status(console, found)
     console.print(totals_line(found), highlight=False)
+    if line := caption_line(found, read_ceiling(made.workspace.storage)):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: interlink doctor --captioner --root out")
+def doctor(
+    recipe: Annotated[
+        Path | None, typer.Argument(help="Recipe file; left out: interlink.yaml here, or the one frozen in the root.")
+    ] = None,
+    root: Annotated[str | None, typer.Option(help="Folder or URL of a build, whose frames are used.")] = None,
+    captioner: Annotated[bool, typer.Option("--captioner", help="Clips/s and tokens/s of the caption engine.")] = False,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")] = None,
+    frames: Annotated[Path | None, typer.Option(help="Folder of JPEGs to caption instead.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long to measure.")] = 20.0,
+    json_: Json = False,
+) -> None:
+    """Measure what a part of a build does by itself: its ceiling, which `interlink status` holds the build against."""
+    from dataclasses import asdict
+
+    from interlink.api import Build
+    from interlink.doctor import captioner_ceiling
+    from interlink.report.progress import rates
+
+    if not captioner:
+        raise UserError("doctor needs to know what to look at", "for example: interlink doctor --captioner", 2)
+    chosen, where = _recipe_and_root(recipe, root)
+    made = Build(chosen, where or _default_root(chosen, set_ or []), set_ or [])
+    found = captioner_ceiling(made, seconds, frames)
+    if json_:
+        more = {"clips_per_second": found.clips_per_second, "tokens_per_second": found.tokens_per_second}
+        _print_json({**asdict(found), **more})
+        return
+    told = rates(found.clips_per_second, found.tokens_per_second)
+    name = " ".join(filter(None, (found.engine, found.model)))
+    _console().print(
+        f"{name}: {told} ({found.clips} clips in {found.seconds:.1f} s with its batches full; "
+        f"opening took {found.opening:.1f} s)",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 @app.command(epilog="Example: interlink retry out --class throttled,network")

@@ -32,6 +32,11 @@ class StageStatus:
     errors: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)  # what ok rows leave out or flag, by kind and reason
     seconds: float = 0.0
+    amounts: Counter[str] = field(default_factory=Counter)  # what its finished rows hold: clips, frames, tokens …
+
+    def a_second(self, what: str) -> float:
+        """Of an amount, so many a second of work of one worker; 0 where nothing is known."""
+        return self.amounts[what] / self.seconds if self.seconds else 0.0
 
     def json(self) -> dict[str, Any]:
         return {
@@ -39,6 +44,7 @@ class StageStatus:
             "reasons": dict(sorted(self.reasons.items())),
             "errors": dict(sorted(self.errors.items())),
             "lost": dict(sorted(self.lost.items())),
+            "amounts": dict(sorted(self.amounts.items())),
             "seconds": round(self.seconds, 3),
         }
 
@@ -123,8 +129,10 @@ def build_status(
                 for total, count in summary.totals.items():
                     if " " in total:
                         stage.lost[total] += count
-                    elif block.name == "interleave":
-                        setattr(status, total, getattr(status, total) + count)
+                    else:
+                        stage.amounts[total] += count
+                        if block.name == "interleave":
+                            setattr(status, total, getattr(status, total) + count)
             else:
                 entries = partition.load().entries
                 final = {key: e.row["status"] for key, e in entries.items() if e.final}

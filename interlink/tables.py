@@ -176,7 +176,8 @@ KEYFRAMES: list[tuple[str, pa.DataType]] = [
 # Pixels of the stored frame, from its upper left corner.
 BOX = pa.struct([(side, pa.float64()) for side in ("left", "top", "right", "bottom")])
 
-# A line of text as it was read in one frame; score (0..1) and box are null where the engine tells none.
+# A line of text as it was read in one frame, or what a part of it shows; score (0..1) and box are null where the engine
+# tells none.
 READING: list[tuple[str, pa.DataType]] = [("text", pa.string()), ("score", pa.float64()), ("box", BOX)]
 
 OCR: list[tuple[str, pa.DataType]] = [
@@ -197,6 +198,20 @@ OCR: list[tuple[str, pa.DataType]] = [
     ),
 ]
 
+# What parts of a frame show, as a model says it. regions: in the model's order; score is null where it tells none.
+REGIONS: list[tuple[str, pa.DataType]] = [
+    ("engine", pa.string()),
+    ("model", pa.string()),
+    ("revision", pa.string()),
+    ("prompt_hash", pa.string()),
+    ("parameters", pa.string()),  # JSON: what was asked of the engine
+    # (clip, frame) are indices into keyframes.clips[clip].frames[frame].
+    (
+        "frames",
+        pa.list_(pa.struct([("clip", pa.int32()), ("frame", pa.int32()), ("regions", pa.list_(pa.struct(READING)))])),
+    ),
+]
+
 CAPTION: list[tuple[str, pa.DataType]] = [
     ("engine", pa.string()),
     ("model", pa.string()),
@@ -204,7 +219,22 @@ CAPTION: list[tuple[str, pa.DataType]] = [
     ("prompt_hash", pa.string()),
     ("parameters", pa.string()),  # JSON: what was asked of the engine
     # Parallel to keyframes.clips: clip = index there; caption may be empty (then `flag` says why).
-    ("clips", pa.list_(pa.struct([("clip", pa.int32()), ("caption", pa.string()), ("flag", pa.string())]))),
+    # fit: how well the engine itself finds caption and frames to match, a cosine; tokens: how many it said. Null where
+    # it does not tell.
+    (
+        "clips",
+        pa.list_(
+            pa.struct(
+                [
+                    ("clip", pa.int32()),
+                    ("caption", pa.string()),
+                    ("flag", pa.string()),
+                    ("fit", pa.float64()),
+                    ("tokens", pa.int32()),
+                ]
+            )
+        ),
+    ),
 ]
 
 NARRATE: list[tuple[str, pa.DataType]] = [
@@ -357,6 +387,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         "keyframes": KEYFRAMES,
         "align": ALIGN,
         "ocr": OCR,
+        "regions": REGIONS,
         "caption": CAPTION,
         "narrate": NARRATE,
         "score": SCORE,
@@ -376,6 +407,8 @@ def measure(stage: str, rows: list[dict[str, Any]]) -> dict[str, int]:
         return {"clips": len(clips), "frames": sum(len(clip["frames"]) for clip in clips)}
     if stage == "ocr":
         return {"lines": sum(len(row["lines"]) for row in ok)}
+    if stage == "regions":
+        return {"regions": sum(len(frame["regions"]) for row in ok for frame in row["frames"])}
     if stage == "interleave":
         documents = [document for row in ok for document in row["documents"]]
         return {
@@ -385,6 +418,11 @@ def measure(stage: str, rows: list[dict[str, Any]]) -> dict[str, int]:
             "text_tokens": sum(document["text_tokens"] for document in documents),
             **_left_out(rows),
         }
+    if stage == "caption":
+        clips = [clip for row in ok for clip in row["clips"]]
+        flags = Counter(clip["flag"] for clip in clips if clip["flag"] == "unfamiliar")
+        told = {"clips": len(clips), "tokens": sum(clip["tokens"] or 0 for clip in clips)}
+        return told | {f"flagged {flag}": count for flag, count in flags.items()}
     if stage == "narrate":
         flags = Counter(flag for row in ok for clip in row["clips"] for flag in clip["flag"].split(",") if flag)
         return {f"flagged {flag}": count for flag, count in sorted(flags.items())}

@@ -1,5 +1,7 @@
 """The whole way in one go: render videos, build them on a local Ray, train a tiny CosMo on the shards, look at it.
 
+Clips are captioned by the model that comes with interlink; how often it is right is printed, as the truth is known.
+
     python pipelines/demo.py [--out demo] [--videos 120] [--heldout 40]
 
 Every step is also a command; it is printed before it runs.
@@ -23,10 +25,12 @@ from interlink.recipe import ExecutorSettings
 from interlink.report.picture import draw_document
 from interlink.report.progress import BuildProgress
 from interlink.sample import render
+from interlink.sample.judge import PARTS, judge
 from interlink.shards import read_index, read_sample, resolve
 from interlink.shards.index import split as split_path
 
 RECIPE = Path(__file__).parent / "sample.yaml"
+CAPTIONER = "caption.engine=checkpoint:sample-world"
 console = Console()
 
 
@@ -61,6 +65,7 @@ def main() -> None:
         table.add_row(name, *_row(outcome))
     console.print(table)
     console.print("seconds: " + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()), highlight=False)
+    console.print(_captions_table(out))
     console.print(_scores_table(scores))
     for what, path in (
         ("shards", Path(resolve(str(out / "train"))[0]).parent),
@@ -115,8 +120,8 @@ def _builds(out: Path) -> tuple[Outcome, Outcome]:
 
 def _build(out: Path, split: str) -> Outcome:
     clips, root = out / "clips" / split, out / split
-    _say(f"interlink build pipelines/sample.yaml --set source.path={clips} --root {root}")
-    build = Build(RECIPE, root, sets=[f"source.path={clips}", "executor.kind=ray"])
+    _say(f"interlink build pipelines/sample.yaml --set source.path={clips} --set {CAPTIONER} --root {root}")
+    build = Build(RECIPE, root, sets=[f"source.path={clips}", CAPTIONER, "executor.kind=ray"])
     with BuildProgress(console) as progress:
         outcome = build.run(report=progress.report)
     problems = build.verify()
@@ -142,6 +147,17 @@ def _evaluate(out: Path) -> dict[str, Any]:
     scores: dict[str, Any] = json.loads(said.stdout)
     (out / "scores.json").write_text(json.dumps(scores, indent=1))
     return scores
+
+
+def _captions_table(out: Path) -> Table:
+    """In how many clips the captions name what was drawn."""
+    table = Table(title="captions that name the right …", box=None, pad_edge=False)
+    for column in ("split", "clips", *PARTS):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for split in ("train", "heldout"):
+        judged = judge(out / "clips" / split, Build(None, out / split).documents())
+        table.add_row(split, str(judged.clips), *(f"{judged.share(part):.3f}" for part in PARTS))
+    return table
 
 
 def _scores_table(scores: dict[str, Any]) -> Table:

@@ -37,6 +37,25 @@ def caption(
     return [tokenizer.decode(ids) for ids in found]
 
 
+@torch.no_grad()
+def fit(model: CosMo, tokenizer: Tokenizer, media: Media, texts: Sequence[str]) -> list[float]:
+    """How well the model itself finds each of B samples of one clip and a text to match: cosines, -1 to 1.
+
+    Of its contrastive space: near what training pairs have where the clip is like those of training and the text is
+    right. Costs one pass of the language model's first half.
+    """
+    ids = [[tokenizer.begin, tokenizer.visual, *tokenizer.encode(text), tokenizer.end_of_chunk] for text in texts]
+    tokens = torch.full((len(ids), max(map(len, ids))), tokenizer.pad)
+    mask = torch.zeros(tokens.shape, dtype=torch.bool)
+    for row, own in enumerate(ids):
+        tokens[row, : len(own)] = torch.tensor(own)
+        mask[row, : len(own)] = True
+    device = media.query.device
+    found = model.media_embedding(media.query) * model.encode_text(tokens.to(device), mask.to(device))
+    cosines: list[float] = found.sum(-1).float().tolist()
+    return cosines
+
+
 def frames_of(images: Sequence[bytes], settings: ImageSettings) -> torch.Tensor:
     """JPEGs of one clip as the model sees them, (F, 3, H, W) uint8. Raises ValueError on bytes that are no JPEG."""
     return torch.from_numpy(crop([decode(image, settings) for image in images], settings, None))

@@ -11,12 +11,24 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity, fill_prompt
 from interlink.storage import Storage
 
-KEPT = ("", "length")  # flags of answers that are worth keeping: a refusal may be another answer tomorrow
+KEPT = ("", "length", "unfamiliar")  # flags of answers that are worth keeping: a refusal may be another answer tomorrow
 MOST_HITS = 64  # answers that wait while the engine works
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is kept of an answer; as in `ClipCaption` and `Written`."""
+
+    text: str
+    flag: str = ""
+    fit: float | None = None
+    tokens: int = 0
 
 
 class AnswerCache:
@@ -40,22 +52,26 @@ class AnswerCache:
             digest.update(data)
         return digest.hexdigest()
 
-    def get(self, key: str) -> tuple[str, str] | None:
-        """(text, flag), or None."""
+    def get(self, key: str) -> Answer | None:
         if not self._storage.is_local and f"{key}.json" not in self._there(key[:2]):
             return None
         try:
             found = json.loads(self._storage.read(f"{self._folder}/{key[:2]}/{key}.json"))
-            text, flag = found["text"], found["flag"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            text, flag, fit, tokens = found["text"], found["flag"], found.get("fit"), found.get("tokens", 0)
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None  # never written, or lost in a power cut: it is asked again
+        if not (isinstance(text, str) and isinstance(flag, str) and isinstance(fit, float | None)):
+            return None
         self.hits += 1
-        return (text, flag) if isinstance(text, str) and isinstance(flag, str) else None
+        return Answer(text, flag, fit, tokens if isinstance(tokens, int) else 0)
 
-    def put(self, key: str, text: str, flag: str) -> None:
+    def put(self, key: str, answer: Answer) -> None:
         """Keeps an answer; not its refusals."""
-        if flag in KEPT:
-            data = json.dumps({"text": text, "flag": flag}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        if answer.flag in KEPT:
+            kept: dict[str, Any] = {"text": answer.text, "flag": answer.flag}
+            kept |= {} if answer.fit is None else {"fit": answer.fit}
+            kept |= {"tokens": answer.tokens} if answer.tokens else {}
+            data = json.dumps(kept, ensure_ascii=False).encode("utf-8", "surrogatepass")
             self._storage.write(f"{self._folder}/{key[:2]}/{key}.json", data, durable=False)
 
     def _there(self, folder: str) -> set[str]:
@@ -86,7 +102,7 @@ class CachedCaptioner:
             for answer in self._engine.caption(self._missing(request, source, hits, keys)):
                 key = keys.pop((answer.id, answer.clip))
                 if answer.error is None:
-                    self._cache.put(key, answer.caption, answer.flag)
+                    self._cache.put(key, Answer(answer.caption, answer.flag, answer.fit, answer.tokens))
                 yield answer
                 while hits:
                     yield hits.popleft()
@@ -113,6 +129,6 @@ class CachedCaptioner:
         frames = [hashlib.sha256(frame).digest() for frame in request.frames]
         key = self._cache.key(fill_prompt(self._prompt, request), json.dumps(times), *frames)
         if found := self._cache.get(key):
-            return ClipCaption(request.id, request.clip, *found)
+            return ClipCaption(request.id, request.clip, found.text, found.flag, fit=found.fit, tokens=found.tokens)
         keys[request.id, request.clip] = key
         return None

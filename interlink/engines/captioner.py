@@ -7,6 +7,7 @@ Imports nothing heavy; an engine's libraries come with its `open`.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,10 +16,13 @@ from interlink.errors import StageError
 from interlink.plugins import Group
 from interlink.stage import Settings
 
+_PLACE = re.compile(r"\{(title|speech|ocr)\}")
+
 # name -> module:Class. The name is also that of the engine's block in the caption stage's settings.
 ENGINES: dict[str, str] = {
     "transcript": "interlink.engines.transcript:Transcript",
     "transformers": "interlink.engines.transformers:Transformers",
+    "vllm": "interlink.engines.vllm:Vllm",
     "openai": "interlink.engines.openai:OpenAI",
     "checkpoint": "interlink.engines.checkpoint:Checkpoint",
     "annotations": "interlink.engines.annotated:Annotated",
@@ -42,6 +46,7 @@ class ClipRequest:
     speech: str = ""
     title: str = ""
     annotation: str = ""
+    ocr: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,9 @@ class ClipCaption:
     """The answer to one request. An empty caption has a flag that says why: no_speech, no_frames, not_annotated, empty,
     refused.
 
-    flag `length`: the caption was cut off at the engine's token limit. error: nothing was said because this went wrong.
+    flag `length`: the caption was cut off at the engine's token limit; `unfamiliar`: the engine knows no such clips.
+    error: nothing was said because this went wrong. fit: how well the engine itself finds caption and frames to match,
+    a cosine; None where it does not tell. tokens: how many it said; 0 where it does not tell.
     """
 
     id: str
@@ -57,6 +64,8 @@ class ClipCaption:
     caption: str = ""
     flag: str = ""
     error: StageError | None = None
+    fit: float | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ def make_captioner(name: str, settings: Settings | Mapping[str, Any], prompt: st
 
 
 def fill_prompt(prompt: str, request: ClipRequest) -> str:
-    """The prompt for one clip: `{title}` and `{speech}` stand for the video's title and what is said in the clip."""
+    """The prompt for one clip: `{title}`, `{speech}` and `{ocr}` stand for the video's title, what is said in the clip,
+    and what is written in its frames."""
     # One pass: what a title says is never read as a placeholder.
-    parts = [part.replace("{speech}", request.speech) for part in prompt.split("{title}")]
-    return request.title.join(parts)
+    return _PLACE.sub(lambda found: str(getattr(request, found[1])), prompt)

@@ -37,12 +37,16 @@ class Ask:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer. flag: refused, empty, or length (cut off at the limit of tokens); error: there was none for this."""
+    """The answer. flag: refused, empty, or length (cut off at the limit of tokens); error: there was none for this.
+
+    tokens: of the answer, as the server counts; 0 where it does not tell.
+    """
 
     tag: Any
     text: str = ""
     flag: str = ""
     error: StageError | None = None
+    tokens: int = 0
 
 
 class Chat:
@@ -226,20 +230,25 @@ class Chat:
             raise StageError(
                 "unreadable", f"the server's answer is no completion: {type(error).__name__}: {error}"
             ) from None
-        self._count(answer.get("usage"))
+        tokens = self._count(answer.get("usage"))
         text = " ".join((text or "").split())
         if refusal or reason == "content_filter":
             return Reply(ask.tag, flag="refused")
         if not text:
             return Reply(ask.tag, flag="empty")
-        return Reply(ask.tag, text, "length" if reason == "length" else "")
+        return Reply(ask.tag, text, "length" if reason == "length" else "", tokens=tokens)
 
-    def _count(self, usage: Any) -> None:
+    def _count(self, usage: Any) -> int:
+        """The tokens of one answer."""
         self.asked += 1
-        if isinstance(usage, Mapping):
-            told = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-            self.tokens_in += told[0] if isinstance(told[0], int) else 0
-            self.tokens_out += told[1] if isinstance(told[1], int) else 0
+        if not isinstance(usage, Mapping):
+            return 0
+        read, said = (
+            told if isinstance(told := usage.get(name), int) else 0 for name in ("prompt_tokens", "completion_tokens")
+        )
+        self.tokens_in += read
+        self.tokens_out += said
+        return said
 
 
 def _retry_after(headers: Any) -> float | None:

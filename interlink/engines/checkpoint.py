@@ -1,23 +1,26 @@
 """Captions by a CosMo that `cosmos_train` trained, exported as a folder. Costs the model in memory per worker.
 
-Such a model speaks of what it was trained on. On other material it says what it knows all the same, so it warns.
+Such a model speaks of what it was trained on, and on other material says what it knows all the same: it flags clips
+that are not of its kind (`familiar`), or warns where its kind was never measured. One comes with this package.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from interlink.engines import familiar
 from interlink.engines.captioner import ClipCaption, ClipRequest, Identity
 from interlink.engines.frames import evenly
-from interlink.engines.local import folder_revision
+from interlink.engines.local import Batches, folder_revision
 from interlink.engines.settings import CheckpointSettings
 from interlink.errors import StageError, UserError
 
 log = logging.getLogger(__name__)
+
+SHIPPED = Path(__file__).parents[1] / "assets"  # a folder for each model that comes with this package
 
 
 class Checkpoint:
@@ -30,10 +33,15 @@ class Checkpoint:
         self._tokenizer: Any = None
         self._image: Any = None
         self._frames = 1
+        self._batches: Batches[ClipRequest, list[Any], ClipCaption] = Batches(
+            settings.batch_size, "clips", self._frames_of, self._answers, _lost, ahead=1
+        )
+        self._least_fit: float | None = None
+        self._watch = familiar.Watch("")
 
     def open(self) -> Identity:
         """Loads the folder. Raises UserError where it is no exported CosMo, and for a prompt: it follows none."""
-        if not self.settings.path:
+        if not self.settings.model:
             raise UserError(
                 "the checkpoint engine has no model", "name an exported folder: caption.engine=checkpoint:FOLDER", 2
             )
@@ -47,18 +55,21 @@ class Checkpoint:
             raise UserError(
                 f"the checkpoint engine needs a package: {error}", "pip install 'interlink[train]'"
             ) from None
-        folder = Path(self.settings.path).expanduser().absolute()
+        folder = model_folder(self.settings.model)
         loaded, model = load(folder)
         device = self.settings.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model, self._tokenizer = model.to(device), loaded.tokenizer
         self._image, self._frames = loaded.recipe.data.image, loaded.recipe.data.frames_per_clip
-        log.warning(
-            "captions come from %s, a %s trained for %d steps on shards %s: on material of another kind they mean "
-            "nothing",
-            folder.name, loaded.recipe.name, loaded.state.step, loaded.state.corpus[:12],
-        )  # fmt: skip
+        self._watch = familiar.Watch(folder.name)
+        self._least_fit = familiar.least_fit(folder)
+        if self._least_fit is None:
+            log.warning(
+                "captions come from %s, a %s trained for %d steps on shards %s: on material of another kind they mean "
+                "nothing, and what its kind is was never measured",
+                folder.name, loaded.recipe.name, loaded.state.step, loaded.state.corpus[:12],
+            )  # fmt: skip
         return Identity(
             engine="checkpoint",
             model=folder.name,
@@ -71,57 +82,42 @@ class Checkpoint:
         )
 
     def close(self) -> None:
+        self._watch.judge()
         self._model = self._tokenizer = None
 
     def caption(self, requests: Iterable[ClipRequest]) -> Iterator[ClipCaption]:
-        source = iter(requests)
-        while batch := list(islice(source, self.settings.batch_size)):
-            seen: list[tuple[ClipRequest, Any]] = []
-            for request in batch:
-                if not request.frames:
-                    yield ClipCaption(request.id, request.clip, flag="no_frames")
-                    continue
-                try:
-                    seen.append((request, self._frames_of(request)))
-                except StageError as error:
-                    yield ClipCaption(request.id, request.clip, error=error)
-            yield from self._say(seen)
+        return self._batches.run(requests)
 
-    def _frames_of(self, request: ClipRequest) -> Any:
-        """(F, 3, H, W) uint8. Raises StageError `unreadable`."""
+    def _frames_of(self, batch: Sequence[ClipRequest]) -> list[Any]:
+        """(F, 3, H, W) uint8 of each clip, None of those without frames. Raises StageError `unreadable`."""
         from cosmos_train.evaluate.generate import frames_of
 
         try:
-            return frames_of(evenly(request.frames, self._frames), self._image)
+            return [frames_of(evenly(r.frames, self._frames), self._image) if r.frames else None for r in batch]
         except (OSError, ValueError) as error:
             raise StageError("unreadable", f"a frame is no picture: {error}") from error
 
-    def _say(self, seen: Sequence[tuple[ClipRequest, Any]]) -> list[ClipCaption]:
-        """Captions of clips, fewer at once where memory runs out."""
-        import torch
-
-        if not seen:
-            return []
-        try:
-            texts = self._texts(seen)
-        except torch.OutOfMemoryError:
-            if len(seen) == 1:
-                fault = StageError("memory", "the model ran out of memory on this clip alone")
-                return [ClipCaption(seen[0][0].id, seen[0][0].clip, error=fault)]
-            texts = None
-        if texts is None:  # outside the handler, whose exception holds the tensors of what failed
-            torch.cuda.empty_cache()
-            half = len(seen) // 2
-            return self._say(seen[:half]) + self._say(seen[half:])
+    def _answers(self, batch: Sequence[ClipRequest], frames: list[Any]) -> list[ClipCaption]:
+        seen = [(request, own) for request, own in zip(batch, frames, strict=True) if own is not None]
+        told = iter(self._tell(seen) if seen else [])
         return [
-            ClipCaption(request.id, request.clip, text, "" if text else "empty")
-            for (request, _), text in zip(seen, texts, strict=True)
+            ClipCaption(request.id, request.clip, flag="no_frames")
+            if own is None
+            else self._answer(request, *next(told))
+            for request, own in zip(batch, frames, strict=True)
         ]
 
-    def _texts(self, seen: Sequence[tuple[ClipRequest, Any]]) -> list[str]:
+    def _answer(self, request: ClipRequest, text: str, fit: float, tokens: int) -> ClipCaption:
+        unfamiliar = self._least_fit is not None and fit < self._least_fit
+        self._watch.count(unfamiliar)
+        flag = "empty" if not text else "unfamiliar" if unfamiliar else ""
+        return ClipCaption(request.id, request.clip, text, flag, fit=fit, tokens=tokens)
+
+    def _tell(self, seen: Sequence[tuple[ClipRequest, Any]]) -> list[tuple[str, float, int]]:
+        """(text, its fit to the frames, its tokens) of each clip."""
         import torch
 
-        from cosmos_train.evaluate.generate import caption
+        from cosmos_train.evaluate.generate import caption, fit
 
         device = next(self._model.parameters()).device
         most = max(len(frames) for _, frames in seen)
@@ -136,4 +132,19 @@ class Checkpoint:
             media = self._model.encode_media(pixels, mask.to(device), times.to(device))
             settings = self.settings
             found = caption(self._model, self._tokenizer, media, settings.max_new_tokens, settings.num_beams)
-        return [" ".join(text.split()) for text in found]
+            fits = fit(self._model, self._tokenizer, media, found)
+        counts = [len(self._tokenizer.encode(text)) for text in found]
+        texts = [" ".join(text.split()) for text in found]
+        return list(zip(texts, fits, counts, strict=True))
+
+
+def _lost(request: ClipRequest, fault: StageError) -> ClipCaption:
+    return ClipCaption(request.id, request.clip, error=fault)
+
+
+def model_folder(model: str) -> Path:
+    """The folder that `model` names: one that comes with this package, else one of the reader's own."""
+    shipped = SHIPPED / model
+    if model and shipped.parent == SHIPPED and shipped.is_dir():
+        return shipped
+    return Path(model).expanduser().absolute()

@@ -5,10 +5,12 @@ Two readings are one line if their texts differ by few edits and their boxes ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from interlink.engines.reader import Line
+from interlink.shards.document import join
 
 
 @dataclass
@@ -49,6 +51,14 @@ def merge(frames: Sequence[tuple[float, Sequence[Line]]], edits: float, overlap:
             if (line.score or 0.0) > (seen.best.score or 0.0):
                 seen.best = line
     return found
+
+
+def written_in_clips(ocr: Mapping[str, Any]) -> dict[int, tuple[str, ...]]:
+    """What is written in each clip's frames, from a row of the ocr table: clip number -> texts, each once, as read."""
+    found: dict[int, dict[str, None]] = {}
+    for frame in ocr["frames"]:
+        found.setdefault(frame["clip"], {}).update(dict.fromkeys(join([line["text"]]) for line in frame["lines"]))
+    return {clip: tuple(texts) for clip, texts in found.items()}
 
 
 def distance(a: str, b: str) -> int:

@@ -9,6 +9,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -17,61 +18,101 @@ from interlink.errors import StageError, UserError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+P = TypeVar("P")
 R = TypeVar("R")
 
 _WHOLE_FILE = 16 * 2**20  # bytes; of larger files only both ends go into a folder's revision
 _END = 2**20
 
 
-class Batches(Generic[T, R]):
-    """Groups a stream. size: as it is now, smaller once memory has run out; things: what is grouped, for the log."""
+class Batches(Generic[T, P, R]):
+    """Groups a stream. size: as it is now, smaller once memory has run out; things: what is grouped, for the log.
 
-    def __init__(self, size: int, things: str) -> None:
+    prepare: what the CPU does to a batch, while the model works on the one before it: so it runs in another thread, and
+    `ahead` batches more are read. work: the model's part; lost: the answer where even alone one did not go.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        things: str,
+        prepare: Callable[[Sequence[T]], P],
+        work: Callable[[Sequence[T], P], list[R]],
+        lost: Callable[[T, StageError], R],
+        ahead: int = 0,
+    ) -> None:
         self.size = size
         self.things = things
+        self._prepare = prepare
+        self._work = work
+        self._lost = lost
+        self._ahead = ahead
 
-    def run(
-        self, stream: Iterable[T | None], work: Callable[[Sequence[T]], list[R]], lost: Callable[[T, StageError], R]
-    ) -> Iterator[R]:
-        """The results of `work` on batches, or of `lost` where even alone one did not go.
+    def run(self, stream: Iterable[T | None]) -> Iterator[R]:
+        """The answers.
 
         None in the stream: there is no more yet, the batch goes as it is. It may only come while results are awaited,
         or where more follows.
         """
         source = iter(stream)
         waiting: deque[T] = deque()
+        flying: deque[tuple[list[T], Future[P]]] = deque()  # read, and being prepared
         more = True
-        while more or waiting:
-            while more and len(waiting) < self.size:
+        with ThreadPoolExecutor(1, "prepare") as hands:
+            while more or waiting or flying:
+                while len(flying) <= self._ahead and (more or waiting):
+                    more = more and self._read(source, waiting, bool(flying))
+                    if not waiting:
+                        break
+                    batch = [waiting.popleft() for _ in range(min(self.size, len(waiting)))]
+                    flying.append((batch, hands.submit(self._prepare, batch)))
+                if not flying:
+                    continue
+                batch, prepared = flying.popleft()
+                fault: StageError
                 try:
-                    one = next(source)
-                except StopIteration:
-                    more = False
-                    break
-                if one is not None:
-                    waiting.append(one)
-                elif waiting:
-                    break
-            if not waiting:
-                continue
-            batch = [waiting.popleft() for _ in range(min(self.size, len(waiting)))]
-            fault: StageError
+                    yield from self._work(batch, prepared.result())
+                    continue
+                except Exception as error:
+                    # The exception's frames hold the batch's tensors: only its meaning leaves this block.
+                    fault = _meaning(error)
+                del prepared
+                _free()
+                if len(batch) == 1:
+                    yield self._lost(batch[0], fault)
+                elif fault.error_class == "memory":
+                    self.size = max(1, len(batch) // 2)
+                    log.warning(
+                        "out of memory with %d %s at once; going on with %d", len(batch), self.things, self.size
+                    )
+                    for others, _ in reversed(flying):  # prepared for the old size
+                        waiting.extendleft(reversed(others))
+                    flying.clear()
+                    waiting.extendleft(reversed(batch))
+                else:
+                    for member in batch:  # find the one that it was
+                        yield self._alone(member)
+
+    def _read(self, source: Iterator[T | None], waiting: deque[T], busy: bool) -> bool:
+        """Fills `waiting` up to a batch; False where the stream has ended. busy: a batch awaits its answers."""
+        while len(waiting) < self.size:
             try:
-                yield from work(batch)
-                continue
-            except Exception as error:
-                # The exception's frames hold the batch's tensors: only its meaning leaves this block.
-                fault = _meaning(error)
-            _free()
-            if len(batch) == 1:
-                yield lost(batch[0], fault)
-            elif fault.error_class == "memory":
-                self.size = max(1, len(batch) // 2)
-                log.warning("out of memory with %d %s at once; going on with %d", len(batch), self.things, self.size)
-                waiting.extendleft(reversed(batch))
-            else:
-                for member in batch:  # find the one that it was
-                    yield from self.run([member], work, lost)
+                one = next(source)
+            except StopIteration:
+                return False
+            if one is not None:
+                waiting.append(one)
+            elif waiting or busy:
+                break
+        return True
+
+    def _alone(self, member: T) -> R:
+        try:
+            return self._work([member], self._prepare([member]))[0]
+        except Exception as error:
+            fault = _meaning(error)
+        _free()
+        return self._lost(member, fault)
 
 
 def _free() -> None:

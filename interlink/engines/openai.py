@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from interlink.engines.captioner import ClipCaption, ClipRequest, Identity, fill_prompt
@@ -45,7 +45,7 @@ class OpenAI:
         ready: deque[ClipCaption] = deque()
         for reply in self._chat.converse(self._asks(requests, ready)):
             item_id, clip = reply.tag
-            yield ClipCaption(item_id, clip, reply.text, reply.flag, reply.error)
+            yield ClipCaption(item_id, clip, reply.text, reply.flag, reply.error, tokens=reply.tokens)
             while ready:
                 yield ready.popleft()
         yield from ready
@@ -53,21 +53,21 @@ class OpenAI:
     def _asks(self, requests: Iterable[ClipRequest], ready: deque[ClipCaption]) -> Iterator[Ask | None]:
         for request in requests:
             if request.frames:
-                yield Ask((request.id, request.clip), self._messages(request))
+                frames = evenly(request.frames, self.settings.max_frames)
+                asked = question(frames, fill_prompt(self.prompt, request), detail=self.settings.detail)
+                yield Ask((request.id, request.clip), asked)
             else:
                 ready.append(ClipCaption(request.id, request.clip, flag="no_frames"))
                 yield None
 
-    def _messages(self, request: ClipRequest) -> list[dict[str, Any]]:
-        content: list[dict[str, Any]] = [
-            {
-                "type": "image_url",
-                "image_url": {
-                    "url": f"data:image/jpeg;base64,{base64.b64encode(frame).decode()}",
-                    "detail": self.settings.detail,
-                },
-            }
-            for frame in evenly(request.frames, self.settings.max_frames)
-        ]
-        content.append({"type": "text", "text": fill_prompt(self.prompt, request)})
-        return [{"role": "user", "content": content}]
+
+def question(frames: Sequence[bytes], prompt: str, **how: str) -> list[dict[str, Any]]:
+    """A conversation of one question about JPEGs, as OpenAI's interface has it. how: more fields of each image."""
+    content: list[dict[str, Any]] = [
+        {
+            "type": "image_url",
+            "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(frame).decode()}", **how},
+        }
+        for frame in frames
+    ]
+    return [{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]

@@ -19,8 +19,8 @@ class AnnotatedSettings(Settings):
     )
 
 
-class TransformersSettings(Settings):
-    """A checkpoint of the transformers library, run here."""
+class ImageTextModelSettings(Settings):
+    """A checkpoint of the transformers library that looks at images, run here."""
 
     model: str = Field("", description="hub id, or a local folder, of any AutoModelForImageTextToText checkpoint")
     revision: str = Field("", description="branch, tag or commit of a hub id; empty = its main branch")
@@ -30,13 +30,25 @@ class TransformersSettings(Settings):
     device: str = Field(
         "auto",
         json_schema_extra=_OPERATIONAL,
-        description="cpu, cuda, cuda:N; auto = cuda where there is one (under Ray, say cuda: it asks for a GPU)",
+        description="cpu, cuda, cuda:N, spread (over all devices, by the package accelerate); auto = cuda where there "
+        "is one (under Ray, say cuda or spread: it asks for a GPU)",
+    )
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        "auto", json_schema_extra=_OPERATIONAL, description="how attention is computed; auto = the library's choice"
     )
     batch_size: int = Field(
-        8, ge=1, json_schema_extra=_OPERATIONAL, description="clips at once; halved by itself when memory runs out"
+        8, ge=1, json_schema_extra=_OPERATIONAL, description="images or clips at once; halved by itself without memory"
     )
-    max_new_tokens: int = Field(64, ge=1, description="longest caption, tokens")
+    ahead: int = Field(
+        1, ge=0, json_schema_extra=_OPERATIONAL, description="batches that the CPU prepares while the model works"
+    )
     num_beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")
+
+
+class TransformersSettings(ImageTextModelSettings):
+    """One that captions."""
+
+    max_new_tokens: int = Field(64, ge=1, description="longest caption, tokens")
     max_frames: int = Field(4, ge=1, description="frames of a clip that a chat model sees; others see the middle one")
 
 
@@ -96,7 +108,11 @@ class WriterSettings(Settings):
 class CheckpointSettings(Settings):
     """A CosMo of ours, exported by `cosmos_train export`."""
 
-    path: str = Field("", description="its folder; `engine: checkpoint:FOLDER` says the same in one word")
+    model: str = Field(
+        "",
+        description="its folder, or sample-world: the one that comes along, for the videos of `interlink sample`; "
+        "`engine: checkpoint:FOLDER` says the same in one word",
+    )
     device: str = Field(
         "auto", json_schema_extra=_OPERATIONAL, description="cpu, cuda, cuda:N; auto = cuda where there is one"
     )
@@ -105,3 +121,36 @@ class CheckpointSettings(Settings):
     )
     max_new_tokens: int = Field(48, ge=1, description="longest caption, tokens")
     num_beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")
+
+
+class VllmSettings(Settings):
+    """A model that vLLM runs here, on GPUs."""
+
+    model: str = Field("", description="hub id, or a local folder, of a model that vLLM knows")
+    revision: str = Field("", description="branch, tag or commit of a hub id; empty = its main branch")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="number type of the weights")
+    gpus: int = Field(
+        1, ge=1, json_schema_extra=_OPERATIONAL, description="GPUs that share the model (tensor parallel)"
+    )
+    gpu_memory: float = Field(
+        0.9, gt=0, le=1, json_schema_extra=_OPERATIONAL, description="share of each GPU's memory that vLLM takes"
+    )
+    batch_size: int = Field(
+        256,
+        ge=1,
+        json_schema_extra=_OPERATIONAL,
+        description="requests that it is given at once, to schedule as it likes",
+    )
+    max_model_len: int = Field(0, ge=0, description="longest question and answer, tokens; 0 = the model's own")
+    max_tokens: int = Field(256, ge=1, description="longest answer, tokens")
+    temperature: float = Field(0.0, ge=0, le=2, description="0 = the likeliest words")
+    seed: int = Field(0, description="of each request")
+
+
+class VllmCaptionSettings(VllmSettings):
+    """One that takes images."""
+
+    max_frames: int = Field(8, ge=1, description="frames of a clip that it sees, evenly chosen")
+    chat: bool = Field(
+        True, description="ask in a conversation; false = the prompt as it is and the middle frame (BLIP-2 and its kin)"
+    )

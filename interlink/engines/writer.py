@@ -16,6 +16,7 @@ from interlink.stage import Settings
 
 # name -> module:Class. The name is also that of the engine's block in the settings of the stages that write.
 WRITERS: dict[str, str] = {
+    "vllm": "interlink.engines.vllm:VllmWriter",
     "openai": "interlink.engines.writer_openai:OpenAIWriter",
     "transformers": "interlink.engines.writer_transformers:TransformersWriter",
 }

@@ -21,7 +21,9 @@ class TransformersWriter:
 
     def __init__(self, settings: WriterSettings) -> None:
         self.settings = settings
-        self._batches: Batches[WriteRequest, Written] = Batches(settings.batch_size, "texts")
+        self._batches: Batches[WriteRequest, Any, Written] = Batches(
+            settings.batch_size, "texts", self._inputs, self._write, _lost
+        )
         self._model: Any = None
         self._tokenizer: Any = None
         self._device = "cpu"
@@ -82,17 +84,17 @@ class TransformersWriter:
         self._model = self._tokenizer = None
 
     def write(self, requests: Iterable[WriteRequest | None]) -> Iterator[Written]:
-        def lost(request: WriteRequest, fault: StageError) -> Written:
-            return Written(request.id, request.clip, error=fault)
+        return self._batches.run(requests)
 
-        return self._batches.run(requests, self._write, lost)
+    def _inputs(self, batch: Sequence[WriteRequest]) -> Any:
+        inputs = self._tokenizer([self._text(request) for request in batch], padding=True, return_tensors="pt")
+        inputs.pop("token_type_ids", None)  # some tokenizers make what no causal model takes
+        return inputs
 
-    def _write(self, batch: Sequence[WriteRequest]) -> list[Written]:
+    def _write(self, batch: Sequence[WriteRequest], inputs: Any) -> list[Written]:
         import torch
 
-        inputs = self._tokenizer([self._text(request) for request in batch], padding=True, return_tensors="pt")
         inputs = inputs.to(self._device)
-        inputs.pop("token_type_ids", None)  # some tokenizers make what no causal model takes
         room = getattr(self._model.config, "max_position_embeddings", None)
         length = inputs["input_ids"].shape[1]
         if room and length + self.settings.max_new_tokens > room:
@@ -131,3 +133,7 @@ class TransformersWriter:
             text: str = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
             return text
         return "\n".join(filter(None, (request.system, request.prompt)))
+
+
+def _lost(request: WriteRequest, fault: StageError) -> Written:
+    return Written(request.id, request.clip, error=fault)

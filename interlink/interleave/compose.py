@@ -78,6 +78,8 @@ def _clip(clip: ToldClip) -> dict[str, Any]:
         found["narration"] = clip.narration
     if clip.ocr is not None:
         found["ocr"] = " ".join(line.text for line in clip.ocr)
+    if clip.regions is not None:
+        found["regions"] = list(clip.regions)
     if clip.scores is not None:
         found["scores"] = {name: clip.scores[name] for name in SCORES if clip.scores.get(name) is not None}
     return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from interlink.engines.regions import regions_of_clips
 from interlink.engines.speech import sentences_of_clips
 from interlink.interleave.settings import InterleaveSettings
 from interlink.shards.document import Role, count_tokens, join
@@ -38,8 +39,8 @@ class FrameAt:
 class ToldClip:
     """A clip. number: its place in the keyframes table; start, end: seconds.
 
-    caption, speech: empty where there is none; narration, ocr, scores: None where the build has no such table. told:
-    the roles that go into the document as texts of their own, in the order of a clip that is told at once.
+    caption, speech: empty where there is none; narration, ocr, regions, scores: None where the build has no such table.
+    told: the roles that go into the document as texts of their own, in the order of a clip that is told at once.
     """
 
     number: int
@@ -50,6 +51,7 @@ class ToldClip:
     speech: tuple[Line, ...]
     narration: str | None = None
     ocr: tuple[Line, ...] | None = None
+    regions: tuple[Mapping[str, Any], ...] | None = None  # as a document has them
     flag: str = ""  # of its narration
     told: tuple[Role, ...] = ()
     quality: Mapping[str, Any] = field(default_factory=dict)  # sharpness, light, motion of the keyframes table
@@ -84,6 +86,7 @@ def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vect
     speech = sentences_of_clips(clips, _shifted(rows, settings))
     screen = _screen(rows["ocr"], clips, clean) if "ocr" in rows else None
     scores = {row["clip"]: row for row in rows["score"]["clips"]} if "score" in rows else None
+    parts = regions_of_clips(clips, rows["regions"], clean) if "regions" in rows else None
     kept = _vectors(rows["score"]) if vectors else {}
     found = []
     for number, clip in enumerate(clips):
@@ -102,6 +105,7 @@ def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vect
                 speech=lines,
                 narration=narration,
                 ocr=written,
+                regions=None if parts is None else parts[number],
                 flag=narrated["flag"] if narrated else "",
                 told=_told(caption, narration or "", lines, written or (), settings, roles),
                 quality=clip,

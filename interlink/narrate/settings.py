@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from interlink.engines.settings import ChatSettings, WriterSettings
+from interlink.engines.settings import ChatSettings, VllmSettings, WriterSettings
 from interlink.engines.writer import WRITERS, check_writer
 from interlink.narrate.template import Template
 from interlink.stage import Settings, operational
@@ -38,7 +38,7 @@ class NarrateSettings(Settings):
     )
     engine: str = Field(
         "openai",
-        description="openai (any compatible server), transformers (a model run here), or an entry point of "
+        description="openai (any compatible server), transformers or vllm (a model run here), or an entry point of "
         "interlink.writers",
     )
     options: dict[str, str | int | float | bool] = Field(
@@ -52,6 +52,7 @@ class NarrateSettings(Settings):
     checks: CheckSettings = Field(CheckSettings(), description="what is wrong with an answer")
     openai: ChatSettings = Field(ChatSettings(), description="settings of the openai engine")
     transformers: WriterSettings = Field(WriterSettings(), description="settings of the transformers engine")
+    vllm: VllmSettings = Field(VllmSettings(), description="settings of the vllm engine")
     cache: bool = operational(True, description="keep every answer below ROOT/cache, so that none is asked for twice")
 
     @property

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from interlink.engines.lines import written_in_clips
+from interlink.engines.regions import regions_of_clips
 from interlink.engines.speech import speech_of_clips
 from interlink.engines.writer import WriteRequest, Written
 from interlink.errors import StageError
@@ -22,10 +24,15 @@ class Known:
     caption: str
     speech: str
     ocr: str
+    regions: str = ""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.caption, self.speech, self.ocr, self.regions)
 
     @property
     def empty(self) -> bool:
-        return not (self.caption or self.speech or self.ocr)
+        return not any(self.texts)
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ class Tale:
             "caption": clip.caption,
             "speech": clip.speech,
             "ocr": clip.ocr,
+            "regions": clip.regions,
             "history": "\n".join(self._history()),
         }
 
@@ -122,21 +130,29 @@ class Tale:
     def _evidence(self) -> str:
         """All that the model has been told of this video up to this clip, and what it answered."""
         clips = self._clips[: len(self.told) + 1]
-        parts = [self._title, *(part for clip in clips for part in (clip.caption, clip.speech, clip.ocr))]
+        parts = [self._title, *(part for clip in clips for part in clip.texts)]
         return join([*parts, *(telling.text for telling in self.told if not telling.flag)])
 
 
 def known_of_clips(rows: Mapping[str, Mapping[str, Any]]) -> list[Known]:
-    """Caption, speech and on-screen text of every clip of the keyframes table."""
+    """Caption, speech, on-screen text and regions of every clip of the keyframes table."""
     clips: Sequence[Mapping[str, Any]] = rows["keyframes"]["clips"]
     captions = {row["clip"]: join([row["caption"] or ""]) for row in rows["caption"]["clips"]}
     speech = speech_of_clips(clips, rows["transcribe"]["sentences"])
-    written: dict[int, dict[str, None]] = {}
-    for frame in rows["ocr"]["frames"] if "ocr" in rows else ():
-        written.setdefault(frame["clip"], {}).update(dict.fromkeys(join([line["text"]]) for line in frame["lines"]))
+    written = written_in_clips(rows["ocr"]) if "ocr" in rows else {}
+    parts = regions_of_clips(clips, rows["regions"]) if "regions" in rows else [()] * len(clips)
     found = []
     for number, said in enumerate(speech):
         caption = captions.get(number, "")
         # The transcript engine's caption is the speech: told once.
-        found.append(Known("" if caption == said.text else caption, said.text, "; ".join(written.get(number, ()))))
+        seen = "" if caption == said.text else caption
+        found.append(Known(seen, said.text, "; ".join(written.get(number, ())), placed(parts[number])))
     return found
+
+
+def placed(regions: Sequence[Mapping[str, Any]]) -> str:
+    """Regions as a question tells them: each text once, with its box in percent of the picture, from left to bottom."""
+    told: dict[str, str] = {}
+    for region in regions:
+        told.setdefault(region["text"], " ".join(str(round(100 * share)) for share in region["box"]))
+    return "; ".join(f"{text} [{box}]" for text, box in told.items())

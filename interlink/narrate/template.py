@@ -5,8 +5,8 @@
     ## later     the same with something told before (absent: `first`, and nothing is remembered)
     ## retry     what is added when an answer could not be used (absent: nothing is asked again)
 
-`{title}`, `{caption}`, `{speech}`, `{ocr}`, `{history}` stand for what is known, `{answer}` and `{problem}` for what
-was wrong. A line whose only words are a label and an empty placeholder is left out.
+`{title}`, `{caption}`, `{regions}`, `{speech}`, `{ocr}`, `{history}` stand for what is known, `{answer}`, `{problem}`
+for what was wrong. A line whose only words are a label and an empty placeholder is left out.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 from interlink.prompts import load
 
-VERSIONS = {"howto_interlink": "howto_interlink-1", "fuse": "fuse-1", "short": "short-1", "dense": "dense-1"}
+VERSIONS = {"howto_interlink": "howto_interlink-2", "fuse": "fuse-1", "short": "short-1", "dense": "dense-1"}
 
 _SECTIONS = ("system", "first", "later", "retry")
 _HEADING = re.compile(r"^## *(\w+) *$", re.M)
-_PLACE = re.compile(r"\{(title|caption|speech|ocr|history|answer|problem)\}")
-_LABELLED = re.compile(r"^[\w ]{1,20}: *\{(title|caption|speech|ocr)\} *$")
+_PLACE = re.compile(r"\{(title|caption|regions|speech|ocr|history|answer|problem)\}")
+_LABELLED = re.compile(r"^[\w ]{1,20}: *\{(title|caption|regions|speech|ocr)\} *$")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from interlink.engines.ceiling import Ceiling
 from interlink.status import Status
 from interlink.worker import Event
 
@@ -107,6 +108,25 @@ def status_table(status: Status) -> Table:
         cells = [stage.ok, stage.partial, stage.dropped, stage.failed, stage.pending]
         table.add_row(name, *(str(c) if c else "·" for c in cells), f"{stage.seconds:.1f}", ", ".join(why))
     return table
+
+
+def caption_line(status: Status, ceiling: Ceiling | None) -> str:
+    """How fast clips were captioned, beside what the engine does by itself; empty where nothing was."""
+    stage = status.stages.get("caption")
+    if stage is None or not stage.amounts["tokens"] or not stage.seconds:
+        return ""  # the transcript engine says what was said
+    told = f"caption: {rates(stage.a_second('clips'), stage.a_second('tokens'))} a worker"
+    if ceiling is None:
+        return f"{told}; `interlink doctor --captioner` measures what the engine does by itself"
+    share = stage.a_second("clips") / ceiling.clips_per_second
+    own = rates(ceiling.clips_per_second, ceiling.tokens_per_second)
+    return f"{told}: {share:.0%} of what {ceiling.model or ceiling.engine} does by itself, {own}"
+
+
+def rates(clips: float, tokens: float) -> str:
+    """Both a second, in three digits."""
+    shown = ((clips, "clips/s"), (tokens, "tokens/s"))
+    return ", ".join(f"{rate:,.0f} {unit}" if rate >= 100 else f"{rate:.3g} {unit}" for rate, unit in shown)
 
 
 def totals_line(status: Status) -> str:

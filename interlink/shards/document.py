@@ -45,11 +45,15 @@ class Text(_Part):
 
 
 class Region(_Part):
-    """Words for a part of a picture. box: left, top, right, bottom as shares of width and height (0..1)."""
+    """Words for a part of a picture. box: left, top, right, bottom as shares of width and height (0..1).
+
+    time: of the frame it lies in, seconds. score: the model's confidence, 0..1, where it tells one.
+    """
 
     box: tuple[float, float, float, float]
     text: str
-    score: float
+    score: float | None = None
+    time: float | None = None
 
 
 class File(_Part):

@@ -13,6 +13,7 @@ STAGES: dict[str, str] = {
     "keyframes": "interlink.stages.keyframes:Keyframes",
     "align": "interlink.stages.align:Align",
     "ocr": "interlink.stages.ocr:Ocr",
+    "regions": "interlink.stages.regions:Regions",
     "caption": "interlink.stages.caption:Caption",
     "narrate": "interlink.stages.narrate:Narrate",
     "score": "interlink.stages.score:Score",

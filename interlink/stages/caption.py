@@ -25,14 +25,23 @@ from interlink.engines.captioner import (
     make_captioner,
 )
 from interlink.engines.frames import read_frame
-from interlink.engines.settings import AnnotatedSettings, CheckpointSettings, OpenAISettings, TransformersSettings
+from interlink.engines.lines import written_in_clips
+from interlink.engines.settings import (
+    AnnotatedSettings,
+    CheckpointSettings,
+    OpenAISettings,
+    TransformersSettings,
+    VllmCaptionSettings,
+)
 from interlink.engines.speech import sentences_of_clips, speech_of_clips
 from interlink.errors import StageError
 from interlink.plugins import resources_of
 from interlink.shards.document import join
 from interlink.stage import Context, Item, Resources, Row, Settings, failed, operational
 
-_EXPECTED = ("", "no_speech", "no_frames", "not_annotated", "length")  # flags that are no fault of the engine
+# Flags that are no fault of the engine.
+_EXPECTED = ("", "no_speech", "no_frames", "not_annotated", "length", "unfamiliar")
+_OTHERS = 16  # clips that an engine of others has at once
 _FREE = ("transcript", "annotations")  # engines that only repeat: they see no pixels, and their answers cost nothing
 
 
@@ -45,14 +54,16 @@ class CaptionSettings(Settings):
 
     engine: str = Field(
         "transcript",
-        description="transcript (the speech in the clip), annotations (what a file says of it), transformers, openai, "
-        "checkpoint (checkpoint:FOLDER), or an entry point of interlink.captioners",
+        description="transcript (the speech in the clip), annotations (what a file says of it), transformers, vllm, "
+        "openai, checkpoint (checkpoint:FOLDER, checkpoint:sample-world), or an entry point of interlink.captioners",
     )
     options: dict[str, str | int | float | bool] = Field(
         {}, exclude_if=lambda value: not value, description="what an engine of others wants to be told"
     )
     prompt: str = Field(
-        "", description="what the engine is asked; {title} and {speech} are filled in; empty = the engine's own"
+        "",
+        description="what the engine is asked; {title}, {speech} and {ocr} (needs ocr) are filled in; "
+        "empty = the engine's own",
     )
     transcript: TranscriptSettings = Field(TranscriptSettings(), description="settings of the transcript engine")
     annotations: AnnotatedSettings = Field(
@@ -63,6 +74,10 @@ class CaptionSettings(Settings):
     transformers: TransformersSettings = Field(
         TransformersSettings(),
         description="settings of the transformers engine",
+    )
+    vllm: VllmCaptionSettings = Field(
+        VllmCaptionSettings(),
+        description="settings of the vllm engine",
     )
     openai: OpenAISettings = Field(
         OpenAISettings(),
@@ -81,13 +96,13 @@ class CaptionSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _in_one_word(cls, values: Any) -> Any:
-        """`engine: checkpoint:FOLDER` is the engine and its path."""
+        """`engine: checkpoint:FOLDER` is the engine and its model."""
         engine = values.get("engine") if isinstance(values, dict) else None
         if not isinstance(engine, str) or not engine.startswith("checkpoint:"):
             return values
         given = values.get("checkpoint") or {}
         given = given.model_dump() if isinstance(given, CheckpointSettings) else dict(given)
-        return {**values, "engine": "checkpoint", "checkpoint": {**given, "path": engine.partition(":")[2]}}
+        return {**values, "engine": "checkpoint", "checkpoint": {**given, "model": engine.partition(":")[2]}}
 
     @property
     def told_to_engine(self) -> Settings | Mapping[str, Any]:
@@ -99,6 +114,17 @@ class CaptionSettings(Settings):
     @classmethod
     def _known(cls, engine: str) -> str:
         return check_engine(engine)
+
+
+def at_once(settings: CaptionSettings) -> int:
+    """How many clips the engine works on at a time; 1 for those that only repeat."""
+    if settings.engine in _FREE:
+        return 1
+    if settings.engine not in ENGINES:
+        return _OTHERS
+    own = getattr(settings, settings.engine)
+    count: int = own.concurrency if settings.engine == "openai" else own.batch_size
+    return count
 
 
 @dataclass
@@ -115,7 +141,7 @@ class Caption:
     """Captions of the clips of many videos."""
 
     name: ClassVar[str] = "caption"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     isolated: ClassVar[bool] = False
     scope: ClassVar[Literal["item", "run"]] = "item"
     settings_class: ClassVar[type[Settings]] = CaptionSettings
@@ -130,7 +156,8 @@ class Caption:
     @staticmethod
     def needs(settings: CaptionSettings) -> tuple[str, ...]:
         given = ("annotations",) if settings.engine == "annotations" else ()
-        return ("keyframes", "transcribe", "download", *given)
+        written = ("ocr",) if "{ocr}" in settings.prompt else ()
+        return ("keyframes", "transcribe", "download", *given, *written)
 
     @staticmethod
     def costly(settings: CaptionSettings) -> bool:
@@ -142,10 +169,17 @@ class Caption:
             return resources_of(GROUP.load(settings.engine), settings.options)
         if settings.engine in ("transformers", "checkpoint"):
             device: str = getattr(settings, settings.engine).device
-            return Resources(cpus=1.0, gpus=float(device.startswith("cuda")))
+            return Resources(cpus=1.0, gpus=float(device.startswith(("cuda", "spread"))))
+        if settings.engine == "vllm":
+            return Resources(cpus=1.0, gpus=float(settings.vllm.gpus))
         if settings.engine == "openai":
             return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
         return Resources(cpus=0.25)
+
+    @staticmethod
+    def together(settings: CaptionSettings) -> int:
+        """How many videos it wants to have at once: then batches are full across small partitions."""
+        return at_once(settings)
 
     def open(self) -> None:
         self._identity = self._engine.open()
@@ -196,6 +230,7 @@ class Caption:
         spans = _annotated(item)["spans"] if self.settings.engine == "annotations" else ()
         annotated = sentences_of_clips(clips, spans)
         title = item.rows["collect"]["title"] or item.rows["download"]["title"] or ""
+        written = written_in_clips(item.rows["ocr"]) if "ocr" in item.rows else {}
         for number, clip in enumerate(clips):
             frames = sorted(clip["frames"], key=lambda frame: frame["time"])
             images = () if self.settings.engine in _FREE else tuple(read_frame(item, f["image"]) for f in frames)
@@ -209,6 +244,7 @@ class Caption:
                 speech=speech[number].text,
                 title=title,
                 annotation=join(span["text"] for span in annotated[number]),
+                ocr="; ".join(written.get(number, ())),
             )
 
     def _row(self, item_id: str, video: _Open) -> Row:
@@ -232,7 +268,16 @@ class Caption:
             "revision": video.revision or identity.revision,
             "prompt_hash": identity.prompt_hash,
             "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
-            "clips": [{"clip": a.clip, "caption": a.caption, "flag": "error" if a.error else a.flag} for a in answers],
+            "clips": [
+                {
+                    "clip": a.clip,
+                    "caption": a.caption,
+                    "flag": "error" if a.error else a.flag,
+                    "fit": a.fit,
+                    "tokens": a.tokens or None,
+                }
+                for a in answers
+            ],
         }
         return Row(item_id, fields, partial=bool(lost), message=message)
 

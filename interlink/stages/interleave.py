@@ -24,7 +24,7 @@ from interlink.shards.names import document_keys
 from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
 
 _ALONE = {"no_frames": "has a frame", "no_text": "has text"}
-_SPOKEN_FOR = ("caption", "narrate", "ocr", "score")  # tables whose models a document's provenance names
+_SPOKEN_FOR = ("caption", "narrate", "ocr", "regions", "score")  # tables whose models a document's provenance names
 
 
 class Interleave(PerItem):
@@ -49,7 +49,7 @@ class Interleave(PerItem):
     @staticmethod
     def uses(settings: InterleaveSettings) -> tuple[str, ...]:
         """Tables it reads where the recipe has them."""
-        return ("narrate", "score", "select")
+        return ("narrate", "regions", "score", "select")
 
     @staticmethod
     def resources(settings: InterleaveSettings) -> Resources:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar, Literal
 
-from interlink.engines.cache import AnswerCache
+from interlink.engines.cache import Answer, AnswerCache
 from interlink.engines.captioner import Identity
 from interlink.engines.writer import GROUP, WRITERS, Writer, WriteRequest, Written, make_writer
 from interlink.errors import StageError
@@ -33,7 +33,7 @@ class Narrate:
     """Tellings of the clips of many videos. The schema is tables.NARRATE."""
 
     name: ClassVar[str] = "narrate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: howto_interlink-2
     isolated: ClassVar[bool] = False
     scope: ClassVar[Literal["item", "run"]] = "item"
     settings_class: ClassVar[type[Settings]] = NarrateSettings
@@ -55,7 +55,7 @@ class Narrate:
 
     @staticmethod
     def uses(settings: NarrateSettings) -> tuple[str, ...]:
-        return ("ocr",)
+        return ("ocr", "regions")
 
     @staticmethod
     def costly(settings: NarrateSettings) -> bool:
@@ -69,6 +69,8 @@ class Narrate:
             return resources_of(GROUP.load(settings.engine), settings.options)
         if settings.engine == "transformers":
             return Resources(cpus=1.0, gpus=float(settings.transformers.device.startswith("cuda")))
+        if settings.engine == "vllm":
+            return Resources(cpus=1.0, gpus=float(settings.vllm.gpus))
         return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
 
     @staticmethod
@@ -78,7 +80,9 @@ class Narrate:
             return 1
         if settings.engine not in WRITERS:
             return _TOGETHER
-        return settings.openai.concurrency if settings.engine == "openai" else settings.transformers.batch_size
+        block = getattr(settings, settings.engine)
+        wanted: int = block.concurrency if settings.engine == "openai" else block.batch_size
+        return wanted
 
     def open(self) -> None:
         self._checker.open()
@@ -112,7 +116,7 @@ class Narrate:
             for answer in self._writer.write(self._questions(work)):
                 work.flying -= 1
                 if answer.error is None and self._cache is not None:
-                    self._cache.put(work.keys.pop(answer.id), answer.text, answer.flag)
+                    self._cache.put(work.keys.pop(answer.id), Answer(answer.text, answer.flag))
                 self._go_on(work, work.tales[answer.id], answer)
                 while work.ready:
                     yield work.ready.popleft()
@@ -158,7 +162,7 @@ class Narrate:
             if self._cache is not None:
                 key = self._cache.key(request.system, request.prompt)
                 if found := self._cache.get(key):
-                    answer = Written(request.id, request.clip, *found)
+                    answer = Written(request.id, request.clip, found.text, found.flag)
                     continue
                 work.keys[tale.id] = key
             work.questions.append(request)

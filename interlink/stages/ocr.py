@@ -6,21 +6,19 @@ Reads committed frames, never the video. As slow as its engine: 0.1 to 0.5 s a f
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from interlink.engines.captioner import Identity
-from interlink.engines.frames import evenly
 from interlink.engines.lines import SeenLine, merge
-from interlink.engines.reader import Box, FrameRequest, FrameText, Line, Reader, check_reader, make_reader
+from interlink.engines.reader import Reader, check_reader, make_reader
 from interlink.engines.reader_caption import CaptionReaderSettings
 from interlink.engines.reader_rapidocr import RapidOcrSettings
 from interlink.errors import StageError
-from interlink.stage import Context, Item, Resources, Row, Settings, failed
+from interlink.stage import Context, Item, Resources, Row, Settings
+from interlink.stages.reading import Reading, line_fields, lost_message, read_videos
 
 
 class OcrSettings(Settings):
@@ -48,24 +46,6 @@ class OcrSettings(Settings):
     @classmethod
     def _known(cls, engine: str) -> str:
         return check_reader(engine)
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """A frame to be read: its clip and its number there, as in the keyframes table."""
-
-    clip: int
-    frame: int
-    time: float
-    image: dict[str, Any]
-
-
-@dataclass
-class _Open:
-    """A video whose frames are not all read yet."""
-
-    frames: tuple[_Frame, ...]
-    answers: dict[int, FrameText] = field(default_factory=dict)
 
 
 class Ocr:
@@ -108,55 +88,10 @@ class Ocr:
         return 3600.0
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
-        open_videos: dict[str, _Open] = {}
-        ready: deque[Row] = deque()
-        for answer in self._engine.read(self._requests(items, open_videos, ready)):
-            video = open_videos.get(answer.id)
-            if video is not None:  # else it has failed in the meantime
-                video.answers[answer.frame] = answer
-                if len(video.answers) == len(video.frames):
-                    ready.append(self._row(answer.id, open_videos.pop(answer.id)))
-            while ready:
-                yield ready.popleft()
-        yield from ready
+        return read_videos(items, self._engine, self.settings.frames_per_clip, self._row)
 
-    def _requests(
-        self, items: Iterator[Item], open_videos: dict[str, _Open], ready: deque[Row]
-    ) -> Iterator[FrameRequest]:
-        for item in items:
-            video = _Open(self._frames(item))
-            if not video.frames:
-                ready.append(self._row(item.id, video))
-                continue
-            open_videos[item.id] = video
-            try:
-                for number, frame in enumerate(video.frames):
-                    yield FrameRequest(item.id, number, _read(item, frame.image))
-            except StageError as error:
-                open_videos.pop(item.id, None)
-                ready.append(failed(item.id, error))
-
-    def _frames(self, item: Item) -> tuple[_Frame, ...]:
-        """The frames to be read, in order of time."""
-        found: list[_Frame] = []
-        for number, clip in enumerate(item.rows["keyframes"]["clips"]):
-            frames = [_Frame(number, n, frame["time"], frame["image"]) for n, frame in enumerate(clip["frames"])]
-            frames.sort(key=lambda frame: frame.time)
-            found += evenly(tuple(frames), self.settings.frames_per_clip or len(frames))
-        return tuple(found)
-
-    def _row(self, item_id: str, video: _Open) -> Row:
-        """ok, partial where some frames could not be read, failed where none could or a later try may help."""
-        answers = [video.answers[number] for number in range(len(video.frames))]
-        errors = [answer.error for answer in answers if answer.error is not None]
-        for error in errors:
-            if error.error_class not in ("model", "unreadable"):
-                return failed(item_id, error)
-        if errors and len(errors) == len(answers):
-            return failed(item_id, errors[0])
-        read = [
-            (frame, answer.lines) for frame, answer in zip(video.frames, answers, strict=True) if answer.error is None
-        ]
+    def _row(self, item_id: str, read: list[Reading], lost: int, why: StageError | None) -> Row:
+        """ok, partial where some frames could not be read."""
         settings = self.settings
         merged = merge([(frame.time, lines) for frame, lines in read], settings.edits, settings.overlap, settings.gap)
         identity = self._identity
@@ -167,37 +102,13 @@ class Ocr:
             "prompt_hash": identity.prompt_hash,
             "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
             "frames": [
-                {"clip": frame.clip, "frame": frame.frame, "lines": [_line(line) for line in lines]}
+                {"clip": frame.clip, "frame": frame.frame, "lines": [line_fields(line) for line in lines]}
                 for frame, lines in read
             ],
             "lines": [_seen(line) for line in merged],
         }
-        message = f"{len(errors)} of {len(answers)} frames could not be read: {errors[0]}" if errors else ""
-        return Row(item_id, fields, partial=bool(errors), message=message)
-
-
-def _line(line: Line) -> dict[str, Any]:
-    return {"text": line.text, "score": line.score, "box": _box(line.box)}
+        return Row(item_id, fields, partial=bool(lost), message=lost_message(read, lost, why))
 
 
 def _seen(line: SeenLine) -> dict[str, Any]:
-    return {
-        **_line(line.best),
-        "start": line.start,
-        "end": line.end,
-        "frames": line.frames,
-    }
-
-
-def _box(box: Box | None) -> dict[str, float] | None:
-    return None if box is None else {"left": box.left, "top": box.top, "right": box.right, "bottom": box.bottom}
-
-
-def _read(item: Item, reference: dict[str, Any]) -> bytes:
-    """Raises StageError `unreadable` where a committed frame is gone, `network` where storage does not answer."""
-    try:
-        return item.blob("keyframes", reference)
-    except (FileNotFoundError, EOFError) as error:
-        raise StageError("unreadable", f"a committed frame is gone: {error}") from error
-    except (OSError, TimeoutError) as error:
-        raise StageError("network", f"a frame cannot be read: {type(error).__name__}: {error}") from error
+    return {**line_fields(line.best), "start": line.start, "end": line.end, "frames": line.frames}

@@ -38,7 +38,7 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["sample", "build", "status", "retry", "prune", "release", "why", "stages", "verify"]
+    "command", ["sample", "build", "status", "retry", "prune", "release", "why", "stages", "verify", "doctor"]
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = interlink(command, "--help")
@@ -49,7 +49,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_stages_tells_what_each_reads_and_writes() -> None:
     told = {stage["name"]: stage for stage in json.loads(interlink("stages", "--json").stdout)}
     assert told["interleave"]["reads"] == ["download", "transcribe", "keyframes", "caption"]
-    assert told["interleave"]["uses"] == ["narrate", "score", "select"]
+    assert told["interleave"]["uses"] == ["narrate", "regions", "score", "select"]
     assert "clips" in told["keyframes"]["writes"]
     options = {option["name"]: option for stage in told.values() for option in stage["options"]}
     assert options["keyframes.frames_per_clip"]["default"] == 3
@@ -109,7 +109,7 @@ def test_a_stage_runs_alone_inside_its_build_once_its_inputs_are_there(sample_cl
     told = json.loads(interlink("status", "--json", cwd=root).stdout)
     assert told["documents"] == 2
     assert set(told["stages"]["keyframes"]) == {
-        *("ok", "dropped", "failed", "pending", "partial", "reasons", "errors", "lost", "seconds"),
+        *("ok", "dropped", "failed", "pending", "partial", "reasons", "errors", "lost", "amounts", "seconds"),
     }
     done = interlink("verify", cwd=root)
     assert (done.returncode, done.stdout.strip()) == (0, "every shard is whole")

@@ -14,6 +14,7 @@ from interlink.cli import app
 from interlink.recipe import Recipe
 
 RECIPE = Path(__file__).parents[2] / "pipelines" / "howto_interlink.yaml"
+REGIONS = "a red pan<loc_100><loc_200><loc_500><loc_900>"
 
 
 def test_every_choice_says_whose_it_is() -> None:
@@ -29,13 +30,15 @@ def test_every_choice_says_whose_it_is() -> None:
 
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    from tiny_checkpoints import save_blip2, save_clip
+    from tiny_checkpoints import save_blip2, save_clip, save_florence2
 
     folder = tmp_path_factory.mktemp("engines")
     name, weights = save_clip(folder / "clip")
     return [
         f"caption.transformers.model={save_blip2(folder / 'blip2')}",
         "caption.transformers.max_new_tokens=6",
+        f"regions.florence2.model={save_florence2(folder / 'florence', regions=REGIONS)}",
+        "regions.florence2.num_beams=1",
         f"score.open_clip.model={name}",
         f"score.open_clip.pretrained={weights}",
         "score.open_clip.device=cpu",
@@ -49,7 +52,13 @@ def test_with_tiny_engines_it_builds_the_sample_world(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     with CaptionServer() as server:
-        server.write = lambda prompt: f"The video goes on with a hand that works on step {len(prompt)} of the dish."
+        asked: list[str] = []
+
+        def write(prompt: str) -> str:
+            asked.append(prompt)
+            return f"The video goes on with a hand that works on step {len(prompt)} of the dish."
+
+        server.write = write
         sets = [
             "source.kind=folder",
             f"source.path={sample_clips}",
@@ -70,8 +79,12 @@ def test_with_tiny_engines_it_builds_the_sample_world(
         told = [segment for segment in document["segments"] if segment["type"] == "text"]
         assert {segment["role"] for segment in told} == {"narration"}
         assert all("scores" in clip and clip["speech"] is not None for clip in document["clips"])
-        assert set(document["provenance"]["prompts"]) == {"narrate"}
-        assert set(document["provenance"]["models"]) == {"caption", "narrate", "score"}
+        assert set(document["provenance"]["prompts"]) == {"narrate", "regions"}
+        assert set(document["provenance"]["models"]) == {"caption", "narrate", "regions", "score"}
+        for clip in document["clips"]:
+            assert [(r["text"], r["box"]) for r in clip["regions"]] == [("a red pan", [0.1005, 0.2005, 0.5005, 0.9005])]
+            assert clip["start"] <= clip["regions"][0]["time"] <= clip["end"]
+    assert all("Parts: a red pan [10 20 50 90]" in prompt for prompt in asked)
 
     shown = CliRunner().invoke(app, ["status", str(tmp_path / "root")]).output
     shown = " ".join(shown.split())  # a terminal wraps

@@ -38,6 +38,7 @@ class CaptionServer:
         self.script = script or (lambda image: ["ok"])
         self.key = key
         self.write: Callable[[str], str] = answer_to
+        self.see: Callable[[Sequence[bytes], str], str] = caption_of
         self.seen: Counter[bytes] = Counter()  # first image -> requests
         self.bodies: list[dict[str, Any]] = []
         self.times: list[float] = []
@@ -84,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
             images = [
                 base64.b64decode(c["image_url"]["url"].partition(",")[2]) for c in content if c["type"] == "image_url"
             ]
-            answer = caption_of(images, next(c["text"] for c in content if c["type"] == "text"))
+            answer = owner.see(images, next(c["text"] for c in content if c["type"] == "text"))
         with owner.lock:
             owner.bodies.append(body)
             owner.times.append(time.monotonic())
@@ -131,7 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
             message["content"], reason = "", "content_filter"
         if name == "length":
             reason = "length"
-        return self._send(200, {"choices": [{"index": 0, "message": message, "finish_reason": reason}]})
+        usage = {"prompt_tokens": 100, "completion_tokens": len(caption.split())}
+        choice = {"index": 0, "message": message, "finish_reason": reason}
+        return self._send(200, {"choices": [choice], "usage": usage})
 
     def _send(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         self._raw(status, json.dumps(body).encode(), {"content-type": "application/json", **(headers or {})})

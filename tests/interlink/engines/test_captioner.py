@@ -19,7 +19,7 @@ def test_an_unknown_engine_names_the_nearest() -> None:
     assert "'transformers'" in caught.value.do and caught.value.code == 2
     with pytest.raises(UserError) as caught:
         check_engine("xyz")
-    assert "transcript, transformers, openai" in caught.value.do
+    assert "transcript, transformers, vllm, openai" in caught.value.do
 
 
 def test_the_transcript_engine_repeats_the_speech() -> None:
@@ -33,9 +33,9 @@ def test_the_transcript_engine_repeats_the_speech() -> None:
 
 
 def test_what_a_title_says_is_no_placeholder() -> None:
-    request = ClipRequest("a", 0, (), (), 0, 1, speech="{title}", title="{speech}")
+    request = ClipRequest("a", 0, (), (), 0, 1, speech="{title}", title="{speech}", ocr="{ocr}{title}")
 
-    assert fill_prompt("T {title} S {speech} {other}", request) == "T {speech} S {title} {other}"
+    assert fill_prompt("T {title} S {speech} O {ocr} {other}", request) == "T {speech} S {title} O {ocr}{title} {other}"
 
 
 def test_frames_are_chosen_evenly() -> None:

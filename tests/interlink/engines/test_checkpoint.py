@@ -64,7 +64,7 @@ def request(number: int, frames: Sequence[bytes]) -> ClipRequest:
 
 
 def opened(folder: Path, **options: Any) -> tuple[Checkpoint, Identity]:
-    engine = Checkpoint(CheckpointSettings(path=str(folder), device="cpu", max_new_tokens=6, **options), "")
+    engine = Checkpoint(CheckpointSettings(model=str(folder), device="cpu", max_new_tokens=6, **options), "")
     return engine, engine.open()
 
 
@@ -105,12 +105,12 @@ def test_what_cannot_work_is_said_before_the_first_clip(folder: Path, tmp_path: 
     with pytest.raises(UserError, match="is no exported CosMo"):
         opened(tmp_path)
     with pytest.raises(UserError, match="follows no prompt"):
-        Checkpoint(CheckpointSettings(path=str(folder)), "Tell me more").open()
+        Checkpoint(CheckpointSettings(model=str(folder)), "Tell me more").open()
 
 
 def test_engine_and_folder_may_be_given_in_one_word() -> None:
     settings = CaptionSettings.model_validate({"engine": "checkpoint:out/model", "checkpoint": {"num_beams": 3}})
-    assert (settings.engine, settings.checkpoint.path, settings.checkpoint.num_beams) == ("checkpoint", "out/model", 3)
+    assert (settings.engine, settings.checkpoint.model, settings.checkpoint.num_beams) == ("checkpoint", "out/model", 3)
     assert CaptionSettings.model_validate(settings.model_dump()) == settings
     on_gpu = CaptionSettings.model_validate({"engine": "checkpoint:x", "checkpoint": {"device": "cuda"}})
     assert Caption.resources(on_gpu).gpus == 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ import pytest
 from caption_server import CaptionServer, caption_of
 from interlink.engines.captioner import ClipCaption, ClipRequest
 from interlink.engines.openai import PROMPT, OpenAI
-from interlink.engines.settings import OpenAISettings
+from interlink.engines.settings import OpenAISettings, TransformersSettings
+from interlink.engines.transformers import Transformers
 from interlink.errors import UserError
 from telling import jpeg
 
@@ -56,6 +59,30 @@ def test_every_clip_gets_the_answer_to_its_own_images() -> None:
     assert all(a.flag == "" and a.error is None for a in answers.values())
     body = server.bodies[0]
     assert (body["model"], body["temperature"], body["seed"], body["max_tokens"]) == ("m", 0.0, 0, 256)
+
+
+def test_a_server_around_a_real_model_tells_what_the_model_tells(qwen: Path) -> None:
+    settings = TransformersSettings(model=str(qwen), max_new_tokens=6, max_frames=2, device="cpu", ahead=0)
+    model = Transformers(settings, "{speech} {title}")
+    model.open()
+    asked = [request(n, 2, speech="stir", title=f"soup {n % 2}") for n in range(6)]
+    by_itself = {one.clip: one.caption for one in model.caption(asked)}
+    served = Transformers(settings, "{speech}")
+    served.open()
+    one_by_one = threading.Lock()
+
+    def see(images: Sequence[bytes], prompt: str) -> str:
+        with one_by_one:
+            [found] = served.caption([ClipRequest("v", 0, tuple(images), (0.0, 1.0), 0, 10, speech=prompt)])
+        return found.caption
+
+    with CaptionServer() as server, engine(server, "{speech} {title}") as captioner:
+        server.see = see
+        answers = list(captioner.caption(asked))
+
+    assert {one.clip: one.caption for one in answers} == by_itself
+    assert len(set(by_itself.values())) > 1
+    assert all(one.tokens == len(one.caption.split()) for one in answers)
 
 
 def test_title_and_speech_go_into_the_prompt_and_frames_are_thinned() -> None:

@@ -41,7 +41,15 @@ def test_a_blip2_tells_the_middle_frame(blip2: Path) -> None:
     assert told[0] != told[2]
 
 
-def test_a_chat_model_sees_several_frames_and_the_prompt(qwen: Path) -> None:
+@pytest.fixture(scope="module", params=["Qwen2.5-VL", "Qwen3-VL"])
+def chat(request: pytest.FixtureRequest, qwen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tiny_checkpoints import save_qwen3
+
+    return qwen if request.param == "Qwen2.5-VL" else save_qwen3(tmp_path_factory.mktemp("models") / "tiny-qwen3")
+
+
+def test_a_chat_model_sees_several_frames_and_the_prompt(chat: Path) -> None:
+    qwen = chat
     engine, identity = opened(qwen, max_frames=2)
     one, others = jpeg(1), [jpeg(n) for n in range(2, 10)]
 
@@ -53,7 +61,26 @@ def test_a_chat_model_sees_several_frames_and_the_prompt(qwen: Path) -> None:
     assert identity.prompt == CHAT_PROMPT and identity.prompt_hash
     asked, _ = opened(qwen, prompt="What about {title}? {speech}", max_frames=2)
     inputs = asked._inputs([request(0, [one], title="soup", speech="stir")])
-    assert "What about soup? stir" in asked._tokenizer.batch_decode(inputs["input_ids"])[0]
+    assert asked._open is not None
+    assert "What about soup? stir" in asked._open.reader.batch_decode(inputs["input_ids"])[0]
+
+
+def test_tokens_are_counted_and_a_caption_that_was_cut_off_says_so(blip2: Path) -> None:
+    engine, _ = opened(blip2)
+    [answer] = engine.caption([request(0, [jpeg(1)])])
+    assert (answer.tokens, answer.flag) == (6, "length")
+
+
+@pytest.mark.parametrize(
+    ("options", "package"), [({"attention": "eager"}, "torch"), ({"device": "spread"}, "accelerate")]
+)
+def test_attention_and_devices_are_a_matter_of_speed(blip2: Path, options: dict[str, Any], package: str) -> None:
+    pytest.importorskip(package)
+    requests = [request(n, [jpeg(n)]) for n in range(2)]
+    plain, identity = opened(blip2)
+    other, same = opened(blip2, **options)
+    assert same == identity
+    assert captions(list(other.caption(requests))) == captions(list(plain.caption(requests)))
 
 
 @pytest.mark.parametrize("prompt", ["", "a picture of {title}"])
@@ -67,8 +94,9 @@ def test_captions_do_not_depend_on_the_batch(blip2: Path, prompt: str) -> None:
     assert not any("picture" in caption for caption in together.values())  # the prompt is not handed back
 
 
-def test_no_more_is_read_than_a_batch(blip2: Path) -> None:
-    engine, _ = opened(blip2, batch_size=2)
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_no_more_is_read_than_a_batch_and_those_being_prepared(blip2: Path, ahead: int) -> None:
+    engine, _ = opened(blip2, batch_size=2, ahead=ahead)
     read = []
 
     def source() -> Any:
@@ -78,7 +106,7 @@ def test_no_more_is_read_than_a_batch(blip2: Path) -> None:
 
     answers = engine.caption(source())
     next(answers)
-    assert read == [0, 1]
+    assert read == list(range(2 + 2 * ahead))
     assert len(list(answers)) == 5
 
 
@@ -99,7 +127,8 @@ def test_out_of_memory_halves_the_batch_and_goes_on(blip2: Path, monkeypatch: py
     import torch
 
     engine, _ = opened(blip2, batch_size=8)
-    generate, sizes = engine._model.generate, []
+    assert engine._open is not None
+    generate, sizes = engine._open.model.generate, []
 
     def small_card(**inputs: Any) -> Any:
         sizes.append(len(inputs["pixel_values"]))
@@ -107,7 +136,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(blip2: Path, monkeypatch: py
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return generate(**inputs)
 
-    monkeypatch.setattr(engine._model, "generate", small_card)
+    monkeypatch.setattr(engine._open.model, "generate", small_card)
     answers = list(engine.caption(request(n, [jpeg(n)]) for n in range(10)))
 
     assert sorted(captions(answers)) == list(range(10))
@@ -121,7 +150,8 @@ def test_a_clip_that_never_fits_is_a_memory_failure(blip2: Path, monkeypatch: py
     def no_memory(**inputs: Any) -> Any:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(engine._model, "generate", no_memory)
+    assert engine._open is not None
+    monkeypatch.setattr(engine._open.model, "generate", no_memory)
 
     answers = list(engine.caption(request(n, [jpeg(n)]) for n in range(2)))
 
@@ -149,7 +179,7 @@ def test_who_spoke_is_told_without_a_path(blip2: Path, tmp_path: Path) -> None:
         ("", "has no model"),
         ("/no/such/folder", "there is no model folder /no/such/folder"),
         ("./models/none", "there is no model folder ./models/none"),
-        ("some/hub-id-that-is-not-here", "cannot load the captioner 'some/hub-id-that-is-not-here'"),
+        ("some/hub-id-that-is-not-here", "cannot load the model 'some/hub-id-that-is-not-here'"),
     ],
 )
 def test_a_model_that_is_not_there_says_what_to_do(model: str, message: str) -> None:
@@ -161,5 +191,5 @@ def test_a_model_that_is_not_there_says_what_to_do(model: str, message: str) -> 
 def test_a_folder_that_holds_no_captioner_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "opt"}')
 
-    with pytest.raises(UserError, match="cannot load the captioner"):
+    with pytest.raises(UserError, match="cannot load the model"):
         Transformers(TransformersSettings(model=str(tmp_path)), "").open()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ def test_the_transcript_engine_tells_what_is_said(root: Storage) -> None:
 
     assert told(rows["a"]) == ["now step 0.", "now step 1.", "now step 2."]
     assert rows["none"].fields["clips"] == []
-    assert rows["silent"].fields["clips"] == [{"clip": 0, "caption": "", "flag": "no_speech"}]
+    assert rows["silent"].fields["clips"] == [
+        {"clip": 0, "caption": "", "flag": "no_speech", "fit": None, "tokens": None}
+    ]
     assert not any(row.partial for row in rows.values())
     assert rows["a"].fields["engine"] == "transcript"
     assert rows["a"].fields["parameters"] == "{}"
@@ -81,6 +84,23 @@ def test_a_server_tells_each_clip_from_its_own_frames(root: Storage) -> None:
     assert (fields["engine"], fields["model"], len(fields["prompt_hash"])) == ("openai", "m", 16)
     assert json.loads(fields["parameters"])["max_tokens"] == 256
     assert server.most_at_once > 1
+
+
+def test_what_is_written_in_the_frames_can_be_asked_along(root: Storage) -> None:
+    [item] = make_items(root, [simple_video("a", clips=2)])
+    box = {"left": 0.0, "top": 0.0, "right": 9.0, "bottom": 9.0}
+    frames = [
+        {"clip": 1, "frame": n, "lines": [{"text": text, "score": 1.0, "box": box} for text in texts]}
+        for n, texts in enumerate((["Step 2:", "Stir"], ["Stir"]))
+    ]
+    rows = {**item.rows, "ocr": through_table("ocr", {"frames": frames, "lines": []})}
+    with CaptionServer() as server:
+        caption([replace(item, rows=rows)], prompt="Written: {ocr}.", **server_settings(server))
+        asked = sorted(body["messages"][-1]["content"][-1]["text"] for body in server.bodies)
+
+    assert asked == ["Written: .", "Written: Step 2:; Stir."]
+    assert "ocr" in Caption.needs(CaptionSettings(prompt="Written: {ocr}."))
+    assert "ocr" not in Caption.needs(CaptionSettings(prompt="Said: {speech}."))
 
 
 def test_clips_of_several_videos_share_a_batch_and_rows_come_as_they_are_ready(root: Storage) -> None:
@@ -165,7 +185,7 @@ def test_a_local_checkpoint_tells_the_same_each_time(root: Storage, tmp_path: Pa
 
     assert one == two
     assert all(told(one["a"]))
-    assert [clip["flag"] for clip in one["b"].fields["clips"]] == ["no_frames", ""]
+    assert [clip["flag"] for clip in one["b"].fields["clips"]] == ["no_frames", "length"]  # five tokens are few
     assert one["a"].fields["model"] == "tiny" and str(tmp_path) not in str(one)
 
 

@@ -1,0 +1,44 @@
+"""Whether captions are right: what a build told of each clip of a sample world beside what was drawn. Costs nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interlink.sample import world
+from interlink.sample.renderer import TRUTH
+
+PARTS = (*world.Combination._fields, "all")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """clips: how many were judged; right: in how many of them each of PARTS was named, and nothing else of its kind."""
+
+    clips: int
+    right: Mapping[str, int]
+
+    def share(self, part: str) -> float:
+        return self.right[part] / self.clips if self.clips else 0.0
+
+
+def judge(folder: Path, documents: Iterable[Mapping[str, Any]]) -> Judged:
+    """The captions of documents made of the videos in `folder`, each held against the act at its clip's middle."""
+    videos = json.loads((folder / TRUTH).read_text(encoding="utf-8"))["videos"]
+    right: Counter[str] = Counter(dict.fromkeys(PARTS, 0))
+    clips = 0
+    for document in documents:
+        steps = videos[Path(document["source"]["path"]).stem]["steps"]
+        for clip in document["clips"]:
+            middle = (clip["start"] + clip["end"]) / 2
+            step = next(step for step in steps if step["start"] <= middle <= step["end"])
+            drawn = world.Combination(step["object"], step["colour"], step["action"])
+            said = world.parts(clip["caption"] or "")
+            clips += 1
+            right.update(name for name, own, told in zip(drawn._fields, drawn, said, strict=True) if own == told)
+            right["all"] += said == drawn
+    return Judged(clips, right)

@@ -1,0 +1,97 @@
+"""regions: what parts of a clip's frames show, with boxes, by a model of dense region captions. As slow as that model.
+
+Reads committed frames, never the video. Its rows are evidence for narrate, and go into documents as `clips[].regions`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from interlink.engines.captioner import Identity
+from interlink.engines.florence import Florence, FlorenceSettings
+from interlink.engines.reader import Reader
+from interlink.errors import StageError
+from interlink.stage import Context, Item, Resources, Row, Settings
+from interlink.stages.reading import Reading, line_fields, lost_message, read_videos
+
+
+class RegionsSettings(Settings):
+    """Who looks, at which frames, and how much of it is kept."""
+
+    engine: Literal["florence2", "none"] = Field(
+        "florence2", description="florence2 (a Florence-2 of transformers, run here), or none (nobody looks)"
+    )
+    frames_per_clip: int = Field(
+        1, ge=0, description="most frames of a clip that are looked at, evenly chosen; 0 = all"
+    )
+    most: int = Field(20, ge=1, description="regions of a frame that are kept, in the order in which they are told")
+    florence2: FlorenceSettings = Field(FlorenceSettings(), description="settings of the florence2 engine")
+
+
+class Regions:
+    """Regions of the frames of many videos. The schema is tables.REGIONS."""
+
+    name: ClassVar[str] = "regions"
+    version: ClassVar[int] = 1
+    isolated: ClassVar[bool] = False
+    scope: ClassVar[Literal["item", "run"]] = "item"
+    settings_class: ClassVar[type[Settings]] = RegionsSettings
+
+    def __init__(self, settings: RegionsSettings, context: Context) -> None:
+        self.settings = settings
+        self._engine: Reader | None = Florence(settings.florence2) if settings.engine == "florence2" else None
+        self._identity = Identity(settings.engine)
+
+    @staticmethod
+    def needs(settings: RegionsSettings) -> tuple[str, ...]:
+        return ("keyframes",)
+
+    @staticmethod
+    def costly(settings: RegionsSettings) -> bool:
+        return settings.engine != "none"
+
+    @staticmethod
+    def resources(settings: RegionsSettings) -> Resources:
+        if settings.engine == "none":
+            return Resources(cpus=0.25)
+        return Resources(cpus=1.0, gpus=float(settings.florence2.device.startswith(("cuda", "spread"))))
+
+    def open(self) -> None:
+        if self._engine is not None:
+            self._identity = self._engine.open()
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+    def deadline(self, item: Item) -> float:
+        return 3600.0
+
+    def run(self, items: Iterator[Item]) -> Iterator[Row]:
+        if self._engine is None:
+            return (self._row(item.id, [], 0, None) for item in items)
+        return read_videos(items, self._engine, self.settings.frames_per_clip, self._row)
+
+    def _row(self, item_id: str, read: list[Reading], lost: int, why: StageError | None) -> Row:
+        """ok, partial where some frames could not be read."""
+        identity = self._identity
+        fields: dict[str, Any] = {
+            "engine": identity.engine,
+            "model": identity.model,
+            "revision": identity.revision,
+            "prompt_hash": identity.prompt_hash,
+            "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
+            "frames": [
+                {
+                    "clip": frame.clip,
+                    "frame": frame.frame,
+                    "regions": [line_fields(line) for line in lines[: self.settings.most]],
+                }
+                for frame, lines in read
+            ],
+        }
+        return Row(item_id, fields, partial=bool(lost), message=lost_message(read, lost, why))
