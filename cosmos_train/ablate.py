@@ -1,14 +1,15 @@
-"""Ablations: variants of one recipe, several seeds each, as one command that goes on where it was cut off.
+"""Ablations: variants of a recipe or chain, several seeds each, as one command that goes on where it was cut off.
 
-Each run has its own folder and is trained once: what it came to lies in its result.json, written last. Costs the runs,
-one after another; several such commands on one folder at a time would train the same run twice.
+Each run has its own folder and is trained once: what it came to lies in its result.json, written last. Stages of
+chains that variants have in common are done once a seed. Costs the runs, one after another; several such commands on
+one folder at a time would train the same run twice.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from cosmos_train import recipe as recipes
+from cosmos_train import chain as chains
+from cosmos_train.chain import Planned
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.metrics.ranking import Estimate, mean
+from cosmos_train.recipe import Recipe
 from cosmos_train.settings import Settings
 
 _RESULT = "result.json"
@@ -29,6 +32,7 @@ Say = Callable[[str], None]
 
 
 class Variant(Settings):
+    recipe: str = Field(default="", description="another recipe or chain than the file's")
     set: list[str] = Field(default=[], description="`key=value` settings that make it differ")
     paper: str = Field(default="", description="what the paper found of it, for the table")
 
@@ -36,19 +40,26 @@ class Variant(Settings):
 class Ablations(Settings):
     """The file that `cosmos_train ablate` reads."""
 
-    recipe: str = Field(description="what is varied: a YAML file, or the name of a bundled recipe")
+    recipe: str = Field(description="what is varied: a YAML file, or the name of a bundled recipe or chain")
     set: list[str] = Field(default=[], description="`key=value` settings of all runs, before a variant's own")
     seeds: list[int] = Field(default=[0, 1, 2, 3, 4], min_length=1, description="a run of every variant for each")
     measures: dict[str, str] = Field(
         min_length=1, description="columns of the table: name in metrics.jsonl -> heading; the last value counts"
     )
     baseline: str = Field(description="the variant that the others are compared with")
+    expect: dict[str, dict[str, str]] = Field(
+        default={},
+        description="of a variant, a number of its runs that must lie above another: {variant: {probe/a: probe/b}}",
+    )
     variants: dict[str, Variant] = Field(min_length=1, description="by name, which is a folder's name too")
 
     @model_validator(mode="after")
     def _named(self) -> Ablations:
         if self.baseline not in self.variants:
             raise ValueError(f"`baseline` is none of the variants: {', '.join(self.variants)}")
+        for name in self.expect:
+            if name not in self.variants:
+                raise ValueError(f"`expect` names {name}, which is none of the variants: {', '.join(self.variants)}")
         for name in self.variants:
             if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
                 raise ValueError(f"a variant's name is a folder's name: {name!r} has other signs than letters, -, _, .")
@@ -57,10 +68,17 @@ class Ablations(Settings):
 
 @dataclass(frozen=True)
 class Run:
+    """recipe: of the last stage, whose metrics count."""
+
     variant: str
     seed: int
     folder: Path
-    recipe: recipes.Recipe
+    stages: list[Planned]
+
+    @property
+    def recipe(self) -> Recipe:
+        assert self.stages[-1].recipe is not None  # what ends a chain is trained
+        return self.stages[-1].recipe
 
 
 @dataclass(frozen=True)
@@ -92,6 +110,28 @@ class Line:
     paper: str
 
 
+@dataclass(frozen=True)
+class Expected:
+    """A measure, what it must lie above, and by how much it does: of a variant, each run with its own difference."""
+
+    variant: str
+    measure: str
+    above: str
+    score: Estimate
+    other: Estimate
+    difference: Estimate
+
+    @property
+    def holds(self) -> bool:
+        """By two standard errors; of a single run, at all."""
+        value, error = self.difference.value, self.difference.error
+        return value > (_CLEAR * error if error < float("inf") else 0.0)
+
+    def __str__(self) -> str:
+        verdict = "holds" if self.holds else "does not hold"
+        return f"{self.variant}: {self.measure} {_pair(self.score)} above {self.above} {_pair(self.other)}: {verdict}"
+
+
 def load(path: Path, settings: Sequence[str] = ()) -> Ablations:
     """The file, with `key=value` settings put after its own `set`. Raises UserError (code 2)."""
     try:
@@ -111,10 +151,17 @@ def runs(ablations: Ablations, out: Path) -> list[Run]:
     """All runs, seed after seed, so that a table cut off early compares all variants. UserError for a bad setting."""
     found = []
     for seed in ablations.seeds:
+        known: dict[str, Path] = {}
         for name, variant in ablations.variants.items():
-            own = [*ablations.set, *variant.set, f"seed={seed}", f"name={name}"]
-            recipe = recipes.load(ablations.recipe, own)
-            found.append(Run(name, seed, out / name / f"seed-{seed}", recipe))
+            folder, source = out / name / f"seed-{seed}", variant.recipe or ablations.recipe
+            own = [*ablations.set, *variant.set, f"seed={seed}"]
+            if path := chains.find(source):
+                stages = chains.plan(chains.load(path), folder, own, known)
+                if stages[-1].recipe is None:
+                    raise UserError(f"{source} ends with a stage that is not trained", "there is nothing to compare", 2)
+            else:
+                stages = [chains.single(source, [*own, f"name={name}"], folder)]
+            found.append(Run(name, seed, folder, stages))
     return found
 
 
@@ -129,13 +176,14 @@ def ablate(ablations: Ablations, out: Path, say: Say, only: Sequence[str] = ()) 
     if unknown:
         raise UserError(f"there is no variant {unknown[0]}", f"there are: {', '.join(ablations.variants)}", 2)
     for run in wanted:
-        _check(run)
+        for stage in run.stages:
+            chains.finished(stage)  # raises where a folder is of other settings
     todo = [run for run in wanted if not (run.folder / _RESULT).is_file() and (not only or run.variant in only)]
     say(f"{len(wanted)} runs, {len(wanted) - len(todo)} done or not asked for")
     for number, run in enumerate(todo):
         say(f"run {number + 1} of {len(todo)}: {run.variant}, seed {run.seed}")
         try:
-            numbers = _train(run)
+            numbers = _train(run, say)
         except UserError as error:
             say(f"  failed: {error.what}")
             continue
@@ -145,23 +193,34 @@ def ablate(ablations: Ablations, out: Path, say: Say, only: Sequence[str] = ()) 
         shown = ", ".join(
             f"{heading} {numbers.get(name, float('nan')):.3f}" for name, heading in ablations.measures.items()
         )
-        say(f"  {shown}, {numbers['seconds']:.0f} s")
+        say(f"  {shown}, {numbers['chain_seconds']:.0f} s")
         _write(out / "table.md", markdown(table(ablations, out), ablations))
     lines = table(ablations, out)
     _write(out / "table.md", markdown(lines, ablations))
+    _draw(ablations, out, wanted)
     return lines
+
+
+def _draw(ablations: Ablations, out: Path, wanted: Sequence[Run]) -> None:
+    """Curves of all measures that are logged on the way, of the runs that are done: OUT/curves.png."""
+    from cosmos_train import plot
+
+    done = [run for run in wanted if (run.folder / _RESULT).is_file()]
+    found = {
+        name: [run.stages[-1].folder for run in done if run.variant == name and _has_curves(run)]
+        for name in ablations.variants
+    }
+    with suppress(UserError):  # none of the measures was logged by any run
+        plot.compare(found, ablations.measures, out / "curves.png")
+
+
+def _has_curves(run: Run) -> bool:
+    return (run.stages[-1].folder / "metrics.jsonl").is_file()
 
 
 def table(ablations: Ablations, out: Path) -> list[Line]:
     """What is known from the runs that are done."""
-    known = {
-        name: [
-            json.loads(path.read_text())
-            for seed in ablations.seeds
-            if (path := out / name / f"seed-{seed}" / _RESULT).is_file()
-        ]
-        for name in ablations.variants
-    }
+    known = {name: _known(ablations, out, name) for name in ablations.variants}
     lines = []
     for name, variant in ablations.variants.items():
         cells = {}
@@ -179,6 +238,21 @@ def table(ablations: Ablations, out: Path) -> list[Line]:
     return lines
 
 
+def expectations(ablations: Ablations, out: Path) -> list[Expected]:
+    """What the runs that are done say of `expect`; nothing of variants without any."""
+    found = []
+    for name, pairs in ablations.expect.items():
+        known = _known(ablations, out, name)
+        for measure, above in pairs.items():
+            both = [(one["numbers"].get(measure), one["numbers"].get(above)) for one in known]
+            there = [(float(a), float(b)) for a, b in both if a is not None and b is not None]
+            if there:
+                own, other = ([pair[side] for pair in there] for side in (0, 1))
+                difference = mean([a - b for a, b in there])
+                found.append(Expected(name, measure, above, mean(own), mean(other), difference))
+    return found
+
+
 def markdown(lines: Sequence[Line], ablations: Ablations) -> str:
     """The table, as documentation holds it."""
     headings = [part for heading in ablations.measures.values() for part in (heading, f"against {ablations.baseline}")]
@@ -193,6 +267,12 @@ def markdown(lines: Sequence[Line], ablations: Ablations) -> str:
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
+def _known(ablations: Ablations, out: Path, variant: str) -> list[dict[str, Any]]:
+    """The results of a variant's runs that are done."""
+    paths = (out / variant / f"seed-{seed}" / _RESULT for seed in ablations.seeds)
+    return [json.loads(path.read_text()) for path in paths if path.is_file()]
+
+
 def _pair(score: Estimate) -> str:
     return f"{score.value:.3f} ± {score.error:.3f}" if score.error < float("inf") else f"{score.value:.3f}"
 
@@ -201,34 +281,17 @@ def _values(found: Sequence[dict[str, Any]], measure: str) -> list[float]:
     return [float(one["numbers"][measure]) for one in found if one["numbers"].get(measure) is not None]
 
 
-def _check(run: Run) -> None:
-    """A folder is of one recipe: what it was trained with, it goes on with."""
-    path = run.folder / "recipe.yaml"
-    if path.is_file() and recipes.load(str(path)) != run.recipe:
-        raise UserError(
-            f"{run.folder} holds a run of other settings", "give another --out, or remove that folder to train it anew"
-        )
-
-
-def _train(run: Run) -> Numbers | None:
+def _train(run: Run, say: Say) -> Numbers | None:
     """What a run came to; None where a signal stopped it."""
-    from rich.console import Console
 
-    from cosmos_train.trainer import train
+    def tell(text: str) -> None:
+        if len(run.stages) > 1:
+            say(f"  {text}")
 
-    run.folder.mkdir(parents=True, exist_ok=True)
-    _write(run.folder / "recipe.yaml", recipes.dump(run.recipe))
-    cpu = time.process_time()
-    with (run.folder / "log.txt").open("a", encoding="utf-8", buffering=1) as log:
-        result = train(run.recipe, run.folder, resume=True, console=Console(file=log, width=200))
-    if result.stopped:
-        return None
-    numbers: dict[str, Any] = {}
-    for line in (run.folder / "metrics.jsonl").read_text().splitlines():
-        numbers |= json.loads(line)
-    kept = {name: value for name, value in numbers.items() if isinstance(value, int | float)}
-    kept |= {"seconds": result.seconds, "cpu_seconds": time.process_time() - cpu}
-    _write(run.folder / _RESULT, json.dumps({"variant": run.variant, "seed": run.seed, "numbers": kept}, indent=1))
+    kept = chains.run(run.stages, tell, chains.train_here)
+    if kept is not None:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        _write(run.folder / _RESULT, json.dumps({"variant": run.variant, "seed": run.seed, "numbers": kept}, indent=1))
     return kept
 
 

@@ -29,12 +29,14 @@ Forward = Callable[..., Outputs]  # forward(batch, settings, language=True): obj
 
 @dataclass(frozen=True)
 class StepLosses:
-    """Of a whole step over all processes: means per learned token and per pair; tokens: learned, in all."""
+    """Of a whole step over all processes: means per learned token and per pair; tokens: learned, in all; routing: the
+    mean over batches, None without experts."""
 
     total: Tensor
     language: Tensor
     contrastive: Tensor
     tokens: int
+    routing: Tensor | None = None
 
 
 def accumulate(
@@ -53,7 +55,8 @@ def accumulate(
     """
     share = _token_shares(batches, settings)
     cached = _pooled(forward, batches, settings, autocast)
-    language = contrastive = torch.zeros((), device=batches[0].tokens.device)
+    language = contrastive = routing = torch.zeros((), device=batches[0].tokens.device)
+    routed = False
     for number, batch in enumerate(batches):
         with around(number == len(batches) - 1):
             if cached is not None:
@@ -66,11 +69,15 @@ def accumulate(
                 part = contrasted
             else:
                 contrasted, part = cached[number].loss, cached[number].surrogate(outputs)
-            backward(settings.language_weight * worded + settings.contrastive_weight * part)
+            loss = settings.language_weight * worded + settings.contrastive_weight * part
+            if outputs.routing is not None:
+                own = outputs.routing.float() / len(batches)
+                loss, routing, routed = loss + own, routing + own.detach(), True
+            backward(loss)
         language, contrastive = language + worded.detach(), contrastive + contrasted.detach()
-    language, contrastive = _mean_over_processes(language, contrastive)
-    total = settings.language_weight * language + settings.contrastive_weight * contrastive
-    return StepLosses(total, language, contrastive, share.tokens)
+    language, contrastive, routing = _mean_over_processes(language, contrastive, routing)
+    total = settings.language_weight * language + settings.contrastive_weight * contrastive + routing
+    return StepLosses(total, language, contrastive, share.tokens, routing if routed else None)
 
 
 @dataclass(frozen=True)
@@ -171,9 +178,8 @@ def _leaf(outputs: Outputs) -> Outputs:
     return Outputs(outputs.language, media, text, outputs.group, scale, bias)
 
 
-def _mean_over_processes(language: Tensor, contrastive: Tensor) -> tuple[Tensor, Tensor]:
-    both = torch.stack([language, contrastive])
+def _mean_over_processes(*losses: Tensor) -> tuple[Tensor, ...]:
+    stacked = torch.stack(losses)
     if world_size() > 1:
-        dist.all_reduce(both)
-    language, contrastive = both / world_size()
-    return language, contrastive
+        dist.all_reduce(stacked)
+    return (stacked / world_size()).unbind()

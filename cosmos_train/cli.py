@@ -48,12 +48,20 @@ def run(recipe: Which, settings: Set = None, out: Out = None, resume: Resume = F
     """Train a recipe in this process. Started by torchrun or `launch`, this is one rank of several.
 
     Example: cosmos_train run tiny_cosmo --set data.shards=build --out runs/first
+
+    Example: cosmos_train run tiny_cosmos_full --set data.shards=build --set cosmos:train.steps=200 --out runs/full
     """
     from rich.console import Console
 
+    from cosmos_train import chain as chains
     from cosmos_train import recipe as recipes
     from cosmos_train.launch import restarted
 
+    if path := chains.find(recipe):
+        if "RANK" in os.environ:
+            raise UserError(f"{recipe} is a chain: its stages are started one by one", "use cosmos_train launch", 2)
+        _run_chain(path, settings or [], out, 1)
+        return
     loaded = recipes.load(recipe, settings or [])
     from cosmos_train.trainer import train
 
@@ -68,6 +76,29 @@ def run(recipe: Which, settings: Set = None, out: Out = None, resume: Resume = F
     for name in ("checkpoint", "metrics.jsonl", "tensorboard"):
         path = result.checkpoint if name == "checkpoint" else result.out / name
         console.print(f"  {name:<14}{path}", soft_wrap=True, highlight=False)
+
+
+def _run_chain(path: Path, settings: list[str], out: Path | None, processes: int) -> None:
+    """All stages that are not done; what is done is found by itself, so `--resume` says nothing here."""
+    from rich.console import Console
+
+    from cosmos_train import chain as chains
+
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False)
+
+    chain = chains.load(path)
+    stages = chains.plan(chain, out or Path("runs") / chain.name, settings)
+    train = chains.train_here if processes == 1 else chains.train_in(processes)
+    numbers = chains.run(stages, say, train)
+    if numbers is None:
+        say("stopped by a signal; the same command goes on")
+        return
+    for stage in stages:
+        say(f"  {stage.name:<14}{stage.folder}")
+    say(f"done after {numbers['chain_seconds']:.0f} s")
 
 
 @app.command()
@@ -91,10 +122,17 @@ def launch(
 
     Example: cosmos_train launch --nproc 8 my_cosmo.yaml --out runs/big
     """
+    from cosmos_train import chain as chains
     from cosmos_train import launch as launcher
     from cosmos_train import recipe as recipes
     from cosmos_train.stream.settings import rows_of
 
+    if path := chains.find(recipe):
+        least, most = launcher.bounds(nproc, "--nproc")
+        if backend is Backend.ray or nnodes != "1" or least != most:
+            raise UserError(f"{recipe} is a chain: its stages run on one node", "give --nproc alone", 2)
+        _run_chain(path, settings or [], out, most)
+        return
     loaded = recipes.load(recipe, settings or [])  # mistakes are told once, before anything starts
     folder = out or Path("runs") / loaded.name
     if backend is Backend.ray:
@@ -193,7 +231,15 @@ def evaluate(
         return
     if probe:
         from cosmos_train.evaluate import run as evaluation
+        from cosmos_train.evaluate import watch
 
+        if watch.kind_of(checkpoint) != "cosmo":
+            numbers = watch.ask_once(checkpoint, settings or [], slots, max_clips, candidates, draws)
+            if as_json:
+                print(json.dumps(numbers, indent=1))
+            else:
+                evaluation.print_numbers(numbers, Console())
+            return
         said = evaluation.evaluate_probe(checkpoint, settings or [], slots, max_clips, candidates, draws)
         if as_json:
             print(json.dumps(asdict(said), indent=1))
@@ -353,6 +399,11 @@ def ablate(
     read = ablations.load(path, settings or [])
     lines = ablations.ablate(read, out, lambda text: console.print(text, highlight=False, soft_wrap=True), only or [])
     print(ablations.markdown(lines, read), end="")
+    found = ablations.expectations(read, out)
+    for one in found:
+        print(one)
+    if not all(one.holds for one in found):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cosmos_train.models.cosmo import CosMo
 from cosmos_train.models.language import find_stack
+from cosmos_train.models.moe import mixtures
 from cosmos_train.objectives.settings import ObjectiveSettings
 from cosmos_train.stream.batch import Batch
 
@@ -222,6 +223,11 @@ def _linear(module: nn.Module) -> int:
     return sum(2 * layer.weight.numel() for layer in module.modules() if isinstance(layer, nn.Linear))
 
 
+def _in_use(module: nn.Module) -> int:
+    """Operations per row of the mixtures below, of experts that a row is sent to; their gates are linear layers."""
+    return sum(2 * (one.first.numel() + one.second.numel()) * one.top_k // one.experts for one in mixtures(module))
+
+
 def _perceiver(attention: Any) -> tuple[int, int]:
     """Operations per query, and per key."""
     return 2 * (attention.to_q.weight.numel() + attention.to_out.weight.numel()), 2 * attention.to_kv.weight.numel()
@@ -254,7 +260,7 @@ def _tower(model: CosMo) -> tuple[int, int, int, int]:
     weights = pixels = 2 * tower.conv1.weight.numel() * patches
     attention = 0
     for block in tower.transformer.resblocks:
-        per_token = 2 * block.attn.in_proj_weight.numel() + _linear(block)
+        per_token = 2 * block.attn.in_proj_weight.numel() + _linear(block) + _in_use(block)
         weights += (patches + 1) * per_token
         attention += 4 * (patches + 1) ** 2 * block.attn.embed_dim
     return weights, attention, pixels, patches

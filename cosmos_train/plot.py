@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -35,7 +35,7 @@ class Panel:
 
 
 PANELS = (
-    Panel("loss", (("language", "language"), ("contrastive", "contrastive"))),
+    Panel("loss", (("language", "language"), ("contrastive", "contrastive"), ("clip", "clip"), ("distill", "distill"))),
     Panel("retrieval on held-out clips, R@1", (("frames to text", "probe/retrieval"),), True),
     Panel(
         "captions right on held-out clips",
@@ -45,6 +45,18 @@ PANELS = (
         ),
         True,
     ),
+    Panel(
+        "retrieval on held-out pictures, R@1",
+        (("picture to caption", "probe/image_to_text"), ("caption to picture", "probe/text_to_image")),
+        True,
+    ),
+    Panel(
+        "colours of held-out pictures, linear probe",
+        (("object", "probe/linear_colour"), ("small thing", "probe/linear_small_colour")),
+        True,
+    ),
+    Panel("attention on what is named", (("object", "probe/overlap"), ("small thing", "probe/small_overlap")), True),
+    Panel("use of the least used expert, of an even share", (("experts", "experts/least_used"),), True),
     Panel("gates, mean of |tanh|", (("mean gate", "mean_gate"),)),
 )  # fmt: skip
 
@@ -66,12 +78,33 @@ def curves(run: Path) -> dict[str, Points]:
 
 def plot(runs: Sequence[Path], out: Path) -> Path:
     """Writes the panels that any of the runs has something for, two in a row. Raises UserError without any."""
+    return _page(PANELS, [curves(run) for run in runs], out)
+
+
+def compare(runs: Mapping[str, Sequence[Path]], measures: Mapping[str, str], out: Path) -> Path:
+    """A panel for each measure (its name in metrics.jsonl -> title), in it the runs of each variant in one colour.
+
+    Writes those that any run has something for. Raises UserError without any.
+    """
+    known = [
+        {f"{variant}/{name}": points for name, points in curves(run).items()}
+        for variant, folders in runs.items()
+        for run in folders
+    ]
+    panels = []
+    for measure, title in measures.items():
+        series = tuple((variant, f"{variant}/{measure}") for variant in runs)
+        every = [value for one in known for _, name in series for _, value in one.get(name, ())]
+        panels.append(Panel(title, series, bool(every) and max(every) <= 1))
+    return _page(panels, known, out)
+
+
+def _page(wanted: Sequence[Panel], known: Sequence[dict[str, Points]], out: Path) -> Path:
     from PIL import Image
 
-    known = [curves(run) for run in runs]
-    panels = [panel for panel in PANELS if any(name in one for one in known for _, name in panel.series)]
+    panels = [panel for panel in wanted if any(name in one for one in known for _, name in panel.series)]
     if not panels:
-        raise UserError(f"{runs[0]} has logged nothing to draw", "train for train.log_every steps at least", 2)
+        raise UserError("the runs have logged nothing to draw", "train for train.log_every steps at least", 2)
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     page = Image.new("RGB", (columns * _WIDTH, rows * _HEIGHT), "white")

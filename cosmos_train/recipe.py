@@ -20,6 +20,7 @@ from cosmos_train.settings import Settings
 from cosmos_train.stream.settings import DataSettings
 
 BUNDLED = Path(__file__).parent / "recipes"
+CHAINS = BUNDLED / "chains"  # recipes of several stages: `chain`
 
 
 class OptimiserSettings(Settings):
@@ -130,6 +131,14 @@ class ProbeSettings(Settings):
     slots: str = Field(
         default="", description="JSON of what captions say: {slot: {value: [words]}}; empty: the sample world's"
     )
+    fit: int = Field(
+        default=0, ge=0, description="cosmos: pictures of the training shards that linear probes are fitted on; 0: none"
+    )
+    questions: str = Field(
+        default="",
+        description="cosmos: JSON of sentences whose words are exchanged: {name: {slot, with: [words], without: "
+        "[words]}}; empty: the sample world's",
+    )
 
     @model_validator(mode="after")
     def _of_something(self) -> ProbeSettings:
@@ -157,10 +166,6 @@ class Recipe(Settings):
             raise ValueError(f"model.kind {self.model.kind} learns from data.form {form}, not {self.data.form}")
         if self.model.kind == "cosmos" and self.train.ema_decay:
             raise ValueError("a COSMOS has its teacher for a moving average: leave train.ema_decay at 0")
-        if self.model.kind != "cosmo" and self.probe.every:
-            raise ValueError(
-                f"probes ask for captions, which a {self.model.kind} does not write: leave probe.every at 0"
-            )
         return self
 
 
@@ -172,6 +177,8 @@ def load(source: str, settings: Sequence[str] = ()) -> Recipe:
     path = Path(source)
     if not path.is_file():
         path = BUNDLED / f"{source}.yaml"
+    if not path.is_file() and (CHAINS / f"{source}.yaml").is_file():
+        path = CHAINS / f"{source}.yaml"
     if not path.is_file():
         bundled = sorted(found.stem for found in BUNDLED.glob("*.yaml"))
         raise UserError(f"there is no recipe {source}", f"give a YAML file, or one of: {', '.join(bundled)}", 2)
@@ -181,6 +188,8 @@ def load(source: str, settings: Sequence[str] = ()) -> Recipe:
         raise UserError(f"{path} is not YAML: {error}", "mend the file", 2) from error
     if not isinstance(values, dict):
         raise UserError(f"{path} holds no settings", "a recipe is a mapping of keys to values", 2)
+    if "stages" in values:
+        raise UserError(f"{path} is a chain of recipes", "give it to cosmos_train run, launch or ablate", 2)
     return build(values, settings, str(path))
 
 

@@ -8,7 +8,7 @@ embeddings per clip; made once, a probe holds its clips and can be asked during 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,12 +59,7 @@ class ProbeScores:
 
     def numbers(self) -> dict[str, float]:
         """Flat, as metrics of a training run; `slots` is the mean over the slots."""
-        found: dict[str, float] = {}
-        for name, one in self.slots.items():
-            found |= {name: one.right, f"{name}_shuffled": one.shuffled, f"{name}_chance": one.chance}
-        single = [one for name, one in self.slots.items() if name != EVERY]
-        for name, part in (("slots", "right"), ("slots_shuffled", "shuffled"), ("slots_chance", "chance")):
-            found[name] = sum(getattr(one, part) for one in single) / len(single)
+        found = slot_numbers(self.slots)
         ranked = self.retrieval
         found |= {
             "retrieval": ranked.recall,
@@ -129,10 +124,10 @@ class Probe:
         # A caption depends on the frames alone: with another clip's frames it is the other clip's.
         blind = [said[number] for number in self._moved(seed)]
         scores = {
-            name: _score([one[n] for one in truth], [one[n] for one in said], [one[n] for one in blind])
+            name: slot_score([one[n] for one in truth], [one[n] for one in said], [one[n] for one in blind])
             for n, name in enumerate(self.slots.names)
         }
-        scores[EVERY] = _score(truth, said, blind)
+        scores[EVERY] = slot_score(truth, said, blind)
         own = [clip.text for clip in self.clips]
         embedded = Embedded(torch.cat(media), torch.cat(texts), own, [clip.document for clip in self.clips])
         examples = tuple(zip(own[:5], captions[:5], strict=True))
@@ -174,7 +169,18 @@ class Probe:
         return found
 
 
-def _score(truth: Sequence[object], said: Sequence[object], blind: Sequence[object]) -> SlotScore:
+def slot_numbers(slots: Mapping[str, SlotScore]) -> dict[str, float]:
+    """Flat; `slots` is the mean over the slots."""
+    found: dict[str, float] = {}
+    for name, one in slots.items():
+        found |= {name: one.right, f"{name}_shuffled": one.shuffled, f"{name}_chance": one.chance}
+    single = [one for name, one in slots.items() if name != EVERY]
+    for name, part in (("slots", "right"), ("slots_shuffled", "shuffled"), ("slots_chance", "chance")):
+        found[name] = sum(getattr(one, part) for one in single) / len(single)
+    return found
+
+
+def slot_score(truth: Sequence[object], said: Sequence[object], blind: Sequence[object]) -> SlotScore:
     own = mean([float(a == b) for a, b in zip(truth, said, strict=True)])
     other = mean([float(a == b) for a, b in zip(truth, blind, strict=True)])
     commonest = Counter(truth).most_common(1)[0][1] / len(truth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,18 @@ def print_results(results: Sequence[Result], console: Console) -> None:
             console.print(f"  {one.metric.partition(',')[0]}: {shown}", highlight=False, soft_wrap=True)
         for why in one.left_out_named:
             console.print(f"  left out: {why}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_numbers(numbers: Mapping[str, float], console: Console) -> None:
+    """What a probe logs: each score with the same of another picture, and chance."""
+    table = Table("probe", "score", "another picture's", "chance", box=None)
+    for name, value in numbers.items():
+        if not name.endswith(("_shuffled", "_chance")):
+            beside = (numbers.get(f"{name}_{what}") for what in ("shuffled", "chance"))
+            table.add_row(
+                name.removeprefix("probe/"), f"{value:.3f}", *("" if one is None else f"{one:.3f}" for one in beside)
+            )
+    console.print(table)
 
 
 def print_probe(scores: ProbeScores, console: Console) -> None:

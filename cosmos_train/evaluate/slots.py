@@ -21,6 +21,7 @@ Said = tuple[str | None, ...]  # one value per slot, None where the sentence nam
 class Slots:
     def __init__(self, table: Mapping[str, Mapping[str, list[str]]]) -> None:
         """Raises ValueError where a word names two values of one slot."""
+        self.table = table
         self.names = tuple(table)
         self._values: list[dict[str, str]] = []
         for name, values in table.items():

@@ -122,7 +122,7 @@ class Talker:
         lm: Any = self.model.lm
         cache = transformers().DynamicCache(config=lm.config)
         found = lm(
-            inputs_embeds=self.model.embed(frames, tokens),
+            inputs_embeds=self.model.embedded(frames, tokens),
             attention_mask=mask.long(),
             position_ids=positions(mask),
             past_key_values=cache,

@@ -88,24 +88,24 @@ class CuMo(nn.Module):
         return F.avg_pool2d(whole, scale).flatten(2).transpose(1, 2)
 
     def forward(self, frames: Tensor, tokens: Tensor, token_mask: Tensor) -> Tensor:
-        """frames (N, 3, S, S), tokens (B, L) with image_tokens `<visual>` for each of them in order; logits (B, L, V).
+        """Arguments as of `embedded`, token_mask (B, L): False on padding; logits (B, L, V)."""
+        there = self.embedded(frames, tokens)
+        found = self.lm(inputs_embeds=there, attention_mask=token_mask.long(), use_cache=False)
+        return found.logits  # type: ignore[no-any-return]
+
+    def embedded(self, frames: Tensor, tokens: Tensor) -> Tensor:
+        """frames (N, 3, S, S), tokens (B, L) with image_tokens `<visual>` for each of them in order; (B, L, D).
 
         Without pictures the tower runs all the same, on one that is thrown away: processes that share its weights wait
         for each other in it.
         """
-        embedded = self.embed(frames, tokens)
-        found = self.lm(inputs_embeds=embedded, attention_mask=token_mask.long(), use_cache=False)
-        return found.logits  # type: ignore[no-any-return]
-
-    def embed(self, frames: Tensor, tokens: Tensor) -> Tensor:
-        """What the LM reads, (B, L, D); arguments as of `forward`."""
         there = frames if len(frames) else frames.new_zeros(1, 3, *(max(self.scales) * self.vision.size,) * 2)
         seen = self.connector(self.features(there))
         places = tokens == self.visual_token
-        embedded = self.lm.get_input_embeddings()(torch.where(places, 0, tokens))
+        embedded: Tensor = self.lm.get_input_embeddings()(torch.where(places, 0, tokens))
         flat = seen.flatten(0, 1).to(embedded.dtype)
         placed = embedded.masked_scatter(places[..., None], flat)
-        return placed if len(frames) else embedded + 0 * flat.sum()  # type: ignore[no-any-return]
+        return placed if len(frames) else embedded + 0 * flat.sum()
 
     def train(self, mode: bool = True) -> CuMo:
         """A frozen tower stays in evaluation mode."""

@@ -1,6 +1,6 @@
 """CosMo's objective: next-token loss on interleaved text plus contrastive loss between clips and their texts.
 
-    L = language_weight * L_lm + contrastive_weight * L_c        (CosMo, equation 2)
+    L = language_weight * L_lm + contrastive_weight * L_c        (CosMo, equation 2; with experts CuMo's L_b and L_z)
 
 `compute` is one forward pass: what a wrapper (DDP, FSDP) must see. What its outputs cost is decided afterwards, over
 all batches of a step and all processes (`accumulate`), and outside mixed precision.
@@ -17,13 +17,15 @@ from torch import Tensor
 from cosmos_train.losses.contrastive import contrastive_loss, siglip_loss
 from cosmos_train.losses.language import language_loss
 from cosmos_train.models.cosmo import CosMo, Layout
+from cosmos_train.models.moe import mixtures, router_losses
 from cosmos_train.objectives.settings import ObjectiveSettings
 from cosmos_train.stream.batch import IGNORED, Batch
 
 
 class Outputs(NamedTuple):
     """language: summed over the learned tokens, so that batches add up. media, text: unit vectors (P, E) of the pairs
-    to contrast, group (P,) of them; scale, bias: of similarities."""
+    to contrast, group (P,) of them; scale, bias: of similarities; routing: the routers' own loss, None without experts.
+    """
 
     language: Tensor
     media: Tensor
@@ -31,6 +33,7 @@ class Outputs(NamedTuple):
     group: Tensor
     scale: Tensor
     bias: Tensor
+    routing: Tensor | None = None
 
 
 def learned_tokens(batch: Batch) -> int:
@@ -66,7 +69,15 @@ def compute(model: CosMo, batch: Batch, settings: ObjectiveSettings, language: b
     query = model.media_embedding(media.query[batch.pair_clip[pair]])
     scale = model.scale()
     bias = scale.new_zeros(()) if model.logit_bias is None else model.logit_bias.clone()
-    return Outputs(summed, query, text, batch.caption_group[pair], scale, bias)
+    return Outputs(summed, query, text, batch.caption_group[pair], scale, bias, _routing(model, settings))
+
+
+def _routing(model: CosMo, settings: ObjectiveSettings) -> Tensor | None:
+    """Of experts that are ours (a Mixtral has its own, which learn by the language loss)."""
+    if not model.training or not any(block.routing for block in mixtures(model)):
+        return None
+    balance, z = router_losses(model)
+    return settings.balance_weight * balance + settings.router_z_weight * z
 
 
 def contrast(outputs: Outputs, settings: ObjectiveSettings) -> Tensor:

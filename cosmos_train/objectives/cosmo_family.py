@@ -11,8 +11,10 @@ from cosmos_train import flops, optim
 from cosmos_train.accumulate import accumulate
 from cosmos_train.metrics import Numbers
 from cosmos_train.models.cosmo import CosMo, build_cosmo
+from cosmos_train.models.moe import mixtures
 from cosmos_train.objectives import cosmo as objective
 from cosmos_train.objectives.family import Follower, Still
+from cosmos_train.objectives.routing import routing_numbers
 from cosmos_train.optim import is_gate
 from cosmos_train.parallel import whole
 from cosmos_train.recipe import Recipe
@@ -39,7 +41,8 @@ class CosMoFamily:
         self, forward: Callable[..., Any], batches: Sequence[Batch], recipe: Recipe, **around: Any
     ) -> dict[str, Tensor]:
         found = accumulate(forward, batches, recipe.objective, **around)
-        return {"loss": found.total, "language": found.language, "contrastive": found.contrastive}
+        losses = {"loss": found.total, "language": found.language, "contrastive": found.contrastive}
+        return losses if found.routing is None else losses | {"routing": found.routing}
 
     def follower(self, model: nn.Module, recipe: Recipe) -> Follower:
         return Still()
@@ -54,7 +57,8 @@ class CosMoFamily:
     def numbers(self, model: nn.Module) -> Numbers:
         assert isinstance(model, CosMo)
         gates = [abs(float(whole(p.detach()).tanh())) for name, p in model.named_parameters() if is_gate(name)]
-        return {
+        found = {
             "logit_scale": float(whole(model.log_scale.detach()).exp()),
             "mean_gate": sum(gates) / max(1, len(gates)),
         }
+        return found | (routing_numbers(model) if any(block.routing for block in mixtures(model)) else {})

@@ -109,6 +109,34 @@ def test_one_run_is_no_comparison(plan: Path, tmp_path: Path) -> None:
     assert "language" not in other.cells
 
 
+def test_what_is_expected_is_asserted_over_the_runs(plan: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(plan.read_text()) | {"expect": {"both": {"seen": "chance"}}}
+    plan.write_text(yaml.safe_dump(values))
+    read = ablations.load(plan)
+    assert ablations.expectations(read, tmp_path) == []
+    for seed, (seen, chance) in enumerate(((0.30, 0.10), (0.34, 0.10))):
+        result(tmp_path, "both", seed, seen=seen, chance=chance)
+    (found,) = ablations.expectations(read, tmp_path)
+    assert found.holds and str(found) == "both: seen 0.320 ± 0.020 above chance 0.100 ± 0.000: holds"
+    for name, seen in (("other", 0.12), ("below", 0.05)):
+        for seed in (0, 1):
+            result(tmp_path / name, "both", seed, seen=seen + 0.04 * seed, chance=0.10)
+        (found,) = ablations.expectations(read, tmp_path / name)
+        assert not found.holds and str(found).endswith("does not hold")
+    plan.write_text(yaml.safe_dump(values | {"expect": {"neither": {}}}))
+    with pytest.raises(UserError, match="`expect` names neither"):
+        ablations.load(plan)
+
+
+def test_the_command_fails_where_an_expectation_does(plan: Path, tmp_path: Path) -> None:
+    expected = {"both": {"loss": "language"}, "words-only": {"language": "loss"}}
+    plan.write_text(yaml.safe_dump(yaml.safe_load(plan.read_text()) | {"expect": expected, "seeds": [0]}))
+    done = CliRunner().invoke(app, ["ablate", str(plan), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert "both: loss" in done.stdout and "does not hold" in done.stdout  # words-only: its loss is its language loss
+    assert (tmp_path / "out" / "curves.png").stat().st_size > 1000
+
+
 def test_a_failed_run_is_told_and_the_others_go_on(plan: Path, tmp_path: Path) -> None:
     said: list[str] = []
     read = ablations.load(plan, ["train.steps=1"])
@@ -117,6 +145,22 @@ def test_a_failed_run_is_told_and_the_others_go_on(plan: Path, tmp_path: Path) -
     lines = ablations.ablate(read, tmp_path / "out", said.append)
     assert [line.done for line in lines] == [1, 0]
     assert any(text.startswith("  failed: ") and "nowhere" in text for text in said)
+
+
+@pytest.mark.parametrize("name", ["cosmos_or_clip", "cumo_or_dense", "full_or_alone"])
+def test_the_comparisons_that_come_along_are_valid(name: str, tmp_path: Path) -> None:
+    read = ablations.load(Path(__file__).parents[2] / "pipelines" / f"{name}.yaml")
+    found = {run.variant: run for run in ablations.runs(read, tmp_path) if run.seed == 0}
+    assert len(read.seeds) >= 5 and read.baseline in found
+    data = {run.recipe.data.shards for run in found.values()}
+    assert len(data) == 1 and len({str(run.recipe.probe.shards) for run in found.values()}) == 1
+    if name == "cumo_or_dense":
+        experts, dense = found["experts"], found["dense"]
+        assert [one.folder for one in experts.stages[:2]] == [one.folder for one in dense.stages[:2]]
+        assert experts.recipe.train == dense.recipe.train and not dense.recipe.model.experts.count
+    if name == "cosmos_or_clip":
+        assert found["clip"].recipe.train.steps == found["cosmos"].recipe.train.steps
+        assert found["clip"].recipe.objective.distill_weight == 0
 
 
 def test_the_ablations_that_come_along_are_valid(tmp_path: Path) -> None:

@@ -138,6 +138,17 @@ def test_of_a_mixtures_experts_those_in_use_are_counted() -> None:
     assert 1.7 < mixture.first / dense.first < 1.9, "two experts of eight, beside the same attention"
 
 
+def test_a_tower_of_experts_costs_those_in_use_and_the_gates(tiny: Tiny, words: Tokenizer) -> None:
+    recipe = tiny()
+    dense = Ledger(build_cosmo(recipe, words), recipe.objective)
+    for top_k in (1, 2):
+        experts = {"count": 4, "top_k": top_k, "places": ["vision"]}
+        with_experts = tiny(model__experts=experts)
+        sparse = Ledger(build_cosmo(with_experts, words), recipe.objective)
+        tokens, gates, networks = 17, 2 * 48 * 4, 2 * 2 * 48 * 4 * 48  # of a layer, of which there are two
+        assert sparse.frame - dense.frame == 2 * tokens * (gates + (top_k - 1) * networks)
+
+
 def test_other_towers_are_counted_as_they_run(tiny: Tiny, words: Tokenizer) -> None:
     config = {"layers": [1, 1, 1, 1], "width": 8, "head_width": 16}
     recipe = tiny(model__vision__config=config, data__image__size=64)

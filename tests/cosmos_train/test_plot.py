@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cosmos_train.errors import UserError
-from cosmos_train.plot import curves, plot, ticks
+from cosmos_train.plot import compare, curves, plot, ticks
 
 
 def run(folder: Path, *lines: dict[str, Any]) -> Path:
@@ -53,3 +53,16 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
         plot([tmp_path], tmp_path / "x.png")
     with pytest.raises(UserError, match="logged nothing to draw"):
         plot([run(tmp_path / "a", {"step": 1, "other": 1.0})], tmp_path / "x.png")
+
+
+def test_variants_are_compared_measure_by_measure(tmp_path: Path) -> None:
+    falls = [run(tmp_path / f"a{n}", {"step": 0, "loss": 4.0}, {"step": 9, "loss": 1.0}) for n in range(2)]
+    stays = run(tmp_path / "b", {"step": 0, "loss": 4.0}, {"step": 9, "loss": 4.0}, {"step": 9, "probe/colour": 0.5})
+    runs = {"falls": falls, "stays": [stays], "not run": []}
+    out = compare(runs, {"loss": "loss", "probe/colour": "colour", "nothing": "nothing"}, tmp_path / "x.png")
+    drawn = np.asarray(Image.open(out).convert("RGB")).astype(int)
+    assert drawn.shape[:2] == (400, 1280)  # a panel for each measure that anything was logged of
+    first, second = ((abs(drawn[:, :640] - colour).max(2) < 60).sum() for colour in ((31, 111, 178), (209, 96, 31)))
+    assert first > 500 and second > 500
+    with pytest.raises(UserError, match="logged nothing to draw"):
+        compare(runs, {"nothing": "nothing"}, tmp_path / "y.png")

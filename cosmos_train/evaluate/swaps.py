@@ -1,0 +1,83 @@
+"""Sentences with one word exchanged: which of them a picture is nearest to, its own or the ones that are wrong.
+
+A question names a slot (evaluate/slots.py) and which sentence of a caption it is about: one that holds all words of
+`with` and none of `without`. In that sentence the slot's word is replaced by each of the slot's other values. Light:
+imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from cosmos_train.errors import UserError
+from cosmos_train.settings import Settings
+
+SAMPLE_WORLD = Path(__file__).with_name("questions.json")
+
+Table = Mapping[str, Mapping[str, Sequence[str]]]  # slot -> value -> the words that name it
+
+
+class Question(Settings):
+    slot: str = Field(description="a slot of the table of words")
+    all_of: list[str] = Field(default=[], alias="with", description="words that the sentence holds")
+    none_of: list[str] = Field(default=[], alias="without", description="words that it does not hold")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """own: the right one's number among `texts`."""
+
+    texts: tuple[str, ...]
+    own: int
+
+
+def load_questions(path: Path, table: Table) -> dict[str, Question]:
+    """The questions in a JSON file. Raises UserError (code 2) where it holds none, or of an unknown slot."""
+    try:
+        found = TypeAdapter(dict[str, Question]).validate_python(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise UserError(
+            f"{path} holds no questions: {error}", "it is JSON: {name: {slot, with: [words], without: [words]}}", 2
+        ) from error
+    for name, one in found.items():
+        if one.slot not in table:
+            raise UserError(f"{path}: {name} asks of {one.slot}, which is no slot", f"there are: {', '.join(table)}", 2)
+    return found
+
+
+def ask(question: Question, sentences: Sequence[str], table: Table) -> Asked | None:
+    """The first sentence that the question is about, once with each value; None where none names exactly one."""
+    values = table[question.slot]
+    for sentence in sentences:
+        words = _words(sentence)
+        if not set(question.all_of) <= words or words & set(question.none_of):
+            continue
+        named = [(value, form) for value, forms in values.items() for form in forms if form in words]
+        if len(named) == 1:
+            value, form = named[0]
+            at = list(values[value]).index(form)
+            forms = [list(other)[min(at, len(other) - 1)] for other in values.values()]
+            return Asked(tuple(exchanged(sentence, form, other) for other in forms), list(values).index(value))
+    return None
+
+
+def exchanged(sentence: str, word: str, other: str) -> str:
+    """The sentence with one word for another, and an article before it that fits."""
+
+    def swap(found: re.Match[str]) -> str:
+        article = found[1] or ""
+        if article.strip().lower() in ("a", "an"):
+            article = article[0] + ("n" if other[0].lower() in "aeiou" else "") + article[len(article.rstrip()) :]
+        return article + (other.capitalize() if found[2][0].isupper() else other)
+
+    return re.sub(rf"(\ban?\s+)?\b({re.escape(word)})\b", swap, sentence, flags=re.IGNORECASE)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[^\W_]+", text.lower()))

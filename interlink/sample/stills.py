@@ -1,0 +1,168 @@
+"""Pictures of the sample world with long captions, as shards: what DreamLIP's recaptioned data is to a web crawl.
+
+Where `renderer` makes videos for the pipeline, this writes its documents at once: a picture for each step of a planned
+video, a caption of two sentences (the act; a small coloured thing near the border), the narrator's sentence as speech,
+and where what the sentences name lies. Grey things are not spoken of. About 4 ms a picture.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from interlink.errors import UserError
+from interlink.sample import world
+from interlink.sample.plan import Distractor, Plan, SampleOptions, Step, name_of, plan
+from interlink.sample.world import Split
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Part = tuple[str, bytes]  # a member of a sample: its name and content
+
+_SIDE = 256  # of a picture, pixels
+_SHARD_BYTES = 64_000_000
+_TARGET, _SMALL_SIZE = 0.75, 0.26  # of a target's size in videos: tools leave the corners free; of the picture
+_CORNER = (0.16, 0.2)  # of the small thing's centre, from the nearest sides
+
+_SMALL = (
+    "a small {thing} is at the {place}",
+    "at the {place} there is a small {thing}",
+    "a small {thing} stands at the {place}",
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A step's picture in words: sentences of its caption, and of what is named the sentence and its box (left, top,
+    right, bottom, as shares of the picture's sides)."""
+
+    sentences: tuple[str, ...]
+    regions: tuple[tuple[str, tuple[float, float, float, float]], ...]
+
+
+def write(folder: Path, documents: int, seed: int = 0, split: Split = "train") -> Path:
+    """Shards of so many documents of 3 to 5 pictures in a new folder. UserError where it holds something.
+
+    A document depends on (seed, split, its number) alone. What is held out: combinations of the targets' object,
+    colour and action, and of the small things' kind, colour and corner.
+    """
+    from interlink.shards import ShardWriter
+    from interlink.storage import Storage
+
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty", "give a new folder", code=2)
+    with ShardWriter(Storage(str(folder)), "", lambda number: f"{number:03d}.tar", _SHARD_BYTES) as writer:
+        for number in range(documents):
+            video = still_plan(seed, split, number)
+            members = list(_members(video))
+            words = sum(len(f"{step.caption} {step.speech}".split()) for step in video.steps)
+            writer.add(video.name, members, images=len(video.steps), clips=len(video.steps), text_tokens=words)
+    return folder
+
+
+def heldout(kind: str, colour: str, corner: int) -> bool:
+    """Whether a small thing of this kind and colour in this corner (0 to 3) is kept from training: a Latin square, so
+    that any two of the three meet in training."""
+    return (world.OBJECTS.index(kind) + list(world.COLOURS).index(colour) + 2 * corner) % len(world.COLOURS) == 0
+
+
+def still_plan(seed: int, split: Split, number: int) -> Plan:
+    """As the video of that number, but square, without titles, and of the small things just one has a colour."""
+    options = SampleOptions(width=_SIDE, height=_SIDE, fades=0.0, titles=0.0)
+    video = plan(seed, split, number, options)
+    draw = Random(f"interlink stills {seed} {split} {number}")
+    steps = tuple(
+        replace(step, size=_TARGET * step.size, distractors=_recoloured(step, split, draw)) for step in video.steps
+    )
+    return replace(video, name=name_of(split, seed, number), steps=steps)
+
+
+def _recoloured(step: Step, split: Split, draw: Random) -> tuple[Distractor, ...]:
+    """The first of them becomes the small thing that has a colour; all stay in their corners."""
+    first, *others = step.distractors
+    corner = 2 * (first.y > 0.5) + (first.x > 0.5)
+    free = [
+        (kind, colour)
+        for kind in world.OBJECTS
+        for colour in world.COLOURS
+        if heldout(kind, colour, corner) == (split == "heldout")
+        and colour != step.combination.colour
+        and kind != step.combination.object
+    ]
+    kind, colour = draw.choice(free)
+    left, top = _CORNER
+    small = Distractor(
+        kind, colour, 1 - left if first.x > 0.5 else left, 1 - top if first.y > 0.5 else top, _SMALL_SIZE
+    )
+    return (small, *(replace(other, colour="grey") for other in others))
+
+
+def describe(step: Step, draw: Random) -> Scene:
+    """What the picture of a step shows."""
+    small = step.distractors[0]
+    named = draw.choice(_SMALL).format(thing=f"{small.colour} {small.object}", place=_place(small))
+    return Scene(
+        (step.caption, named),
+        (
+            (step.caption, _box(step.combination.object, step.combination.colour, step.x, step.y, step.size)),
+            (named, _box(small.object, small.colour, small.x, small.y, small.size)),
+        ),
+    )
+
+
+def _place(one: Distractor) -> str:
+    return f"{'top' if one.y < 0.5 else 'bottom'} {'left' if one.x < 0.5 else 'right'}"
+
+
+def _box(kind: str, colour: str, x: float, y: float, size: float) -> tuple[float, float, float, float]:
+    """Of the drawn object itself, without the sprite's empty border."""
+    from interlink.sample import objects
+
+    side = round(size * _SIDE)
+    left, top, right, bottom = objects.sprite(kind, colour, side).getbbox() or (0, 0, side, side)
+    at = (x * _SIDE - side / 2, y * _SIDE - side / 2)
+    edges = (at[0] + left, at[1] + top, at[0] + right, at[1] + bottom)
+    a, b, c, d = (round(min(max(edge / _SIDE, 0.0), 1.0), 4) for edge in edges)
+    return a, b, c, d
+
+
+def _members(video: Plan) -> Iterator[Part]:
+    draw = Random(f"interlink stills words {video.name}")
+    clips: list[dict[str, Any]] = []
+    segments: list[dict[str, Any]] = []
+    pictures: list[Part] = []
+    for number, (step, picture) in enumerate(zip(video.steps, _pictures(video), strict=True)):
+        found = describe(step, draw)
+        start, end, caption = step.first / video.fps, step.last / video.fps, ". ".join(found.sentences)
+        times = {"start": start, "end": end, "clip": number}
+        name = f"{number:03d}.jpg"
+        segments += [
+            {"type": "frames", "images": [name], "times": [(start + end) / 2], "clip": number},
+            {"type": "text", "role": "caption", "text": caption, **times},
+            {"type": "text", "role": "speech", "text": step.speech, **times},
+        ]
+        regions = [{"text": text, "box": list(box)} for text, box in found.regions]
+        clips.append({"start": start, "end": end, "caption": caption, "speech": step.speech, "regions": regions})
+        held = io.BytesIO()
+        picture.save(held, "JPEG", quality=90)
+        pictures.append((name, held.getvalue()))
+    source = {"dataset": "interlink-sample", "licence": "Apache-2.0", "path": "", "video_id": video.name}
+    about = {"format_version": "1", "id": video.name, "source": source, "clips": clips, "segments": segments}
+    yield "json", json.dumps(about, sort_keys=True).encode()
+    yield from pictures
+
+
+def _pictures(video: Plan) -> Iterator[Image.Image]:
+    """The frame at the middle of each step."""
+    from interlink.sample import scene
+
+    middles = [(step.first + step.last) // 2 for step in video.steps]
+    wanted = replace(video, kept=tuple(middles))
+    for _, picture in scene.frames(wanted):
+        yield picture
