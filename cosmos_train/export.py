@@ -18,7 +18,6 @@ from torch import nn
 
 from cosmos_train import recipe as recipes
 from cosmos_train.checkpoint import Loaded, State
-from cosmos_train.checkpoint import load as read_checkpoint
 from cosmos_train.errors import UserError
 from cosmos_train.models import cosmos_export
 from cosmos_train.models.backends import open_clip, transformers
@@ -46,12 +45,10 @@ def export(checkpoint: Path, out: Path, average: bool = False, part: Part = "tea
     from cosmos_train.models.cosmos import Cosmos
     from cosmos_train.models.cumo import CuMo
     from cosmos_train.starting import load_any
-    from cosmos_train.trainer import load_model
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not empty", "give a new folder", 2)
-    kind = kind_of(checkpoint) or read_checkpoint(checkpoint).recipe.model.kind
-    loaded, model = load_model(checkpoint, average) if kind == "cosmo" else load_any(checkpoint, average)
+    loaded, model = load_any(checkpoint, average)
     try:
         out.mkdir(parents=True, exist_ok=True)
         if isinstance(model, Cosmos):

@@ -15,8 +15,10 @@ from torch import nn
 
 from cosmos_train import checkpoint, export
 from cosmos_train.errors import UserError
+from cosmos_train.models.cosmo import CosMo
 from cosmos_train.models.moe import expert_layers
 from cosmos_train.objectives.family import family_of
+from cosmos_train.parallel import device_of
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from cosmos_train.checkpoint import Loaded
 
 _SHOWN = 5
+_INSTEAD = {
+    "cosmos": "a COSMOS is scored by cosmos_train retrieve, or evaluate --task (winoground, imagenet-classify, …)",
+    "cumo": "a CuMo is asked by cosmos_train evaluate --task (vqav2, scienceqa, …)",
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,15 @@ def load_any(path: Path, average: bool = False) -> tuple[Loaded, nn.Module]:
     model = family_of(loaded.recipe).build(loaded.recipe, loaded.tokenizer)
     checkpoint.restore(loaded, model, use_average=average)
     return loaded, model.eval()
+
+
+def load_model(path: Path, average: bool = False) -> tuple[Loaded, CosMo]:
+    """As `load_any`, of a CosMo, on the device of its recipe. Raises UserError where it is a model of another kind."""
+    loaded, model = load_any(path, average)
+    if not isinstance(model, CosMo):
+        kind = loaded.recipe.model.kind
+        raise UserError(f"{path} is a {kind}, not a CosMo", _INSTEAD[kind], 2)
+    return loaded, model.to(device_of(loaded.recipe))
 
 
 def _copy(source: nn.Module, target: nn.Module, path: Path) -> None:

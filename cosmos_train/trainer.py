@@ -24,14 +24,13 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from cosmos_train import checkpoint, export, guard
+from cosmos_train import checkpoint, guard
 from cosmos_train.checkpoint import Loaded, Saver, State
 from cosmos_train.ema import MovingAverage
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.watch import Watch
 from cosmos_train.guard import Guard, Verdict
 from cosmos_train.metrics import Counts, Metrics, Numbers, Window, memory_gigabytes, peak_flops, verdict
-from cosmos_train.models.cosmo import CosMo, build_cosmo
 from cosmos_train.objectives.family import family_of
 from cosmos_train.objectives.routing import alarm
 from cosmos_train.optim import build_optimiser, learning_rate, set_learning_rate
@@ -377,29 +376,3 @@ def autocast(recipe: Recipe, device: torch.device) -> Any:
 def _seed(seed: int, step: int, rank: int) -> int:
     """Of the random numbers (dropout) that `rank` draws in a step: the same whenever the step is taken."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{step}/{rank}".encode(), digest_size=7).digest(), "little")
-
-
-_INSTEAD = {
-    "cosmos": "a COSMOS is scored by cosmos_train retrieve, or evaluate --task (winoground, imagenet-classify, …)",
-    "cumo": "a CuMo is asked by cosmos_train evaluate --task (vqav2, scienceqa, …)",
-}
-
-
-def load_model(path: Path, average: bool = False) -> tuple[Loaded, CosMo]:
-    """A checkpoint's model, ready to be asked, on the device of its recipe. average: with its averaged weights.
-
-    path: of a run, of one of its checkpoints, or of an exported folder.
-    """
-    exported = export.kind_of(path)
-    if exported == "cosmo":
-        loaded, model = export.load(path)
-        return loaded, model.to(device_of(loaded.recipe))
-    if exported:
-        raise UserError(f"{path} is a {exported}, not a CosMo", _INSTEAD[exported], 2)
-    loaded = checkpoint.load(path)
-    if loaded.recipe.model.kind != "cosmo":
-        kind = loaded.recipe.model.kind
-        raise UserError(f"{path} is a {kind}, not a CosMo", _INSTEAD[kind], 2)
-    model = build_cosmo(loaded.recipe, loaded.tokenizer).to(device_of(loaded.recipe))
-    checkpoint.restore(loaded, model, use_average=average)
-    return loaded, model.eval()

@@ -64,7 +64,7 @@ def frames_of(images: Sequence[bytes], settings: ImageSettings) -> torch.Tensor:
 def caption_files(checkpoint: Path, paths: Sequence[Path], max_tokens: int, beams: int = 1) -> str:
     """The caption of one clip whose frames are `paths`, taken a second apart. UserError for files that are no JPEG."""
     from cosmos_train.parallel import device_of
-    from cosmos_train.trainer import load_model
+    from cosmos_train.starting import load_model
 
     loaded, model = load_model(checkpoint)
     device = device_of(loaded.recipe)

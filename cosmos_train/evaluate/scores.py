@@ -64,7 +64,8 @@ def evaluate(
     """
     from cosmos_train import recipe as recipes
     from cosmos_train.parallel import device_of
-    from cosmos_train.trainer import autocast, load_model
+    from cosmos_train.starting import load_model
+    from cosmos_train.trainer import autocast
 
     loaded, model = load_model(path)
     recipe = recipes.build(loaded.recipe.model_dump(), settings, str(loaded.folder))

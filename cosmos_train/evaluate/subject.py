@@ -62,7 +62,7 @@ def load_subject(path: Path, settings: list[str]) -> Subject:
     """The checkpoint at `path` with `key=value` changes to its recipe. Raises UserError where there is none."""
     from cosmos_train import recipe as recipes
     from cosmos_train.parallel import device_of
-    from cosmos_train.trainer import load_model
+    from cosmos_train.starting import load_model
 
     loaded, model = load_model(path)
     recipe = recipes.build(loaded.recipe.model_dump(), settings, str(loaded.folder))

@@ -20,7 +20,8 @@ from cosmos_train.cli import main
 from cosmos_train.errors import UserError
 from cosmos_train.models.cosmo import build_cosmo
 from cosmos_train.recipe import Recipe
-from cosmos_train.trainer import Trainer, load_model, train
+from cosmos_train.starting import load_model
+from cosmos_train.trainer import Trainer, train
 
 Tiny = Callable[..., Recipe]
 QUIET = Console(quiet=True)

@@ -20,9 +20,9 @@ from cosmos_train.evaluate.loading import kind_of
 from cosmos_train.models.cumo import build_cumo
 from cosmos_train.models.pretrained import build_lm
 from cosmos_train.recipe import Recipe
-from cosmos_train.starting import load_any
+from cosmos_train.starting import load_any, load_model
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.trainer import Trainer, load_model, train
+from cosmos_train.trainer import Trainer, train
 from cosmos_train.upcycle import outputs
 from cumo_recipe import cumo_recipe
 

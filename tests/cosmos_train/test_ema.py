@@ -13,7 +13,8 @@ from torch import nn
 from cosmos_train.ema import MovingAverage
 from cosmos_train.errors import UserError
 from cosmos_train.recipe import Recipe
-from cosmos_train.trainer import Trainer, load_model, train
+from cosmos_train.starting import load_model
+from cosmos_train.trainer import Trainer, train
 
 Tiny = Callable[..., Recipe]
 QUIET = Console(quiet=True)

@@ -144,7 +144,8 @@ def test_a_run_is_exported_and_captions_a_clip(tiny: Tiny, shards: Path, tmp_pat
     from PIL import Image
 
     from cosmos_train.cli import app
-    from cosmos_train.trainer import load_model, train
+    from cosmos_train.starting import load_model
+    from cosmos_train.trainer import train
 
     train(tiny(train__steps=2), tmp_path / "run")
     picture = tmp_path / "frame.jpg"

@@ -95,7 +95,7 @@ def _probed(out: Path) -> dict[int, dict[str, float]]:
 
 def _weights(out: Path) -> dict[str, torch.Tensor]:
     """Weights and their average, read back whole into one process, however many wrote them."""
-    from cosmos_train.trainer import load_model
+    from cosmos_train.starting import load_model
 
     found = {}
     for average in (False, True):

@@ -18,10 +18,10 @@ from cosmos_train.models.backends import open_clip
 from cosmos_train.models.cosmo import build_cosmo
 from cosmos_train.models.cosmos import Cosmos
 from cosmos_train.recipe import Recipe
-from cosmos_train.starting import load_any
+from cosmos_train.starting import load_any, load_model
 from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.stream.views.batch import spell
-from cosmos_train.trainer import Trainer, load_model, train
+from cosmos_train.trainer import Trainer, train
 
 
 @pytest.mark.parametrize("part", ["teacher", "student"])
