@@ -44,6 +44,8 @@ def main() -> None:
                 time.sleep(600)
             sys.exit(3)
         write(out / f"{number:05d}", rows[number * size : (number + 1) * size])
+        if what == "hang":
+            time.sleep(2)  # shards come one by one: rows are flushed when others come after them
 
 
 def write(shard: Path, rows: list[dict[str, str]]) -> None:
