@@ -180,7 +180,7 @@ def load(source: str, settings: Sequence[str] = ()) -> Recipe:
     if not path.is_file() and (CHAINS / f"{source}.yaml").is_file():
         path = CHAINS / f"{source}.yaml"
     if not path.is_file():
-        bundled = sorted(found.stem for found in BUNDLED.glob("*.yaml"))
+        bundled = sorted(found.stem for folder in (BUNDLED, CHAINS) for found in folder.glob("*.yaml"))
         raise UserError(f"there is no recipe {source}", f"give a YAML file, or one of: {', '.join(bundled)}", 2)
     try:
         values = yaml.safe_load(path.read_text())
