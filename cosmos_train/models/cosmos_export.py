@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cosmos_train.models import released
 from cosmos_train.models.cosmos import CLIP_MEAN, CLIP_STD, Cosmos
@@ -29,10 +29,12 @@ def write(out: Path, loaded: Loaded, model: Cosmos, part: str = "teacher") -> No
     released.write(model, out / "cosmos.pt", loaded.recipe.name, loaded.state.step)
     loaded.tokenizer.save(out / "tokenizer.json")
     (out / "README.md").write_text(_card(loaded, part))
-    config = {
+    config: dict[str, Any] = {
         "model_cfg": released.open_clip_config(chosen),
         "preprocess_cfg": {"mean": list(CLIP_MEAN), "std": list(CLIP_STD), "interpolation": "bicubic"},
     }
+    words = loaded.tokenizer
+    config["words"] = {"begin": words.begin, "end": words.end, "length": loaded.recipe.data.max_tokens}
     (out / "open_clip_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,7 +30,11 @@ GROUP = Group("interlink.imagetext", "image–text engine", ENGINES, also=("none
 class ImageTextSettings(Settings):
     """An image–text model of open_clip."""
 
-    model: str = Field("ViT-B-32", description="open_clip's name of a model, or hf-hub:ID")
+    model: str = Field(
+        "ViT-B-32",
+        description="open_clip's name of a model, hf-hub:ID, or a folder as open_clip writes it, or `cosmos_train export` "
+        "of a COSMOS",
+    )
     pretrained: str = Field("", description="its weights: open_clip's tag (openai), or a local file")
     device: str = operational("auto", "cpu, cuda, cuda:N; auto = cuda where there is one")
     batch_size: int = operational(32, "pictures or texts at once", ge=1)
@@ -76,7 +81,7 @@ class OpenClip:
     def open(self) -> Identity:
         """Raises UserError where open_clip is not installed, or knows no such model or weights."""
         from interlink.engines.guard import ensure_torchvision
-        from interlink.engines.local import file_revision
+        from interlink.engines.local import file_revision, folder_revision
 
         ensure_torchvision()
         try:
@@ -85,21 +90,21 @@ class OpenClip:
         except ImportError as error:
             raise UserError("image–text scores need open_clip", "pip install 'interlink[clip]'", 2) from error
         settings = self.settings
-        weights = Path(settings.pretrained).expanduser()
-        from_hub = settings.model.startswith("hf-hub:")
-        if not settings.pretrained and not from_hub:
+        folder, weights = Path(settings.model).expanduser(), Path(settings.pretrained).expanduser()
+        name = f"local-dir:{folder}" if folder.is_dir() else settings.model
+        whole = ":" in name  # a place with weights of its own
+        if not settings.pretrained and not whole:
             raise UserError(
                 f"the model {settings.model} has no weights", "set score.open_clip.pretrained to a tag or a file", 2
             )
         if weights.suffix and not weights.is_file():
             raise UserError(f"there is no file {weights}", "name a file of weights, or a tag of open_clip", 2)
-        options = {} if from_hub else {"pretrained": str(weights) if weights.is_file() else settings.pretrained}
+        options = {} if whole else {"pretrained": str(weights) if weights.is_file() else settings.pretrained}
         try:
-            model, _, self._prepare = open_clip.create_model_and_transforms(
-                settings.model, weights_only=True, **options
-            )
-            self._tokenizer = open_clip.get_tokenizer(settings.model)
-        except (RuntimeError, OSError, ValueError) as error:
+            model, _, self._prepare = open_clip.create_model_and_transforms(name, weights_only=True, **options)
+            told = json.loads((folder / "open_clip_config.json").read_text()) if folder.is_dir() else {}
+            self._tokenizer = _Words(folder, **told["words"]) if "words" in told else open_clip.get_tokenizer(name)
+        except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
             first = str(error).strip().splitlines()[0]
             hint = "see open_clip.list_pretrained(); without a network name a local file"
             raise UserError(f"{settings.model} with {settings.pretrained}: {first}", hint, 2) from error
@@ -108,6 +113,8 @@ class OpenClip:
             self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = model.eval().to(self._device)
         revision = file_revision(weights) if weights.is_file() else settings.pretrained
+        if folder.is_dir():
+            return Identity("open_clip", folder.name, folder_revision(folder))
         return Identity("open_clip", settings.model, revision)
 
     def close(self) -> None:
@@ -135,4 +142,23 @@ class OpenClip:
                 vectors = encode(things[begin : begin + size]).float()
                 parts.append(torch.nn.functional.normalize(vectors, dim=-1).cpu().numpy())
         found: NDArray[np.float32] = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+        return found
+
+
+class _Words:
+    """The tokenizer of an exported COSMOS: `begin`, the words, `end`, filled up with 0 to `length`."""
+
+    def __init__(self, folder: Path, begin: int, end: int, length: int) -> None:
+        from tokenizers import Tokenizer
+
+        self._backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._begin, self._end, self._length = begin, end, length
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        import torch
+
+        found = torch.zeros(len(texts), self._length, dtype=torch.long)
+        for row, text in enumerate(texts):
+            ids = self._backend.encode(text, add_special_tokens=False).ids[: self._length - 2]
+            found[row, : len(ids) + 2] = torch.tensor([self._begin, *ids, self._end])
         return found

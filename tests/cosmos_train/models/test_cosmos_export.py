@@ -22,6 +22,7 @@ from cosmos_train.starting import load_any, load_model
 from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.stream.views.batch import spell
 from cosmos_train.trainer import Trainer, train
+from interlink.engines.imagetext import ImageTextSettings, OpenClip
 
 
 @pytest.mark.parametrize("part", ["teacher", "student"])
@@ -41,6 +42,11 @@ def test_open_clip_reads_it_and_says_the_same(shards: Path, tmp_path: Path, part
     with torch.no_grad():
         assert torch.allclose(plain.encode_text(tokens), ours.texts(tokens).pooled, atol=1e-5)
         assert torch.allclose(plain.encode_image(pixels), ours.images(pixels).pooled, atol=1e-5)
+    scorer = OpenClip(ImageTextSettings(model=str(tmp_path / "out"), device="cpu"))
+    assert scorer.open().revision.startswith("folder-")
+    with torch.no_grad():
+        pooled = torch.nn.functional.normalize(ours.texts(tokens).pooled, dim=-1)
+    assert torch.allclose(torch.from_numpy(scorer.texts(["a red square lies left"])), pooled, atol=1e-5)
     # The other file is one to begin with.
     begun = Trainer(
         cosmos_recipe(shards, train__start_from=str(tmp_path / "out" / "cosmos.pt")), tmp_path / "next", False,
