@@ -32,8 +32,8 @@ class ImageTextSettings(Settings):
 
     model: str = Field(
         "ViT-B-32",
-        description="open_clip's name of a model, hf-hub:ID, or a folder as open_clip writes it, or `cosmos_train export` "
-        "of a COSMOS",
+        description="open_clip's name of a model, hf-hub:ID, or a folder as open_clip or `cosmos_train export` "
+        "(of a COSMOS) writes it",
     )
     pretrained: str = Field("", description="its weights: open_clip's tag (openai), or a local file")
     device: str = operational("auto", "cpu, cuda, cuda:N; auto = cuda where there is one")
