@@ -7,9 +7,11 @@ recipe, the shards and a few integers, so nothing of what readers hold is state.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from cosmos_train.errors import UserError
@@ -29,6 +31,7 @@ __all__ = ["Data", "Stream", "StreamState", "open_data", "open_stream"]
 
 _SEED_STEP = 1_000_003  # between the orders of sources
 _MEASURED = 1024  # units whose mean length stands for a source's
+_SMALL = 2**20  # bytes of a tensor that goes from a reader to the loop with the message
 
 
 class Data:
@@ -157,7 +160,7 @@ class Stream:
                 sampler=self._planner,
                 batch_size=None,
                 num_workers=settings.workers,
-                collate_fn=_as_it_is,
+                collate_fn=_Sent.of if settings.workers else _as_it_is,
                 generator=torch.Generator(),  # the default draws from the state that a resume restores
                 timeout=settings.stall_seconds if settings.workers else 0,
                 multiprocessing_context="spawn" if settings.workers else None,
@@ -211,7 +214,7 @@ class Stream:
             with self._watchdog.watching():
                 return next(self._batches)
         try:
-            return next(self._batches)
+            return next(self._batches).batch()
         except RuntimeError as error:
             if "timed out" in str(error):
                 raise self._watchdog.stuck() from error
@@ -240,3 +243,22 @@ def _per_batch(samples: Samples, lengths: Lengths | None, rows: int) -> dict[str
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A batch on its way from a reader. Tensors travel through shared memory, each at the cost of a file descriptor
+    (0.3 ms for whoever waits for the batch): small ones go as arrays, with the message."""
+
+    kind: type[Any]
+    others: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+    @classmethod
+    def of(cls, batch: Any) -> _Sent:
+        values = {f.name: getattr(batch, f.name) for f in fields(batch)}
+        small = {n: v.numpy() for n, v in values.items() if isinstance(v, torch.Tensor) and v.nbytes <= _SMALL}
+        return cls(type(batch), {n: v for n, v in values.items() if n not in small}, small)
+
+    def batch(self) -> Any:
+        return self.kind(**self.others, **{name: torch.from_numpy(array) for name, array in self.arrays.items()})
