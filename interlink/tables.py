@@ -173,6 +173,15 @@ KEYFRAMES: list[tuple[str, pa.DataType]] = [
     ("clips", pa.list_(CLIP)),
 ]
 
+# Who answered, and what it was asked: `Identity.columns`.
+ANSWERED: list[tuple[str, pa.DataType]] = [
+    ("engine", pa.string()),
+    ("model", pa.string()),
+    ("revision", pa.string()),
+    ("prompt_hash", pa.string()),
+    ("parameters", pa.string()),  # JSON
+]
+
 # Pixels of the stored frame, from its upper left corner.
 BOX = pa.struct([(side, pa.float64()) for side in ("left", "top", "right", "bottom")])
 
@@ -181,11 +190,7 @@ BOX = pa.struct([(side, pa.float64()) for side in ("left", "top", "right", "bott
 READING: list[tuple[str, pa.DataType]] = [("text", pa.string()), ("score", pa.float64()), ("box", BOX)]
 
 OCR: list[tuple[str, pa.DataType]] = [
-    ("engine", pa.string()),
-    ("model", pa.string()),
-    ("revision", pa.string()),
-    ("prompt_hash", pa.string()),
-    ("parameters", pa.string()),  # JSON: what was asked of the engine
+    *ANSWERED,
     # The frames that were read: (clip, frame) are indices into keyframes.clips[clip].frames[frame].
     (
         "frames",
@@ -200,11 +205,7 @@ OCR: list[tuple[str, pa.DataType]] = [
 
 # What parts of a frame show, as a model says it. regions: in the model's order; score is null where it tells none.
 REGIONS: list[tuple[str, pa.DataType]] = [
-    ("engine", pa.string()),
-    ("model", pa.string()),
-    ("revision", pa.string()),
-    ("prompt_hash", pa.string()),
-    ("parameters", pa.string()),  # JSON: what was asked of the engine
+    *ANSWERED,
     # (clip, frame) are indices into keyframes.clips[clip].frames[frame].
     (
         "frames",
@@ -213,11 +214,7 @@ REGIONS: list[tuple[str, pa.DataType]] = [
 ]
 
 CAPTION: list[tuple[str, pa.DataType]] = [
-    ("engine", pa.string()),
-    ("model", pa.string()),
-    ("revision", pa.string()),
-    ("prompt_hash", pa.string()),
-    ("parameters", pa.string()),  # JSON: what was asked of the engine
+    *ANSWERED,
     # Parallel to keyframes.clips: clip = index there; caption may be empty (then `flag` says why).
     # fit: how well the engine itself finds caption and frames to match, a cosine; tokens: how many it said. Null where
     # it does not tell.
@@ -238,11 +235,7 @@ CAPTION: list[tuple[str, pa.DataType]] = [
 ]
 
 NARRATE: list[tuple[str, pa.DataType]] = [
-    ("engine", pa.string()),
-    ("model", pa.string()),
-    ("revision", pa.string()),
-    ("prompt_hash", pa.string()),
-    ("parameters", pa.string()),  # JSON: what was asked of the engine; `style` and `history` too
+    *ANSWERED,  # its parameters hold `style` and `history` too
     # flag: what is wrong with it after the second try, commas between (interlink.narrate.checks); empty: nothing.
     # asked: how many answers it took (0: nothing was asked).
     (

@@ -83,6 +83,6 @@ def _list(text: str) -> list[object] | None:
     found = re.findall(r"\[[^\[\]]*\]", text)
     try:
         value = ast.literal_eval(found[-1]) if found else None
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # what a model said may be anything
         return None
     return value if isinstance(value, list) else None

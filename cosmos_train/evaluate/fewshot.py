@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from typing import Protocol as Interface
 
 import torch
 
@@ -34,6 +35,15 @@ NAMED = 5  # examples that a result names among those left out
 Report = Callable[[int, int], None]  # examples done, of how many
 
 
+class Asked(Interface):
+    """Whatever is asked: where its weights are from."""
+
+    @property
+    def checkpoint(self) -> str: ...
+    @property
+    def step(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Result:
     """score and error (its standard error) in the hundreds of papers; chance: what guessing would get, where known.
@@ -56,6 +66,29 @@ class Result:
     step: int
     more: dict[str, float] = field(default_factory=dict)
     part: str = ""
+
+    @classmethod
+    def of(
+        cls, task: str, split: str, protocol: Protocol, asked: Asked, examples: int, left_out: Sequence[str],
+        metric: str = "", estimate: Estimate | None = None, chance: float | None = None, shots: int = 0, **more: Any,
+    ) -> Result:  # fmt: skip
+        """examples: how many were scored. more: other fields. Without an estimate it has no score yet."""
+        return cls(
+            task=task,
+            metric=metric,
+            shots=shots,
+            score=100 * estimate.value if estimate else 0.0,
+            error=100 * estimate.error if estimate else 0.0,
+            chance=chance,
+            examples=examples,
+            left_out=len(left_out),
+            left_out_named=tuple(left_out[:NAMED]),
+            split=split,
+            protocol=protocol.model_dump(mode="json"),
+            checkpoint=asked.checkpoint,
+            step=asked.step,
+            **more,
+        )
 
 
 def asked_examples(task: Task, data: DataFolder, protocol: Protocol) -> list[Example]:
@@ -91,21 +124,9 @@ def ask(
     left_out = [f"{one.id}: {done[one.id]['left_out']}" for one in examples if "left_out" in done[one.id]]
     check_left_out(left_out, len(examples), protocol)
     estimate, metric, chance = score(task, examples, done)
-    return Result(
-        task=task.name,
-        metric=metric,
-        shots=shots,
-        score=100 * estimate.value,
-        error=100 * estimate.error,
-        chance=chance,
-        examples=len(examples) - len(left_out),
-        left_out=len(left_out),
-        left_out_named=tuple(left_out[:NAMED]),
-        split=protocol.split or task.split,
-        protocol=protocol.model_dump(mode="json"),
-        checkpoint=subject.checkpoint,
-        step=subject.step,
-    )
+    scored = len(examples) - len(left_out)
+    split = protocol.split or task.split
+    return Result.of(task.name, split, protocol, subject, scored, left_out, metric, estimate, chance, shots)
 
 
 def score(task: Task, examples: Sequence[Example], done: dict[str, Said]) -> tuple[Estimate, str, float | None]:

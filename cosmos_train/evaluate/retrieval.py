@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cosmos_train.evaluate.embedder import Embedder
-from cosmos_train.evaluate.fewshot import NAMED, Report, Result, asked_examples, check_left_out
+from cosmos_train.evaluate.fewshot import Report, Result, asked_examples, check_left_out
 from cosmos_train.evaluate.media import Unreadable
 from cosmos_train.evaluate.metrics.ranking import ranks, recall_at
 from cosmos_train.evaluate.protocol import Protocol
@@ -78,22 +78,7 @@ def blank(
     embedder: Embedder, task: str, split: str, protocol: Protocol, examples: int, left_out: Sequence[str]
 ) -> Result:
     """A result that has no score yet."""
-    return Result(
-        task=task,
-        metric="",
-        shots=0,
-        score=0.0,
-        error=0.0,
-        chance=None,
-        examples=examples,
-        left_out=len(left_out),
-        left_out_named=tuple(left_out[:NAMED]),
-        split=split,
-        protocol=protocol.model_dump(mode="json"),
-        checkpoint=embedder.checkpoint,
-        step=embedder.step,
-        part=embedder.part,
-    )
+    return Result.of(task, split, protocol, embedder, examples, left_out, part=embedder.part)
 
 
 def _filled(result: Result, name: str, ranked: NDArray[np.int64], chance: float) -> Result:

@@ -14,7 +14,7 @@ from cosmos_train.errors import UserError
 from cosmos_train.evaluate import judge as judging
 from cosmos_train.evaluate import names
 from cosmos_train.evaluate.choices import LETTERS, is_right, letter_of
-from cosmos_train.evaluate.fewshot import NAMED, Report, Result, asked_examples, check_left_out, score
+from cosmos_train.evaluate.fewshot import Report, Result, asked_examples, check_left_out, score
 from cosmos_train.evaluate.media import Unreadable
 from cosmos_train.evaluate.metrics.ranking import Estimate, mean
 from cosmos_train.evaluate.predictions import Predictions, Said
@@ -71,22 +71,9 @@ def ask(
         estimate, metric, chance, more = _right(said, task.together)
     else:
         estimate, metric, chance = score(task, examples, done)
-    return Result(
-        task=task.name,
-        metric=metric,
-        shots=0,
-        score=100 * estimate.value,
-        error=100 * estimate.error,
-        chance=chance,
-        examples=len(examples) - len(left_out),
-        left_out=len(left_out),
-        left_out_named=tuple(left_out[:NAMED]),
-        split=protocol.split or task.split,
-        protocol=protocol.model_dump(mode="json"),
-        checkpoint=talker.checkpoint,
-        step=talker.step,
-        more=more,
-    )
+    scored = len(examples) - len(left_out)
+    split = protocol.split or task.split
+    return Result.of(task.name, split, protocol, talker, scored, left_out, metric, estimate, chance, more=more)
 
 
 def worded(example: Example, task: Task, protocol: Protocol) -> str:

@@ -7,6 +7,7 @@ Imports nothing heavy; an engine's libraries come with its `open`.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -82,6 +83,17 @@ class Identity:
     def prompt_hash(self) -> str:
         """16 hex digits of the prompt's sha256; empty without a prompt."""
         return hashlib.sha256(self.prompt.encode()).hexdigest()[:16] if self.prompt else ""
+
+    def columns(self) -> dict[str, str]:
+        """As tables keep it: tables.ANSWERED."""
+        parameters = json.dumps(dict(self.parameters), sort_keys=True, separators=(",", ":"))
+        return {
+            "engine": self.engine,
+            "model": self.model,
+            "revision": self.revision,
+            "prompt_hash": self.prompt_hash,
+            "parameters": parameters,
+        }
 
 
 class Captioner(Protocol):

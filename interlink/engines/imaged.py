@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
-from pathlib import Path
 from typing import Any
 
-from interlink.engines.guard import ensure_torchvision
-from interlink.engines.local import folder_revision, local_folder
+from interlink.engines.place import Place
 from interlink.engines.settings import ImageTextModelSettings
-from interlink.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -42,42 +39,19 @@ class ImageTextModel:
     @classmethod
     def load(cls, settings: ImageTextModelSettings, where: str) -> ImageTextModel:
         """where: the block of the recipe that `settings` is. UserError where it is not there, or is no such model."""
-        folder = local_folder(settings.model, where)
-        ensure_torchvision()
-        try:
-            import torch
-            from transformers import AutoModelForImageTextToText, AutoProcessor
-            from transformers.utils import logging as transformers_logging
-        except ImportError as error:
-            raise UserError(
-                f"the transformers engine needs a package: {error}", "pip install 'interlink[models]'"
-            ) from None
-        transformers_logging.disable_progress_bar()  # a worker's stderr is no place for it
-        device = settings.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = settings.dtype
-        if dtype == "auto" and not torch.cuda.is_available():
-            dtype = "float32"
-        from_: dict[str, Any] = {"trust_remote_code": False}
-        if folder is None and settings.revision:
-            from_["revision"] = settings.revision
-        how: dict[str, Any] = {"dtype": dtype}
+        place = Place.of(settings.model, settings.revision, settings.device, settings.dtype, where)
+        how: dict[str, Any] = {"dtype": place.dtype}
         if settings.attention != "auto":
             how["attn_implementation"] = settings.attention
-        if device == "spread":
+        if place.device == "spread":
             how["device_map"] = "auto"
-        source = str(folder) if folder is not None else settings.model
-        try:
-            processor = AutoProcessor.from_pretrained(source, **from_)
-            model = AutoModelForImageTextToText.from_pretrained(source, **from_, **how)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"cannot load the model {settings.model!r}: {first}",
-                f"check {where}.model: a hub id within reach, or a folder of an image-to-text model",
-            ) from error
-        model = (model if device == "spread" else model.to(device)).eval()
+        remedy = f"check {where}.model: a hub id within reach, or a folder of an image-to-text model"
+        with place.loading("the model", remedy):
+            from transformers import AutoModelForImageTextToText, AutoProcessor
+
+            processor = AutoProcessor.from_pretrained(place.source, **place.options)
+            model = AutoModelForImageTextToText.from_pretrained(place.source, **place.options, **how)
+        model = (model if place.device == "spread" else model.to(place.device)).eval()
         tokenizer = getattr(processor, "tokenizer", processor)
         # What is generated must follow the prompt at once; an encoder's prompt begins at its first place.
         tokenizer.padding_side = "right" if model.config.is_encoder_decoder else "left"
@@ -88,8 +62,8 @@ class ImageTextModel:
             processor,
             tokenizer,
             _twin(tokenizer),
-            name=settings.model if folder is None else folder.name,
-            revision=_revision(model, folder),
+            name=place.name,
+            revision=place.revision(model),
             kind=str(model.config.model_type),
             device=model.device,
         )
@@ -133,7 +107,3 @@ def _twin(tokenizer: Any) -> Any:
     from copy import deepcopy
 
     return deepcopy(tokenizer)
-
-
-def _revision(model: Any, folder: Path | None) -> str:
-    return str(getattr(model.config, "_commit_hash", None) or "") if folder is None else folder_revision(folder)

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from interlink.engines.captioner import Identity
-from interlink.engines.guard import ensure_torchvision
-from interlink.engines.local import Batches, folder_revision, local_folder
+from interlink.engines.local import Batches
+from interlink.engines.place import Place
 from interlink.engines.settings import WriterSettings
 from interlink.engines.writer import WriteRequest, Written
-from interlink.errors import StageError, UserError
+from interlink.errors import StageError
 
 
 class TransformersWriter:
@@ -34,45 +34,22 @@ class TransformersWriter:
 
     def open(self) -> Identity:
         """Loads the checkpoint. Raises UserError where it is not there, or is no language model."""
-        name = self.settings.model
-        folder = local_folder(name, "narrate.transformers")
-        ensure_torchvision()
-        try:
-            import torch
+        told = self.settings
+        place = Place.of(told.model, told.revision, told.device, told.dtype, "narrate.transformers")
+        self._device = place.device
+        remedy = "check narrate.transformers.model: a hub id within reach, or a folder of a causal language model"
+        with place.loading("the language model", remedy):
             from transformers import AutoModelForCausalLM, AutoTokenizer
-            from transformers.utils import logging as transformers_logging
-        except ImportError as error:
-            raise UserError(
-                f"the transformers engine needs a package: {error}", "pip install 'interlink[models]'"
-            ) from None
-        transformers_logging.disable_progress_bar()  # a worker's stderr is no place for it
-        self._device = self.settings.device
-        if self._device == "auto":
-            self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = self.settings.dtype
-        if dtype == "auto" and self._device == "cpu":
-            dtype = "float32"
-        where: dict[str, Any] = {"trust_remote_code": False}
-        if folder is None and self.settings.revision:
-            where["revision"] = self.settings.revision
-        source = str(folder) if folder is not None else name
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left", **where)
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **where)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"cannot load the language model {name!r}: {first}",
-                "check narrate.transformers.model: a hub id within reach, or a folder of a causal language model",
-            ) from error
+
+            self._tokenizer = AutoTokenizer.from_pretrained(place.source, padding_side="left", **place.options)
+            model = AutoModelForCausalLM.from_pretrained(place.source, dtype=place.dtype, **place.options)
         self._model = model.to(self._device).eval()
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
-        revision = str(getattr(model.config, "_commit_hash", None) or "") if folder is None else folder_revision(folder)
         return Identity(
             engine="transformers",
-            model=folder.name if folder is not None else name,
-            revision=revision,
+            model=place.name,
+            revision=place.revision(model),
             parameters={
                 "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
                 "max_new_tokens": self.settings.max_new_tokens,

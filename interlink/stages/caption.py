@@ -5,10 +5,9 @@ Frames are read when the engine asks for more, so that only what is in work is i
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -262,12 +261,10 @@ class Caption:
         if lost and len(lost) == len(answers):
             return failed(item_id, StageError("model", message))
         identity = self._identity
+        if video.file:  # whose words an engine repeats
+            identity = replace(identity, model=video.file, revision=video.revision or identity.revision)
         fields: dict[str, Any] = {
-            "engine": identity.engine,
-            "model": video.file or identity.model,
-            "revision": video.revision or identity.revision,
-            "prompt_hash": identity.prompt_hash,
-            "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
+            **identity.columns(),
             "clips": [
                 {
                     "clip": a.clip,

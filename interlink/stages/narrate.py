@@ -5,7 +5,6 @@ One question at a time inside a video, many videos at once: the telling of a cli
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -189,13 +188,8 @@ class Narrate:
         return Row(item.id, self._fields([Telling() for _ in item.rows["keyframes"]["clips"]]))
 
     def _fields(self, told: list[Telling]) -> dict[str, Any]:
-        identity = self._identity
         return {
-            "engine": identity.engine,
-            "model": identity.model,
-            "revision": identity.revision,
-            "prompt_hash": identity.prompt_hash,
-            "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
+            **self._identity.columns(),
             "clips": [{"clip": n, "narration": t.text, "flag": t.flag, "asked": t.asked} for n, t in enumerate(told)],
         }
 

@@ -5,7 +5,6 @@ Reads committed frames, never the video. As slow as its engine: 0.1 to 0.5 s a f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
@@ -94,13 +93,8 @@ class Ocr:
         """ok, partial where some frames could not be read."""
         settings = self.settings
         merged = merge([(frame.time, lines) for frame, lines in read], settings.edits, settings.overlap, settings.gap)
-        identity = self._identity
         fields: dict[str, Any] = {
-            "engine": identity.engine,
-            "model": identity.model,
-            "revision": identity.revision,
-            "prompt_hash": identity.prompt_hash,
-            "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
+            **self._identity.columns(),
             "frames": [
                 {"clip": frame.clip, "frame": frame.frame, "lines": [line_fields(line) for line in lines]}
                 for frame, lines in read

@@ -5,7 +5,6 @@ Reads committed frames, never the video. Its rows are evidence for narrate, and 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
@@ -78,13 +77,8 @@ class Regions:
 
     def _row(self, item_id: str, read: list[Reading], lost: int, why: StageError | None) -> Row:
         """ok, partial where some frames could not be read."""
-        identity = self._identity
         fields: dict[str, Any] = {
-            "engine": identity.engine,
-            "model": identity.model,
-            "revision": identity.revision,
-            "prompt_hash": identity.prompt_hash,
-            "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
+            **self._identity.columns(),
             "frames": [
                 {
                     "clip": frame.clip,

@@ -125,7 +125,10 @@ def _parquet(data: DataFolder, split: str) -> list[Path]:
 
 
 def _listed(value: Any) -> list[Any]:
-    found = ast.literal_eval(value) if isinstance(value, str) else value
+    try:
+        found = ast.literal_eval(value) if isinstance(value, str) else value
+    except (SyntaxError, MemoryError, RecursionError):
+        found = None
     if not isinstance(found, list):
         raise ValueError(f"{value!r} is no list")
     return found

@@ -105,7 +105,7 @@ def test_food_dtd_pets_and_aircraft_by_their_lists(tmp_path: Path) -> None:
 
 
 def test_matlab_files_of_flowers_and_cars(tmp_path: Path) -> None:
-    io = pytest.importorskip("scipy.io")
+    io = pytest.importorskip("scipy.io", reason="scipy (the extra `dev`) reads .mat files")
     io.savemat(tmp_path / "imagelabels.mat", {"labels": np.array([[77, 2, 2, 10]], np.uint8)})
     io.savemat(
         tmp_path / "setid.mat", {"tstid": np.array([[4, 1]]), "trnid": np.array([[2]]), "valid": np.array([[3]])}

@@ -9,7 +9,7 @@ import pytest
 
 
 def test_transforms_and_processors_import_after_the_guard() -> None:
-    pytest.importorskip("transformers")
+    pytest.importorskip("transformers", reason="transformers (the extra `models`) is not installed")
     code = (
         "from interlink.engines.guard import ensure_torchvision\n"
         "ensure_torchvision(); ensure_torchvision()\n"

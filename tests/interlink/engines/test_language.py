@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("py3langid")
+pytest.importorskip("py3langid", reason="py3langid (the extra `language`) is not installed")
 
 from interlink.engines.language import LanguageDetector
 from interlink.engines.language_codes import short

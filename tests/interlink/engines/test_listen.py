@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("silero_vad")
+pytest.importorskip("silero_vad", reason="silero-vad (the extra `speech`) is not installed")
 
 from interlink.engines.listen import BLOCK, LONGEST, PAD, WINDOW, Listener, Shares
 from interlink.engines.recogniser import Utterance

@@ -30,7 +30,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def converted(checkpoints: Path) -> Path:
-    pytest.importorskip("faster_whisper")
+    pytest.importorskip("faster_whisper", reason="faster-whisper (the extra `speech`) is not installed")
     from tiny_whisper import convert
 
     return convert(checkpoints / "words", checkpoints / "converted")
@@ -109,7 +109,7 @@ def _lies_within(cues: Sequence[Cue], spoken: Sequence[Utterance]) -> None:
 )
 def test_a_model_that_is_not_there_is_named_with_the_setting_to_mend(engine: str, model: str, named: str) -> None:
     if engine == "faster-whisper":
-        pytest.importorskip("faster_whisper")
+        pytest.importorskip("faster_whisper", reason="faster-whisper (the extra `speech`) is not installed")
 
     with pytest.raises(UserError, match=named) as raised:
         make_recogniser(engine, RecogniserSettings(model=model)).open()

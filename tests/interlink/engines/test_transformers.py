@@ -75,7 +75,7 @@ def test_tokens_are_counted_and_a_caption_that_was_cut_off_says_so(blip2: Path) 
     ("options", "package"), [({"attention": "eager"}, "torch"), ({"device": "spread"}, "accelerate")]
 )
 def test_attention_and_devices_are_a_matter_of_speed(blip2: Path, options: dict[str, Any], package: str) -> None:
-    pytest.importorskip(package)
+    pytest.importorskip(package, reason=f"{package} (the extra `models`) is not installed")
     requests = [request(n, [jpeg(n)]) for n in range(2)]
     plain, identity = opened(blip2)
     other, same = opened(blip2, **options)

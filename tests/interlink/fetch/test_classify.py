@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-pytest.importorskip("yt_dlp")
+pytest.importorskip("yt_dlp", reason="yt-dlp (the extra `download`) is not installed")
 
 from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, UnsupportedError, UserNotLive
 

@@ -35,7 +35,7 @@ def test_faults(text: str, flags: list[str]) -> None:
 
 
 def test_another_language_is_a_fault_where_one_is_asked_for() -> None:
-    pytest.importorskip("py3langid")
+    pytest.importorskip("py3langid", reason="py3langid (the extra `language`) is not installed")
     checker = Checker(CheckSettings(language="en", names=False))
     checker.open()
 

@@ -122,8 +122,8 @@ def test_a_remote_target_holds_the_same_files(root: Storage, tmp_path: Path) -> 
 
 
 def test_a_build_on_s3_is_released_like_a_local_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    boto3 = pytest.importorskip("boto3")
-    pytest.importorskip("s3fs")
+    boto3 = pytest.importorskip("boto3", reason="boto3 (of moto, the extra `dev`) is not installed")
+    pytest.importorskip("s3fs", reason="s3fs (the extra `s3`) is not installed")
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -214,7 +214,7 @@ def test_clip_times_are_those_of_the_published_files(start: float, end: float, t
 
 
 def test_a_file_name_with_tabs_and_quotes_stays_one_column(tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
+    pandas = pytest.importorskip("pandas", reason="pandas (the extra `dev`) is not installed")
     made = simple(0)
     made.document.source.path = 'a\tb "c"\nd.mp4'
     make(put(Storage(str(tmp_path / "root")), [made]), tmp_path / "out", "howto", val_share=0.0)

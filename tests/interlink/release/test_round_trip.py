@@ -90,7 +90,7 @@ def test_nemo_rows_by_the_rules_of_its_reader(documents: list[Made_]) -> None:
 @law
 @given(collections())
 def test_obelics_tars_by_stock_webdataset(documents: list[Made_]) -> None:
-    webdataset = pytest.importorskip("webdataset")
+    webdataset = pytest.importorskip("webdataset", reason="webdataset is not installed")
     for out in each(documents, "obelics"):
         found: dict[str, list[tuple[Any, ...]]] = {}
         for path in split_files(out, "obelics/*.tar"):
@@ -157,7 +157,7 @@ def test_howto_tsv_by_pandas_as_the_published_loader_does(documents: list[Made_]
 @law
 @given(collections())
 def test_pairs_by_stock_webdataset_with_the_keys_of_img2dataset(documents: list[Made_]) -> None:
-    webdataset = pytest.importorskip("webdataset")
+    webdataset = pytest.importorskip("webdataset", reason="webdataset is not installed")
     for out in each(documents, "pairs"):
         found = []
         for path in split_files(out, "pairs/*/*.tar"):

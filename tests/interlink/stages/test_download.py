@@ -51,7 +51,7 @@ def run(root: Storage, items: list[Item], **settings: Any) -> dict[str, Row]:
 
 
 def fetch(root: Storage, url: str, **settings: Any) -> Row:
-    pytest.importorskip("yt_dlp")
+    pytest.importorskip("yt_dlp", reason="yt-dlp (the extra `download`) is not installed")
     return run(root, [item(root, "x", url)], **settings)["x"]
 
 
@@ -175,7 +175,7 @@ def test_of_a_page_with_two_videos_the_first_is_taken_and_the_row_says_so(root: 
 
 
 def test_the_title_of_the_source_list_goes_before_the_site_s(root: Storage, media_server: Any):
-    pytest.importorskip("yt_dlp")
+    pytest.importorskip("yt_dlp", reason="yt-dlp (the extra `download`) is not installed")
     rows = run(root, [item(root, "x", media_server.url("/page.html"), title="Ours")])
     assert rows["x"].fields["title"] == "Ours"
 
@@ -233,7 +233,7 @@ def test_only_http_is_fetched(root: Storage):
 def test_a_truncated_body_is_network_with_python_s_own_http_too(
     root: Storage, media_server: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    ytdlp = pytest.importorskip("interlink.fetch.ytdlp")
+    ytdlp = pytest.importorskip("interlink.fetch.ytdlp", reason="yt-dlp (the extra `download`) is not installed")
     build = ytdlp.Session.build_request_director
     monkeypatch.setattr(
         ytdlp.Session,
@@ -278,7 +278,7 @@ def test_one_run_makes_one_attempt(root: Storage, media_server: Any):
 
 
 def test_a_host_that_asks_for_patience_beyond_ours_is_not_asked_again(root: Storage, media_server: Any):
-    pytest.importorskip("yt_dlp")
+    pytest.importorskip("yt_dlp", reason="yt-dlp (the extra `download`) is not installed")
     items = [item(root, "first", media_server.url("/throttled.mp4?after=60"))]
     items += [item(root, f"later-{n}", media_server.url("/clip.mp4")) for n in range(3)]
     rows = run(root, items, concurrency=1)
@@ -288,7 +288,7 @@ def test_a_host_that_asks_for_patience_beyond_ours_is_not_asked_again(root: Stor
 
 
 def test_many_transfers_run_at_once_and_a_stalled_one_holds_up_nobody(root: Storage, media_server: Any):
-    pytest.importorskip("yt_dlp")
+    pytest.importorskip("yt_dlp", reason="yt-dlp (the extra `download`) is not installed")
     items = [item(root, "stalled", media_server.url("/stall.mp4"))]
     items += [item(root, f"clip-{n}", media_server.url("/clip.mp4")) for n in range(6)]
     stage = Download(DownloadSettings(**{**QUICK, "concurrency": 3, "timeout_seconds": 4}), Context(root))

@@ -141,7 +141,7 @@ def test_language_is_the_transcripts_or_detected(root: Storage) -> None:
     item = make_items(root, [Video("film", [(0, 10, [1])], said, ["x"])])[0]
     item.rows["transcribe"].update(language="de-DE")  # type: ignore[attr-defined]
     assert score([item])[0].fields["language"] == "de"
-    pytest.importorskip("py3langid")
+    pytest.importorskip("py3langid", reason="py3langid (the extra `language`) is not installed")
     item.rows["transcribe"].update(language="en")  # type: ignore[attr-defined]
     assert score([item], detect_language=True)[0].fields["language"] == "de"
 

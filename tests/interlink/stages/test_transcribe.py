@@ -183,7 +183,7 @@ def test_words_beside_a_file_that_does_not_open_are_kept_and_their_clock_is_doub
 
 
 def test_a_file_of_unknown_language_is_chosen_by_its_text(run: Run, clip: Path, shared_data: Path) -> None:
-    pytest.importorskip("py3langid")
+    pytest.importorskip("py3langid", reason="py3langid (the extra `language`) is not installed")
     files = [(name, "", (shared_data / "subtitles" / name).read_bytes()) for name in ("sintel-de.vtt", "sintel-es.vtt")]
 
     row = run(clip, *files, languages=("es",), detect_language=True)
@@ -196,7 +196,7 @@ def test_a_file_of_unknown_language_is_chosen_by_its_text(run: Run, clip: Path, 
 def test_a_stated_language_stays_and_what_the_text_is_in_is_kept_beside_it(
     run: Run, clip: Path, shared_data: Path
 ) -> None:
-    pytest.importorskip("py3langid")
+    pytest.importorskip("py3langid", reason="py3langid (the extra `language`) is not installed")
     mislabelled = (shared_data / "subtitles" / "sintel-de.vtt").read_bytes()
 
     row = run(clip, ("a.en.vtt", "en", mislabelled), detect_language=True)

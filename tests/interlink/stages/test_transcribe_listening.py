@@ -14,7 +14,7 @@ from interlink.stage import Context, Item, Row
 from interlink.stages.transcribe import Transcribe, TranscribeSettings
 from interlink.storage import Storage
 
-pytest.importorskip("silero_vad")
+pytest.importorskip("silero_vad", reason="silero-vad (the extra `speech`) is not installed")
 
 
 @pytest.fixture(scope="module")

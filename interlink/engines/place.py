@@ -1,0 +1,75 @@
+"""Where a checkpoint of transformers lies and how it is to be loaded: alike for all models that run here.
+
+Code that a checkpoint brings along is never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interlink.engines.guard import ensure_torchvision
+from interlink.engines.local import folder_revision, local_folder
+from interlink.errors import UserError
+
+
+@dataclass(frozen=True)
+class Place:
+    """model: as the recipe names it. options: for every `from_pretrained`. device, dtype: `auto` is decided already,
+    but for a dtype on a GPU, which is the checkpoint's own."""
+
+    model: str
+    folder: Path | None
+    options: dict[str, Any]
+    device: str
+    dtype: str
+
+    @classmethod
+    def of(cls, model: str, revision: str, device: str, dtype: str, where: str) -> Place:
+        """where: the block of the recipe that names it. UserError where it, or transformers, is not there."""
+        folder = local_folder(model, where)
+        ensure_torchvision()
+        try:
+            import torch
+            from transformers.utils import logging as transformers_logging
+        except ImportError as error:
+            raise UserError(
+                f"the transformers engine needs a package: {error}", "pip install 'interlink[models]'"
+            ) from None
+        transformers_logging.disable_progress_bar()  # a worker's stderr is no place for it
+        cuda = torch.cuda.is_available()
+        if device == "auto":
+            device = "cuda" if cuda else "cpu"
+        if dtype == "auto" and (device == "cpu" or not cuda):
+            dtype = "float32"
+        options: dict[str, Any] = {"trust_remote_code": False}
+        if folder is None and revision:
+            options["revision"] = revision
+        return cls(model, folder, options, device, dtype)
+
+    @property
+    def source(self) -> str:
+        return str(self.folder) if self.folder is not None else self.model
+
+    @property
+    def name(self) -> str:
+        """For provenance: a hub id, or a folder's name without its path."""
+        return self.folder.name if self.folder is not None else self.model
+
+    def revision(self, model: Any) -> str:
+        """Of what was loaded: the hub's commit, or the folder's contents."""
+        if self.folder is not None:
+            return folder_revision(self.folder)
+        return str(getattr(model.config, "_commit_hash", None) or "")
+
+    @contextmanager
+    def loading(self, what: str, do: str) -> Iterator[None]:
+        """What goes wrong inside becomes a UserError that names the model. what: its kind in words; do: the remedy."""
+        try:
+            yield
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(f"cannot load {what} {self.model!r}: {first}", do) from error
