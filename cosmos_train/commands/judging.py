@@ -1,0 +1,155 @@
+"""Commands that judge a model or show what it does: evaluate, generate, retrieve, attend, plot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cosmos_train.commands.options import Checkpoint, Json, Part, Set
+from cosmos_train.errors import UserError
+
+
+def evaluate(
+    checkpoint: Checkpoint,
+    settings: Set = None,
+    candidates: Annotated[int, typer.Option(min=2, help="Distinct texts to choose among.")] = 64,
+    draws: Annotated[int, typer.Option(min=1, help="Random draws of so many clips.")] = 10,
+    max_clips: Annotated[int, typer.Option(min=2, help="Clips to look at, from the first on.")] = 2048,
+    probe: Annotated[bool, typer.Option("--probe", help="Caption the clips; what is right, slot by slot?")] = False,
+    slots: Annotated[
+        Path | None, typer.Option(help="JSON: {slot: {value: [words]}}; default: the sample world's.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="A benchmark: coco-caption, vqav2, …; needs --data.")] = "",
+    data: Annotated[Path | None, typer.Option(help="Folder with the benchmark's annotations and media.")] = None,
+    shots: Annotated[
+        list[int] | None, typer.Option(min=0, help="Demonstrations of the task; may be repeated. Default 0.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="default, cosmo, or a YAML file; change it by --set protocol.KEY=VALUE.")
+    ] = "default",
+    predictions: Annotated[
+        Path | None, typer.Option(help="Folder to keep what the model said; a run cut off goes on from it.")
+    ] = None,
+    part: Annotated[Part, typer.Option(help="Which half of a COSMOS is judged.")] = Part.teacher,
+    as_json: Json = False,
+) -> None:
+    """Score a checkpoint: on shards it has not seen, by a probe of its captions, or on a benchmark.
+
+    Example: cosmos_train evaluate runs/first --set data.shards=heldout
+
+    Example: cosmos_train evaluate runs/first --task coco-caption --data coco --shots 0 --shots 4 --protocol cosmo
+
+    Example: cosmos_train evaluate runs/cosmos --task imagenet-classify --data imagenet --part student
+    """
+    from rich.console import Console
+
+    from cosmos_train.evaluate import run as evaluation
+
+    made, show = settings or [], Console()
+    if task:
+        if data is None:
+            raise UserError(f"--task {task} needs the folder that holds it", "give it: --data DIR", 2)
+        found = evaluation.evaluate_task(
+            checkpoint, task, data, shots or [0], protocol, made, predictions, part=part.value
+        )
+        _told(as_json, evaluation.as_json(found), lambda: evaluation.print_results(found, show))
+        return
+    if probe:
+        from cosmos_train.evaluate import watch
+
+        if watch.kind_of(checkpoint) != "cosmo":
+            numbers = watch.ask_once(checkpoint, made, slots, max_clips, candidates, draws)
+            _told(as_json, numbers, lambda: evaluation.print_numbers(numbers, show))
+            return
+        said = evaluation.evaluate_probe(checkpoint, made, slots, max_clips, candidates, draws)
+        _told(as_json, asdict(said), lambda: evaluation.print_probe(said, show))
+        return
+    from cosmos_train.evaluate.scores import evaluate as score
+    from cosmos_train.report import print_scores
+
+    scores = score(checkpoint, made, candidates, draws, max_clips)
+    _told(as_json, asdict(scores), lambda: print_scores(scores, show))
+
+
+def _told(as_json: bool, facts: object, show: Callable[[], None]) -> None:
+    if as_json:
+        print(json.dumps(facts, indent=1))
+    else:
+        show()
+
+
+def generate(
+    checkpoint: Checkpoint,
+    images: Annotated[list[Path], typer.Argument(help="JPEG files: the frames of one clip, in order.")],
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest caption, tokens.")] = 40,
+    beams: Annotated[int, typer.Option(min=1, help="Width of the beam search; 1 is greedy.")] = 1,
+) -> None:
+    """Caption one clip.
+
+    Example: cosmos_train generate runs/first frame0.jpg frame1.jpg
+    """
+    from cosmos_train.evaluate.generate import caption_files
+
+    print(caption_files(checkpoint, images, max_tokens, beams))
+
+
+def retrieve(
+    checkpoint: Annotated[Path, typer.Argument(help="Of a COSMOS: a run's folder, or one checkpoint.")],
+    settings: Set = None,
+    candidates: Annotated[int, typer.Option(min=2, help="Distinct captions to choose among.")] = 64,
+    draws: Annotated[int, typer.Option(min=1, help="Random draws of so many pictures.")] = 10,
+    max_scenes: Annotated[int, typer.Option(min=2, help="Pictures to look at, from the first on.")] = 2048,
+    as_json: Json = False,
+) -> None:
+    """Score student and teacher of a COSMOS on shards it has not seen: R@1, pictures to captions and back.
+
+    Example: cosmos_train retrieve runs/cosmos --set data.shards=heldout
+    """
+    from cosmos_train.evaluate.views import evaluate as score
+
+    found = score(checkpoint, settings or [], candidates=candidates, draws=draws, max_scenes=max_scenes)
+    if as_json:
+        print(json.dumps([asdict(one) for one in found], indent=1))
+        return
+    for one in found:
+        for name, way in (("picture to caption", one.image_to_text), ("caption to picture", one.text_to_image)):
+            print(
+                f"{one.part}, {name}: R@1 {way.recall:.3f} ± {way.error:.3f} of {way.candidates} "
+                f"(shuffled {way.shuffled:.3f}, chance {way.chance:.3f}; {one.scenes} scenes, {one.bad} bad)"
+            )
+
+
+def attend(
+    checkpoint: Annotated[Path, typer.Argument(help="Of a COSMOS: a run's folder, or one checkpoint.")],
+    image: Annotated[Path, typer.Argument(help="A JPEG, PNG or WebP.")],
+    caption: Annotated[str, typer.Argument(help="What is said of it.")],
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("attention.png"),
+    part: Annotated[Part, typer.Option(help="Whose attention.")] = Part.student,
+) -> None:
+    """Draw where in a picture a caption looks, and which words the picture looks at.
+
+    Example: cosmos_train attend runs/cosmos picture.jpg "a red cup on a table"
+    """
+    from cosmos_train.attend import attend as draw
+
+    found = draw(checkpoint, image, caption, out, part.value)
+    words = sorted(zip(found.weights.tolist(), found.tokens, strict=True), reverse=True)[:5]
+    print(f"{out}: similarity {found.similarity:.3f}; looks most at {', '.join(repr(word) for _, word in words)}")
+
+
+def plot(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of training runs.")],
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("curves.png"),
+) -> None:
+    """Draw the curves of training runs: losses, retrieval and captions on held-out clips, gates.
+
+    Example: cosmos_train plot runs/first --out curves.png
+    """
+    from cosmos_train.plot import plot as draw
+
+    print(draw(runs, out))
