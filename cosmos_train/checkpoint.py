@@ -26,13 +26,13 @@ from torch import Tensor, nn
 
 from cosmos_train import recipe as recipes
 from cosmos_train.errors import UserError
+from cosmos_train.models.misfit import misfit
 from cosmos_train.parallel import World
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
 
 _TEMPORARY = ".tmp-"
 _LATEST = "latest"
-_SHOWN = 5  # differences that an error names
 
 # Said at every save and load of a single process, though it was asked for (no_dist).
 warnings.filterwarnings("ignore", "torch.distributed is disabled, unavailable or uninitialized")
@@ -291,14 +291,10 @@ def _optimiser_tensors(
 
 
 def _compare(folder: Path, wanted: Mapping[str, tuple[int, ...]], saved: Mapping[str, tuple[int, ...]]) -> None:
-    found = [f"{name} is missing" for name in wanted if name not in saved]
-    found += [f"{name} is not in the model" for name in saved if name.startswith("model.") and name not in wanted]
-    found += [f"{n} is {saved[n]}, not {wanted[n]}" for n in wanted if n in saved and saved[n] != wanted[n]]
-    if found:
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    of_model = {name: shape for name, shape in saved.items() if name in wanted or name.startswith("model.")}
+    if told := misfit(wanted, of_model):
         raise UserError(
-            f"the checkpoint {folder} is of another model: {'; '.join(found[:_SHOWN])}{more}".replace("model.", ""),
-            "use the recipe saved in it",
+            f"the checkpoint {folder} is of another model: {told}".replace("model.", ""), "use the recipe saved in it"
         )
 
 

@@ -6,16 +6,17 @@ released. Where the recipe has experts and they have none, the dense networks be
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import nn
+from torch import Tensor, nn
 
 from cosmos_train import checkpoint, export
 from cosmos_train.errors import UserError
 from cosmos_train.models.cosmo import CosMo
+from cosmos_train.models.misfit import misfit
 from cosmos_train.models.moe import expert_layers
 from cosmos_train.objectives.family import family_of
 from cosmos_train.parallel import device_of
@@ -25,7 +26,6 @@ from cosmos_train.stream.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from cosmos_train.checkpoint import Loaded
 
-_SHOWN = 5
 _INSTEAD = {
     "cosmos": "a COSMOS is scored by cosmos_train retrieve, or evaluate --task (winoground, imagenet-classify, …)",
     "cumo": "a CuMo is asked by cosmos_train evaluate --task (vqav2, scienceqa, …)",
@@ -87,20 +87,14 @@ def load_model(path: Path, average: bool = False) -> tuple[Loaded, CosMo]:
 
 
 def _copy(source: nn.Module, target: nn.Module, path: Path) -> None:
-    here, there = target.state_dict(), source.state_dict()
-    found = [f"{name} is missing" for name in here if name not in there]
-    found += [f"{name} is not in the model" for name in there if name not in here]
-    found += [
-        f"{name} is {tuple(there[name].shape)}, not {tuple(tensor.shape)}"
-        for name, tensor in here.items()
-        if name in there and there[name].shape != tensor.shape
-    ]
-    if found:
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise UserError(
-            f"{path} is of another model: {'; '.join(found[:_SHOWN])}{more}", "use the model of its recipe", 2
-        )
+    there = source.state_dict()
+    if told := misfit(_shapes(target.state_dict()), _shapes(there)):
+        raise UserError(f"{path} is of another model: {told}", "use the model of its recipe", 2)
     target.load_state_dict(there)
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def _released(model: nn.Module, path: Path, recipe: Recipe) -> None:

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from cosmos_train.errors import UserError
 from cosmos_train.models.cosmos import EXTRA, Cosmos, Student
+from cosmos_train.models.misfit import misfit
 
 _SCALES = ("logit_scale", "distill_logit_scale")  # without dimension in files, with one here
-_SHOWN = 5  # differences that an error names
+_SHOWN = 5  # keys that an error names
 _MOE = ".mlp.gate.weight"
 
 
@@ -43,20 +44,9 @@ def read(path: Path) -> dict[str, dict[str, Tensor]]:
 
 def fill(student: Student, state: Mapping[str, Tensor], source: str) -> None:
     """Puts released weights into a student (or teacher). UserError where they are of another architecture."""
-    wanted = {name: _outside(name, tensor) for name, tensor in student.state_dict().items()}
-    problems = [f"{name} is missing" for name in wanted if name not in state]
-    problems += [f"{name} is not COSMOS's" for name in state if name not in wanted]
-    problems += [
-        f"{name} is {tuple(state[name].shape)}, not {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    if problems:
-        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise UserError(
-            f"{source} is of another model than the recipe's: {'; '.join(problems[:_SHOWN])}{more}",
-            _advice(state, student),
-        )
+    wanted = {name: tuple(_outside(name, tensor).shape) for name, tensor in student.state_dict().items()}
+    if told := misfit(wanted, {name: tuple(tensor.shape) for name, tensor in state.items()}):
+        raise UserError(f"{source} is of another model than the recipe's: {told}", _advice(state, student))
     student.load_state_dict({name: state[name].reshape(t.shape) for name, t in student.state_dict().items()})
 
 

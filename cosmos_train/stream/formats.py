@@ -125,9 +125,17 @@ def _text(members: Members, about: dict[str, Any]) -> str:
     return next((line(str(about[field])) for field in _FIELDS if about.get(field)), "")
 
 
-def _interleaved(about: dict[str, Any], members: Members, roles: Sequence[str]) -> tuple[Clip, ...]:
-    frames: dict[int, tuple[list[float], list[bytes]]] = {}
-    texts: dict[int, dict[str, list[str]]] = {}
+Shown = dict[int, tuple[list[float], list[bytes]]]
+Said = dict[int, dict[str, list[str]]]
+
+
+def by_clip(about: dict[str, Any], members: Members) -> tuple[Shown, Said]:
+    """What a document's segments show and say: of each clip the times and images, and the texts by role.
+
+    Raises ValueError where a clip has not as many times as images.
+    """
+    frames: Shown = {}
+    texts: Said = {}
     for segment in about["segments"]:
         clip = int(segment["clip"])
         if segment["type"] == "frames":
@@ -138,6 +146,11 @@ def _interleaved(about: dict[str, Any], members: Members, roles: Sequence[str]) 
                 raise ValueError(f"clip {clip} has {len(images)} frames but {len(times)} times")
         elif segment["type"] == "text" and segment["text"].strip():
             texts.setdefault(clip, {}).setdefault(segment["role"], []).append(segment["text"].strip())
+    return frames, texts
+
+
+def _interleaved(about: dict[str, Any], members: Members, roles: Sequence[str]) -> tuple[Clip, ...]:
+    frames, texts = by_clip(about, members)
     found = []
     for number, fields in enumerate(about["clips"]):
         times, images = frames.get(number, ([], []))

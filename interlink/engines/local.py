@@ -128,7 +128,7 @@ def local_folder(model: str, where: str) -> Path | None:
     Raises UserError where no model is named, or one that is not there.
     """
     if not model:
-        raise UserError("the transformers engine has no model", f"set {where}.model to a hub id or a local folder", 2)
+        raise UserError(f"{where} has no model", f"set {where}.model to a hub id or a local folder", 2)
     path = Path(model).expanduser()
     if path.is_dir():
         return path.absolute()

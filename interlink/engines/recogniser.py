@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field
@@ -144,18 +143,6 @@ def cue_of_words(utterance: Utterance, words: Iterable[tuple[str, float | None, 
     first = tokens[0].time if tokens else None
     start = utterance.start if first is None else first
     return Cue(round(start, 3), round(utterance.end, 3), (Line(tuple(tokens), timed),)) if tokens else None
-
-
-def folder_of(model: str, setting: str) -> Path | None:
-    """The folder that a model name means, None for a hub id. UserError where it is named but not there."""
-    if not model:
-        raise UserError("the recogniser has no model", f"set {setting} to a hub id or a local folder", 2)
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return path.absolute()
-    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1 or path.exists():
-        raise UserError(f"there is no model folder {model}", f"set {setting} to a hub id or a folder that exists")
-    return None
 
 
 def unknown_language(language: str, known: Iterable[str]) -> UserError:

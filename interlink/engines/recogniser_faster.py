@@ -9,20 +9,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from interlink.engines.captioner import Identity
-from interlink.engines.local import folder_revision
+from interlink.engines.local import folder_revision, local_folder
 from interlink.engines.recogniser import (
     WINDOW_SECONDS,
     RecogniserSettings,
     Utterance,
     cue_of_words,
-    folder_of,
     unknown_language,
 )
 from interlink.errors import UserError
 from interlink.media.audio import RATE
 from interlink.subtitles.cues import Cue
 
-SETTING = "transcribe.speech.model"
+BLOCK = "transcribe.speech"
 FILES = ("model.bin", "config.json", "tokenizer.json")
 
 
@@ -37,12 +36,12 @@ class FasterWhisper:
     def open(self) -> Identity:
         """UserError where the package or the checkpoint is missing."""
         name = self.settings.model
-        folder = folder_of(name, SETTING)
+        folder = local_folder(name, BLOCK)
         missing = [file for file in FILES if folder is not None and not (folder / file).is_file()]
         if missing:
             raise UserError(
                 f"{name} is no model of faster-whisper: {', '.join(missing)} is missing",
-                f"convert it with ct2-transformers-converter --copy_files tokenizer.json, or set {SETTING} to another",
+                f"convert it by ct2-transformers-converter --copy_files tokenizer.json, or change {BLOCK}.model",
             )
         try:
             from faster_whisper import WhisperModel
@@ -63,7 +62,7 @@ class FasterWhisper:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(
                 f"cannot load the recogniser {name!r}: {first}",
-                f"check {SETTING}: a hub id within reach, or a folder converted by ctranslate2",
+                f"check {BLOCK}.model: a hub id within reach, or a folder converted by ctranslate2",
             ) from error
         wanted = self.settings.language
         if wanted and wanted not in self._model.supported_languages:

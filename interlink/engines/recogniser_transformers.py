@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from interlink.engines.captioner import Identity
-from interlink.engines.guard import ensure_torchvision
-from interlink.engines.local import folder_revision
-from interlink.engines.recogniser import RecogniserSettings, Utterance, cue_of_words, folder_of, unknown_language
+from interlink.engines.place import Place
+from interlink.engines.recogniser import RecogniserSettings, Utterance, cue_of_words, unknown_language
 from interlink.errors import UserError
 from interlink.media.audio import RATE
 from interlink.subtitles.cues import Cue
 
-SETTING = "transcribe.speech.model"
+BLOCK = "transcribe.speech"
 
 
 class TransformersWhisper:
@@ -33,43 +32,25 @@ class TransformersWhisper:
 
     def open(self) -> Identity:
         """UserError where the package or the checkpoint is missing, or the checkpoint is no Whisper."""
-        name = self.settings.model
-        folder = folder_of(name, SETTING)
-        ensure_torchvision()
-        try:
-            import torch
-            from transformers import AutoModelForSpeechSeq2Seq, AutoProcessor, pipeline
-            from transformers.utils import logging as transformers_logging
-        except ImportError as error:
-            raise UserError(
-                f"the transformers recogniser needs a package: {error}", "pip install 'interlink[models]'"
-            ) from None
-        transformers_logging.disable_progress_bar()
-        torch.set_num_threads(self.settings.threads)
-        device = self.settings.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        precision = self.settings.precision
-        if precision == "auto" and device == "cpu":
-            precision = "float32"
-        where: dict[str, Any] = {"trust_remote_code": False}
-        if folder is None and self.settings.revision:
-            where["revision"] = self.settings.revision
-        source = name if folder is None else str(folder)
-        try:
-            processor = AutoProcessor.from_pretrained(source, **where)
-            model = AutoModelForSpeechSeq2Seq.from_pretrained(source, dtype=precision, **where).to(device).eval()
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise UserError(
-                f"cannot load the recogniser {name!r}: {first}",
-                f"check {SETTING}: a hub id within reach, or a folder of a Whisper model",
-            ) from error
+        given = self.settings
+        place = Place.of(given.model, given.revision, given.device, given.precision, BLOCK)
+        import torch
+        from transformers import AutoModelForSpeechSeq2Seq, AutoProcessor, pipeline
+
+        torch.set_num_threads(given.threads)
+        with place.loading(
+            "the recogniser", f"check {BLOCK}.model: a hub id within reach, or a folder of a Whisper model"
+        ):
+            processor = AutoProcessor.from_pretrained(place.source, **place.options)
+            model = AutoModelForSpeechSeq2Seq.from_pretrained(place.source, dtype=place.dtype, **place.options)
+            model = model.to(place.device).eval()
         if model.config.model_type != "whisper":
-            raise UserError(f"{name!r} is a {model.config.model_type}, no Whisper", f"set {SETTING} to a Whisper model")
+            raise UserError(
+                f"{given.model!r} is a {model.config.model_type}, no Whisper", f"set {BLOCK}.model to a Whisper model"
+            )
         self._languages = _languages(model.generation_config)
-        if self.settings.language and self.settings.language not in (self._languages or {"en": 0}):
-            raise unknown_language(self.settings.language, self._languages or {"en": 0})
+        if given.language and given.language not in (self._languages or {"en": 0}):
+            raise unknown_language(given.language, self._languages or {"en": 0})
         if processor.tokenizer.pad_token is None:
             processor.tokenizer.pad_token = processor.tokenizer.eos_token
         self._pipeline = pipeline(
@@ -79,11 +60,10 @@ class TransformersWhisper:
             feature_extractor=processor.feature_extractor,
         )
         self._word_times = bool(getattr(model.generation_config, "alignment_heads", None))
-        revision = str(getattr(model.config, "_commit_hash", None) or "") if folder is None else folder_revision(folder)
         return Identity(
             engine="transformers",
-            model=name if folder is None else folder.name,
-            revision=revision,
+            model=place.name,
+            revision=place.revision(model),
             parameters={
                 "beams": self.settings.beams,
                 "precision": str(next(model.parameters()).dtype).removeprefix("torch."),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmos_train.stream.formats import IMAGES, TEXTS, Clip
+from cosmos_train.stream.formats import IMAGES, TEXTS, Clip, by_clip
 from cosmos_train.stream.tar import Members
 from cosmos_train.stream.views.settings import ViewSettings
 
@@ -105,16 +105,7 @@ def _lacks(about: dict[str, Any], fields: Sequence[str]) -> str:
 
 def _of_document(about: dict[str, Any], members: Members, roles: Sequence[str]) -> tuple[Scene, ...]:
     """A scene of each clip that has frames: the sentences of all its texts, in the order of `roles`, each once."""
-    frames: dict[int, tuple[list[float], list[bytes]]] = {}
-    texts: dict[int, dict[str, list[str]]] = {}
-    for segment in about["segments"]:
-        clip = int(segment["clip"])
-        if segment["type"] == "frames":
-            times, images = frames.setdefault(clip, ([], []))
-            times += [float(time) for time in segment["times"]]
-            images += [bytes(members[name]) for name in segment["images"]]
-        elif segment["type"] == "text":
-            texts.setdefault(clip, {}).setdefault(segment["role"], []).append(segment["text"])
+    frames, texts = by_clip(about, members)
     found = []
     for number, fields in enumerate(about["clips"]):
         times, images = frames.get(number, ([], []))
