@@ -58,12 +58,18 @@ def is_right(said: str, example: Example) -> bool:
         found_list = _list(said)
         return found_list is not None and any(found_list == _list(one) for one in wanted)
     if example.exact:
-        places = 0 if example.exact == "integer" else int(example.exact)
         found = numbers(said)
         return bool(found) and any(
-            round(found[-1], places) == round(one, places) for text in wanted for one in numbers(text)
+            _rounded(found[-1], example.exact) == _rounded(one, example.exact)
+            for text in wanted
+            for one in numbers(text)
         )
     return any(_says(said, one) for one in wanted)
+
+
+def _rounded(number: float, exact: str) -> float:
+    """As MathVista's scorer: an integer loses what stands behind its point, other numbers are rounded."""
+    return float(int(number)) if exact == "integer" else round(number, int(exact))
 
 
 def numbers(text: str) -> list[float]:

@@ -28,7 +28,8 @@ def similarities(
     size = pair.half.visual.size
     scale = max(short_side, size) / min(pixels.shape[-2:])
     wanted = [max(size, round(side * scale)) for side in pixels.shape[-2:]]
-    resized = F.interpolate(pixels, wanted, mode="bilinear", antialias=True).clamp(0, 255)
+    # Between neighbours, without averaging over what a pixel covers: as mmsegmentation's Resize, by which SCLIP scores.
+    resized = F.interpolate(pixels, wanted, mode="bilinear")
     whole = pair.normalised(resized)[0]
     total = torch.zeros(len(queries), *wanted, device=pair.device)
     count = torch.zeros(wanted, device=pair.device)

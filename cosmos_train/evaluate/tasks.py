@@ -135,6 +135,7 @@ TASKS: dict[str, Task] = {
         Task("vqav2", "question", images.vqav2, "val"),
         Task("okvqa", "question", images.okvqa, "val"),
         Task("textvqa", "question", images.textvqa, "val"),
+        Task("textvqa-ocr", "question", images.textvqa_ocr, "val", own_words=True),
         Task("vizwiz", "question", images.vizwiz, "val"),
         Task("gqa", "question", questions.gqa, "testdev"),
         Task("scienceqa", "choice", questions.scienceqa, "test"),
@@ -182,6 +183,8 @@ def check_able(task: AnyTask, model: str) -> None:
 def _able(task: AnyTask, model: str) -> bool:
     if model == "cumo" and isinstance(task, Task) and task.video:
         return False  # it reads one picture
+    if model == "cosmo" and isinstance(task, Task) and task.own_words:
+        return False  # it is asked in its own words
     return task.kind in _ABLE[model]
 
 

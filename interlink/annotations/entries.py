@@ -33,7 +33,8 @@ def spans_of(value: Any) -> list[Span]:
     if not isinstance(value, dict):
         raise ValueError(f"is a {type(value).__name__}, neither an object nor a list")
     if "text" in value and "start" in value:
-        return _ordered(_lists(value, ("start", "end", "text")))
+        texts = [_worded(text) for text in _list(value, "text")]
+        return _ordered(_lists({**value, "text": texts}, ("start", "end", "text")))
     if "timestamps" in value and "sentences" in value:
         pairs = [_pair(pair, number) for number, pair in enumerate(_list(value, "timestamps"))]
         columns = {"start": [a for a, _ in pairs], "end": [b for _, b in pairs], "text": value["sentences"]}
@@ -67,7 +68,11 @@ def seconds(time: Any) -> float:
 
 
 def row_of(line: str, columns: Sequence[str]) -> tuple[str, Any]:
-    """(video, its clips) of a line of a Howto-Interlink7M TSV. columns: of the header. Raises ValueError."""
+    """(video, its clips) of a line of a Howto-Interlink7M TSV. columns: of the header. Raises ValueError.
+
+    The hosted files have the columns video, clips and one more, and an index (`clip_id`) beside each clip and caption;
+    the loader of CosMo wants `path` and `clips`.
+    """
     cells = cells_of(line)
     if len(cells) != len(columns):
         raise ValueError(f"{len(cells)} cells where the header has {len(columns)}")
@@ -155,6 +160,13 @@ def _pair(pair: Any, number: int) -> tuple[Any, Any]:
     if not isinstance(pair, list) or len(pair) != 2:
         raise ValueError(f"clip {number}: {pair!r} is not [start, end]")
     return pair[0], pair[1]
+
+
+def _worded(text: Any) -> Any:
+    """HowTo100M's captions went through a table: an empty line has become NaN, and a line "5" a number."""
+    if isinstance(text, float) and math.isnan(text):
+        return None
+    return f"{text:g}" if isinstance(text, int | float) and not isinstance(text, bool) else text
 
 
 def _made(start: Any, end: Any, text: Any, number: int) -> Span:

@@ -19,7 +19,7 @@ from interlink.stage import Row
 KIND = "pair"
 COLUMNS = {
     "id": ("id", "uid", "key", "image_id"),
-    "url": ("url", "URL", "image_url", "image_urls", "Image Path", "img_url", "contentUrl"),
+    "url": ("url", "URL", "image_url", "image_urls", "Image Path", "ImagePath", "img_url", "contentUrl"),
     "path": ("path", "file", "file_name", "filename", "filepath", "image_path", "image"),
     "licence": ("licence", "license", "LICENSE"),
 }

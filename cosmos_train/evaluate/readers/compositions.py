@@ -68,17 +68,17 @@ def sugarcrepe(data: DataFolder, split: str) -> list[Composition]:
 
 
 def svo_probes(data: DataFolder, split: str) -> list[Composition]:
-    """svo_probes.csv; pictures under the ids in it, <id>.jpg: which of two shows the sentence?"""
-    kinds = ("subj", "verb", "obj")
-    return [
-        Composition(
-            str(number),
-            next(kind for kind in kinds if row[f"{kind}_neg"].strip().lower() in ("true", "1")),
-            (Media(f"{row['pos_image_id']}.jpg"), Media(f"{row['neg_image_id']}.jpg")),
-            (row["sentence"],),
-        )
-        for number, row in enumerate(read_rows(data.annotation("svo_probes.csv", "svo-probes.csv")))
-    ]
+    """svo_probes.csv; pictures under the ids in it, <id>.jpg: which of two shows the sentence?
+
+    Rows whose pictures differ in one of subject, verb and object, as its authors score them.
+    """
+    found = []
+    for number, row in enumerate(read_rows(data.annotation("svo_probes.csv", "svo-probes.csv"))):
+        differ = [kind for kind in ("subj", "verb", "obj") if row[f"{kind}_neg"].strip().lower() in ("true", "1")]
+        if len(differ) == 1:
+            media = (Media(f"{row['pos_image_id']}.jpg"), Media(f"{row['neg_image_id']}.jpg"))
+            found.append(Composition(str(number), differ[0], media, (row["sentence"],)))
+    return found
 
 
 def mmvp_vlm(data: DataFolder, split: str) -> list[Composition]:

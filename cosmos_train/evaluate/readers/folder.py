@@ -6,6 +6,7 @@ Costs one walk through the folder's names. People unpack the same archives in ma
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Callable, Sequence, Sized
@@ -161,10 +162,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix in (".csv", ".tsv"):
             head = text.partition("\n")[0]
-            return list(csv.DictReader(text.splitlines(), delimiter="\t" if "\t" in head else ","))
+            return list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in head else ","))
         if text.lstrip().startswith("["):
             return list(json.loads(text))
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path} cannot be read: {error}", "fetch the file again") from error
 
@@ -185,7 +186,8 @@ def read_parquet(path: Path, columns: Sequence[str] = ()) -> list[dict[str, Any]
 def read_lines(path: Path) -> list[str]:
     """Lines that hold something, stripped."""
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        # Not splitlines: captions hold U+0085 and U+2028, which end no line.
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}", "fetch the file again") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from cosmos_train.errors import UserError
@@ -11,10 +12,20 @@ MEME_LABELS = ("no", "yes")  # whether it is hateful; the annotation's 0 and 1
 
 
 def coco(data: DataFolder, split: str) -> list[Example]:
-    """Karpathy's dataset_coco.json where it is there (restval counts as train), else captions_<split>2014/2017.json."""
+    """Karpathy's dataset_coco.json where it is there (restval counts as train), else his split as
+    coco_karpathy_<split>.json, else captions_<split>2014/2017.json. Split val2017 is captions_val2017.json itself.
+    """
+    if re.search(r"\d{4}$", split):
+        return _captions(read_json(data.annotation(f"captions_{split}.json")))
     if data.has("dataset_coco.json"):
         return _karpathy(data, "dataset_coco.json", split)
-    annotated = read_json(data.annotation(f"captions_{split}2014.json", f"captions_{split}2017.json"))
+    if data.has(f"coco_karpathy_{split}.json"):
+        return _listed(data, f"coco_karpathy_{split}.json")
+    return _captions(read_json(data.annotation(f"captions_{split}2014.json", f"captions_{split}2017.json")))
+
+
+def _captions(annotated: Any) -> list[Example]:
+    """COCO's own file: images and annotations."""
     captions: dict[int, list[str]] = {}
     for one in annotated["annotations"]:
         captions.setdefault(one["image_id"], []).append(one["caption"].strip())
@@ -26,9 +37,13 @@ def coco(data: DataFolder, split: str) -> list[Example]:
 
 
 def flickr30k(data: DataFolder, split: str) -> list[Example]:
-    """Karpathy's dataset_flickr30k.json, else results_*.token with <split>.txt naming the images of each split."""
+    """Karpathy's dataset_flickr30k.json, or his split as flickr30k_<split>.json, else results_*.token with <split>.txt
+    naming the images of each split.
+    """
     if data.has("dataset_flickr30k.json"):
         return _karpathy(data, "dataset_flickr30k.json", split)
+    if data.has(f"flickr30k_{split}.json"):
+        return _listed(data, f"flickr30k_{split}.json")
     captions: dict[str, list[str]] = {}
     for line in read_lines(data.annotation("results_*.token", "results.token", "*.token")):
         name, _, caption = line.partition("\t")
@@ -67,6 +82,31 @@ def textvqa(data: DataFolder, split: str) -> list[Example]:
         for row in rows
         if row.get("answers")
     ]
+
+
+def textvqa_ocr(data: DataFolder, split: str) -> list[Example]:
+    """TextVQA as LLaVA asks it: llava_textvqa_<split>_v051_ocr.jsonl (of its eval.zip) holds the questions with the
+    words that were read in the picture and how to answer; TextVQA_<version>_<split>.json the answers.
+    """
+    answered = {
+        (row["image_id"], row["question"].strip().lower()): row
+        for row in read_json(data.annotation(f"TextVQA_*_{split}.json"))["data"]
+    }
+    found = []
+    for asked in read_rows(data.annotation(f"llava_textvqa_{split}_v*_ocr.jsonl")):
+        # Three lines: the question, `Reference OCR token: ...`, how to answer. The second may stand first or be absent.
+        first, *others = asked["text"].split("\n")
+        question = others[0] if first.startswith("Reference OCR token:") else first
+        row = answered[asked["question_id"], question.strip().lower()]
+        found.append(
+            Example(
+                str(row["question_id"]),
+                Media(str(asked["image"])),
+                question=asked["text"].strip(),
+                answers=_single(row["answers"]),
+            )
+        )
+    return found
 
 
 def vizwiz(data: DataFolder, split: str) -> list[Example]:
@@ -109,6 +149,16 @@ def _karpathy(data: DataFolder, name: str, split: str) -> list[Example]:
         for image in read_json(data.annotation(name))["images"]
         if image["split"] in wanted
     ]
+
+
+def _listed(data: DataFolder, name: str) -> list[Example]:
+    """A list of {image, caption}, as ALBEF and BLIP publish Karpathy's splits and COSMOS reads them. A caption alone
+    (of a training split) is one of its image's."""
+    captions: dict[str, list[str]] = {}
+    for row in read_json(data.annotation(name)):
+        several = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
+        captions.setdefault(row["image"], []).extend(one.strip() for one in several)
+    return [Example(image.rpartition(".")[0], Media(image), tuple(said)) for image, said in captions.items()]
 
 
 def _vqa(data: DataFolder, prefix: str, split: str) -> list[Example]:

@@ -25,7 +25,10 @@ def gqa(data: DataFolder, split: str) -> list[Example]:
 
 
 def scienceqa(data: DataFolder, split: str) -> list[Example]:
-    """problems.json and pid_splits.json; <split>/<number>/image.png. Questions without a picture are not asked."""
+    """problems.json and pid_splits.json; <split>/<number>/image.png. Questions without a picture are not asked.
+
+    The hint stands before the question, as in LLaVA's `llava_test_CQM-A.json`.
+    """
     problems = read_json(data.annotation("problems.json"))
     pictures = {
         (path.parts[-3], path.parts[-2]): str(path) for path in map(PurePosixPath, data.pictures) if len(path.parts) > 2
@@ -35,12 +38,12 @@ def scienceqa(data: DataFolder, split: str) -> list[Example]:
         row = problems[key]
         if not row.get("image"):
             continue
-        hint = f"\nContext: {row['hint'].strip()}" if row.get("hint", "").strip() else ""
+        hint = f"Context: {row['hint'].strip()}\n" if row.get("hint", "").strip() else ""
         found.append(
             Example(
                 key,
                 Media(pictures.get((split, key), f"{split}/{key}/{row['image']}")),
-                question=f"{row['question'].strip()}{hint}",
+                question=f"{hint}{row['question'].strip()}",
                 choices=tuple(row["choices"]),
                 label=LETTERS[int(row["answer"])],
                 group=str(row.get("subject", "")),

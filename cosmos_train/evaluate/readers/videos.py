@@ -27,24 +27,37 @@ def msvd(data: DataFolder, split: str) -> list[Example]:
 
 
 def msvd_qa(data: DataFolder, split: str) -> list[Example]:
-    """<split>_qa.json; its video_id n is `vidn`, which youtube_mapping.txt (`<video> vidn`) names where it is there."""
+    """<split>_qa.json; its video_id n is `vidn`, as its authors' code renamed the videos; where there is no such video,
+    what youtube_mapping.txt (`<video> vidn`) names.
+    """
     names: dict[str, str] = {}
     if data.has("*youtube_mapping.txt"):
         for line in read_lines(data.annotation("*youtube_mapping.txt")):
-            video, _, short = line.partition(" ")
-            names[short.strip()] = video
+            video, short = line.split()
+            if data.media(short) is None:
+                names[short] = video
     return _qa(data, split, "vid", names)
 
 
 def msrvtt(data: DataFolder, split: str) -> list[Example]:
-    """MSRVTT_data.json or *videodatainfo*.json (all splits in one); the test of retrieval is *JSFUSION_test.csv."""
-    annotated = read_json(data.annotation("MSRVTT_data.json", "*videodatainfo*.json", "*MSRVTT*.json"))
+    """MSRVTT_data.json (all splits in one), or *videodatainfo*.json (train and val in one, the test in another); the
+    test of retrieval is *JSFUSION_test.csv.
+    """
+    whole = "MSRVTT_data.json"
+    paths = data.annotations(whole)[:1] or data.annotations("*videodatainfo*.json")
+    several = [read_json(path) for path in paths or [data.annotation(whole, "*videodatainfo*.json", "*MSRVTT*.json")]]
     ours = {"val": "validate"}.get(split, split)
     captions: dict[str, list[str]] = {}
-    for sentence in annotated["sentences"]:
-        captions.setdefault(sentence["video_id"], []).append(sentence["caption"].strip())
-    wanted = [video["video_id"] for video in annotated["videos"] if video["split"] == ours]
-    return [Example(video, Media(f"{video}.mp4"), tuple(captions[video])) for video in wanted if video in captions]
+    splits: dict[str, str] = {}
+    for annotated in several:  # the challenge of 2017 has some videos again, and a test without sentences
+        known = set(splits)
+        for video in annotated["videos"]:
+            splits.setdefault(video["video_id"], video["split"])
+        for sentence in annotated.get("sentences", ()):
+            if sentence["video_id"] not in known:
+                captions.setdefault(sentence["video_id"], []).append(sentence["caption"].strip())
+    wanted = [video for video, split_ in splits.items() if split_ == ours and video in captions]
+    return [Example(video, Media(f"{video}.mp4"), tuple(captions[video])) for video in wanted]
 
 
 def msrvtt_pairs(data: DataFolder, split: str) -> list[Example]:
@@ -61,8 +74,9 @@ def msrvtt_qa(data: DataFolder, split: str) -> list[Example]:
 def youcook2(data: DataFolder, split: str) -> list[Example]:
     """youcookii_annotations_trainval.json; else the segments as a table, or as <video>: timestamps, sentences."""
     named = {"train": "training", "val": "validation"}.get(split, split)
-    if data.has("youcookii_annotations*.json"):
-        database = read_json(data.annotation("youcookii_annotations*.json"))["database"]
+    # Beside it may lie youcookii_annotations_test_segments_only.json, which has no sentences.
+    if data.has("youcook*_annotations_trainval*.json"):
+        database = read_json(data.annotation("youcook*_annotations_trainval*.json"))["database"]
         return [
             _segment(video, number, step["segment"], step["sentence"])
             for video, one in database.items()

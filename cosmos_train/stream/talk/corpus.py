@@ -32,6 +32,7 @@ QUESTIONS = (
     "What is done in this picture?", "Give a short description of the picture.",
 )  # fmt: skip
 _MEAN = (122, 116, 104)  # CLIP's mean colour
+_WORD = "< image >"  # IMAGE where it is a word
 _ASKED = {"human", "user"}
 _ANSWERED = {"gpt", "assistant"}
 
@@ -58,13 +59,22 @@ def turns_of(conversation: Any, pictured: bool) -> tuple[Turn, ...]:
         found.append(Turn(str(asked["value"]), str(answered["value"]).strip()))
     if not found:
         raise ValueError("its conversations hold no answer")
-    places = sum(turn.asked.count(IMAGE) for turn in found)
-    if places > 1 or places > pictured:
-        raise ValueError(f"its turns name {places} pictures, {int(pictured)} is there")
-    # LLaVA puts the picture first, wherever it was named.
-    first = found[0].asked.replace(IMAGE, "").strip()
-    rest = tuple(Turn(turn.asked.replace(IMAGE, "").strip(), turn.answered) for turn in found[1:])
-    return (Turn(f"{IMAGE}\n{first}" if pictured else first, found[0].answered), *rest)
+    # LLaVA's marker begins or ends a question; elsewhere, in talk about no picture, it is a word (of somebody's HTML).
+    named = [IMAGE in turn.asked if pictured else _shows(turn.asked) for turn in found]
+    if sum(named) > pictured:
+        mentions = sum(turn.asked.count(IMAGE) for turn in found)
+        raise ValueError(f"its turns name {mentions} pictures, {int(pictured)} is there")
+    if not pictured:
+        return tuple(Turn(turn.asked.replace(IMAGE, _WORD).strip(), turn.answered) for turn in found)
+    # LLaVA puts the picture first in the question that names it; one that nobody names is shown with the first.
+    shown = named.index(True) if any(named) else 0
+    asked = [turn.asked.replace(IMAGE, "").strip() for turn in found]
+    asked[shown] = f"{IMAGE}\n{asked[shown]}".strip()
+    return tuple(Turn(text, turn.answered) for text, turn in zip(asked, found, strict=True))
+
+
+def _shows(asked: str) -> bool:
+    return asked.strip().startswith(IMAGE) or asked.strip().endswith(IMAGE)
 
 
 class TalkCorpus(Corpus):
@@ -172,7 +182,7 @@ def squared(frame: NDArray[np.uint8], size: int, pad: bool) -> NDArray[np.uint8]
     left, top = (width - side) // 2, (height - side) // 2
     if pad and width != height:
         whole = Image.new("RGB", (side, side), _MEAN)
-        whole.paste(picture, (-left, -top))
+        whole.paste(picture, ((side - width) // 2, (side - height) // 2))
         picture, left, top = whole, 0, 0
     resized = picture.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
     return np.asarray(resized, np.uint8).transpose(2, 0, 1)

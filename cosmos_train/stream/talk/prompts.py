@@ -1,4 +1,7 @@
-"""Turns of talk as tokens: which words stand around them, and which of them are learned. Versions as LLaVA has them."""
+"""Turns of talk as tokens: which words stand around them, and which of them are learned.
+
+Versions as LLaVA and CuMo have them (their `conversation.py` and `train.py`), to the space: docs/evaluation.md.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def _pieces(turns: Sequence[Turn], prompt: Prompt) -> Iterator[tuple[str, str]]:
         else:
             told = not number and prompt == "mistral_instruct_system"
             system = f"<<SYS>>\n{_SYSTEM}\n<</SYS>>\n\n" if told else ""
-            yield f"[INST] {system}{turn.asked} [/INST]", turn.answered
+            yield f"[INST] {system}{turn.asked} [/INST]", turn.answered + " "
 
 
 def spell(turns: Sequence[Turn], tokenizer: Tokenizer, settings: TalkSettings, longest: int) -> Spelled:
@@ -75,7 +78,7 @@ def _placed(before: str, tokenizer: Tokenizer, settings: TalkSettings) -> list[i
     for number, text in enumerate(_clean(before, tokenizer).split(IMAGE)):
         if number:
             ids += [tokenizer.visual] * settings.image_tokens
-        ids += tokenizer.encode(text.strip()) if text.strip() else []
+        ids += tokenizer.encode(text) if text else []
     return ids
 
 

@@ -48,6 +48,8 @@ def example(wanted: str, exact: str = "") -> Example:
         ("The total is 1,024.", "1024", "integer", True),
         ("3 + 4 = 7", "7", "integer", True),
         ("7 or 8", "7", "integer", False),  # the last number counts
+        ("It is 7.9", "7", "integer", True),  # int(float(x)), as MathVista's scorer
+        ("It is 7.9", "8", "integer", False),
         ("about 1.24", "1.2", "1", True),
         ("1.26", "1.2", "1", False),
         ("none", "1.2", "1", False),

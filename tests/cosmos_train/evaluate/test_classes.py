@@ -130,6 +130,17 @@ def test_matlab_files_of_flowers_and_cars(tmp_path: Path) -> None:
         classes.flowers(data, "test")
 
 
+def test_names_of_classes_are_openais() -> None:
+    """data/prompts.md of openai/CLIP, where the folders' own names differ."""
+    keys = ("Faces", "Faces_easy", "snoopy", "yin_yang", "crocodile_head", "water_lilly", "wild_cat")
+    spoken = {key: key.replace("_", " ") for key in keys}
+    assert class_names(keys, spoken, "caltech101", "") == (
+        "off-center face", "centered face", "snoopy (cartoon beagle)", "yin and yang symbol", "head of a crocodile",
+        "water lilly", "wild cat",
+    )  # fmt: skip
+    assert class_names(("93", "12"), {}, "flowers", "") == ("air plant", "colt's foot")
+
+
 def test_splits_that_a_set_lacks_are_the_same_in_every_process(tmp_path: Path) -> None:
     for number in range(60):
         paint(tmp_path / "SUN397" / "a" / "apartment_building" / "outdoor" / f"sun_{number}.jpg", size=(2, 2))

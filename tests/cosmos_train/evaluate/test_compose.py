@@ -66,7 +66,9 @@ def test_sugarcrepe_svo_and_mmvp(tmp_path: Path) -> None:
     ]  # fmt: skip
     head = "sentence,pos_triplet,neg_triplet,pos_url,neg_url,pos_image_id,neg_image_id,subj_neg,verb_neg,obj_neg"
     row = 'A man walks.,"man,walk,","man,run,",u,v,11,12,False,True,False'
-    lines(tmp_path / "svo/svo_probes.csv", head, row)
+    # Its authors score rows that differ in one thing alone.
+    both, neither = row.replace("True,False", "True,True"), row.replace("True", "False")
+    lines(tmp_path / "svo/svo_probes.csv", head, both, row, neither)
     (item,) = compositions.svo_probes(DataFolder(tmp_path / "svo"), "test")
     assert (item.group, item.media, item.texts) == ("verb", (Media("11.jpg"), Media("12.jpg")), ("A man walks.",))
     lines(tmp_path / "mmvp/Questions.csv", "Question ID,Type,Statement", "1,Texts,a dog", '2,Texts,"a cat, left"')

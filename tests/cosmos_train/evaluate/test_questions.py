@@ -13,8 +13,10 @@ from PIL import Image
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.media import look
+from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers import judged, questions
 from cosmos_train.evaluate.readers.folder import DataFolder, Media, read
+from cosmos_train.evaluate.talk import worded
 from cosmos_train.evaluate.tasks import TASKS
 from cosmos_train.stream.settings import ImageSettings
 from judged import paint
@@ -62,7 +64,10 @@ def test_scienceqa_asks_what_has_a_picture(tmp_path: Path) -> None:
     assert [(one.id, one.media.name) for one in found] == [
         ("4", "images/test/4/image.png"), ("6", "images/test/6/image.png"),
     ]  # fmt: skip
-    assert found[1].question == "Which?\nContext: A map."
+    assert found[1].question == "Context: A map.\nWhich?"  # LLaVA's llava_test_CQM-A.json: context, question, choices
+    assert worded(found[1], TASKS["scienceqa"], Protocol()) == (
+        "Context: A map.\nWhich?\nA. x\nB. y\nAnswer with the option's letter from the given choices directly."
+    )
     assert (found[0].choices, found[0].label, found[0].group) == (("x", "y"), "B", "natural science")
 
 
@@ -89,6 +94,22 @@ def test_mmmu_from_the_hubs_files(tmp_path: Path) -> None:
     assert where == path
     (shown,), _ = look(where, other.media, 1, ImageSettings(size=8))
     assert shown[0, 0].tolist() == [0, 255, 0]
+
+
+def test_llava_bench_of_coco_tells_captions_and_boxes(tmp_path: Path) -> None:
+    question = {"question_id": 0, "image": "000000441147.jpg", "text": "What colours?", "category": "conv"}
+    told = {"id": "441147", "image": "000000441147.jpg", "captions": ["Two suitcases.", "Old bags."],
+            "instances": [{"category": "suitcase", "bbox": [0.1, 0.2, 0.5, 0.75]}]}  # fmt: skip
+    put(tmp_path / "qa90_questions.jsonl", [question])
+    put(tmp_path / "caps_boxes_coco2014_val_80.jsonl", [told])
+    put(tmp_path / "qa90_gpt4_answer.jsonl", [{"question_id": 0, "text": "Brown.", "answer_id": "x"}])
+    (found,) = judged.llava_bench(DataFolder(tmp_path), "test")
+    assert found.text == "Two suitcases.\nOld bags.\n\nsuitcase: [0.1, 0.2, 0.5, 0.75]"
+    assert found.media.name == "000000441147.jpg"
+    paint(tmp_path / "val2014" / "COCO_val2014_000000441147.jpg")
+    data = DataFolder(tmp_path)
+    (found,) = judged.llava_bench(data, "test")
+    assert data.media(found.media.name) is not None
 
 
 def test_mmvp_in_pairs(tmp_path: Path) -> None:

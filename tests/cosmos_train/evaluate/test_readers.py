@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from cosmos_train.errors import UserError
+from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers import images, videos
-from cosmos_train.evaluate.readers.folder import DataFolder, Media, read
-from cosmos_train.evaluate.tasks import TASKS, find
+from cosmos_train.evaluate.readers.folder import DataFolder, Media, read, read_lines, read_rows
+from cosmos_train.evaluate.talk import worded
+from cosmos_train.evaluate.tasks import TASKS, check_able, find
 
 Put = Callable[[str, Any], None]
 
@@ -72,6 +74,26 @@ def test_coco_by_its_own_splits(tmp_path: Path, put: Put) -> None:
     assert (found.id, found.media.name, found.references) == ("42", "COCO_val2014_000000000042.jpg", ("A shoe.", "It"))
 
 
+def test_karpathys_splits_as_lists_and_coco_val2017_whole(tmp_path: Path, put: Put) -> None:
+    """ALBEF's and BLIP's files, which COSMOS reads too; val2017 is what COSMOS retrieves from."""
+    row = {"image": "val2014/COCO_val2014_000000391895.jpg", "caption": ["A man. ", "A biker."]}
+    put("coco_karpathy_test.json", [row])
+    put("flickr30k_val.json", [{"image": "flickr30k-images/1018148011.jpg", "caption": ["A group."] * 5}])
+    alone = [{"image": "x.jpg", "image_id": "coco_1", "caption": text} for text in ("one", "two")]
+    put("coco_karpathy_train.json", alone)
+    images_ = [{"id": 139, "file_name": "000000000139.jpg"}]
+    put("captions_val2017.json", {"images": images_, "annotations": [{"image_id": 139, "caption": "A room."}]})
+    data = DataFolder(tmp_path)
+    (found,) = images.coco(data, "test")
+    assert (found.media.name, found.references) == (row["image"], ("A man.", "A biker."))
+    assert [one.references for one in images.coco(data, "train")] == [("one", "two")]
+    assert len(images.flickr30k(data, "val")[0].references) == 5
+    put("dataset_coco.json", karpathy("coco"))
+    data = DataFolder(tmp_path)
+    assert [one.id for one in images.coco(data, "val")] == ["902"]
+    assert [one.media.name for one in images.coco(data, "val2017")] == ["000000000139.jpg"]
+
+
 def test_flickr30k_by_karpathys_splits(tmp_path: Path, put: Put) -> None:
     put("dataset_flickr30k.json", karpathy("flickr30k"))
     (found,) = images.flickr30k(DataFolder(tmp_path), "test")
@@ -120,6 +142,30 @@ def test_textvqa(tmp_path: Path, put: Put) -> None:
     assert found.answers == (("nous",),) * 10
 
 
+def test_textvqa_with_the_words_that_llava_was_told(tmp_path: Path, put: Put) -> None:
+    rows = [
+        {"question": "what brand is this camera?", "image_id": "003a", "question_id": 34602, "answers": ["nous"] * 10},
+        {"question": "what does it say?", "image_id": "003b", "question_id": 34603, "answers": ["go"] * 10},
+    ]  # fmt: skip
+    put("TextVQA_0.5.1_val.json", {"data": rows})
+    how = "Answer the question using a single word or phrase."
+    put(
+        "llava_textvqa_val_v051_ocr.jsonl",
+        [
+            {"question_id": "003a", "image": "003a.jpg", "category": "default",
+             "text": f"What brand is this camera?\nReference OCR token: NOUS, LITE\n{how}"},
+            {"question_id": "003b", "image": "003b.jpg", "text": f"Reference OCR token: GO\nWhat does it say?\n{how}"},
+        ],
+    )  # fmt: skip
+    one, other = images.textvqa_ocr(DataFolder(tmp_path), "val")
+    assert (one.id, one.media.name, one.answers[0]) == ("34602", "003a.jpg", ("nous",))
+    assert one.question.endswith(f"NOUS, LITE\n{how}")
+    assert (other.id, other.answers[0]) == ("34603", ("go",))
+    assert worded(one, TASKS["textvqa-ocr"], Protocol()) == one.question  # it says itself how to answer
+    with pytest.raises(UserError, match="a CosMo cannot be asked textvqa-ocr"):
+        check_able(TASKS["textvqa-ocr"], "cosmo")
+
+
 def test_vizwiz(tmp_path: Path, put: Put) -> None:
     answers = [{"answer": "unanswerable", "answer_confidence": "yes"}] * 10
     row = {"image": "VizWiz_val_00000000.jpg", "question": "Ok. What is this?", "answers": answers, "answerable": 0}
@@ -153,6 +199,8 @@ def test_msvd_qa_names_videos_by_the_mapping(tmp_path: Path, put: Put) -> None:
     put("test_qa.json", [{"answer": "peanut", "id": 30933, "question": "what is it eating?", "video_id": 1}])
     (found,) = videos.msvd_qa(DataFolder(tmp_path), "test")
     assert (found.id, found.media.name, found.answers) == ("30933", "-4wsuPCjDBc_5_15", (("peanut",),))
+    put("video/vid1.avi", "as its authors' code names them")
+    assert videos.msvd_qa(DataFolder(tmp_path), "test")[0].media.name == "vid1"
 
 
 def test_msrvtt(tmp_path: Path, put: Put) -> None:
@@ -166,6 +214,22 @@ def test_msrvtt(tmp_path: Path, put: Put) -> None:
     assert videos.msrvtt(data, "test")[0].references == ("caption 2 0", "caption 2 1")
 
 
+def test_msrvtt_in_the_two_files_of_its_challenge(tmp_path: Path, put: Put) -> None:
+    files = {"train_val_videodatainfo.json": ("train", "validate"), "test_videodatainfo.json": ("test",)}
+    for name, splits in files.items():
+        videos_ = [{"video_id": f"video-{split}", "split": split} for split in splits]
+        sentences = [{"caption": f"of {split}", "video_id": f"video-{split}"} for split in splits]
+        put(name, {"videos": videos_, "sentences": sentences})
+    put("test_videodatainfo_2017.json", {"videos": [{"video_id": "video-more", "split": "test"}]})
+    again = {"videos": [{"video_id": "video-test", "split": "train"}], "sentences": sentences}
+    put("videodatainfo_2017.json", again)
+    data = DataFolder(tmp_path)
+    assert [len(videos.msrvtt(data, split)) for split in ("train", "val", "test")] == [1, 1, 1]
+    assert [videos.msrvtt(data, split)[0].references for split in ("train", "val", "test")] == [
+        ("of train",), ("of validate",), ("of test",),
+    ]  # fmt: skip
+
+
 def test_msrvtt_qa(tmp_path: Path, put: Put) -> None:
     row = {"answer": "couch", "category_id": 14, "id": 158581, "question": "what are three people sitting on?"}
     put("test_qa.json", [{**row, "video_id": 7010}])
@@ -177,6 +241,8 @@ def test_youcook2(tmp_path: Path, put: Put) -> None:
     step = {"segment": [41, 54], "id": 0, "sentence": "place the bacon slices on a pan"}
     entry = {"duration": 311.77, "subset": "validation", "recipe_type": "113", "annotations": [step]}
     put("youcookii_annotations_trainval.json", {"database": {"GLd3aX16zBg": entry}})
+    bare = {"subset": "testing", "annotations": [{"segment": [1, 2], "id": 0}]}
+    put("youcookii_annotations_test_segments_only.json", {"database": {"x": bare}})  # its archive's other file
     (found,) = videos.youcook2(DataFolder(tmp_path), "val")
     assert found.media == Media("GLd3aX16zBg", 41.0, 54.0)
     assert found.references == ("place the bacon slices on a pan",)
@@ -251,6 +317,15 @@ def test_an_empty_split_is_refused(tmp_path: Path, put: Put) -> None:
     put("dataset_coco.json", karpathy("coco"))
     with pytest.raises(UserError, match="no example of coco-caption's split 'minival'"):
         read(images.coco, DataFolder(tmp_path), "minival", "coco-caption")
+
+
+def test_lines_end_where_files_say_and_cells_may_hold_several(tmp_path: Path, put: Put) -> None:
+    put("a.csv", 'id,text\n1,"two\nlines"\n2,odd\u2028mark\n')
+    assert [row["text"] for row in read_rows(tmp_path / "a.csv")] == ["two\nlines", "odd\u2028mark"]
+    (tmp_path / "b.jsonl").write_text('{"text": "odd\u2028mark"}\n', encoding="utf-8")
+    assert read_rows(tmp_path / "b.jsonl") == [{"text": "odd\u2028mark"}]
+    put("c.token", "1.jpg#0\tA\u0085 dog\n")
+    assert read_lines(tmp_path / "c.token") == ["1.jpg#0\tA\u0085 dog"]
 
 
 def test_media_are_found_wherever_they_lie(tmp_path: Path) -> None:

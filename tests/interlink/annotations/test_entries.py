@@ -50,6 +50,14 @@ def test_what_is_wrong_is_said_in_one_line(value: Any, why: str) -> None:
         spans_of(value)
 
 
+def test_captions_that_went_through_a_table_keep_their_numbers_and_lose_their_blanks() -> None:
+    """HowTo100M's own loader reads `str(text)`: NaN and numbers stand among its captions."""
+    value = {"start": [0, 1, 2], "end": [1, 2, 3], "text": [float("nan"), 350.0, "degrees"]}
+    assert spans_of(value) == [Span("350", 1.0, 2.0), Span("degrees", 2.0, 3.0)]
+    with pytest.raises(ValueError, match="its text is a bool"):
+        spans_of({"start": [0], "end": [1], "text": [True]})
+
+
 def test_clips_are_cut_where_the_next_begins() -> None:
     spans = [Span("a", 0, 4), Span("b", 1.5, 5), Span("c", 1.5, 2), Span("d", 9, float("inf"))]
     cut = disjoint(spans)

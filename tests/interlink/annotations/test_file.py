@@ -78,6 +78,18 @@ def test_the_index_is_made_once_and_kept_with_the_build(
     assert opened(path, root).find("v7", "x", "") == [Span("t7", 7, 8)]
 
 
+def test_howto_interlink7m_as_it_is_hosted(tmp_path: Path, root: Storage) -> None:
+    """Columns video, clips and a third, JSON quoted as pandas does, an index beside each clip."""
+    clips = [{"clip": "0:00:00 - 0:00:05", "clip_id": "0", "caption": 'The video opens with a "how to".'},
+             {"clip": "0:01:05 - 0:01:10", "clip_id": "2", "caption": "It shifts."}]  # fmt: skip
+    quoted = json.dumps(clips).replace('"', '""')
+    path = tmp_path / "Howto-Interlink7M_subset_w_all_clips_val.tsv"
+    path.write_text(f'video\tclips\tsplit\nvideos_256/--728h8mnDY.mp4\t"{quoted}"\tval\n')
+    assert opened(path, root).find("--728h8mnDY", "x", "") == [
+        Span('The video opens with a "how to".', 0.0, 5.0), Span("It shifts.", 65.0, 70.0),
+    ]  # fmt: skip
+
+
 def test_another_content_has_another_revision_and_index(tmp_path: Path, root: Storage) -> None:
     path = tmp_path / "caption.json"
     path.write_text('{"v": {"start": [0], "end": [1], "text": ["old"]}}')

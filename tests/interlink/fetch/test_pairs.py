@@ -67,6 +67,11 @@ def test_dreamlips_image_path_is_a_url_or_a_file(tmp_path: Path) -> None:
     assert first.fields["uri"] == "http://x/1" and first.fields["path"] == ""
     assert second.fields["uri"] == str(tmp_path / "pictures/cc3m/0/1.jpg")
     assert second.fields["path"] == "cc3m/0/1.jpg"
+    row = {"ImagePath": "cc3m/0/1.jpg", "raw_caption": "a", "shortIB_captions": "b. c."}  # its JSON, one a picture
+    (tmp_path / "d.jsonl").write_text(json.dumps(row) + "\n")
+    (third,) = rows_of(tmp_path / "d.jsonl", images_path=str(tmp_path / "pictures"))
+    assert third.fields["path"] == "cc3m/0/1.jpg"
+    assert told(third) == {"raw_caption": "a", "shortIB_captions": "b. c."}
 
 
 @pytest.mark.parametrize("entry", ["file:///etc/passwd", "ftp://x/1", "../out.jpg", "/etc/passwd", "", "a\tb.jpg"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def test_only_answers_are_learned_and_a_picture_takes_its_places(words: Tokenize
     assert found.ids.count(words.visual) == 3
     assert not any(learned for number, learned in zip(found.ids, found.learned, strict=True) if number == words.visual)
     answers = [number for number, learned in zip(found.ids, found.learned, strict=True) if learned]
-    assert words.decode(answers) == "a red square left"
+    assert words.decode(answers) == "a red square  left"  # a space stands before the end token, as in CuMo
     assert answers.count(words.end) == 2
     text = words.decode([number for number in found.ids if number != words.visual])
     assert " ".join(text.split()) == "[INST] what lies here? [/INST] a red square [INST] where? [/INST] left"
@@ -87,6 +88,55 @@ def test_versions_of_the_prompt(words: Tokenizer) -> None:
     assert "artificial intelligence assistant" in text("vicuna_v1") and "USER: where? ASSISTANT: left" in text(
         "vicuna_v1"
     )
+
+
+TOLD = (
+    "A chat between a curious user and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the user's questions."
+)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "official"),
+    [
+        ("plain", "<s><image>red\n</s>left\n</s>"),  # the end tokens are ours: LLaVA has none here
+        ("vicuna_v1", f"<s>{TOLD} USER: <image>\nwhat? ASSISTANT: red</s>USER: where? ASSISTANT: left</s>"),
+        ("mistral_instruct", "<s>[INST] <image>\nwhat? [/INST] red </s>[INST] where? [/INST] left </s>"),
+        (
+            "mistral_instruct_system",
+            f"<s>[INST] <<SYS>>\n{TOLD}\n<</SYS>>\n\n<image>\nwhat? [/INST] red </s>[INST] where? [/INST] left </s>",
+        ),
+    ],
+)
+def test_prompts_are_llavas_and_cumos_to_the_space(words: Tokenizer, prompt: Any, official: str) -> None:
+    """What `get_prompt` of CuMo's conversation.py gives for two turns; a picture is one `<visual>`."""
+    turns = (Turn("<image>\nwhat?", "red"), Turn("where?", "left"))
+    found = spell(turns, words, TalkSettings(prompt=prompt, image_tokens=1), 900)
+    text = words.backend.decode(found.ids, skip_special_tokens=False)
+    # Text after a marker begins with the tokenizer's own space, as SentencePiece's does.
+    pieces = [piece for piece in re.split(r"(<s>|</s>|<image>)", official) if piece]
+    marks = {"<s>": "<s>", "</s>": "</s>", "<image>": "<visual>"}
+    spaced = "".join(marks.get(piece) or f" {piece.lstrip(' ')}" for piece in pieces)
+    assert text == spaced
+    answers = [number for number, learned in zip(found.ids, found.learned, strict=True) if learned]
+    assert words.backend.decode(answers, skip_special_tokens=False).replace("</s>", "").split() == ["red", "left"]
+
+
+def test_the_picture_stands_first_in_the_question_that_names_it() -> None:
+    """ALLaVA's and LLaVA-665K's records: the marker first or last, twice in a question, later, or a word of HTML."""
+    assert turns_of(say("Depict it.\n<image>", "a ring"), True) == (Turn("<image>\nDepict it.", "a ring"),)
+    assert turns_of(say("hello", "hi", "what?\n<image>", "a cat"), True) == (
+        Turn("hello", "hi"), Turn("<image>\nwhat?", "a cat"),
+    )  # fmt: skip
+    assert turns_of(say("<image>\nIs <image> red?", "no"), True) == (Turn("<image>\nIs  red?", "no"),)
+    assert turns_of(say("hi", "ho"), True) == (Turn("<image>\nhi", "ho"),)
+    assert turns_of(say("What does <image> do in SVG?", "it shows one"), False) == (
+        Turn("What does < image > do in SVG?", "it shows one"),
+    )
+    with pytest.raises(ValueError, match="name 2 pictures, 1 is there"):
+        turns_of(say("<image>\na", "b", "<image>\nc", "d"), True)
+    with pytest.raises(ValueError, match="name 1 pictures, 0 is there"):
+        turns_of(say("what is it?\n<image>", "d"), False)
 
 
 def test_words_that_look_like_markers_are_only_words(words: Tokenizer) -> None:
