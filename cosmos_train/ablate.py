@@ -47,9 +47,10 @@ class Ablations(Settings):
         min_length=1, description="columns of the table: name in metrics.jsonl -> heading; the last value counts"
     )
     baseline: str = Field(description="the variant that the others are compared with")
-    expect: dict[str, dict[str, str]] = Field(
+    expect: dict[str, dict[str, str | list[str]]] = Field(
         default={},
-        description="of a variant, a number of its runs that must lie above another: {variant: {probe/a: probe/b}}",
+        description="of a variant, a number of its runs that must lie above another, or above each of several: "
+        "{variant: {probe/a: [probe/b, probe/c]}}",
     )
     variants: dict[str, Variant] = Field(min_length=1, description="by name, which is a folder's name too")
 
@@ -243,7 +244,7 @@ def expectations(ablations: Ablations, out: Path) -> list[Expected]:
     found = []
     for name, pairs in ablations.expect.items():
         known = _known(ablations, out, name)
-        for measure, above in pairs.items():
+        for measure, above in ((one, other) for one, others in pairs.items() for other in _listed(others)):
             both = [(one["numbers"].get(measure), one["numbers"].get(above)) for one in known]
             there = [(float(a), float(b)) for a, b in both if a is not None and b is not None]
             if there:
@@ -251,6 +252,10 @@ def expectations(ablations: Ablations, out: Path) -> list[Expected]:
                 difference = mean([a - b for a, b in there])
                 found.append(Expected(name, measure, above, mean(own), mean(other), difference))
     return found
+
+
+def _listed(names: str | list[str]) -> list[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def markdown(lines: Sequence[Line], ablations: Ablations) -> str:

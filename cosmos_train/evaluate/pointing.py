@@ -24,10 +24,37 @@ from cosmos_train.stream.views.pictures import Pixels
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the picture's sides
 Grid = NDArray[np.float64]
 
+UNTOLD = "untold"  # kind of the sentences that would name what none of the picture's sentences names
+
+
+@dataclass(frozen=True)
+class Region:
+    """A sentence, and where what it names lies; kind: of the sentence, "" where the shard tells none."""
+
+    text: str
+    box: Box
+    kind: str = ""
+
+
+def regions_of(about: object) -> list[tuple[Region, ...]]:
+    """Of each clip of a document what its json names; and what is there without a sentence of the clip, as `UNTOLD`."""
+    clips = about.get("clips") if isinstance(about, dict) else None
+    found = []
+    for clip in clips or ():
+        told = [(one, str(one.get("kind", ""))) for one in clip.get("regions", ())]
+        untold = [(one, UNTOLD) for one in clip.get("others", ())]
+        found.append(tuple(Region(str(one["text"]), _box(one["box"]), kind) for one, kind in (*told, *untold)))
+    return found
+
+
+def _box(edges: object) -> Box:
+    left, top, right, bottom = map(float, edges)  # type: ignore[call-overload]
+    return left, top, right, bottom
+
 
 @dataclass
 class Pointed:
-    """hits, overlaps of the attention with each region, what chance would give, and those of other sentences."""
+    """hits, overlaps of attention with what is named, what chance would give, and those with what is not."""
 
     hits: list[float] = field(default_factory=list)
     overlaps: list[float] = field(default_factory=list)

@@ -2,10 +2,9 @@
 
 Of student and of teacher: R@1 both ways among captions, and zero-shot questions (`swaps`): a sentence of the picture's
 own caption with one word exchanged for each other value of its slot. With pictures to fit on, the same by a linear
-probe (ridge regression on the pooled picture). Of the student's pooler: whether the patch that a sentence looks at most
-lies in the box that the shard names for it (the pointing game, Zhang et al. 2016), and the overlap (IoU) of as many
-patches as the box has; and both for the boxes that the scene's other sentences name (`unnamed`). Each with chance, and
-with another document's picture. Costs both towers once per scene, and the text tower once per distinct sentence.
+probe (ridge regression on the pooled picture). Each with chance, and with another document's picture. Of the student's
+pooler: where sentences look (`pointing`), by kind of sentence, or by size of box where the shard tells no kinds. Costs
+both towers once per scene, and the text tower once per distinct sentence.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from torch.nn import functional as F
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.clips import Embedded
-from cosmos_train.evaluate.pointing import Box, Pointed, attention, covered, written
+from cosmos_train.evaluate.pointing import Pointed, Region, attention, covered, regions_of, written
 from cosmos_train.evaluate.scores import retrieval
 from cosmos_train.evaluate.swaps import SAMPLE_WORLD, Asked, Table, ask, load_questions
 from cosmos_train.models.cosmos import Cosmos, Student
@@ -43,13 +42,13 @@ _RIDGE = 1e-3  # of the features' mean square
 
 @dataclass(frozen=True)
 class Seen:
-    """A scene as it is asked of. asked: by question; regions: sentences and where what they name lies."""
+    """A scene as it is asked of. asked: by question; regions: sentences, and where what they name lies."""
 
     picture: Pixels
     caption: str
     document: str
     asked: dict[str, Asked]
-    regions: tuple[tuple[str, Box], ...]
+    regions: tuple[Region, ...]
 
 
 class ViewProbe:
@@ -75,7 +74,7 @@ class ViewProbe:
             members = corpus.reader.read_many([number])[0]
             try:
                 scenes = corpus.document(number, members).fixed
-                boxes = _boxes(json.loads(bytes(members["json"]))) if not isinstance(members, Exception) else []
+                boxes = regions_of(json.loads(bytes(members["json"]))) if not isinstance(members, Exception) else []
                 for place, scene in enumerate(scenes[: most - len(found)]):
                     assert isinstance(scene, Scene)
                     picture = squared(decode(scene.images[0], data.image), data.image.size, False)
@@ -151,22 +150,22 @@ class ViewProbe:
         return {name: right(images), f"{name}_shuffled": right(others), f"{name}_chance": chance}
 
     def _pointed(self, model: Cosmos) -> dict[str, Pointed]:
-        """By size of the box: "" for those of at least a tenth of the picture, "small" for the others."""
+        """By kind of sentence; by size of box, "" for those of at least a tenth of the picture, "small" for others,
+        where sentences have no kind; and of what no sentence of the picture names, asked for all the same: `untold`."""
         found: dict[str, Pointed] = {}
         side = model.student.visual.size // model.student.visual.patch
         for first in range(0, len(self.scenes), _AT_ONCE):
             scenes = self.scenes[first : first + _AT_ONCE]
-            regions = [(row, *region) for row, scene in enumerate(scenes) for region in scene.regions]
-            if not regions:
+            asked = [(row, region) for row, scene in enumerate(scenes) for region in scene.regions]
+            if not asked:
                 continue
             pictures = np.stack([scene.picture for scene in scenes])
-            maps = attention(model, self.tokenizer, pictures, [(row, text) for row, text, _ in regions])
-            grids = [covered(box, side) for _, _, box in regions]
-            for (row, _, _), grid in zip(regions, grids, strict=True):
-                into = found.setdefault("" if grid.sum() >= side**2 / 10 else "small", Pointed())
-                for (other, _, _), own, looked in zip(regions, grids, maps, strict=True):
-                    if other == row:
-                        into.add(looked, grid, named=own is grid)
+            maps = attention(model, self.tokenizer, pictures, [(row, region.text) for row, region in asked])
+            for (row, region), looked in zip(asked, maps, strict=True):
+                for box in dict.fromkeys(one.box for one in scenes[row].regions):
+                    inside = covered(box, side)
+                    kind = region.kind or ("" if inside.sum() >= side**2 / 10 else "small")
+                    found.setdefault(kind, Pointed()).add(looked, inside, named=box == region.box)
         return found
 
     def _images(self, model: Cosmos, half: Student, scenes: Sequence[Seen]) -> Tensor:
@@ -198,15 +197,6 @@ def linear(known: Tensor, labels: Tensor, asked: Tensor) -> Tensor:
     inner = rows.T @ rows + _RIDGE * len(rows) * torch.eye(rows.shape[1])
     found: Tensor = (new @ torch.linalg.solve(inner, rows.T @ (wanted - wanted.mean(0))) + wanted.mean(0)).argmax(-1)
     return found
-
-
-def _boxes(about: object) -> list[tuple[tuple[str, Box], ...]]:
-    """Of each clip of a document the regions that its json names; nothing where it names none."""
-    clips = about.get("clips") if isinstance(about, dict) else None
-    return [
-        tuple((str(one["text"]), tuple(map(float, one["box"]))) for one in clip.get("regions", ()))  # type: ignore[misc]
-        for clip in clips or ()
-    ]
 
 
 def moved(documents: Sequence[str], seed: int) -> list[int]:

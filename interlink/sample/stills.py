@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Part = tuple[str, bytes]  # a member of a sample: its name and content
+Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the picture's sides
 
-_SIDE = 256  # of a picture, pixels
+SIDE = 256  # of a picture, pixels
 _SHARD_BYTES = 64_000_000
 _TARGET, _SMALL_SIZE = 0.75, 0.26  # of a target's size in videos: tools leave the corners free; of the picture
 _CORNER = (0.16, 0.2)  # of the small thing's centre, from the nearest sides
@@ -38,32 +39,33 @@ _SMALL = (
 
 
 @dataclass(frozen=True)
+class Region:
+    """text: a sentence; box: where what it names lies; kind: of the sentence, "" where a world has only one."""
+
+    text: str
+    box: Box
+    kind: str = ""
+
+    def members(self) -> dict[str, Any]:
+        """As the shard's json has it."""
+        return {"text": self.text, "box": list(self.box)} | ({"kind": self.kind} if self.kind else {})
+
+
+@dataclass(frozen=True)
 class Scene:
-    """A step's picture in words: sentences of its caption, and of what is named the sentence and its box (left, top,
-    right, bottom, as shares of the picture's sides)."""
+    """A step's picture in words: sentences of its caption, what they name, and things that are there unnamed."""
 
     sentences: tuple[str, ...]
-    regions: tuple[tuple[str, tuple[float, float, float, float]], ...]
+    regions: tuple[Region, ...]
+    others: tuple[Region, ...] = ()
 
 
-def write(folder: Path, documents: int, seed: int = 0, split: Split = "train") -> Path:
-    """Shards of so many documents of 3 to 5 pictures in a new folder. UserError where it holds something.
+@dataclass(frozen=True)
+class Staging:
+    """What pictures show and what is said of them. plan: of (seed, split, number); describe: of a step's picture."""
 
-    A document depends on (seed, split, its number) alone. What is held out: combinations of the targets' object,
-    colour and action, and of the small things' kind, colour and corner.
-    """
-    from interlink.shards import ShardWriter
-    from interlink.storage import Storage
-
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty", "give a new folder", code=2)
-    with ShardWriter(Storage(str(folder)), "", lambda number: f"{number:03d}.tar", _SHARD_BYTES) as writer:
-        for number in range(documents):
-            video = still_plan(seed, split, number)
-            members = list(_members(video))
-            words = sum(len(f"{step.caption} {step.speech}".split()) for step in video.steps)
-            writer.add(video.name, members, images=len(video.steps), clips=len(video.steps), text_tokens=words)
-    return folder
+    plan: Callable[[int, Split, int], Plan]
+    describe: Callable[[Step, Random], Scene]
 
 
 def heldout(kind: str, colour: str, corner: int) -> bool:
@@ -74,7 +76,7 @@ def heldout(kind: str, colour: str, corner: int) -> bool:
 
 def still_plan(seed: int, split: Split, number: int) -> Plan:
     """As the video of that number, but square, without titles, and of the small things just one has a colour."""
-    options = SampleOptions(width=_SIDE, height=_SIDE, fades=0.0, titles=0.0)
+    options = SampleOptions(width=SIDE, height=SIDE, fades=0.0, titles=0.0)
     video = plan(seed, split, number, options)
     draw = Random(f"interlink stills {seed} {split} {number}")
     steps = tuple(
@@ -110,8 +112,8 @@ def describe(step: Step, draw: Random) -> Scene:
     return Scene(
         (step.caption, named),
         (
-            (step.caption, _box(step.combination.object, step.combination.colour, step.x, step.y, step.size)),
-            (named, _box(small.object, small.colour, small.x, small.y, small.size)),
+            Region(step.caption, box_of(*step.combination[:2], step.x, step.y, step.size)),
+            Region(named, box_of(small.object, small.colour, small.x, small.y, small.size)),
         ),
     )
 
@@ -120,19 +122,19 @@ def _place(one: Distractor) -> str:
     return f"{'top' if one.y < 0.5 else 'bottom'} {'left' if one.x < 0.5 else 'right'}"
 
 
-def _box(kind: str, colour: str, x: float, y: float, size: float) -> tuple[float, float, float, float]:
+def box_of(kind: str, colour: str, x: float, y: float, size: float) -> Box:
     """Of the drawn object itself, without the sprite's empty border."""
     from interlink.sample import objects
 
-    side = round(size * _SIDE)
+    side = round(size * SIDE)
     left, top, right, bottom = objects.sprite(kind, colour, side).getbbox() or (0, 0, side, side)
-    at = (x * _SIDE - side / 2, y * _SIDE - side / 2)
+    at = (x * SIDE - side / 2, y * SIDE - side / 2)
     edges = (at[0] + left, at[1] + top, at[0] + right, at[1] + bottom)
-    a, b, c, d = (round(min(max(edge / _SIDE, 0.0), 1.0), 4) for edge in edges)
+    a, b, c, d = (round(min(max(edge / SIDE, 0.0), 1.0), 4) for edge in edges)
     return a, b, c, d
 
 
-def _members(video: Plan) -> Iterator[Part]:
+def _members(video: Plan, describe: Callable[[Step, Random], Scene]) -> Iterator[Part]:
     draw = Random(f"interlink stills words {video.name}")
     clips: list[dict[str, Any]] = []
     segments: list[dict[str, Any]] = []
@@ -147,14 +149,15 @@ def _members(video: Plan) -> Iterator[Part]:
             {"type": "text", "role": "caption", "text": caption, **times},
             {"type": "text", "role": "speech", "text": step.speech, **times},
         ]
-        regions = [{"text": text, "box": list(box)} for text, box in found.regions]
-        clips.append({"start": start, "end": end, "caption": caption, "speech": step.speech, "regions": regions})
+        about = {"start": start, "end": end, "caption": caption, "speech": step.speech}
+        regions = {"regions": found.regions} | ({"others": found.others} if found.others else {})
+        clips.append(about | {name: [one.members() for one in part] for name, part in regions.items()})
         held = io.BytesIO()
         picture.save(held, "JPEG", quality=90)
         pictures.append((name, held.getvalue()))
     source = {"dataset": "interlink-sample", "licence": "Apache-2.0", "path": "", "video_id": video.name}
-    about = {"format_version": "1", "id": video.name, "source": source, "clips": clips, "segments": segments}
-    yield "json", json.dumps(about, sort_keys=True).encode()
+    document = {"format_version": "1", "id": video.name, "source": source, "clips": clips, "segments": segments}
+    yield "json", json.dumps(document, sort_keys=True).encode()
     yield from pictures
 
 
@@ -166,3 +169,26 @@ def _pictures(video: Plan) -> Iterator[Image.Image]:
     wanted = replace(video, kept=tuple(middles))
     for _, picture in scene.frames(wanted):
         yield picture
+
+
+CORNER = Staging(still_plan, describe)  # an act in the middle, a small coloured thing in a corner
+
+
+def write(folder: Path, documents: int, seed: int = 0, split: Split = "train", staging: Staging = CORNER) -> Path:
+    """Shards of so many documents of 3 to 5 pictures in a new folder. UserError where it holds something.
+
+    A document depends on (seed, split, its number) and the staging alone. What is held out: combinations of the
+    targets' object, colour and action, and of a small thing in a corner its kind, colour and corner.
+    """
+    from interlink.shards import ShardWriter
+    from interlink.storage import Storage
+
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty", "give a new folder", code=2)
+    with ShardWriter(Storage(str(folder)), "", lambda number: f"{number:03d}.tar", _SHARD_BYTES) as writer:
+        for number in range(documents):
+            video = staging.plan(seed, split, number)
+            members = list(_members(video, staging.describe))
+            words = sum(len(f"{step.caption} {step.speech}".split()) for step in video.steps)
+            writer.add(video.name, members, images=len(video.steps), clips=len(video.steps), text_tokens=words)
+    return folder

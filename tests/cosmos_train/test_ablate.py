@@ -123,6 +123,10 @@ def test_what_is_expected_is_asserted_over_the_runs(plan: Path, tmp_path: Path) 
             result(tmp_path / name, "both", seed, seen=seen + 0.04 * seed, chance=0.10)
         (found,) = ablations.expectations(read, tmp_path / name)
         assert not found.holds and str(found).endswith("does not hold")
+    result(tmp_path / "several", "both", 0, seen=0.3, chance=0.1, others=0.4)
+    plan.write_text(yaml.safe_dump(values | {"expect": {"both": {"seen": ["chance", "others"]}}}))
+    several = ablations.expectations(ablations.load(plan), tmp_path / "several")
+    assert [(one.above, one.other.value) for one in several] == [("chance", 0.1), ("others", 0.4)]
     plan.write_text(yaml.safe_dump(values | {"expect": {"neither": {}}}))
     with pytest.raises(UserError, match="`expect` names neither"):
         ablations.load(plan)
@@ -161,6 +165,14 @@ def test_the_comparisons_that_come_along_are_valid(name: str, tmp_path: Path) ->
     if name == "cosmos_or_clip":
         assert found["clip"].recipe.train.steps == found["cosmos"].recipe.train.steps
         assert found["clip"].recipe.objective.distill_weight == 0
+
+
+def test_the_comparison_of_attention_asks_more_than_chance(tmp_path: Path) -> None:
+    read = ablations.load(Path(__file__).parents[2] / "pipelines" / "cosmos_attention.yaml")
+    found = {run.variant: run.recipe for run in ablations.runs(read, tmp_path)}
+    assert len(read.seeds) >= 5 and list(found) == ["subject", "all-told", "coloured"]
+    assert read.expect["subject"]["probe/name_overlap"] == ["probe/name_overlap_chance", "probe/name_unnamed_overlap"]
+    assert len({str(recipe.train) + str(recipe.model) for recipe in found.values()}) == 1
 
 
 def test_the_ablations_that_come_along_are_valid(tmp_path: Path) -> None:

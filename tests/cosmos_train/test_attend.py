@@ -1,7 +1,8 @@
-"""Pictures of attention: what is drawn is what the poolers weigh, and a trained model looks at the object."""
+"""Pictures of attention: what is drawn is what the poolers weigh, and a trained model looks at what is named."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from cosmos_train.models.cosmos import Cosmos
 from cosmos_train.recipe import Recipe
 from cosmos_train.starting import load_any
 from cosmos_train.trainer import train
+from interlink.sample import stills, subject
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +73,21 @@ def test_what_is_no_cosmos_or_no_picture_is_said(run: Path, tiny: Callable[..., 
     train(tiny(train__steps=1), tmp_path / "cosmo", False, Console(quiet=True))
     with pytest.raises(UserError, match="is no COSMOS"):
         attend(tmp_path / "cosmo", tmp_path / "no.jpg", "a cup", tmp_path / "out.png")
+
+
+def test_a_trained_model_looks_at_what_is_named_and_not_at_what_is_not(tmp_path: Path) -> None:
+    for split, documents in (("train", 150), ("heldout", 12)):
+        stills.write(tmp_path / split, documents, split=split, staging=subject.staging())  # type: ignore[arg-type]
+    recipe = cosmos_recipe(
+        tmp_path / "train", train__steps=150, train__batch_size=16, train__save_every=150, optimiser__lr=4e-3,
+        data__views={"local_size": 16, "local_views": 4, "sentences": 2, "augment": 0.25, "crop_scale": 0.7},
+        objective__teacher__momentum=0.97, probe={"every": 150, "shards": str(tmp_path / "heldout"), "clips": 48},
+    )  # fmt: skip
+    train(recipe, tmp_path / "run", False, Console(quiet=True))
+    last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    for kind in ("name", "act"):  # what these sentences leave open is to be seen at the subject
+        for measure in ("overlap", "pointing"):
+            seen, chance, other = (last[f"probe/{kind}_{one}"] for one in (
+                measure, f"{measure}_chance", f"unnamed_{measure}",
+            ))  # fmt: skip
+            assert seen > 2 * chance and seen > 3 * other, (kind, measure, seen, chance, other)

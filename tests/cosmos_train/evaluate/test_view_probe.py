@@ -13,7 +13,15 @@ from rich.console import Console
 from cosmos_recipe import cosmos_recipe
 from cosmos_train.attend import look
 from cosmos_train.errors import UserError
-from cosmos_train.evaluate.pointing import attention, covered, overlap, overlap_by_chance
+from cosmos_train.evaluate.pointing import (
+    Pointed,
+    Region,
+    attention,
+    covered,
+    overlap,
+    overlap_by_chance,
+    regions_of,
+)
 from cosmos_train.evaluate.slots import load_slots
 from cosmos_train.evaluate.swaps import SAMPLE_WORLD, Question, ask, exchanged, load_questions
 from cosmos_train.evaluate.view_probe import ViewProbe, linear, moved
@@ -134,11 +142,31 @@ def test_a_run_is_probed_and_what_it_learns_stays_the_same(world: Path, tmp_path
     asked = ViewProbe(data, loaded.tokenizer, TABLE, most=6)
     assert len(asked.scenes) == 6 and all(len(scene.regions) == 2 for scene in asked.scenes)
     pictures = np.stack([scene.picture for scene in asked.scenes])
-    maps = attention(model, loaded.tokenizer, pictures, [(4, asked.scenes[4].regions[1][0])])
-    drawn = look(model, loaded.tokenizer, pictures[4], asked.scenes[4].regions[1][0])
+    maps = attention(model, loaded.tokenizer, pictures, [(4, asked.scenes[4].regions[1].text)])
+    drawn = look(model, loaded.tokenizer, pictures[4], asked.scenes[4].regions[1].text)
     assert maps.shape == (1, 4, 4) and maps.sum() == pytest.approx(1)
     spread = (maps[0] - maps[0].min()) / (maps[0].max() - maps[0].min())
     np.testing.assert_allclose(spread, drawn.patches, atol=1e-4)
+
+
+def test_regions_have_their_kind_and_what_no_sentence_names_is_told_apart() -> None:
+    told = {"text": "the mug", "box": [0, 0, 0.5, 0.5], "kind": "name"}
+    other = {"text": "the hat", "box": [0.5, 0, 1, 0.5], "kind": "name"}
+    first, second, third = regions_of({"clips": [{"regions": [told], "others": [other]}, {"regions": [other]}, {}]})
+    assert first == (Region("the mug", (0, 0, 0.5, 0.5), "name"), Region("the hat", (0.5, 0, 1, 0.5), "untold"))
+    assert second == (Region("the hat", (0.5, 0, 1, 0.5), "name"),)
+    assert third == () and regions_of([]) == []
+
+
+def test_a_map_counts_for_the_box_that_its_sentence_names_and_against_the_others() -> None:
+    looked, inside = np.zeros((4, 4)), covered((0.0, 0.0, 0.5, 0.25), 4)
+    looked[0, :2] = 1
+    pointed = Pointed()
+    pointed.add(looked, inside, named=True)
+    pointed.add(looked, covered((0.5, 0.5, 1.0, 1.0), 4), named=False)
+    found = pointed.numbers()
+    assert (found["overlap"], found["unnamed_overlap"]) == (1, 0)
+    assert (found["pointing"], found["unnamed_pointing"], found["pointing_chance"]) == (1, 0, 1 / 8)
 
 
 def test_a_probe_of_one_document_is_refused(tmp_path: Path) -> None:

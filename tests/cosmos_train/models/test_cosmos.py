@@ -70,6 +70,23 @@ def test_student_and_teacher_see_what_the_originals_see(golden: tuple[Student, A
     assert model.logit_scale.exp().item() == pytest.approx(float(found["student/logit_scale"]))
 
 
+def test_what_is_drawn_are_the_weights_that_give_the_originals_cross_modal_features(
+    golden: tuple[Student, Any],
+) -> None:
+    model, found = golden
+    images = model.images(torch.tensor(found["global_crops"]).double().flatten(0, 1))
+    said = model.texts(torch.tensor(found["text"])).pooled.unflatten(0, (8, 3))
+    pooler: Any = model.visual.attn_cross_pool
+    original = torch.nn.MultiheadAttention(32, 4, batch_first=True).double()
+    original.load_state_dict(pooler.attn.state_dict())
+    query, patches = said.transpose(0, 1), images.tokens[:3]
+    tokens = pooler.ln_k(patches)
+    pooled, weights = original(pooler.ln_q(query), tokens, tokens, need_weights=True, average_attn_weights=True)
+    crossed = F.normalize(query + pooled, dim=-1).transpose(0, 1).flatten(0, 1)
+    assert (crossed - torch.tensor(found["student/txt_crossmodal_features"])).abs().max() < 1e-7
+    assert (pooler.weights(query, patches) - weights).abs().max() < 1e-12
+
+
 @pytest.mark.parametrize(("size", "parameters"), [(16, 152_382_466), (32, 154_039_042)])
 def test_full_size_has_the_released_names_and_shapes(shared_data: Path, size: int, parameters: int) -> None:
     recipe = load(f"cosmos_vitb{size}_cc3m")

@@ -1,0 +1,70 @@
+"""Pictures of three or four things where all captions speak of one: the subject, which something is done to.
+
+As captions of photographs do: a short one says "the mug", a long one what colour it is and what is done with it; of
+what lies about, things of other kinds in the same sizes, none says a word. A staging of `stills`, and as dear.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from random import Random
+
+from interlink.sample import world
+from interlink.sample.plan import Distractor, Plan, SampleOptions, Step, name_of, plan
+from interlink.sample.stills import SIDE, Region, Scene, Staging, box_of
+from interlink.sample.world import Split
+
+_PLACES = ((0.25, 0.27), (0.75, 0.27), (0.25, 0.75), (0.75, 0.75))
+_ASTRAY = 0.04  # of a thing from its place, at most
+_SIZES = (0.40, 0.46)  # of a thing, of the picture's side
+
+# Kinds of sentence, by what they tell beside the name; the caption and the speech of the video tell all.
+_SENTENCES = {
+    "name": ("the {object}", "this is the {object}", "here is the {object}"),
+    "act": ("the {object} is being {past}", "someone {third} the {object}", "the {object} gets {past}"),
+    "colour": ("{a_thing}", "this is {a_thing}", "here is {a_thing}"),
+}
+_FULL, _SPEECH = "full", "speech"
+
+
+def staging(coloured: float = 0.0) -> Staging:
+    """coloured: share of what lies about that has a colour, which is never the subject's; the rest is grey."""
+    return Staging(partial(still_plan, coloured=coloured), describe)
+
+
+def still_plan(seed: int, split: Split, number: int, coloured: float = 0.0) -> Plan:
+    """As the video of that number, but square, without titles, and its targets stand anywhere among other things."""
+    video = plan(seed, split, number, SampleOptions(width=SIDE, height=SIDE, fades=0.0, titles=0.0))
+    draw = Random(f"interlink subjects {seed} {split} {number}")
+    steps = tuple(_surrounded(step, coloured, draw) for step in video.steps)
+    return replace(video, name=name_of(split, seed, number), steps=steps)
+
+
+def _surrounded(step: Step, coloured: float, draw: Random) -> Step:
+    subject = step.combination
+    (x, y), *others = (
+        (x + draw.uniform(-_ASTRAY, _ASTRAY), y + draw.uniform(-_ASTRAY, _ASTRAY))
+        for x, y in draw.sample(_PLACES, draw.choice((3, 4)))
+    )
+    kinds = draw.sample([kind for kind in world.OBJECTS if kind != subject.object], len(others))
+    colours = [colour for colour in world.COLOURS if colour != subject.colour]
+    about = []
+    for kind, place in zip(kinds, others, strict=True):
+        # Both drawn, used or not: another share of colours leaves the rest of a picture as it was.
+        colour, has_one = draw.choice(colours), draw.random() < coloured
+        about.append(Distractor(kind, colour if has_one else "grey", *place, draw.uniform(*_SIZES)))
+    return replace(step, x=x, y=y, size=draw.uniform(*_SIZES), distractors=tuple(about))
+
+
+def describe(step: Step, draw: Random) -> Scene:
+    """A sentence of each kind about the subject; of the things that lie about the sentence that would name them."""
+    box = box_of(step.combination.object, step.combination.colour, step.x, step.y, step.size)
+    said = {kind: world.say(draw.choice(ways), step.combination) for kind, ways in _SENTENCES.items()}
+    said[_FULL] = step.caption
+    others = tuple(
+        Region(f"the {one.object}", box_of(one.object, one.colour, one.x, one.y, one.size), "name")
+        for one in step.distractors
+    )
+    regions = tuple(Region(text, box, kind) for kind, text in (said | {_SPEECH: step.speech}).items())
+    return Scene(tuple(said.values()), regions, others)
