@@ -6,12 +6,13 @@ Everything in it was counted or is a setting; nothing is drawn by chance and no 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from interlink.release.croissant import general
+from interlink.release.croissant import count_of, general, keywords, licence_link
 from interlink.release.statistics import Distribution, told
 
 if TYPE_CHECKING:
@@ -19,7 +20,19 @@ if TYPE_CHECKING:
 
 BAR = 40  # characters of the longest bar
 BINS = 12
-_SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"))
+# What the Hub knows (huggingface.co/docs/hub): bands of size, and licences by its ids, those of software left out.
+_BANDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+_LICENCES = frozenset(
+    (
+        *("apache-2.0", "mit", "unlicense", "c-uda", "cdla-sharing-1.0", "cdla-permissive-1.0", "cdla-permissive-2.0"),
+        *("cc", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0"),
+        *("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
+        *("cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "etalab-2.0", "gfdl", "odc-by", "odbl", "pddl"),
+        *("openrail", "unknown"),
+    )
+)
+_RECIPE = """python -c "import json; print(json.dumps(json.load(open('recipe.lock.json'))['recipe']))\""""
+_ON_REQUEST = re.compile(r"opt(ed)?_?out|take_?down|taken_?down|tombstone|robots")
 
 
 def card(about: About) -> str:
@@ -35,6 +48,7 @@ def card(about: About) -> str:
         _models(about),
         _licences(about),
         _commands(about),
+        f"## Citation\n\n```\n{about.settings.citation.strip()}\n```" if about.settings.citation.strip() else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -68,21 +82,48 @@ def _front_matter(about: About) -> str:
     settings, total = about.settings, about.statistics.total
     configs: list[dict[str, Any]] = [
         {"config_name": name, "data_files": [{"split": _hub(split), "path": path} for split, path in globs.items()]}
-        for name, globs in about.globs.items()
-        if globs
+        for name, globs in _openable(about.globs).items()
     ]
     for config in configs:
         if config["config_name"] == "datasets" or len(configs) == 1:
             config["default"] = True
     content: dict[str, Any] = {
         "pretty_name": settings.name,
-        **({"license": settings.licence.lower()} if re.fullmatch(r"[A-Za-z0-9.-]+", settings.licence) else {}),
+        **_hub_licence(settings.licence),
         "task_categories": ["image-text-to-text", "image-to-text"],
-        "tags": ["interleaved", "video", "webdataset", "interlink"],
-        "size_categories": [next((name for most, name in _SIZES if total < most), "n>10M")],
+        "tags": [*keywords(about.statistics), "webdataset", "interlink"],
+        "size_categories": [size_band(total)],
         **({"configs": configs} if configs else {}),
     }
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---"
+
+
+def _openable(globs: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
+    """The formats that `datasets` opens, of one kind of file: it has one loader for all configurations of a folder."""
+    for kind in (".parquet", ".tar", ".tsv"):
+        if found := {
+            name: paths for name, paths in globs.items() if paths and all(p.endswith(kind) for p in paths.values())
+        }:
+            return found
+    return {}
+
+
+def size_band(total: int) -> str:
+    """The Hub's name for a number of records: `n<1K`, `1K<n<10K`, … `n>1T`."""
+    place = min(max(0, len(str(total)) - 3), len(_BANDS))
+    if not place:
+        return f"n<{_BANDS[0]}"
+    return f"{_BANDS[place - 1]}<n<{_BANDS[place]}" if place < len(_BANDS) else f"n>{_BANDS[-1]}"
+
+
+def _hub_licence(licence: str) -> dict[str, str]:
+    if not licence:
+        return {}
+    if licence.lower() in _LICENCES:
+        return {"license": licence.lower()}
+    name = re.sub(r"[^a-z0-9.]+", "-", licence.partition("://")[2] or licence, flags=re.IGNORECASE).strip("-").lower()
+    link = licence_link(licence)
+    return {"license": "other", "license_name": name, **({"license_link": link} if link else {})}
 
 
 def _hub(split: str) -> str:
@@ -95,10 +136,12 @@ def _contents(about: About) -> str:
     clips = statistics.clips_per_document
     lines = [
         "## What is here",
-        f"{statistics.total:,} documents ({splits}) from {len(statistics.videos):,} videos; "
-        f"{round(clips.mean * clips.count):,} clips, {statistics.images:,} images, {statistics.text_tokens:,} tokens "
+        f"{count_of(statistics.total, 'document')} ({splits}) from "
+        f"{count_of(len(statistics.videos), statistics.thing)}; "
+        f"{count_of(round(clips.mean * clips.count), 'clip')}, {count_of(statistics.images, 'image')}, "
+        f"{count_of(statistics.text_tokens, 'token')} "
         "(words and punctuation marks). "
-        f"A video's documents are all in one split, drawn by a keyed hash of its id "
+        f"A {statistics.thing}'s documents are all in one split, drawn by a keyed hash of its id "
         f"(seed {about.settings.seed}, {about.settings.val_share:.0%} val).",
         _table(
             ("folder", "holds", "records"),
@@ -153,6 +196,7 @@ def _models(about: About) -> str:
     rows = [
         (stage, f"`{escaped(model)}`", f"{count:,}")
         for (stage, model), count in sorted(about.statistics.models.items())
+        if model != "none"  # the stage is in the recipe, and made nothing
     ]
     prompts = [
         f"{stage} `{escaped(prompt)}` ({count:,})"
@@ -172,17 +216,21 @@ def _licences(about: About) -> str:
         f"{stage}: {reason}": count
         for stage, content in about.stages.items()
         for reason, count in content["reasons"].items()
-        if re.search(r"opt_?out|take_?down|taken_?down|tombstone|robots", reason)
+        if _ON_REQUEST.search(reason)
     }
     opted = ", ".join(f"{escaped(name)} {count:,}" for name, count in told(left_out).items())
-    whole = f"The release as a whole is under {escaped(settings.licence)}. " if settings.licence else ""
+    whole = (
+        f"The release as a whole is under {escaped(settings.licence)}."
+        if settings.licence
+        else "No licence is stated for the release as a whole."
+    )
     return "\n\n".join(
         (
             "## Licences and opt-outs",
-            f"{whole}Frames and speech belong to the makers of the videos. As the sources state it:",
+            f"{whole} What was made from a {statistics.thing} belongs to its makers too. As the sources state it:",
             _table(("licence", "documents"), rows),
-            f"Left out on request: {opted}." if opted else "The build left out no item on request of its owner.",
-            "Each document names its video (`video_id`, `url`), so that one can be found and taken out.",
+            f"Left out on request: {opted}." if opted else "No item was left out on request of its owner.",
+            f"Each document names its {statistics.thing} (`video_id`, `url`), so that one can be found and taken out.",
         )
     )
 
@@ -195,15 +243,19 @@ def _commands(about: About) -> str:
         for name, value in settings.model_dump(mode="json").items()
         if _comparable(value) != _comparable(defaults[name])
     }
-    sets = "".join(f' \\\n  --set "{name}={_yaml(value)}"' for name, value in changed.items())
     recipe = about.lock.get("recipe", {}).get("name", "")
+    if changed.get("name") == recipe:
+        del changed["name"]
+    sets = "".join(f" \\\n  --set {shlex.quote(f'{name}={_yaml(value)}')}" for name, value in changed.items())
     return "\n\n".join(
         (
             "## How it was made",
-            f"```\ninterlink build {recipe}.yaml --root ROOT\n"
+            f"```\n{_RECIPE} > recipe.yaml\n"
+            "interlink build recipe.yaml --set source.path=SOURCE --root ROOT\n"
             f"interlink release ROOT --format {','.join(about.formats)} --out OUT{sets}\n```",
             f"The recipe `{escaped(recipe)}` is in `recipe.lock.json` with every default, versions and fingerprints; "
-            "what names our folders or opens doors (paths, cookies, proxies) is left out of it.",
+            "what names our folders and machines or opens doors (paths, private addresses, cookies, proxies) is left "
+            "out of it.",
         )
     )
 

@@ -1,7 +1,8 @@
 """datasets: a folder that Hugging Face's `datasets.load_dataset` opens, images decoded by it.
 
 A row a document in the manner of OBELICS: `images` and `texts` are equally long, and where one holds something, the
-other holds None. Which column is an image stands in the Parquet schema, so the library is not needed to write it.
+other holds None; `metadata` and `general_metadata` are JSON. Which column is an image stands in the Parquet schema, so
+the library is not needed to write it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from interlink.release.obelics import about
 from interlink.release.parts import ParquetParts
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import SPLITS, Sample
@@ -24,6 +26,8 @@ _VALUES = {
     "licence": "string",
     "dataset": "string",
     "metadata": "string",
+    "general_metadata": "string",
+    "document": "string",
 }
 _LISTS = {"texts": "string", "roles": "string", "starts": "float64", "ends": "float64", "clips": "int32"}
 _ARROW = {"string": pa.string(), "float64": pa.float64(), "int32": pa.int32()}
@@ -75,12 +79,13 @@ def hub_split(split: str) -> str:
 
 
 def row(sample: Sample) -> dict[str, Any]:
-    """The columns of one document; `metadata` is its canonical JSON."""
+    """The columns of one document; `document` is its canonical JSON."""
     source, elements = sample.document.source, sample.elements()
     return {
         "id": sample.key,
         **{name: getattr(source, name) for name in ("video_id", "url", "title", "licence", "dataset")},
-        "metadata": sample.text,
+        **about(sample),
+        "document": sample.text,
         "images": [
             None if e.picture is None else {"bytes": e.picture.data, "path": f"{sample.key}.{e.picture.name}"}
             for e in elements

@@ -1,7 +1,9 @@
 """howto: the TSV files of Howto-Interlink7M.
 
-Columns `path` and `clips`, a JSON list of {"clip": "H:MM:SS - H:MM:SS", "caption"}. Times are whole seconds, as
-published (the nearest; a clip is never empty); the exact ones are in the other formats. Text only: nearly free.
+`clips` is a JSON list of {"clip": "H:MM:SS - H:MM:SS", "clip_id", "caption"}, quoted as pandas quotes. The video is
+there twice: first as `video`, where the hosted files have it, last as `path`, by which CosMo's loader finds it. Times
+are whole seconds, as published (the nearest; a clip is never empty); the exact ones are in the other formats. Text
+only: nearly free.
 """
 
 from __future__ import annotations
@@ -14,24 +16,29 @@ from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample, clip_text
 from interlink.release.target import Target
 
-VARIANTS = ("all", "sampled")
+LEAST = 2  # clips of a document in the sampled variant: as many as CosMo's recipe takes at once
 
 
 class Howto:
     """`<name>_subset_w_<all|sampled>_clips_<train|val>.tsv`: a row a document, clips without text left out."""
 
     name: ClassVar[str] = "howto"
-    about: ClassVar[str] = "the TSV files of Howto-Interlink7M (`path`, `clips`): all clips, and sampled clips"
+    about: ClassVar[str] = "the TSV files of Howto-Interlink7M (`video`, `clips`, `path`): all clips, and sampled clips"
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         self._target, self._settings = target, settings
         self._files: dict[str, TextIO] = {}
         self.records: dict[str, int] = {}
-        self.globs: dict[str, str] = {}  # two columns that are JSON in one: not for that library
+        self.globs: dict[str, str] = {}  # of all clips
+        self._video, self._before = "", 0
 
     def add(self, sample: Sample) -> None:
+        before = self._clips_before(sample)
         clips = [
-            (number, {"clip": clip_times(clip.start, clip.end), "caption": text})
+            (
+                number,
+                {"clip": clip_times(clip.start, clip.end), "clip_id": str(before + number), "caption": text},
+            )
             for number, clip in enumerate(sample.document.clips)
             if (text := clip_text(clip, self._settings.texts))
         ]
@@ -46,25 +53,36 @@ class Howto:
             file.close()
             self._target.finish(path)
 
+    def _clips_before(self, sample: Sample) -> int:
+        """How many clips the video's documents before this one have: ids go through a video, not a document."""
+        video = sample.document.source.video_id
+        before = self._before if video == self._video else 0
+        self._video, self._before = video, before + len(sample.document.clips)
+        return before
+
     def _row(self, variant: str, sample: Sample, clips: list[dict[str, Any]]) -> None:
         path = f"howto/{self._settings.name}_subset_w_{variant}_clips_{sample.split}.tsv"
         if path not in self._files:
             self._files[path] = self._target.begin(path).open("w", encoding="utf-8", newline="\n")
-            self._files[path].write("path\tclips\n")
+            self._files[path].write("video\tclips\tpath\n")
+            if variant == "all":
+                self.globs[sample.split] = path
         source = sample.document.source
-        name = source.path or f"{source.video_id}.mp4"
-        if any(mark in name for mark in '\t\n\r"'):
-            name = '"' + name.replace('"', '""') + '"'
-        # Unquoted: JSON has no tab and no line break of its own, so that a split at tabs reads it too.
-        self._files[path].write(f"{name}\t{json.dumps(clips, ensure_ascii=False)}\n")
+        name = quoted(source.path or f"{source.video_id}.mp4")
+        self._files[path].write(f"{name}\t{quoted(json.dumps(clips, ensure_ascii=False))}\t{name}\n")
         count = f"{variant}_{sample.split}"
         self.records[count] = self.records.get(count, 0) + 1
 
 
 def sampled(numbers: list[int], key: str, settings: ReleaseSettings) -> set[int]:
-    """Which clips the sampled variant keeps: the lowest keyed hashes, at least one."""
-    wanted = max(1, round(len(numbers) * settings.sampled_share))
+    """Which clips the sampled variant keeps: the lowest keyed hashes, at least two where there are two."""
+    wanted = max(LEAST, round(len(numbers) * settings.sampled_share))
     return set(sorted(numbers, key=lambda n: keyed_hash(settings.seed, f"clip:{key}:{n}"))[:wanted])
+
+
+def quoted(cell: str) -> str:
+    """A cell as pandas writes it: in quotes, those inside doubled, where it holds a quote, a tab or a line break."""
+    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in '\t\n\r"') else cell
 
 
 def clip_times(start: float, end: float) -> str:

@@ -1,17 +1,21 @@
 """llava: conversations in LLaVA's JSON with an `images` folder: what instruction tuning code reads.
 
 One conversation a document: for each clip with text a question that carries its pictures (`<image>` once for each) and
-the text as answer. Pictures of clips without text are left out. Costs a file for each picture.
+the text as answer; or, for trainers that take one picture, one a clip with the picture in its middle. Pictures of clips
+without text are left out. Costs a file for each picture.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from typing import Any, ClassVar, TextIO
 
 from interlink.release.settings import ReleaseSettings
-from interlink.release.source import Sample, clip_text
+from interlink.release.source import Picture, Sample, clip_text, spaced
 from interlink.release.target import Target
+from interlink.shards.document import Clip
 
 FIRST = "What happens in this part of the video?"
 NEXT = "And what happens next?"
@@ -31,15 +35,20 @@ class Llava:
         self.globs: dict[str, str] = {}
 
     def add(self, sample: Sample) -> None:
-        told = self._conversation(sample)
-        if told is None:
+        told = [
+            (number, clip, answer, pictures)
+            for number, (clip, pictures) in enumerate(
+                zip(sample.document.clips, sample.pictures_of_clips(), strict=True)
+            )
+            if (answer := clip_text(clip, self._settings.texts))
+        ]
+        if self._settings.conversation == "document":
+            if told:
+                self._write(sample, sample.key, told)
             return
-        if sample.split not in self._files:
-            path = self._target.begin(f"llava/{sample.split}.json")
-            self._files[sample.split] = path.open("w", encoding="utf-8", newline="\n")
-        comma = ",\n" if self.records.get(sample.split) else "[\n"
-        self._files[sample.split].write(comma + json.dumps(told, ensure_ascii=False))
-        self.records[sample.split] = self.records.get(sample.split, 0) + 1
+        for number, clip, answer, pictures in told:
+            if pictures:
+                self._write(sample, f"{sample.key}-{number:03d}", [(number, clip, answer, spaced(pictures, 1))])
 
     def close(self) -> None:
         for split, file in self._files.items():
@@ -47,15 +56,14 @@ class Llava:
             file.close()
             self._target.finish(f"llava/{split}.json")
 
-    def _conversation(self, sample: Sample) -> dict[str, Any] | None:
+    def _write(
+        self, sample: Sample, key: str, told: Sequence[tuple[int, Clip, str, list[tuple[Picture, float]]]]
+    ) -> None:
+        """One conversation about these clips: (number, clip, answer, pictures with times)."""
         turns: list[dict[str, str]] = []
         images: list[str] = []
         times: list[float] = []
-        clips: list[dict[str, Any]] = []
-        for number, (clip, pictures) in enumerate(zip(sample.document.clips, sample.pictures_of_clips(), strict=True)):
-            answer = clip_text(clip, self._settings.texts)
-            if not answer:
-                continue
+        for _, _, answer, pictures in told:
             for picture, time in pictures:
                 path = f"{sample.key}/{picture.name}"
                 self._target.write(f"llava/images/{path}", picture.data, one_of_many=True)
@@ -63,12 +71,19 @@ class Llava:
                 times.append(time)
             question = MARK * len(pictures) + ("\n" if pictures else "") + (NEXT if turns else FIRST)
             turns.append({"from": "human", "value": question})
-            # A reader counts the marks: one that is part of a text must not be taken for a picture.
-            turns.append({"from": "gpt", "value": answer.replace(MARK, "image")})
-            clips.append({"clip": number, "start": clip.start, "end": clip.end, "images": len(pictures)})
-        if not turns:
-            return None
-        told: dict[str, Any] = {"id": sample.key}
+            # Readers count the marks of pictures, videos and sound: what is part of a text must not be taken for one.
+            turns.append({"from": "gpt", "value": re.sub(r"<(image|video|audio)>", r"\1", answer)})
+        entry: dict[str, Any] = {"id": key}
         if images:
-            told["image"] = images[0] if len(images) == 1 else images
-        return {**told, "conversations": turns, "times": times, "clips": clips}
+            entry["image"] = images[0] if len(images) == 1 else images
+        entry |= {"conversations": turns, "times": times}
+        entry["clips"] = [
+            {"clip": number, "start": clip.start, "end": clip.end, "images": len(pictures)}
+            for number, clip, _, pictures in told
+        ]
+        if sample.split not in self._files:
+            file = self._target.begin(f"llava/{sample.split}.json")
+            self._files[sample.split] = file.open("w", encoding="utf-8", newline="\n")
+        comma = ",\n" if self.records.get(sample.split) else "[\n"
+        self._files[sample.split].write(comma + json.dumps(entry, ensure_ascii=False))
+        self.records[sample.split] = self.records.get(sample.split, 0) + 1

@@ -2,7 +2,7 @@
 
 The reserved columns, then `role`, `start`, `end` (seconds) and `clip`. Position -1 is the document's metadata: its
 canonical JSON. `source_ref` says where in the build's shards an element lies (JSON: path, member, byte_offset,
-byte_size); the bytes are inline, so nothing needs it.
+byte_size, frame_index); the bytes are inline, so nothing needs it.
 """
 
 from __future__ import annotations
@@ -91,4 +91,5 @@ def rows(sample: Sample) -> Iterator[dict[str, Any]]:
 
 
 def _reference(sample: Sample, member: str, offset: int, size: int) -> str:
-    return json.dumps({"path": sample.shard, "member": member, "byte_offset": offset, "byte_size": size})
+    place = {"path": sample.shard, "member": member, "byte_offset": offset, "byte_size": size, "frame_index": None}
+    return json.dumps(place)

@@ -1,8 +1,8 @@
 """obelics: webdataset tars in the manner of OBELICS and MINT-1T.
 
 A sample is `<key>.json` with two equally long lists, `texts` and `images` (names of members), each holding None where
-the other holds something, and the images beside it. `roles`, `starts`, `ends` (seconds) and `clips` run along. Costs a
-copy of the bytes.
+the other holds something, and the images beside it. `roles`, `starts`, `ends` (seconds) and `clips` run along;
+`metadata` and `general_metadata` are JSON in a string, as OBELICS has them. Costs a copy of the bytes.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from interlink.release.parts import TarParts
+from interlink.release.parts import COUNTS, TarParts
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import SPLITS, Sample
 from interlink.release.target import Target
 
 
 class Obelics:
-    """`obelics/<split>-00000.tar`, and `num_samples.json`: tar -> how many."""
+    """`obelics/<split>-00000.tar`, and how many samples each tar has."""
 
     name: ClassVar[str] = "obelics"
     about: ClassVar[str] = "webdataset tars with `texts` and `images` lists, as OBELICS and MINT-1T have them"
@@ -44,7 +44,8 @@ class Obelics:
         for parts in self._parts.values():
             parts.close()
             counts |= {path.removeprefix("obelics/"): count for path, count in parts.counts.items()}
-        self._target.write("obelics/num_samples.json", (json.dumps(counts, indent=1) + "\n").encode())
+        for name in COUNTS:
+            self._target.write(f"obelics/{name}", (json.dumps(counts, indent=1) + "\n").encode())
 
 
 def lists(sample: Sample) -> dict[str, Any]:
@@ -58,5 +59,22 @@ def lists(sample: Sample) -> dict[str, Any]:
         "starts": [e.start for e in elements],
         "ends": [e.end for e in elements],
         "clips": [e.clip for e in elements],
-        "metadata": json.loads(sample.text),
+        **about(sample),
+        "document": json.loads(sample.text),
+    }
+
+
+def about(sample: Sample) -> dict[str, str]:
+    """OBELICS' two columns of JSON: of each image (None where a text is), and of the document."""
+    source = sample.document.source
+    images = [
+        None
+        if e.picture is None
+        else {"document_url": source.url, "name": e.picture.name, "time": e.start, "clip": e.clip}
+        for e in sample.elements()
+    ]
+    general = {name: getattr(source, name) for name in ("url", "video_id", "title", "category", "dataset", "licence")}
+    return {
+        "metadata": json.dumps(images, ensure_ascii=False),
+        "general_metadata": json.dumps(general, ensure_ascii=False),
     }

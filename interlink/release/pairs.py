@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from interlink.release.parts import TarParts
+from interlink.release.parts import COUNTS, TarParts
 from interlink.release.settings import ReleaseSettings
-from interlink.release.source import SPLITS, Picture, Sample, clip_text
+from interlink.release.source import SPLITS, Picture, Sample, clip_text, spaced
 from interlink.release.target import Target
 from interlink.shards import tar
 
@@ -32,7 +32,7 @@ SCHEMA = pa.schema(
 
 
 class Pairs:
-    """`pairs/<split>/00000.tar`, beside it `00000.parquet` (the JSONs) and `00000_stats.json`; `num_samples.json`."""
+    """`pairs/<split>/00000.tar`, beside it `00000.parquet` (the JSONs) and `00000_stats.json`; how many in each tar."""
 
     name: ClassVar[str] = "pairs"
     about: ClassVar[str] = "image-caption pairs in tars as img2dataset writes and COSMOS reads them"
@@ -65,7 +65,9 @@ class Pairs:
                 parts.close()
                 self._tell(split, parts.number)
                 counts = {path.rpartition("/")[2]: count for path, count in parts.counts.items()}
-                self._target.write(f"pairs/{split}/num_samples.json", (json.dumps(counts, indent=1) + "\n").encode())
+                for name in COUNTS:
+                    self._target.write(f"pairs/{split}/{name}", (json.dumps(counts, indent=1) + "\n").encode())
+                self.globs[split] = f"pairs/{split}/*.tar"
 
     def _pair(self, sample: Sample, picture: Picture, caption: str, original: str, place: dict[str, Any]) -> None:
         split, parts = sample.split, self._parts[sample.split]
@@ -109,16 +111,10 @@ class Pairs:
             "successes": len(rows),
             "failed_to_download": 0,
             "failed_to_resize": 0,
+            **dict.fromkeys(("duration", "start_time", "end_time"), 0.0),  # nothing was downloaded, no clock is read
             "status_dict": {"success": len(rows)},
         }
         self._target.write(f"pairs/{split}/{number:05d}_stats.json", (json.dumps(stats, indent=4) + "\n").encode())
-
-
-def spaced(pictures: list[tuple[Picture, float]], most: int) -> list[tuple[Picture, float]]:
-    """At most `most` of a clip's pictures, evenly spaced (0 = all)."""
-    if not most or len(pictures) <= most:
-        return pictures
-    return [pictures[(2 * n + 1) * len(pictures) // (2 * most)] for n in range(most)]
 
 
 def _size(picture: Picture) -> tuple[int, int]:

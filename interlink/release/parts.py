@@ -15,6 +15,7 @@ from interlink.release.target import Target
 from interlink.shards import tar
 
 ROW_GROUP = 64 * 2**20  # bytes, before compression
+COUNTS = ("num_samples.json", "sizes.json")  # tar -> its samples, beside the tars: as CosMo and open_clip look for it
 
 
 class ParquetParts:

@@ -6,6 +6,7 @@ shards, a copy of their bytes for each format that carries images, and a sha256 
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from interlink.release.croissant import croissant
 from interlink.release.formats import Format, format_classes
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample, samples
-from interlink.release.statistics import Statistics, told
+from interlink.release.statistics import THINGS, Statistics, told
 from interlink.release.target import Target
 from interlink.report.picture import draw_document
 from interlink.shards import manifest
@@ -82,7 +83,8 @@ def release(
     if not settings.name:
         settings = settings.model_copy(update={"name": shards.recipe or "dataset"})
     classes = format_classes(formats)
-    about = About(settings, Statistics(settings.texts), stages, lock)
+    kind = lock.get("recipe", {}).get("source", {}).get("kind", "")
+    about = About(settings, Statistics(settings.texts, THINGS.get(kind, "video")), stages, lock)
     try:
         return _write(storage, shards, classes, out, about, report)
     except OSError as error:
@@ -124,17 +126,29 @@ def _write(
 
 
 def public(value: Any) -> Any:
-    """A lock without what is nobody's business: absolute paths keep their last part, URLs lose user and password, and
-    cookies, proxies and options for yt-dlp are left out. All the rest, which shaped the bytes, stays."""
+    """A lock without what is nobody's business: paths that leave the folder keep their last part, URLs lose user and
+    password, and their host where it is of a private network; cookies, proxies and options for yt-dlp are left out. All
+    the rest, which shaped the bytes, stays."""
     if isinstance(value, dict):
         return {key: public(inner) for key, inner in value.items() if key not in _PRIVATE}
     if isinstance(value, list):
         return [public(inner) for inner in value]
     if isinstance(value, str):
-        if value.startswith(("/", "~")):
+        if value.startswith(("/", "~", "../", "file:")):
             return PurePosixPath(value).name
-        return re.sub(r"(?<=://)[^/@\s]*@", "", value)
+        value = re.sub(r"(?<=://)[^/@\s]*@", "", value)
+        return re.sub(r"\b(https?|wss?|ray)://(\[[0-9A-Fa-f:]+\]|[^/:\s]+)(:\d+)?", _address, value)
     return value
+
+
+def _address(found: re.Match[str]) -> str:
+    """The scheme, host and port of a URL; `private` for a host that the world does not see."""
+    name = found[2].strip("[]").lower()
+    try:
+        seen = ipaddress.ip_address(name).is_global
+    except ValueError:
+        seen = "." in name and not name.endswith((".local", ".internal", ".lan", ".localdomain"))
+    return found[0] if seen else f"{found[1]}://private"
 
 
 def _show(target: Target, sample: Sample) -> str:

@@ -28,6 +28,8 @@ class ReleaseSettings(Settings):
     licence: str = Field(
         "", description="licence of the whole (an SPDX id or a URL); empty: each document tells its own"
     )
+    creator: str = Field("", description="the organisation or group that made the dataset")
+    citation: str = Field("", description="how to cite it, BibTeX for instance")
     published: str = Field(
         "", pattern=r"^(\d{4}-\d{2}-\d{2})?$", description="date of publication, YYYY-MM-DD; empty: the files name none"
     )
@@ -40,10 +42,15 @@ class ReleaseSettings(Settings):
         description="a clip's text in formats with one text a clip: the first of these that is not empty",
     )
     sampled_share: float = Field(
-        0.69, gt=0, le=1, description="share of a document's clips in the TSV of sampled clips (at least one)"
+        0.69, gt=0, le=1, description="share of a document's clips in the TSV of sampled clips (at least two)"
     )
     images_per_clip: int = Field(
         0, ge=0, description="most images of a clip that become image-caption pairs, evenly spaced (0 = all)"
+    )
+    conversation: Literal["document", "clip"] = Field(
+        "document",
+        description="what is a conversation in `llava`: a document with all its pictures, as LLaVA-NeXT and later take "
+        "them, or a clip with one picture, as LLaVA 1.5 and CuMo do",
     )
     file_megabytes: int = Field(512, ge=1, description="a Parquet file or tar is closed when it holds about this much")
     sample_documents: int = Field(3, ge=0, description="documents shown in the card")

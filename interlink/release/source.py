@@ -102,6 +102,13 @@ def clip_text(clip: Clip, kinds: Sequence[TextKind]) -> str:
     return next((text for kind in kinds if (text := getattr(clip, kind))), "")
 
 
+def spaced(pictures: list[tuple[Picture, float]], most: int) -> list[tuple[Picture, float]]:
+    """At most `most` of a clip's pictures, evenly spaced (0 = all)."""
+    if not most or len(pictures) <= most:
+        return pictures
+    return [pictures[(2 * n + 1) * len(pictures) // (2 * most)] for n in range(most)]
+
+
 def split_of(video_id: str, settings: ReleaseSettings) -> Split:
     """The split of a video and all its documents, by keyed hash."""
     # Not the hash that orders a generation: a build with --limit would then lie in one split.

@@ -10,6 +10,9 @@ from interlink.release.settings import TextKind
 from interlink.release.source import Sample, clip_text
 from interlink.shards.document import Text, count_tokens
 
+# Kind of source -> what one of its items is; of all others, a video.
+THINGS = {"pairs": "picture", "pages": "web page"}
+
 
 @dataclass
 class Distribution:
@@ -58,6 +61,7 @@ class Statistics:
     """Sums and distributions of everything that a release holds."""
 
     kinds: Sequence[TextKind]
+    thing: str = "video"  # what a document was made from, `THINGS`
     documents: Counter[str] = field(default_factory=Counter)  # split -> how many
     videos: set[int] = field(default_factory=set)  # hashes of the ids
     images: int = 0

@@ -90,9 +90,11 @@ def read_page(about: Mapping[str, Any], members: Members) -> list[str | Slot]:
 
 
 def slot_of(info: Any, members: Members) -> Slot:
-    """One image: base64 in the record, the member of its name, or its URL."""
+    """One image: bytes (Parquet by `datasets`) or base64 in the record, the member of its name, or its URL."""
     url = ""
     if isinstance(info, Mapping):
+        if isinstance(info.get("bytes"), bytes):
+            return Slot(info["bytes"])
         encoded = info.get("image_base64")
         if encoded:
             try:

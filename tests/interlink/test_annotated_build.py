@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -31,9 +32,9 @@ def rows(build: Build, stage: str) -> dict[str, dict[str, Any]]:
 
 def told(tsv: Path) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
-    for line in tsv.read_text().splitlines()[1:]:
-        path, clips = line.split("\t")
-        found.setdefault(path, []).extend(json.loads(clips))
+    with tsv.open(newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            found.setdefault(row["path"], []).extend(json.loads(row["clips"]))
     return found
 
 

@@ -63,7 +63,7 @@ def turns_of(conversation: Any, pictured: bool) -> tuple[Turn, ...]:
     named = [IMAGE in turn.asked if pictured else _shows(turn.asked) for turn in found]
     if sum(named) > pictured:
         mentions = sum(turn.asked.count(IMAGE) for turn in found)
-        raise ValueError(f"its turns name {mentions} pictures, {int(pictured)} is there")
+        raise ValueError(f"its turns name {mentions} pictures, {'one may be shown' if pictured else '0 is there'}")
     if not pictured:
         return tuple(Turn(turn.asked.replace(IMAGE, _WORD).strip(), turn.answered) for turn in found)
     # LLaVA puts the picture first in the question that names it; one that nobody names is shown with the first.

@@ -73,6 +73,13 @@ def test_obelics_is_parquet_with_urls(tmp_path: Path) -> None:
     ]
 
 
+def test_parquet_may_hold_the_pictures_as_datasets_embeds_them(tmp_path: Path) -> None:
+    red = picture("red")
+    table = pa.table({"images": [[{"bytes": red, "path": "a.jpg"}, None]], "texts": [[None, "A pan."]]})
+    pq.write_table(table, tmp_path / "datasets.parquet")
+    assert read_all(tmp_path / "datasets.parquet") == [("", [Slot(red), "A pan."])]
+
+
 def test_mint_is_a_tar_with_a_tiff_and_a_folder_may_hold_several_files(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     pages = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -190,14 +191,22 @@ def test_all_documents_of_a_video_share_a_split_in_every_format(tmp_path: Path) 
 def test_sampled_clips_are_a_part_of_all_clips(tmp_path: Path) -> None:
     root = put(Storage(str(tmp_path / "root")), [simple(n, clips=10) for n in range(3)])
     make(root, tmp_path / "out", "howto", val_share=0.0)
-    read = {
-        variant: (tmp_path / "out" / "howto" / f"told_subset_w_{variant}_clips_train.tsv").read_text().splitlines()[1:]
-        for variant in ("all", "sampled")
-    }
-    for whole, part in zip(read["all"], read["sampled"], strict=True):
-        every, some = (json.loads(line.split("\t")[1]) for line in (whole, part))
+    for every, some in zip(clips_of(tmp_path / "out", "all"), clips_of(tmp_path / "out", "sampled"), strict=True):
         assert (len(every), len(some)) == (10, 7)
         assert [clip for clip in every if clip in some] == some
+
+
+def test_two_clips_stay_two_in_the_sampled_file(tmp_path: Path) -> None:
+    """CosMo's loader takes two at once, and passes over a video that has fewer."""
+    root = put(Storage(str(tmp_path / "root")), [simple(n, clips=n) for n in range(1, 5)])
+    make(root, tmp_path / "out", "howto", val_share=0.0)
+    assert [len(clips) for clips in clips_of(tmp_path / "out", "sampled")] == [1, 2, 2, 3]
+
+
+def clips_of(out: Path, variant: str) -> list[list[dict[str, str]]]:
+    """The clips of each row of a TSV, as the module csv reads it."""
+    with (out / "howto" / f"told_subset_w_{variant}_clips_train.tsv").open(newline="") as file:
+        return [json.loads(row["clips"]) for row in csv.DictReader(file, delimiter="\t")]
 
 
 @pytest.mark.parametrize(
@@ -220,16 +229,17 @@ def test_a_file_name_with_tabs_and_quotes_stays_one_column(tmp_path: Path) -> No
     make(put(Storage(str(tmp_path / "root")), [made]), tmp_path / "out", "howto", val_share=0.0)
     (file,) = (tmp_path / "out" / "howto").glob("*_all_*.tsv")
     (row,) = pandas.read_csv(file, sep="\t", header=0).itertuples()
-    assert row.path == made.document.source.path
+    assert row.path == row.video == made.document.source.path
     assert len(json.loads(row.clips)) == 2
 
 
 def test_a_mark_inside_a_text_is_not_taken_for_a_picture(tmp_path: Path) -> None:
     made = simple(0, clips=1)
-    made.document.clips[0].caption = "It says <image> on the box."
+    made.document.clips[0].caption = "It says <image> on the box, and <video>."
     make(put(Storage(str(tmp_path / "root")), [made]), tmp_path / "out", "llava", val_share=0.0)
     (entry,) = json.loads((tmp_path / "out" / "llava" / "train.json").read_text())
     assert sum(turn["value"].count("<image>") for turn in entry["conversations"]) == len(entry["image"]) == 2
+    assert entry["conversations"][1]["value"] == "It says image on the box, and video."
 
 
 def test_files_are_cut_near_their_size_and_documents_stay_whole(
@@ -260,7 +270,7 @@ def test_the_card_tells_the_funnel_the_licences_and_the_models(root: Storage, tm
         "collect": {"ok": 9, "partial": 0, "dropped": 0, "failed": 0, "pending": 0, "reasons": {}, "errors": {}},
         "interleave": {
             **{"ok": 8, "partial": 1, "dropped": 1, "failed": 0, "pending": 0},
-            **{"reasons": {"opt_out": 1}, "errors": {}},
+            **{"reasons": {"opted_out": 1}, "errors": {}},
         },
     }
     settings = ReleaseSettings(name="How-To", licence="cc-by-4.0", description="Steps | of <b>things</b>")
@@ -270,14 +280,15 @@ def test_the_card_tells_the_funnel_the_licences_and_the_models(root: Storage, tm
     assert front["license"] == "cc-by-4.0"
     assert [config["config_name"] for config in front["configs"]] == ["datasets"]
     for told in (
-        "| interleave | 8 | 1 | 1 | 0 | 0 | opt\\_out 1 |",
-        "Left out on request: interleave: opt\\_out 1.",
+        "| interleave | 8 | 1 | 1 | 0 | 0 | opted\\_out 1 |",
+        "Left out on request: interleave: opted\\_out 1.",
         "| CC-BY-4.0 | 8 |",
         "| caption | `tiny@r1` | 8 |",
         "caption `abc123` (8)",
         "Steps \\| of &lt;b&gt;things&lt;/b&gt;",
         "--format howto,datasets",
-        '--set "licence=cc-by-4.0"',
+        "--set licence=cc-by-4.0",
+        "The release as a whole is under cc-by-4.0.",
         "mean 2.0   median 2",
     ):
         assert told in card, told
@@ -289,17 +300,21 @@ def test_the_card_tells_the_funnel_the_licences_and_the_models(root: Storage, tm
 def test_the_published_lock_names_no_folder_of_ours_and_no_secret() -> None:
     lock = {
         "recipe": {
-            "source": {"path": "/home/ann/videos/list.csv", "url_template": "https://x/{id}"},
+            "source": {"path": "/home/ann/videos/list.csv", "url_template": "https://tube.example/{id}"},
+            "executor": {"address": "ray://head:10001", "other": "../ann/x.csv", "third": "file:///home/ann/x.csv"},
             "download": {"proxy": "http://u:p@h", "cookies": "c.txt", "ydl_options": {"password": "p"}, "burst": 4},
-            "caption": {"openai": {"base_url": "https://user:word@host/v1"}},
+            "caption": {"openai": {"base_url": "https://user:word@api.example.com/v1"}},
+            "narrate": {"openai": {"base_url": "http://10.1.2.3:8000/v1"}, "bucket": "s3://bucket/x"},
         },
         "list": ["/a/b", 3],
     }
     assert run_module.public(lock) == {
         "recipe": {
-            "source": {"path": "list.csv", "url_template": "https://x/{id}"},
+            "source": {"path": "list.csv", "url_template": "https://tube.example/{id}"},
+            "executor": {"address": "ray://private", "other": "x.csv", "third": "x.csv"},
             "download": {"burst": 4},
-            "caption": {"openai": {"base_url": "https://host/v1"}},
+            "caption": {"openai": {"base_url": "https://api.example.com/v1"}},
+            "narrate": {"openai": {"base_url": "http://private/v1"}, "bucket": "s3://bucket/x"},
         },
         "list": ["b", 3],
     }
@@ -310,9 +325,10 @@ def test_croissant_is_valid_and_its_records_are_the_documents(root: Storage, tmp
     croissant = pytest.importorskip("mlcroissant", reason="pip install mlcroissant, to validate the Croissant file")
     for number, formats in enumerate((EVERY_FORMAT, ("datasets",), ("pairs",))):
         out = tmp_path / f"out{number}"
-        make(root, out, *formats, url="https://data.example/x", licence="CC-BY-4.0", published="2025-01-31")
+        told = {"creator": "A lab", "citation": "@misc{x}", "licence": ("", "CC-BY-4.0", "ours")[number]}
+        make(root, out, *formats, url="https://data.example/x", published="2025-01-31", **told)
         found = croissant.Dataset(jsonld=str(out / "croissant.json"))
-        assert found.metadata.issues.errors == set()
+        assert not found.metadata.issues.errors and not found.metadata.issues.warnings
         keys = {
             row[f"{records.id}/id"].decode()
             for records in found.metadata.record_sets

@@ -140,15 +140,20 @@ def test_howto_tsv_by_pandas_as_the_published_loader_does(documents: list[Made_]
         rows = []
         for path in split_files(out, "howto/told_subset_w_all_clips_*.tsv"):
             frame = pandas.read_csv(path, sep="\t", header=0)
-            assert list(frame.columns) == ["path", "clips"]
+            assert list(frame.columns) == ["video", "clips", "path"]
+            assert list(frame.video) == list(frame.path)
             rows += [(row.path, json.loads(row.clips)) for row in frame.itertuples()]
         expected = []
-        for made in documents:
+        video, before, count = "", 0, 0
+        for made in documents:  # ids go through the documents of a video that follow each other
+            source = made.document.source
+            before = before + count if source.video_id == video else 0
+            video, count = source.video_id, len(made.document.clips)
             clips = [
-                {"clip": clip_times(clip.start, clip.end), "caption": text} for _, clip, text, _ in made.told_clips()
+                {"clip": clip_times(clip.start, clip.end), "clip_id": str(before + number), "caption": text}
+                for number, clip, text, _ in made.told_clips()
             ]
             if clips:
-                source = made.document.source
                 expected.append((source.path or f"{source.video_id}.mp4", clips))
         key: Callable[[Any], str] = repr
         assert sorted(rows, key=key) == sorted(expected, key=key)
