@@ -12,6 +12,7 @@ tar is put before); a partition is done when its summary exists, no part is left
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
@@ -19,8 +20,10 @@ import os
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +83,11 @@ class Partition:
         self.storage = storage
         self.folder = folder
         self.schema = schema
-        self._holds_blobs = any(holds_blobs(column.type) for column in schema)
+
+    @cached_property
+    def holds_blobs(self) -> bool:
+        """Whether its rows refer to bytes in a tar beside them."""
+        return any(_refers(column.type) for column in self.schema)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -101,10 +108,10 @@ class Partition:
     def rows(self, columns: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
         """The compacted rows by id, in partition order; empty where there is no summary.
 
-        columns: only these, beside the id.
+        columns: only these, beside the id; `a.b` is of the structs in column a (or in its lists) the field b alone.
         """
         summary = self.summary()
-        return {} if summary is None else self._table(f"{self.folder}/{summary.rows}", columns)
+        return {} if summary is None else self._read(f"{self.folder}/{summary.rows}", columns)
 
     def load(self, is_final: Any = None) -> State:
         """Everything there is, newest row of each id. `is_final(row, attempts)` judges rows of parts."""
@@ -116,24 +123,26 @@ class Partition:
         if "summary.json" in names:
             state.summary = self.summary()
             state.entries = {key: Entry(row) for key, row in self.rows().items()}
-            ledger = self._ledger() if "ledger.json" in names else {}
+            ledger = self.ledger() if "ledger.json" in names else {}
             for key, (attempts, seconds) in ledger.items():
                 if key in state.entries:
                     state.entries[key].attempts, state.entries[key].seconds = int(attempts), seconds
         for stem in state.parts:  # names sort by (epoch, sequence)
-            for key, row in self._table(f"{self.folder}/{stem}.parquet").items():
+            for key, row in self._read(f"{self.folder}/{stem}.parquet").items():
                 attempts, seconds = row.pop("attempts"), row.pop("seconds")
                 final = row["status"] != OPEN and (is_final is None or is_final(row, attempts))
                 state.entries[key] = Entry(row, attempts, seconds, final)
         return state
 
-    def _table(self, path: str, columns: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
-        wanted = None if columns is None else ["id", *columns]
+    def _read(self, path: str, columns: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+        wanted = None if columns is None else ["id", *(_stored(self.schema, column) for column in columns)]
         # A partition is small: threads, and the finding of files, would cost more than they save.
         table = pq.ParquetFile(arrow_file(self.storage.read(path))).read(columns=wanted, use_threads=False)
-        return {row["id"]: row for row in table.to_pylist()}
+        with _uncollected():
+            return {row["id"]: row for row in table.to_pylist()}
 
-    def _ledger(self) -> dict[str, list[float]]:
+    def ledger(self) -> dict[str, list[float]]:
+        """Attempts and seconds of every row of the compacted table, by id."""
         found: dict[str, list[float]] = json.loads(self.storage.read(f"{self.folder}/ledger.json"))
         return found
 
@@ -152,11 +161,11 @@ class Partition:
             rows = []
             for row, attempts, seconds in entries:
                 fields = row.fields
-                if self._holds_blobs:
+                if self.holds_blobs:
                     fields = {name: tar.keep(row.id, value) for name, value in fields.items()}
                 rows.append({**row.columns(), **fields, "attempts": attempts, "seconds": seconds})
             schema = pa.schema([*self.schema, *(pa.field(n, t) for n, t in LEDGER)])
-            data = _parquet(rows, schema)
+            data = _parquet(_table(rows, schema))
             tar.commit(self.folder)
         finally:
             tar.discard()
@@ -166,20 +175,34 @@ class Partition:
         """Opens rows again, so that the next build makes them anew."""
         self.write_part(epoch, [(Row(key, status=OPEN), 0, 0.0) for key in sorted(ids)])
 
-    def compact(self, order: Sequence[str], inputs: Mapping[str, Any], totals: Any) -> Summary:
-        """Turns final rows (`order`: the ids that reached the stage) into one table, and lets go of the parts."""
+    def compact(
+        self,
+        order: Sequence[str],
+        inputs: Mapping[str, Any],
+        totals: Any,
+        rest: Sequence[tuple[Row, int, float]] = (),
+    ) -> Summary:
+        """Turns final rows (`order`: the ids that reached the stage) into one table, and lets go of the parts.
+
+        rest: rows as `write_part` takes them, newer than those in parts, and without blobs.
+        """
         state = self.load()
+        for newer, attempts, seconds in rest:
+            state.entries[newer.id] = Entry({**newer.columns(), **newer.fields}, attempts, seconds)
         missing = [key for key in order if key not in state.entries]
         if missing:
             raise AssertionError(f"{self.folder}: rows lost: {missing[:5]}")
         rows = [state.entries[key].row for key in order]
         old = self.storage.names(self.folder)
         with _Copier(self) as copier:
-            rows = [copier.copy(row) for row in rows] if self._holds_blobs else rows
+            rows = [copier.copy(row) for row in rows] if self.holds_blobs else rows
             blobs = copier.commit()
         for row in rows if blobs else ():
             _rename_blobs(row, blobs)
-        data = _parquet(rows, self.schema)
+        table = _table(rows, self.schema)
+        if rest:  # what a table gives back: every column, and values of its types
+            rows = table.to_pylist()
+        data = _parquet(table)
         name = f"rows-{hashlib.sha256(data).hexdigest()[:16]}.parquet"
         self.storage.write(f"{self.folder}/{name}", data)
         ledger = {key: [state.entries[key].attempts, round(state.entries[key].seconds, 4)] for key in order}
@@ -204,21 +227,49 @@ class Partition:
         return summary
 
 
-def holds_blobs(kind: pa.DataType) -> bool:
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Many rows, which hold no cycles, are made without the garbage collector, which would walk over all of them again
+    and again: a quarter of what reading a table costs."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _stored(schema: pa.Schema, column: str) -> str:
+    """The name of a column, or of a field in one, as Parquet has it: lists have a level of their own."""
+    name, *fields = column.split(".")
+    kind = schema.field(name).type
+    for field_ in fields:
+        while pa.types.is_list(kind):
+            name, kind = f"{name}.list.element", kind.value_type
+        name, kind = f"{name}.{field_}", kind.field(field_).type
+    return name
+
+
+def _refers(kind: pa.DataType) -> bool:
     """Whether values of this type hold references to blobs."""
     if kind.equals(BLOB):
         return True
     if pa.types.is_list(kind):
-        return holds_blobs(kind.value_type)
-    return pa.types.is_struct(kind) and any(holds_blobs(kind.field(n).type) for n in range(kind.num_fields))
+        return _refers(kind.value_type)
+    return pa.types.is_struct(kind) and any(_refers(kind.field(n).type) for n in range(kind.num_fields))
 
 
-def _parquet(rows: list[dict[str, Any]], schema: pa.Schema) -> bytes:
+def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     unknown = {name for row in rows for name in row} - set(schema.names)
     if unknown:
         raise AssertionError(f"columns that the table does not have: {sorted(unknown)}")
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd", use_dictionary=True)
+    pq.write_table(table, buffer, compression="zstd", use_dictionary=True)
     return buffer.getvalue()
 
 

@@ -131,7 +131,8 @@ class Stage(Protocol):
     settings_class: ClassVar[type[Settings]]  # every field with a `description`: `interlink stages` prints them
     # A stage may also have two more static methods. `uses(settings) -> tuple[str, ...]`: tables it reads only where the
     # recipe makes them. `together(settings) -> int`: how many items it wants at once, so that a model's batches fill
-    # where partitions are small.
+    # where partitions are small. And a method `columns() -> Mapping[str, tuple[str, ...]]`: of a table named there it
+    # is given these columns alone, beside id and status; `clips.start` is one field of the structs in a column.
 
     def __init__(self, settings: Any, context: Context) -> None: ...
 

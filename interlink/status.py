@@ -5,7 +5,6 @@ Reads summaries; parts only where work is open.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,9 +121,13 @@ def build_status(
             partition = workspace.partition(block.name, prints[block.name], name)
             summary = partition.summary()
             names = workspace.storage.names(partition.folder)
+            ledger = partition.ledger() if "ledger.json" in names else {}
             reached = set.intersection(ok["collect"], *(ok.get(table, set()) for table in block.needs))
             if summary and not any(n.startswith("part-") for n in names):
-                final = {key: row["status"] for key, row in partition.rows(["status"]).items()}
+                if summary.counts["ok"] == len(ledger):  # all of them: no table need be opened
+                    final = dict.fromkeys(ledger, "ok")
+                else:
+                    final = {key: row["status"] for key, row in partition.rows(["status"]).items()}
                 _add(stage, summary.counts, summary.reasons, summary.errors)
                 for total, count in summary.totals.items():
                     if " " in total:
@@ -138,9 +141,7 @@ def build_status(
                 final = {key: e.row["status"] for key, e in entries.items() if e.final}
                 for key in final:
                     _count(stage, entries[key].row)
-            if "ledger.json" in names:
-                ledger = json.loads(workspace.storage.read(f"{partition.folder}/ledger.json"))
-                stage.seconds += sum(seconds for _, seconds in ledger.values())
+            stage.seconds += sum(seconds for _, seconds in ledger.values())
             stage.pending += len(reached - final.keys())
             failed |= {key for key, outcome in final.items() if outcome == "failed"}
             ok[block.name] = {key for key, outcome in final.items() if outcome == "ok"}

@@ -12,8 +12,9 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from interlink.errors import UserError
 
@@ -44,10 +45,8 @@ class Storage:
 
     def full(self, path: str) -> str:
         """The absolute path or URL of `path`; refuses names that would leave this storage."""
-        pure = PurePosixPath(path)
-        if pure.is_absolute() or ".." in pure.parts:
-            raise ValueError(f"{path!r} leaves {self.url}")
-        return f"{self.url}/{pure}" if str(pure) != "." else self.url
+        inside = _inside(path)
+        return f"{self.url}/{inside}" if inside else self.url
 
     def file_system(self) -> Any:
         """The fsspec file system of a remote storage (one per thread), which must be installed."""
@@ -81,6 +80,21 @@ class Storage:
             raise EOFError(f"{self.full(path)}: {size} bytes wanted at {offset}, {len(data)} there")
         return data
 
+    def read_into(self, path: str, offset: int, room: memoryview) -> None:
+        """Fills `room` with the bytes from `offset`; EOFError when the file is shorter."""
+        if self.is_local:
+            read = 0
+            with Path(self.full(path)).open("rb", buffering=0) as file:
+                file.seek(offset)
+                while read < len(room) and (more := file.readinto(room[read:])):
+                    read += more
+        else:
+            data = self.file_system().cat_file(self.full(path), start=offset, end=offset + len(room))
+            read = len(data)
+            room[:read] = data
+        if read != len(room):
+            raise EOFError(f"{self.full(path)}: {len(room)} bytes wanted at {offset}, {read} there")
+
     def exists(self, path: str) -> bool:
         if self.is_local:
             return Path(self.full(path)).exists()
@@ -95,7 +109,7 @@ class Storage:
         """Names directly below `folder`, sorted; empty where there is no such folder."""
         if self.is_local:
             try:
-                found = [entry.name for entry in Path(self.full(folder)).iterdir()]
+                found = os.listdir(self.full(folder))  # noqa: PTH208, names are all that is wanted
             except FileNotFoundError:
                 return []
         else:
@@ -188,6 +202,19 @@ class Storage:
             finished.unlink()
         _sync_folder(target.parent)
 
+    def settle(self, file: BinaryIO, begin: int, end: int) -> None:
+        """Brings bytes [begin, end) of a long file that is being made to the disk, and lets go of the memory they took.
+
+        The kernel then writes on in pages that it has at hand; unwritten shards do not pile up, and what is written
+        pushes nothing else out of its cache. Nothing is done for a remote storage, which reads the file back.
+        """
+        if not self.is_local:
+            return
+        file.flush()
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):  # not everywhere
+            os.posix_fadvise(file.fileno(), begin, end - begin, os.POSIX_FADV_DONTNEED)
+
     def delete(self, path: str) -> None:
         """Removes one file; it is no error where there is none."""
         if self.is_local:
@@ -211,6 +238,15 @@ class Storage:
         folder = Path(self.url) / ".scratch"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+@lru_cache(4096)
+def _inside(path: str) -> str:
+    """A relative path without what does nothing in it; empty for the folder itself. ValueError where it leads out."""
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts:
+        raise ValueError(f"{path!r} leaves its storage")
+    return "" if str(pure) == "." else str(pure)
 
 
 def _temporary(target: Path) -> Path:

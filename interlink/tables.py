@@ -253,6 +253,20 @@ SCORE: list[tuple[str, pa.DataType]] = [
     ("model", pa.string()),
     ("revision", pa.string()),
     ("parameters", pa.string()),
+    # Safety checkers that have a model, with the same of each.
+    (
+        "checkers",
+        pa.list_(
+            pa.struct(
+                [
+                    ("name", pa.string()),
+                    ("model", pa.string()),
+                    ("revision", pa.string()),
+                    ("parameters", pa.string()),
+                ]
+            )
+        ),
+    ),
     ("language", pa.string()),  # of all words of the video, two letters; empty: not known
     ("probability", pa.float64()),  # of that language, 0..1
     (

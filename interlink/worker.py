@@ -1,9 +1,10 @@
 """Runs one stage over partitions: what is left of them, isolated or streamed, retried, committed.
 
 A worker opens partitions, asks for the ids without a final row, gives them to the stage, buffers the rows and flushes
-them as parts every few seconds, retries what may be retried, and compacts each partition when its last row is final. An
-attempt on an item of native code or of a costly stage is written down before the item runs (a claim), so that an item
-which takes its whole worker down is counted, and given up after `max_attempts`.
+them as parts after a few seconds (a timer sees to it while the stage is busy with its next item), retries what may be
+retried, and compacts each partition when its last row is final. An attempt on an item of native code or of a costly
+stage is written down before the item runs (a claim), so that an item which takes its whole worker down is counted, and
+given up after `max_attempts`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import hashlib
 import json
 import os
 import random
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,9 +26,10 @@ import pyarrow as pa
 from interlink.errors import FAILURES, StageError, UserError
 from interlink.isolate import Child, StageSpec
 from interlink.lease import Fence
-from interlink.partition import Entry, Partition, State, Summary, holds_blobs
+from interlink.partition import Entry, Partition, State, Summary
 from interlink.stage import Item, Resources, Row, Stage, failed
 from interlink.tables import measure
+from interlink.timer import Timer
 from interlink.workspace import Workspace
 
 FLUSH_BYTES = 64 * 2**20
@@ -102,11 +105,17 @@ class _Job:
     items: dict[str, Item]  # all ids that reached the stage, in order
     buffer: list[tuple[Row, int, float]] = field(default_factory=list)
     buffered_bytes: int = 0
-    flushed: float = field(default_factory=time.monotonic)
+    since: float = 0.0  # when the oldest row of the buffer came
     in_flight: dict[str, None] = field(default_factory=dict)
+    pending: dict[str, Item] = field(init=False)  # those without a final row
 
-    def pending(self) -> list[Item]:
-        return [item for key, item in self.items.items() if not self.is_final(key)]
+    def __post_init__(self) -> None:
+        self.pending = {key: item for key, item in self.items.items() if not self.is_final(key)}
+
+    def anew(self) -> None:
+        """Forgets every row."""
+        self.state.entries.clear()
+        self.pending = dict(self.items)
 
     def is_final(self, key: str) -> bool:
         entry = self.state.entries.get(key)
@@ -133,7 +142,10 @@ class Worker:
         self.stage: Stage = plan.spec.build()
         self.child = Child(plan.spec, plan.memory_mb) if plan.isolated else None
         self._opened = False
-        self._holds_blobs = any(holds_blobs(column.type) for column in plan.schema)
+        self._waiting: dict[str, _Job] = {}  # partitions that have rows in their buffer; with those, under the lock
+        self._lock = threading.RLock()
+        told: Mapping[str, Sequence[str]] = getattr(self.stage, "columns", dict)()
+        self._columns = {table: ("status", *columns) for table, columns in told.items()}
 
     def close(self) -> None:
         if self.child is not None:
@@ -144,6 +156,13 @@ class Worker:
 
     def run(self, partitions: Iterable[tuple[str, int]]) -> list[str]:
         """Finishes these partitions (name, admitted ids). Returns the names of those in which anything was done."""
+        try:
+            with Timer(self._flush_due) as timer:
+                return self._run(partitions, timer)
+        finally:
+            self._waiting.clear()
+
+    def _run(self, partitions: Iterable[tuple[str, int]], timer: Timer) -> list[str]:
         jobs = [job for name, admitted in partitions if (job := self._open(name, admitted)) is not None]
         if self.plan.scope != "item":
             shared = given_together({job.name: job.inputs for job in jobs})
@@ -153,13 +172,14 @@ class Worker:
         else:
             self._finish_complete(jobs)
         open_jobs = {job.name: job for job in jobs}
-        while pending := [(job, item) for job in open_jobs.values() for item in job.pending()]:
+        while pending := [(job, item) for job in open_jobs.values() for item in job.pending.values()]:
             waits = []
             for job, row, seconds in self._rows(pending):
+                timer.check()
                 waits.append(self._record(job, row, seconds))
-                if not job.pending() and self.plan.scope == "item":
+                if not job.pending and self.plan.scope == "item":
                     self._finish(open_jobs.pop(job.name))
-            if any(job.pending() for job in open_jobs.values()):
+            if any(job.pending for job in open_jobs.values()):
                 time.sleep(max(waits, default=0.0))
         for job in open_jobs.values():
             self._finish(job)
@@ -180,7 +200,7 @@ class Worker:
                 raise AssertionError(f"{table} of partition {name} is not done; {self.plan.name} cannot begin")
             inputs[table] = summary.rows
             folders[table] = upstream.folder
-            tables[table] = upstream.rows()
+            tables[table] = upstream.rows(self._columns.get(table))
         partition = self.workspace.partition(self.plan.name, self.plan.fingerprint, name, self.plan.schema)
         reached = [
             key for key in tables["collect"] if all(rows.get(key, {}).get("status") == "ok" for rows in tables.values())
@@ -227,11 +247,11 @@ class Worker:
                 self._tell_open(0, len(job.items), 0)
             return []
         for job in jobs:
-            job.state.entries.clear()
+            job.anew()
         return jobs
 
     def _finish_complete(self, jobs: list[_Job]) -> None:
-        for job in [job for job in jobs if not job.pending()]:
+        for job in [job for job in jobs if not job.pending]:
             self._finish(job)
             jobs.remove(job)
 
@@ -313,28 +333,54 @@ class Worker:
         values = {"status": row.status, "error_class": row.error_class}
         final = self.plan.retry.is_final(values, attempts)
         job.state.entries[row.id] = Entry(values, attempts, seconds, final)
-        job.buffer.append((row, attempts, seconds))
-        job.buffered_bytes += _blob_bytes(row.fields) if self._holds_blobs else 0
+        with self._lock:
+            if not job.buffer:
+                job.since = time.monotonic()
+                self._waiting[job.name] = job
+            job.buffer.append((row, attempts, seconds))
+            job.buffered_bytes += _blob_bytes(row.fields) if job.partition.holds_blobs else 0
+            if job.buffered_bytes > FLUSH_BYTES or self._seconds_left(job) <= 0:
+                self._flush(job)
         if final:
+            job.pending.pop(row.id, None)
             self.report(Event(self.plan.name, "row", 1, status=row.status, error_class=row.error_class))
-        if time.monotonic() - job.flushed > self.plan.flush_seconds or job.buffered_bytes > FLUSH_BYTES:
-            self._flush(job)
         return 0.0 if final else self.plan.retry.delay(attempts, row.retry_after)
 
+    def _seconds_left(self, job: _Job) -> float:
+        """Until the rows in its buffer have waited long enough."""
+        return job.since + self.plan.flush_seconds - time.monotonic()
+
+    def _flush_due(self) -> float:
+        """Flushes what has waited long enough; returns the seconds until the next may have."""
+        with self._lock:
+            for job in list(self._waiting.values()):
+                if self._seconds_left(job) <= 0:
+                    self._flush(job)
+            return min([self.plan.flush_seconds, *map(self._seconds_left, self._waiting.values())])
+
     def _flush(self, job: _Job) -> None:
-        if job.buffer:
-            with self._committing():
+        with self._lock, self._committing():
+            if job.buffer:
                 self.fence.check()
                 job.partition.write_part(self.plan.epoch, job.buffer)
-            job.buffer = []
-            job.buffered_bytes = 0
-        job.flushed = time.monotonic()
+            self._emptied(job)
+
+    def _emptied(self, job: _Job) -> None:
+        self._waiting.pop(job.name, None)
+        job.buffer = []
+        job.buffered_bytes = 0
 
     def _finish(self, job: _Job) -> Summary:
-        self._flush(job)
-        with self._committing():
+        """Rows that are in no part yet go into the table at once, but for blobs, which parts hold."""
+        if job.partition.holds_blobs:
+            self._flush(job)
+        with self._lock, self._committing():
             self.fence.check()
-            return job.partition.compact(list(job.items), job.inputs, lambda rows: measure(self.plan.name, rows))
+            summary = job.partition.compact(
+                list(job.items), job.inputs, lambda rows: measure(self.plan.name, rows), job.buffer
+            )
+            self._emptied(job)
+        return summary
 
     @contextmanager
     def _committing(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from interlink.interleave.evidence import ToldClip
 from interlink.interleave.filters import LeftOut
 from interlink.interleave.pieces import Piece, Shown
 from interlink.shards import document as documents
-from interlink.shards.document import Provenance, Source, canonical, count_tokens, image_name
+from interlink.shards.document import Provenance, Source, canonical, count_tokens, image_name, rounded
 from interlink.tables import FORMAT_VERSION
 
 SCORES = ("similarity", "agreement", "safety")  # of a clip's entry in the score table, into its document
@@ -33,8 +33,8 @@ def compose(
     last_clip = -1  # of the segment before, where it holds frames
     for piece in pieces:
         if not isinstance(piece, Shown):
-            segments.append({"type": "text", "text": piece.text, "role": piece.role, "start": piece.start,
-                             "end": piece.end, "clip": piece.clip})  # fmt: skip
+            segments.append({"type": "text", "text": piece.text, "role": piece.role, "start": rounded(piece.start),
+                             "end": rounded(piece.end), "clip": piece.clip})  # fmt: skip
             tokens += count_tokens(piece.text)
             last_clip = -1
             continue
@@ -45,9 +45,9 @@ def compose(
         placed.add((piece.clip, piece.frame))
         if last_clip == piece.clip:
             segments[-1]["images"].append(name)
-            segments[-1]["times"].append(frame.time)
+            segments[-1]["times"].append(rounded(frame.time))
         else:
-            segments.append({"type": "frames", "images": [name], "times": [frame.time], "clip": piece.clip})
+            segments.append({"type": "frames", "images": [name], "times": [rounded(frame.time)], "clip": piece.clip})
         last_clip = piece.clip
     if len(placed) != len(images):
         raise ValueError("the policy shows a frame twice")
@@ -73,13 +73,18 @@ def compose(
 
 
 def _clip(clip: ToldClip) -> dict[str, Any]:
-    found: dict[str, Any] = {"start": clip.start, "end": clip.end, "caption": clip.caption, "speech": clip.said}
+    found: dict[str, Any] = {
+        "start": rounded(clip.start),
+        "end": rounded(clip.end),
+        "caption": clip.caption,
+        "speech": clip.said,
+    }
     if clip.narration is not None:
         found["narration"] = clip.narration
     if clip.ocr is not None:
         found["ocr"] = " ".join(line.text for line in clip.ocr)
     if clip.regions is not None:
-        found["regions"] = list(clip.regions)
+        found["regions"] = rounded(clip.regions)
     if clip.scores is not None:
-        found["scores"] = {name: clip.scores[name] for name in SCORES if clip.scores.get(name) is not None}
+        found["scores"] = {name: rounded(clip.scores[name]) for name in SCORES if clip.scores.get(name) is not None}
     return found

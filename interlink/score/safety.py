@@ -1,27 +1,71 @@
-"""Safety checkers: what gives a clip a number from 0 (harmless) to 1. Ours knows words; engines that see pictures come
-from other packages, under the entry point group `interlink.safety`."""
+"""Safety checkers: what gives a clip a number from 0 (harmless) to 1.
+
+Ours know words, or see pictures: with a classifier that the user names, or with NudeNet's detector. Others come from
+other packages, under the entry point group `interlink.safety`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
+from pydantic import Field
+
+from interlink.engines.captioner import Identity
 from interlink.plugins import Group
+from interlink.stage import Settings, operational
 from interlink.text.words import words
+
+Verdict = tuple[float, str]  # 0 to 1, and what was found
 
 
 class SafetyChecker(Protocol):
-    """wants_frames: whether it is given pictures, which then are read."""
+    """wants_frames: whether it is given pictures, which then are read.
+
+    One that does better with many clips at once may also have `check_clips(clips) -> list[Verdict]`; it is then given
+    (JPEGs, text) of all clips of a video, and `check` is not called.
+    """
 
     wants_frames: ClassVar[bool]
 
     def __init__(self, blocked_words: Sequence[str]) -> None: ...
 
-    def open(self) -> None:
-        """Loads its model. Raises UserError where it cannot work here."""
+    def open(self) -> Identity | None:
+        """Loads its model, and tells which it is. Raises UserError where it cannot work here."""
 
-    def check(self, frames: Sequence[bytes], text: str) -> tuple[float, str]:
+    def check(self, frames: Sequence[bytes], text: str) -> Verdict:
         """(0 to 1, what was found) for a clip's JPEGs and all its words."""
+
+
+class ClassifierSettings(Settings):
+    """A classifier of pictures, run here by the transformers library."""
+
+    model: str = Field(
+        "", description="hub id, or a local folder, of an AutoModelForImageClassification checkpoint (safetensors)"
+    )
+    revision: str = Field("", description="branch, tag or commit of a hub id; empty = its main branch")
+    unsafe_labels: tuple[str, ...] = Field((), description="its labels that mean harm; a frame's value is their sum")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="number type of the weights; auto = as saved, float32 on a CPU"
+    )
+    device: str = operational("auto", "cpu, cuda, cuda:N; auto = cuda where there is one")
+    batch_size: int = operational(16, "frames at once; halved by itself without memory", ge=1)
+
+
+class NudenetSettings(Settings):
+    """NudeNet's detector, whose weights come with the package."""
+
+    unsafe_labels: tuple[str, ...] = Field(
+        (
+            "ANUS_EXPOSED",
+            "BUTTOCKS_EXPOSED",
+            "FEMALE_BREAST_EXPOSED",
+            "FEMALE_GENITALIA_EXPOSED",
+            "MALE_GENITALIA_EXPOSED",
+        ),
+        description="its labels that mean harm; a frame's value is that of its surest detection",
+    )
+    batch_size: int = operational(8, "frames at once; halved by itself without memory", ge=1)
 
 
 class WordList:
@@ -35,7 +79,7 @@ class WordList:
 
     def open(self) -> None: ...
 
-    def check(self, frames: Sequence[bytes], text: str) -> tuple[float, str]:
+    def check(self, frames: Sequence[bytes], text: str) -> Verdict:
         own = words(text)
         for begin in range(len(own)):
             for length in range(1, self._longest + 1):
@@ -44,7 +88,11 @@ class WordList:
         return 0.0, ""
 
 
-CHECKERS: dict[str, str] = {"words": "interlink.score.safety:WordList"}
+CHECKERS: dict[str, str] = {
+    "words": "interlink.score.safety:WordList",
+    "classifier": "interlink.score.classifier:Classifier",
+    "nudenet": "interlink.score.nudity:Nudenet",
+}
 GROUP = Group("interlink.safety", "safety checker", CHECKERS)
 
 
@@ -53,7 +101,7 @@ def check_checker(name: str) -> str:
     return GROUP.check(name)
 
 
-def make_checker(name: str, blocked_words: Sequence[str]) -> SafetyChecker:
-    """The checker `name`, not yet opened."""
+def make_checker(name: str, told: Any) -> SafetyChecker:
+    """The checker `name`, not yet opened. told: the words that are blocked; of a checker of ours, its settings."""
     found: type[SafetyChecker] = GROUP.load(name)
-    return found(blocked_words)
+    return found(told)

@@ -165,12 +165,12 @@ class Document(_Part):
 
     def dump(self) -> str:
         """Canonical JSON: sorted keys, no spaces, UTF-8, times to the microsecond, what is None left out."""
-        return canonical(self.model_dump(exclude_none=True))
+        return canonical(rounded(self.model_dump(exclude_none=True)))
 
 
 def canonical(plain: dict[str, Any]) -> str:
-    """A document's plain data as canonical JSON. Raises ValueError for numbers that JSON does not have."""
-    return _ENCODER.encode(_rounded(plain))
+    """A document's plain data, `rounded`, as canonical JSON. Raises ValueError for numbers that JSON does not have."""
+    return _ENCODER.encode(plain)
 
 
 def load(data: bytes | str) -> Document:
@@ -198,14 +198,12 @@ def join(texts: Iterable[str]) -> str:
     return " ".join(" ".join(texts).split())
 
 
-def _rounded(value: Any) -> Any:
-    kind = type(value)  # exact types: this is most of what a document costs
-    if kind is str:
-        return value
-    if kind is float:
+def rounded(value: Any) -> Any:
+    """Plain data with its numbers as documents have them: to the sixth place (times: to the microsecond)."""
+    if isinstance(value, float):
         return round(value, 6) + 0.0  # + 0.0: no "-0.0"
-    if kind is dict:
-        return {key: inner if type(inner) is str else _rounded(inner) for key, inner in value.items()}
-    if kind is list or kind is tuple:
-        return [_rounded(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(inner) for inner in value]
     return value

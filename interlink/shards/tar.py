@@ -52,10 +52,17 @@ def member(name: str, data: bytes) -> bytes:
 
 def sample(key: str, members: Sequence[tuple[str, Data]]) -> bytes:
     """All members of one sample, adjacent: `(suffix, data)` become files `<key>.<suffix>`."""
-    parts: list[Data] = []
+    return b"".join(pieces(key, members))
+
+
+def pieces(key: str, members: Sequence[tuple[str, Data]]) -> list[Data]:
+    """What `sample` puts together, in order; the members' data are not copied."""
+    found: list[Data] = []
+    padding = b""
     for suffix, data in members:
-        parts += (header(f"{key}.{suffix}", len(data)), data, bytes(-len(data) % BLOCK))
-    return b"".join(parts)
+        found += (padding + header(f"{key}.{suffix}", len(data)), data)
+        padding = bytes(-len(data) % BLOCK)
+    return [*found, padding]
 
 
 def key_and_suffix(name: str) -> tuple[str, str] | None:

@@ -23,6 +23,15 @@ from interlink.shards.document import Provenance, Source
 from interlink.shards.names import document_keys
 from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
 
+# Of tables that hold much else: words with their times, places of images.
+_READ = {
+    "download": ("title", "url", "info"),
+    "transcribe": ("sentences.text", "sentences.start", "sentences.end"),
+    "keyframes": (
+        *(f"clips.{field}" for field in ("start", "end", "motion", "talking", "print", "sharpness", "light")),
+        *(f"clips.frames.{field}" for field in ("time", "width", "height")),
+    ),
+}
 _ALONE = {"no_frames": "has a frame", "no_text": "has text"}
 _SPOKEN_FOR = ("caption", "narrate", "ocr", "regions", "score")  # tables whose models a document's provenance names
 
@@ -54,6 +63,9 @@ class Interleave(PerItem):
     @staticmethod
     def resources(settings: InterleaveSettings) -> Resources:
         return Resources(cpus=0.5)
+
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        return _READ
 
     def process(self, item: Item) -> Row:
         """Dropped where no clip is left: no_clips, few_clips, or what most clips were left out for."""
@@ -111,6 +123,8 @@ class Interleave(PerItem):
                 models[table] = model
             if prompt := rows[table].get("prompt_hash"):
                 prompts[table] = prompt
+        for checker in rows["score"].get("checkers") or () if "score" in rows else ():
+            models[f"score.{checker['name']}"] = f"{checker['model']}@{checker['revision']}".rstrip("@")
         return Provenance(
             recipe=self.context.recipe,
             fingerprint=self.context.fingerprints[self.name],

@@ -18,12 +18,14 @@ from interlink.engines.imagetext import ImageText, ImageTextSettings, check_imag
 from interlink.engines.language import LanguageDetector
 from interlink.engines.speech import sentences_of_clips
 from interlink.score.pictures import difference_hash
-from interlink.score.safety import SafetyChecker, check_checker, make_checker
+from interlink.score.safety import ClassifierSettings, NudenetSettings, SafetyChecker, check_checker, make_checker
 from interlink.shards.document import count_tokens, join
 from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
 from interlink.text.personal import count as count_personal
 from interlink.text.sentences import split
 from interlink.text.words import agreement, repeated_share
+
+_SEE_PICTURES = frozenset(("classifier", "nudenet"))  # checkers of ours with a model and a block of settings
 
 
 class ScoreSettings(Settings):
@@ -37,8 +39,20 @@ class ScoreSettings(Settings):
     )
     hashes: bool = Field(True, description="hash frames, so that those that look alike are found")
     detect_language: bool = Field(False, description="judge the language by the words; else it is the transcript's")
-    safety: tuple[str, ...] = Field((), description="checkers: words, or entry points of interlink.safety")
+    safety: tuple[str, ...] = Field(
+        (), description="checkers: words, classifier, nudenet, or entry points of interlink.safety"
+    )
     blocked_words: tuple[str, ...] = Field((), description="words and runs of words that the checker `words` finds")
+    classifier: ClassifierSettings = Field(
+        ClassifierSettings(),
+        exclude_if=lambda value: value == ClassifierSettings(),  # recipes without it keep their fingerprint
+        description="settings of the checker `classifier`",
+    )
+    nudenet: NudenetSettings = Field(
+        NudenetSettings(),
+        exclude_if=lambda value: value == NudenetSettings(),
+        description="settings of the checker `nudenet`",
+    )
 
     @field_validator("engine")
     @classmethod
@@ -64,9 +78,11 @@ class Score(PerItem):
         self._engine: ImageText | None = None if settings.engine == "none" else make_image_text(settings.engine, block)
         self._language = LanguageDetector() if settings.detect_language else None
         self._checkers: dict[str, SafetyChecker] = {
-            name: make_checker(name, settings.blocked_words) for name in settings.safety
+            name: make_checker(name, getattr(settings, name) if name in _SEE_PICTURES else settings.blocked_words)
+            for name in settings.safety
         }
         self._identity = Identity("")
+        self._checked_by: dict[str, Identity] = {}  # checkers with a model
 
     @staticmethod
     def needs(settings: ScoreSettings) -> tuple[str, ...]:
@@ -78,20 +94,22 @@ class Score(PerItem):
 
     @staticmethod
     def costly(settings: ScoreSettings) -> bool:
-        return settings.engine != "none"
+        return settings.engine != "none" or not _SEE_PICTURES.isdisjoint(settings.safety)
 
     @staticmethod
     def resources(settings: ScoreSettings) -> Resources:
-        on_gpu = settings.engine == "open_clip" and settings.open_clip.device.startswith("cuda")
-        return Resources(cpus=1.0, gpus=float(on_gpu))
+        devices = [settings.open_clip.device] if settings.engine == "open_clip" else []
+        devices += [settings.classifier.device] if "classifier" in settings.safety else []
+        return Resources(cpus=1.0, gpus=float(any(device.startswith("cuda") for device in devices)))
 
     def open(self) -> None:
         if self._engine is not None:
             self._identity = self._engine.open()
         if self._language is not None:
             self._language.open()
-        for checker in self._checkers.values():
-            checker.open()
+        for name, checker in self._checkers.items():
+            if (identity := checker.open()) is not None:
+                self._checked_by[name] = identity
 
     def close(self) -> None:
         if self._engine is not None:
@@ -111,6 +129,7 @@ class Score(PerItem):
         frames = [[read_frame(item, f["image"]) if pixels else b"" for f in clip["frames"]] for clip in clips]
         measured = [self._frames(number, images) for number, images in enumerate(frames)]
         vectors = self._texts(texts)
+        verdicts = self._safety(frames, [join(words) for words in zip(texts, speech, strict=True)])
         entries = []
         for number, text in enumerate(texts):
             likeness = [
@@ -118,7 +137,7 @@ class Score(PerItem):
             ] if number in vectors else []  # fmt: skip
             for (row, _), value in zip(measured[number], likeness, strict=False):
                 row["similarity"] = value
-            safety, unsafe = self._safety(frames[number], join([text, speech[number]]))
+            safety, unsafe = verdicts[number]
             entries.append(
                 {
                     "clip": number,
@@ -138,7 +157,11 @@ class Score(PerItem):
             "engine": identity.engine,
             "model": identity.model,
             "revision": identity.revision,
-            "parameters": json.dumps(identity.parameters, sort_keys=True, separators=(",", ":")),
+            "parameters": _canonical(identity.parameters),
+            "checkers": [
+                {"name": name, "model": one.model, "revision": one.revision, "parameters": _canonical(one.parameters)}
+                for name, one in self._checked_by.items()
+            ],
             "language": language,
             "probability": probability,
             "clips": entries,
@@ -186,13 +209,17 @@ class Score(PerItem):
             row["vector"] = _half(vector)
         return rows
 
-    def _safety(self, images: Sequence[bytes], text: str) -> tuple[float | None, str]:
-        """The gravest verdict, and `checker: what it found`."""
-        worst: tuple[float | None, str] = (None, "")
+    def _safety(self, frames: Sequence[Sequence[bytes]], texts: Sequence[str]) -> list[tuple[float | None, str]]:
+        """For each clip the gravest verdict, and `checker: what it found`."""
+        worst: list[tuple[float | None, str]] = [(None, "")] * len(texts)
         for name, checker in self._checkers.items():
-            value, what = checker.check(images if checker.wants_frames else (), text)
-            if worst[0] is None or value > worst[0]:
-                worst = (round(value, 4), f"{name}: {what}" if what else "")
+            clips = [(f if checker.wants_frames else (), text) for f, text in zip(frames, texts, strict=True)]
+            at_once = getattr(checker, "check_clips", None)
+            verdicts = at_once(clips) if at_once is not None else [checker.check(*clip) for clip in clips]
+            for number, (value, what) in enumerate(verdicts):
+                before = worst[number][0]
+                if before is None or value > before:
+                    worst[number] = (round(value, 4), f"{name}: {what}" if what else "")
         return worst
 
     def _language_of(self, transcribe: Mapping[str, Any], text: str) -> tuple[str, float | None]:
@@ -214,6 +241,10 @@ def told_texts(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
         narration = narrations.get(number)
         found.append(("narration", narration) if narration else ("caption", captions.get(number, "")))
     return found
+
+
+def _canonical(parameters: Mapping[str, Any]) -> str:
+    return json.dumps(parameters, sort_keys=True, separators=(",", ":"))
 
 
 def _half(vector: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from caption_server import CaptionServer
 from interlink.api import Build
 from interlink.cli import app
 from interlink.recipe import Recipe
+from interlink.sample import SampleOptions, render
 
 RECIPE = Path(__file__).parents[2] / "pipelines" / "howto_interlink.yaml"
 REGIONS = "a red pan<loc_100><loc_200><loc_500><loc_900>"
@@ -93,3 +95,24 @@ def test_with_tiny_engines_it_builds_the_sample_world(
     left = again.run(stages=["interleave", "shard"]).status.stages["interleave"]
     assert left.reasons == {"few_tokens": 6}
     assert left.lost["clips few_tokens"] == status.clips + status.stages["interleave"].lost.total()
+
+
+def test_with_its_own_sampling_it_cuts_long_videos_into_documents_of_six_to_eight_clips(tmp_path: Path) -> None:
+    # given videos of 12 to 16 steps, and the recipe as its head says it goes without any model
+    options = SampleOptions(width=160, height=128, fps=4, long=1.0, long_steps=(12, 16), step_seconds=(10.0, 13.0))
+    render(tmp_path / "clips", 2, 7, options=options, processes=1)
+    truth = json.loads((tmp_path / "clips" / "truth.json").read_text())
+    steps = [len(video["steps"]) for video in truth["videos"].values()]
+    head = " ".join(line.removeprefix("# ") for line in RECIPE.read_text().splitlines()[:20])
+    without = [word.strip('"') for word in re.findall(r"--set (\"[^\"]+\"|\S+)", head.partition("any model")[0])]
+    without = [word for word in without if not word.startswith("source.")]
+    assert len(without) == 7
+    sets = ["source.kind=folder", f"source.path={tmp_path / 'clips'}", "executor.kind=inline", *without]
+
+    status = Build(RECIPE, tmp_path / "root", sets).run().status
+
+    # then every step is about a clip, and `status` prints what the paper's documents have
+    assert abs(status.clips - sum(steps)) <= len(steps)
+    assert status.documents == sum(-(-count // 8) for count in steps)
+    shown = " ".join(CliRunner().invoke(app, ["status", str(tmp_path / "root")]).output.split())
+    assert re.search(r"\((6\.\d|7\.\d|8\.0) clips a document, \d+\.\d tokens a clip\)", shown), shown

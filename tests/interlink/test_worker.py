@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
+import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,6 +160,68 @@ def test_committed_rows_are_not_made_again(tmp_path: Path) -> None:
     lease.release()
     run(space, "Toy", journal=str(journal))
     assert set(Counter(journal.read_text().split()).values()) == {1}
+
+
+STUCK = """
+import sys
+from pathlib import Path
+from dataclasses import replace
+from interlink.lease import Lease
+from interlink.storage import Storage
+from interlink.worker import Worker
+from interlink.workspace import Workspace
+from test_worker import plan
+
+space = Workspace(Storage(sys.argv[1]))
+made = plan(space, "StuckToy", Lease.acquire(space.storage).epoch, journal=sys.argv[2])
+Worker(replace(made, flush_seconds=0.5), lambda event: None).run(space.partitions()[:1])
+"""
+
+
+@pytest.mark.processes
+def test_finished_rows_are_kept_while_the_stage_is_busy_with_the_next(tmp_path: Path) -> None:
+    # given a worker with three rows, whose stage does not come back from the fourth
+    space, journal = workspace(tmp_path / "root", [f"id{i:02d}" for i in range(80)]), tmp_path / "journal"
+    [(name, count), *_] = space.partitions()
+    assert count == 5
+    paths = [str(Path(__file__).parent), str(Path(toy_stages.__file__).parent), *sys.path]
+    stuck = subprocess.Popen(
+        [sys.executable, "-c", STUCK, str(tmp_path / "root"), str(journal)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+    )
+    try:
+        # when nothing but time passes
+        partition = space.partition("toy", "f", name, toy_stages.Toy.schema)
+        deadline = time.monotonic() + 60
+        while not (parts := partition.load().parts) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert stuck.poll() is None
+    finally:
+        stuck.kill()
+        stuck.wait()
+    # then the rows are on the disk half a second later, all together, and need not be made again
+    assert parts == ["part-000001-000000"]
+    written = (tmp_path / "root" / partition.folder / f"{parts[0]}.parquet").stat().st_mtime
+    assert 0.4 < written - journal.stat().st_mtime < 5.0
+    assert len(partition.load().entries) == 3
+    Worker(plan(space, "Toy", 1, journal=str(journal)), lambda event: None).run(space.partitions()[:1])
+    assert sorted(Counter(journal.read_text().split()).values()) == [1, 1, 1, 1, 1]
+    assert len(rows(space)) == 5
+
+
+def test_what_goes_wrong_while_the_stage_is_busy_stops_the_worker(tmp_path: Path) -> None:
+    # given another build that has taken the root over, and a stage that takes its time
+    space, journal = workspace(tmp_path / "root", [f"id{i:02d}" for i in range(80)]), tmp_path / "journal"
+    lease = Lease.acquire(space.storage)
+    made = plan(space, "Toy", lease.epoch, journal=str(journal), pause=0.5)
+    lease.release()
+    Lease.acquire(space.storage).release()
+    worker = Worker(replace(made, flush_seconds=0.1), lambda event: None)
+    # when its first row is due, then the worker ends with the second, and leaves no thread behind
+    with pytest.raises(UserError, match="taken over"):
+        worker.run(space.partitions()[:1])
+    assert len(journal.read_text().split()) == 2
+    assert "timer" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_equal_work_gives_equal_files(tmp_path: Path) -> None:

@@ -213,6 +213,31 @@ def save_clip(folder: Path) -> tuple[str, Path]:
     return name, weights
 
 
+def save_classifier(folder: Path, bright: str = "harmless", dark: str = "harmful", head: bool = True) -> Path:
+    """A ViT of 4 k parameters for 32 × 32 pictures, which learns here to tell bright ones from dark ones.
+
+    It has a third label, `other`, which it never gives. Without its head it is no classifier.
+    """
+    torch, transformers = _libraries()
+    torch.manual_seed(0)
+    config = transformers.ViTConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=16,
+        id2label={0: bright, 1: dark, 2: "other"}, label2id={bright: 0, dark: 1, "other": 2},
+    )  # fmt: skip
+    model = transformers.ViTForImageClassification(config)
+    optimiser = torch.optim.Adam(model.parameters(), 0.02)
+    for _ in range(60):
+        light = torch.rand(32, 1, 1, 1) * 2 - 1
+        pixels = (light + 0.2 * torch.randn(32, 3, 32, 32)).clamp(-1, 1)
+        loss = model(pixel_values=pixels, labels=(light.flatten() < 0).long()).loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    (model if head else model.vit).save_pretrained(folder)
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
 def save_florence2(folder: Path, regions: str = "", caption: str = "a hand cuts an onion") -> Path:
     """A Florence-2 of 60 k parameters that sees one 64 × 64 image.
 

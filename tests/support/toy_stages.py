@@ -83,6 +83,15 @@ class GreedyToy(Toy):
             yield self.process(item)
 
 
+class StuckToy(Toy):
+    """Answers three items at once, and each further one only after ten minutes."""
+
+    def run(self, items: Iterator[Item]) -> Iterator[Row]:
+        for number, item in enumerate(items):
+            time.sleep(600 if number >= 3 else 0)
+            yield self.process(item)
+
+
 class Census(Toy):
     """Looks at the whole build: a row says how many items there are."""
 

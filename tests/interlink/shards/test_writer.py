@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interlink.errors import UserError
-from interlink.shards import ShardError, ShardWriter, index, read_index, read_sample
+from interlink.shards import ShardError, ShardWriter, index, read_index, read_sample, writer
 from interlink.shards.names import shard_name
 from interlink.storage import Storage
 
@@ -64,6 +65,24 @@ def test_the_same_samples_give_the_same_files(samples: list[Any]) -> None:
         write(two, [*samples, (b"{}", [], 0)])
 
         assert files(Path(one)) == files(Path(two))
+
+
+def test_shards_that_go_to_the_disk_in_stretches_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [(b"x" * n, [memoryview(b"image" * n)], n) for n in range(200)]
+    write(tmp_path / "whole", samples, target=50_000)
+    settled: list[tuple[int, int]] = []
+
+    def settle(self: Storage, file: Any, begin: int, end: int) -> None:
+        real(self, file, begin, end)
+        settled.append((begin, end))
+        assert os.fstat(file.fileno()).st_size == end
+
+    real = Storage.settle
+    monkeypatch.setattr(writer, "STRETCH", 20_000)
+    monkeypatch.setattr(Storage, "settle", settle)
+    write(tmp_path / "stretches", samples, target=50_000)
+    assert files(tmp_path / "whole") == files(tmp_path / "stretches")
+    assert [begin for begin, _ in settled].count(0) > 2 and max(begin for begin, _ in settled) >= 20_000
 
 
 def test_shards_are_cut_before_the_target_and_a_large_sample_stands_alone(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""A safety checker that sees pictures: any image classifier of transformers, with the labels that mean harm.
+
+Costs a model in memory per worker; frames are batched over the clips of a video, the next batch decoded while the model
+works; when memory runs out the batch is halved for good. Only weights in safetensors are loaded, and no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from interlink.engines.captioner import Identity
+from interlink.engines.frames import to_picture
+from interlink.engines.local import Batches
+from interlink.engines.place import Place
+from interlink.errors import UserError
+from interlink.score.pictured import Judged, by_clip, harmful
+from interlink.score.safety import ClassifierSettings, Verdict
+
+WHERE = "score.classifier"
+
+
+class Classifier:
+    """One checkpoint. A clip is as harmful as its gravest frame."""
+
+    wants_frames: ClassVar[bool] = True
+
+    def __init__(self, settings: ClassifierSettings) -> None:
+        self.settings = settings
+        self._batches: Batches[bytes, Any, Judged] = Batches(
+            settings.batch_size, "frames", self._inputs, self._answers, lambda frame, fault: fault, ahead=1
+        )
+        self._model: Any = None
+        self._processor: Any = None
+        self._unsafe: dict[int, str] = {}
+
+    def open(self) -> Identity:
+        """Loads the checkpoint. Raises UserError where it is not there, is no classifier, or lacks a label."""
+        settings = self.settings
+        place = Place.of(settings.model, settings.revision, settings.device, settings.dtype, WHERE)
+        remedy = f"check {WHERE}.model: a hub id within reach, or a folder of an image classifier with safetensors"
+        with place.loading("the image classifier", remedy):
+            from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+            processor = AutoImageProcessor.from_pretrained(place.source, **place.options)
+            model, told = AutoModelForImageClassification.from_pretrained(
+                place.source, dtype=place.dtype, use_safetensors=True, output_loading_info=True, **place.options
+            )
+        if missing := sorted(told["missing_keys"]):
+            raise UserError(
+                f"{place.name} is a {model.config.model_type} without a classifier's head: no {missing[0]}", remedy
+            )
+        labels = {int(number): str(label) for number, label in model.config.id2label.items()}
+        self._unsafe = harmful(settings.unsafe_labels, labels, place.name, WHERE)
+        self._model, self._processor = model.to(place.device).eval(), processor
+        return Identity(
+            engine="classifier",
+            model=place.name,
+            revision=place.revision(model),
+            parameters={
+                "dtype": str(model.dtype).removeprefix("torch."),
+                "unsafe_labels": list(self._unsafe.values()),
+            },
+        )
+
+    @property
+    def batch_size(self) -> int:
+        """As it is now: smaller once memory has run out."""
+        return self._batches.size
+
+    def check(self, frames: Sequence[bytes], text: str) -> Verdict:
+        return self.check_clips([(frames, text)])[0]
+
+    def check_clips(self, clips: Sequence[tuple[Sequence[bytes], str]]) -> list[Verdict]:
+        """Raises StageError for a frame that is lost."""
+        return by_clip(clips, self._batches.run(frame for frames, _ in clips for frame in frames))
+
+    def _inputs(self, batch: Sequence[bytes]) -> Any:
+        """What the model is given. Runs in a thread of its own."""
+        return self._processor(images=[to_picture(frame) for frame in batch], return_tensors="pt")
+
+    def _answers(self, batch: Sequence[bytes], inputs: Any) -> list[Judged]:
+        """The share of the unsafe labels in each frame, and the likeliest of them."""
+        import torch
+
+        config = self._model.config
+        with torch.inference_mode():
+            pixels = inputs["pixel_values"].to(self._model.device, self._model.dtype)
+            logits = self._model(pixel_values=pixels).logits.float()
+            several = config.problem_type == "multi_label_classification"  # labels that do not exclude each other
+            shares = (logits.sigmoid() if several else logits.softmax(-1))[:, list(self._unsafe)]
+            values = shares.amax(-1) if several else shares.sum(-1).clamp(max=1.0)
+        names = list(self._unsafe.values())
+        likeliest = shares.argmax(-1).tolist()
+        return [(value, names[place]) for value, place in zip(values.tolist(), likeliest, strict=True)]

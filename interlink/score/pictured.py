@@ -1,0 +1,41 @@
+"""What safety checkers that see pictures share: labels of harm, and a clip's verdict from its frames'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from interlink.errors import StageError, UserError
+from interlink.score.safety import Verdict
+
+LEAST = 0.01  # what is less is not told as a find
+Judged = Verdict | StageError  # of one frame
+
+
+def by_clip(clips: Sequence[tuple[Sequence[bytes], str]], judged: Iterator[Judged]) -> list[Verdict]:
+    """A verdict a clip: what its gravest frame is, and which (0: the first). judged: of all frames, in order.
+
+    Raises the StageError of a frame that could not be judged.
+    """
+    found = []
+    for frames, _ in clips:
+        gravest: Verdict = (0.0, "")
+        for number, _ in enumerate(frames):
+            one = next(judged)
+            if isinstance(one, StageError):
+                raise one
+            if one[0] > gravest[0]:
+                gravest = (one[0], f"{one[1]} in frame {number}" if one[0] >= LEAST else "")
+        found.append(gravest)
+    return found
+
+
+def harmful(wanted: Sequence[str], labels: Mapping[int, str], model: str, where: str) -> dict[int, str]:
+    """The labels that mean harm, by their places in the model's answer. UserError where it has no such label.
+
+    where: the block of the recipe that names them.
+    """
+    unknown = [name for name in wanted if name not in labels.values()]
+    if unknown or not wanted:
+        told = f"{model} has no label {unknown[0]!r}" if unknown else f"no label of {model} is said to be unsafe"
+        raise UserError(told, f"set {where}.unsafe_labels to some of: {', '.join(labels.values())}", 2)
+    return {place: label for place, label in labels.items() if label in wanted}
