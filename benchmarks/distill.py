@@ -6,7 +6,9 @@ calls of a symmetric InfoNCE that gathers both sides each time, texts read whole
 Both on the same model and batch, in turn; CPU time. The losses are compared alone too, and in two processes, where the
 exchanges are counted.
 
-Block: tokens sorted, one product per expert; against a loop over items and experts, as the published code has it.
+Block: tokens sorted, one product per expert; against a loop over items and experts, as the published code has it; and
+both against the matrix products alone, as many multiplications as one dense network's forward and backward over all
+routed rows: what no router can be faster than.
 """
 
 from __future__ import annotations
@@ -29,13 +31,22 @@ _BLOCKS = ((241, 17, 96), (64, 64, 256), (7, 577, 512))  # items, tokens of each
 
 @dataclass(frozen=True)
 class Compared:
-    """CPU milliseconds, medians of so many turns; ratio: the median of theirs over ours."""
+    """CPU milliseconds, medians of so many turns; ratio: the median of theirs over ours. products_ms: of the matrix
+    products that both need, alone; 0 where that is not asked."""
 
     what: str
     ours_ms: float
     theirs_ms: float
     ratio: float
     turns: int
+    products_ms: float = 0.0
+
+    def __str__(self) -> str:
+        said = f"{self.what}: {self.ours_ms:.1f} ms against {self.theirs_ms:.1f} ms, {self.ratio:.2f}x"
+        if not self.products_ms:
+            return said
+        ours, theirs = self.ours_ms / self.products_ms, self.theirs_ms / self.products_ms
+        return f"{said}; {ours:.2f} and {theirs:.2f} times the products alone, {self.products_ms:.1f} ms"
 
 
 @dataclass(frozen=True)
@@ -46,18 +57,26 @@ class Exchanges:
     theirs: int
 
 
-def compare(what: str, ours: Callable[[], object], theirs: Callable[[], object], turns: int) -> Compared:
-    times: list[tuple[float, float]] = []
+def compare(
+    what: str,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    turns: int,
+    products: Callable[[], object] | None = None,
+) -> Compared:
+    ways = [ours, theirs, *([products] if products else [])]
+    times: list[list[float]] = []
     for turn in range(turns + 2):
-        began = time.process_time()
-        ours()
-        middle = time.process_time()
-        theirs()
+        taken = []
+        for way in ways:
+            began = time.process_time()
+            way()
+            taken.append(time.process_time() - began)
         if turn > 1:
-            times.append((middle - began, time.process_time() - middle))
-    mine, others = zip(*times, strict=True)
-    ratio = statistics.median(other / one for one, other in times)
-    return Compared(what, 1000 * statistics.median(mine), 1000 * statistics.median(others), ratio, turns)
+            times.append(taken)
+    middles = [1000 * statistics.median(column) for column in zip(*times, strict=True)]
+    ratio = statistics.median(taken[1] / taken[0] for taken in times)
+    return Compared(what, middles[0], middles[1], ratio, turns, *middles[2:])
 
 
 def _gathered(rows: Any) -> Any:
@@ -231,9 +250,35 @@ def blocks(turns: int) -> list[Compared]:
         x = torch.randn(items, tokens, width, requires_grad=True)
         assert torch.allclose(block(x), _by_item(block, x), atol=1e-4)
         what = f"block of 4 experts, top 2: {items} items of {tokens} tokens, width {width}"
-        sides = (lambda way=way, x=x: way(x).square().sum().backward() for way in (block, _looped(block)))
-        found.append(compare(what, *sides, turns))
+        ours, theirs = _trained(block, x), _trained(_looped(block), x)
+        found.append(compare(what, ours, theirs, turns, _products(block, items * tokens)))
     return found
+
+
+def _products(block: Any, tokens: int) -> Callable[[], object]:
+    """The six products of a dense network's forward and backward over `top_k` rows for each token, into memory that is
+    there: no routing, no activation, no biases."""
+    import torch
+
+    rows, width, inner = tokens * block.top_k, block.gate.in_features, block.second.shape[1]
+    first, second = torch.randn(inner, width), torch.randn(width, inner)
+    outer, hidden = torch.randn(rows, width), torch.randn(rows, inner)
+    of_outer, of_hidden = torch.empty_like(outer), torch.empty_like(hidden)
+    of_first, of_second = torch.empty_like(first), torch.empty_like(second)
+
+    def run() -> None:
+        torch.mm(outer, first.T, out=of_hidden)
+        torch.mm(hidden, second.T, out=of_outer)
+        torch.mm(outer, second, out=of_hidden)
+        torch.mm(outer.T, hidden, out=of_second)
+        torch.mm(hidden, first, out=of_outer)
+        torch.mm(hidden.T, outer, out=of_first)
+
+    return run
+
+
+def _trained(way: Callable[[Any], Any], x: Any) -> Callable[[], object]:
+    return lambda: way(x).square().sum().backward()
 
 
 def _looped(block: Any) -> Callable[[Any], Any]:
@@ -326,7 +371,7 @@ def main(arguments: list[str]) -> None:
         print(json.dumps({"compared": [asdict(one) for one in found], "exchanges": asdict(exchanges)}, indent=1))
         return
     for one in found:
-        print(f"{one.what}: {one.ours_ms:.1f} ms against {one.theirs_ms:.1f} ms, {one.ratio:.2f}x")
+        print(one)
     print(f"exchanges of a step's losses in two processes: {exchanges.ours} against {exchanges.theirs}")
 
 

@@ -1,8 +1,8 @@
 """Ablations: variants of a recipe or chain, several seeds each, as one command that goes on where it was cut off.
 
 Each run has its own folder and is trained once: what it came to lies in its result.json, written last. Stages of
-chains that variants have in common are done once a seed. Costs the runs, one after another; several such commands on
-one folder at a time would train the same run twice.
+chains that runs have in common are done once: of variants a seed, and where a stage has a seed of its own, of all.
+Costs the runs, one after another; several such commands on one folder at a time would train the same run twice.
 """
 
 from __future__ import annotations
@@ -151,8 +151,8 @@ def load(path: Path, settings: Sequence[str] = ()) -> Ablations:
 def runs(ablations: Ablations, out: Path) -> list[Run]:
     """All runs, seed after seed, so that a table cut off early compares all variants. UserError for a bad setting."""
     found = []
+    known: dict[str, Path] = {}  # of stages by what they come from: those that are the same are done once
     for seed in ablations.seeds:
-        known: dict[str, Path] = {}
         for name, variant in ablations.variants.items():
             folder, source = out / name / f"seed-{seed}", variant.recipe or ablations.recipe
             own = [*ablations.set, *variant.set, f"seed={seed}"]

@@ -8,6 +8,7 @@ LM.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from cosmos_train.models.pretrained import Vocabulary, build_lm
 from cosmos_train.models.routers import watch_routers
 from cosmos_train.models.settings import VisionSettings
 from cosmos_train.models.towers import VisionTower
+from cosmos_train.models.vision import read_visual
 from cosmos_train.recipe import Recipe
 
 
@@ -185,12 +187,23 @@ def _tower(settings: VisionSettings, size: int, weights: bool) -> PatchTower:
 
 
 def _fill(tower: PatchTower, settings: VisionSettings) -> None:
+    """By a name, open_clip's weights; beside a `config`, those of a plain CLIP in a local file."""
     try:
-        whole = open_clip().create_model(settings.name, pretrained=settings.pretrained).visual.state_dict()
+        if settings.name:
+            whole = open_clip().create_model(settings.name, pretrained=settings.pretrained).visual.state_dict()
+        else:
+            whole = read_visual(Path(settings.pretrained))
     except (RuntimeError, OSError) as error:
         raise UserError(
             f"cannot make the visual tower {settings.name} ({settings.pretrained}): {error}",
             "check model.vision.name; without network, give a local file as model.vision.pretrained",
         ) from error
     wanted = tower.state_dict()
+    wrong = [name for name, tensor in wanted.items() if getattr(whole.get(name), "shape", None) != tensor.shape]
+    if wrong:
+        raise UserError(
+            f"{settings.pretrained} is of another tower than model.vision: {', '.join(wrong[:3])}",
+            "make them the same; it sees data.image.size, divided by the largest of model.connector.scales",
+            2,
+        )
     tower.load_state_dict({name: whole[name] for name in wanted})

@@ -68,10 +68,9 @@ class MixtureMlp(nn.Module):
         order = expert.argsort(stable=True)
         back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
         ends = F.one_hot(expert, self.experts).sum(0).cumsum(0).to(torch.int32)
-        places = flat[:, None].expand(-1, self.top_k, -1).reshape(len(order), -1)
-        inner = self._product(_permuted(places, order, back), self.first, self.first_bias, ends)
+        inner = self._product(_routed(flat, order, back, self.top_k), self.first, self.first_bias, ends)
         outcome = self._product(_activate(inner, self.activation), self.second, self.second_bias, ends)
-        outcome = torch.unflatten(_permuted(outcome, back, order), 0, choice.shape)  # (tokens, k, D')
+        outcome = torch.unflatten(_routed(outcome, back, order, 1), 0, choice.shape)  # (tokens, k, D')
         mixed = (outcome * weights.to(outcome.dtype)[..., None]).sum(1)
         return mixed.reshape(*tokens.shape[:-1], -1)
 
@@ -98,22 +97,25 @@ class MixtureMlp(nn.Module):
         return Routing(balance, logits.logsumexp(-1).square().mean(), chosen.detach().mean((0, 1)))
 
 
-class _Permutation(torch.autograd.Function):
-    """Rows in another order; the way back is the inverse, where indexing would add up row by row."""
+class _Routed(torch.autograd.Function):
+    """Rows (n, D) in the order of their n · k places; the way back is the inverse and a sum over each row's places,
+    where indexing would add up row by row."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, order: Tensor, back: Tensor) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, order: Tensor, back: Tensor, k: int) -> Tensor:
         ctx.save_for_backward(back)
-        return rows[order]
+        ctx.k = k
+        return rows.index_select(0, order // k if k > 1 else order)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (back,) = ctx.saved_tensors
-        return gradient[back], None, None
+        places = gradient.index_select(0, back)
+        return (torch.unflatten(places, 0, (-1, ctx.k)).sum(1) if ctx.k > 1 else places), None, None, None
 
 
-def _permuted(rows: Tensor, order: Tensor, back: Tensor) -> Tensor:
-    found: Tensor = _Permutation.apply(rows, order, back)  # type: ignore[no-untyped-call]
+def _routed(rows: Tensor, order: Tensor, back: Tensor, k: int) -> Tensor:
+    found: Tensor = _Routed.apply(rows, order, back, k)  # type: ignore[no-untyped-call]
     return found
 
 

@@ -106,8 +106,11 @@ def _from_config(settings: VisionSettings, image_size: int) -> Any:
     return tower
 
 
-def _fill(tower: nn.Module, path: Path) -> None:
-    """The visual weights of a plain CLIP, as open_clip and `cosmos_train export` of a COSMOS write it."""
+def read_visual(path: Path) -> dict[str, Tensor]:
+    """The visual weights of a plain CLIP, as open_clip and `cosmos_train export` of a COSMOS write it.
+
+    Raises UserError where it cannot be read.
+    """
     from safetensors.torch import load_file
 
     try:
@@ -116,7 +119,11 @@ def _fill(tower: nn.Module, path: Path) -> None:
         raise UserError(
             f"cannot read the visual tower {path}: {error}", "give open_clip_model.safetensors of an export", 2
         ) from error
-    found = {name.removeprefix("visual."): t for name, t in state.items() if name.startswith("visual.")}
+    return {name.removeprefix("visual."): t for name, t in state.items() if name.startswith("visual.")}
+
+
+def _fill(tower: nn.Module, path: Path) -> None:
+    found = read_visual(path)
     wanted = tower.state_dict()
     wrong = [
         name

@@ -162,6 +162,14 @@ def test_the_comparisons_that_come_along_are_valid(name: str, tmp_path: Path) ->
         experts, dense = found["experts"], found["dense"]
         assert [one.folder for one in experts.stages[:2]] == [one.folder for one in dense.stages[:2]]
         assert experts.recipe.train == dense.recipe.train and not dense.recipe.model.experts.count
+    if name == "full_or_alone":
+        full, alone = (
+            [stage.recipe for stage in found[one].stages if stage.recipe] for one in ("full", "alone-in-stages")
+        )
+        for ours, theirs in zip(full[1:], alone, strict=True):  # without COSMOS
+            assert ours.optimiser == theirs.optimiser and ours.train.steps == theirs.train.steps
+            assert ours.data == theirs.data and ours.train.batch_size == theirs.train.batch_size
+        assert sum(stage.train.steps for stage in alone) == found["alone"].recipe.train.steps
     if name == "cosmos_or_clip":
         assert found["clip"].recipe.train.steps == found["cosmos"].recipe.train.steps
         assert found["clip"].recipe.objective.distill_weight == 0

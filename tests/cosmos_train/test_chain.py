@@ -184,6 +184,10 @@ def test_variants_share_the_stages_that_they_have_in_common(chain: Path, tmp_pat
     assert [stage.folder for stage in faster.stages[:3]] == [stage.folder for stage in full.stages[:3]]
     assert faster.stages[3].folder == tmp_path / "out" / "faster" / "seed-5" / "full"
     assert {stage.recipe.seed for run in (full, faster) for stage in run.stages if stage.recipe} == {5}
+    own = {"full": read.variants["full"].model_copy(update={"set": ["cosmos:seed=7"]})}
+    one, other = ablations.runs(read.model_copy(update={"seeds": [5, 6], "variants": own}), tmp_path / "again")
+    assert one.stages[0].folder == other.stages[0].folder  # the same whatever the seed of the others
+    assert one.stages[1].folder != other.stages[1].folder
     lines = ablations.ablate(read, tmp_path / "out", quiet)
     assert [line.done for line in lines] == [1, 1, 1]
     assert not (tmp_path / "out" / "faster" / "seed-5" / "cosmos").exists()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from safetensors.torch import save_file
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -26,6 +27,7 @@ from cosmos_train.models.cumo import CuMo, PatchTower, build_cumo
 from cosmos_train.models.moe import MixtureMlp, mixtures
 from cosmos_train.models.parts import Planned
 from cosmos_train.models.settings import ExpertSettings
+from cosmos_train.models.towers import VisionTower
 from cosmos_train.objectives.cumo import accumulate, compute
 from cosmos_train.objectives.cumo_family import CuMoFamily
 from cosmos_train.objectives.routing import alarm, routing_numbers
@@ -73,6 +75,25 @@ def test_the_tower_stops_before_its_last_layer_and_is_open_clips() -> None:
     pixels = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         assert torch.allclose(theirs(pixels)[1], tower.patches(pixels), atol=1e-5)
+
+
+def test_the_tower_may_be_an_exported_clips(shards: Path, words: Tokenizer, tmp_path: Path) -> None:
+    fields = {"layers": 3, "width": 32, "head_width": 16, "patch_size": 8}
+    torch.manual_seed(1)
+    clip = VisionTower(16, 8, 32, 3, 16, 8)  # as large as a tile of the largest scale
+    path = tmp_path / "open_clip_model.safetensors"
+    save_file({f"visual.{name}": tensor for name, tensor in clip.state_dict().items()}, path)
+    model = build_cumo(
+        cumo_recipe(shards, model__vision={"config": fields, "frozen": False, "pretrained": str(path)}), words
+    )
+    state = clip.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.vision.state_dict().items())
+    narrow = {"config": {**fields, "width": 16}, "pretrained": str(path)}
+    with pytest.raises(UserError, match="of another tower"):
+        build_cumo(cumo_recipe(shards, model__vision=narrow), words)
+    path.write_bytes(b"nothing")
+    with pytest.raises(UserError, match="cannot read the visual tower"):
+        build_cumo(cumo_recipe(shards, model__vision={"config": fields, "pretrained": str(path)}), words)
 
 
 def test_scales_are_tiles_laid_together_and_averaged(shards: Path, words: Tokenizer) -> None:
