@@ -132,7 +132,9 @@ class ProbeSettings(Settings):
         default="", description="JSON of what captions say: {slot: {value: [words]}}; empty: the sample world's"
     )
     fit: int = Field(
-        default=0, ge=0, description="cosmos: pictures of the training shards that linear probes are fitted on; 0: none"
+        default=0,
+        ge=0,
+        description="cosmos, cumo: pictures of the training shards that linear probes are fitted on; 0: none",
     )
     questions: str = Field(
         default="",

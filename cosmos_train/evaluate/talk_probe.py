@@ -1,19 +1,25 @@
 """The probe of a CuMo: held-out pictures, asked for a description; whether the answer is right, slot by slot.
 
 The truth is what the picture's own text in the shards says, as in `probe`. Beside each score the same with another
-document's answer, and chance. Costs the tower and the prompt once per picture, and a token's pass per token (the LM's
-cache); made once, a probe holds its pictures.
+document's answer, and chance. With pictures to fit on, also what ridge regressions tell of each slot from the tower's
+tokens and from what the connector makes of them: what the language model could have read there. Costs the tower and the
+prompt once per picture, and a token's pass per token (the LM's cache); made once, a probe holds its pictures.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.probe import EVERY, slot_numbers, slot_score
 from cosmos_train.evaluate.slots import Said, Slots
 from cosmos_train.evaluate.talker import Talker
-from cosmos_train.evaluate.view_probe import moved
+from cosmos_train.evaluate.view_probe import linear, moved
 from cosmos_train.stream.corpus import BadSample
 from cosmos_train.stream.decode import decode
 from cosmos_train.stream.settings import DataSettings
@@ -33,29 +39,42 @@ class _Picture:
 class TalkProbe:
     """Pictures of shards that are not trained on, kept decoded: 3 S² bytes each."""
 
-    def __init__(self, data: DataSettings, slots: Slots, most: int = 256) -> None:
-        """Raises UserError where no picture's text fills every slot."""
+    def __init__(
+        self, data: DataSettings, slots: Slots, most: int = 256, fit_on: DataSettings | None = None, fit: int = 0
+    ) -> None:
+        """fit_on, fit: shards, and how many of their pictures linear probes are fitted on.
+
+        Raises UserError where no picture's text fills every slot.
+        """
         self.slots = slots
-        self.pictures: list[_Picture] = []
-        corpus = TalkCorpus(data, "probe.shards")
-        for number in range(corpus.size):
-            try:
-                for talk in corpus.document(number).fixed:
-                    assert isinstance(talk, Talk)
-                    truth = slots.read(talk.text)
-                    if None not in truth and talk.images:
-                        frame = squared(decode(talk.images[0], data.image), data.image.size, data.talk.pad)
-                        self.pictures.append(_Picture(frame, truth, corpus.key(number)))
-            except (BadSample, ValueError):
-                continue  # the stream of training counts and names those; a probe asks of the others
-            if len(self.pictures) >= most:
-                break
-        self.pictures = self.pictures[:most]
+        self.pictures = list(self._read(data, most))
+        self.fitted = list(self._read(fit_on, fit)) if fit_on is not None and fit else []
         if len({one.document for one in self.pictures}) < 2:
             raise UserError(
                 f"of fewer than two documents a text says all of {', '.join(slots.names)}",
                 "give held-out shards of the sample world, or a table of slots that fits: probe.slots",
             )
+
+    def _read(self, data: DataSettings, most: int) -> Iterator[_Picture]:
+        corpus = TalkCorpus(data, "probe.shards")
+        found = 0
+        for number in range(corpus.size):
+            try:
+                talks = corpus.document(number).fixed
+            except (BadSample, ValueError):
+                continue  # the stream of training counts and names those; a probe asks of the others
+            for talk in talks:
+                assert isinstance(talk, Talk)
+                truth = self.slots.read(talk.text)
+                if found < most and None not in truth and talk.images:
+                    try:
+                        frame = decode(talk.images[0], data.image)
+                    except (BadSample, ValueError):
+                        continue
+                    yield _Picture(squared(frame, data.image.size, data.talk.pad), truth, corpus.key(number))
+                    found += 1
+            if found >= most:
+                break
 
     def ask(self, talker: Talker, max_tokens: int = 40, seed: int = 0) -> dict[str, float]:
         """Flat, as metrics of a training run: probe/object, probe/object_shuffled, probe/object_chance, …"""
@@ -73,4 +92,32 @@ class TalkProbe:
             for n, name in enumerate(self.slots.names)
         }
         scores[EVERY] = slot_score(truth, said, blind)
-        return {f"probe/{name}": value for name, value in slot_numbers(scores).items()}
+        numbers = slot_numbers(scores)
+        if self.fitted:
+            with talker.asked():
+                numbers |= self._linear(talker)
+        return {f"probe/{name}": value for name, value in numbers.items()}
+
+    def _linear(self, talker: Talker) -> dict[str, float]:
+        """linear_<slot> of the tower's tokens, linear_connected_<slot> of what the language model is given."""
+        known, asked = self._seen(talker, self.fitted), self._seen(talker, self.pictures)
+        found: dict[str, float] = {}
+        for n, name in enumerate(self.slots.names):
+            values = {value: place for place, value in enumerate(self.slots.table[name])}
+            told, truth = (
+                torch.tensor([values[str(one.truth[n])] for one in part]) for part in (self.fitted, self.pictures)
+            )
+            for kind, features, new in zip(("linear", "linear_connected"), known, asked, strict=True):
+                found[f"{kind}_{name}"] = float((linear(features, told, new) == truth).float().mean())
+        return found
+
+    def _seen(self, talker: Talker, pictures: Sequence[_Picture]) -> tuple[Tensor, Tensor]:
+        """(N, tokens · D) of the tower, (N, tokens · D') of the connector."""
+        tower, connected = [], []
+        with torch.no_grad():
+            for first in range(0, len(pictures), _AT_ONCE):
+                frames = np.stack([one.pixels for one in pictures[first : first + _AT_ONCE]])
+                features = talker.model.features(torch.from_numpy(frames).to(talker.device))
+                tower.append(features.flatten(1).float().cpu())
+                connected.append(talker.model.connector(features).flatten(1).float().cpu())
+        return torch.cat(tower), torch.cat(connected)

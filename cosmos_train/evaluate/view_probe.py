@@ -194,8 +194,12 @@ def linear(known: Tensor, labels: Tensor, asked: Tensor) -> Tensor:
     mean, spread = known.mean(0), known.std(0).clamp(min=1e-6)
     rows, new = (known - mean) / spread, (asked - mean) / spread
     wanted = F.one_hot(labels).to(rows.dtype)
-    inner = rows.T @ rows + _RIDGE * len(rows) * torch.eye(rows.shape[1])
-    found: Tensor = (new @ torch.linalg.solve(inner, rows.T @ (wanted - wanted.mean(0))) + wanted.mean(0)).argmax(-1)
+    mean_label, ridge = wanted.mean(0), _RIDGE * len(rows)
+    if rows.shape[1] > len(rows):  # the same solution by the products of rows, which are fewer
+        weights = rows.T @ torch.linalg.solve(rows @ rows.T + ridge * torch.eye(len(rows)), wanted - mean_label)
+    else:
+        weights = torch.linalg.solve(rows.T @ rows + ridge * torch.eye(rows.shape[1]), rows.T @ (wanted - mean_label))
+    found: Tensor = (new @ weights + mean_label).argmax(-1)
     return found
 
 

@@ -110,7 +110,8 @@ def _of_cumo(recipe: Recipe, data: Any, tokenizer: Tokenizer, table: Any) -> Ask
     from cosmos_train.models.cumo import CuMo
 
     settings = recipe.probe
-    probe = TalkProbe(data, table, settings.clips)
+    _, learned = recipe.data.named()[0]
+    probe = TalkProbe(data, table, settings.clips, learned, settings.fit)
 
     def ask(model: nn.Module, device: torch.device) -> dict[str, float]:
         assert isinstance(model, CuMo)

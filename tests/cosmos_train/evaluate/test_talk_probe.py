@@ -84,3 +84,14 @@ def test_the_command_asks_any_kind_of_model(run: Path, make_shards: Callable[...
     assert 1 / 6 <= numbers["probe/colour_chance"] < 1
     shown = CliRunner().invoke(app, arguments)
     assert f"{numbers['probe/colour']:.3f}" in shown.output and "another picture's" in shown.output
+
+
+def test_what_tower_and_connector_hold_is_read_by_a_regression(run: Path, shards: Path) -> None:
+    """On the pictures that it was fitted on, which are fewer than features, it is right; the model itself is not."""
+    arguments = ["evaluate", str(run), "--probe", "--set", f"data.shards={shards}", "--set", "probe.fit=24"]
+    arguments += ["--slots", str(run.parent / "slots.json"), "--max-clips", "24", "--json"]
+    said = CliRunner().invoke(app, arguments)
+    assert said.exit_code == 0, said.output
+    numbers = json.loads(said.output)
+    assert numbers["probe/linear_colour"] == numbers["probe/linear_connected_colour"] == 1.0
+    assert numbers["probe/colour"] < 1.0
