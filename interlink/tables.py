@@ -249,24 +249,8 @@ NARRATE: list[tuple[str, pa.DataType]] = [
 # Scores of what is told: of a clip's narration where there is one, else of its caption. A score is null where it cannot
 # be (no text, no frame, no engine). Vectors are float16, as the image–text model makes them, or empty.
 SCORE: list[tuple[str, pa.DataType]] = [
-    ("engine", pa.string()),  # of image and text; with it model, revision and parameters (JSON)
-    ("model", pa.string()),
-    ("revision", pa.string()),
-    ("parameters", pa.string()),
-    # Safety checkers that have a model, with the same of each.
-    (
-        "checkers",
-        pa.list_(
-            pa.struct(
-                [
-                    ("name", pa.string()),
-                    ("model", pa.string()),
-                    ("revision", pa.string()),
-                    ("parameters", pa.string()),
-                ]
-            )
-        ),
-    ),
+    *ANSWERED,  # of image and text
+    ("checkers", pa.list_(pa.struct(ANSWERED))),  # safety checkers that have a model
     ("language", pa.string()),  # of all words of the video, two letters; empty: not known
     ("probability", pa.float64()),  # of that language, 0..1
     (

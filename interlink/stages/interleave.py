@@ -112,19 +112,15 @@ class Interleave(PerItem):
         return kept, left
 
     def _provenance(self, rows: Mapping[str, Mapping[str, Any]]) -> Provenance:
+        spoken = {table: rows[table] for table in _SPOKEN_FOR if table in rows}
+        checkers = spoken["score"].get("checkers") or () if "score" in spoken else ()
+        spoken |= {f"score.{checker['engine']}": checker for checker in checkers}
         models, prompts = {}, {}
-        for table in _SPOKEN_FOR:
-            if table not in rows:
-                continue
-            model = rows[table]["model"] or rows[table]["engine"]
-            if model and rows[table]["revision"]:
-                model = f"{model}@{rows[table]['revision']}"
-            if model:
-                models[table] = model
-            if prompt := rows[table].get("prompt_hash"):
-                prompts[table] = prompt
-        for checker in rows["score"].get("checkers") or () if "score" in rows else ():
-            models[f"score.{checker['name']}"] = f"{checker['model']}@{checker['revision']}".rstrip("@")
+        for name, who in spoken.items():
+            if model := who["model"] or who["engine"]:
+                models[name] = f"{model}@{who['revision']}" if who["revision"] else model
+            if prompt := who.get("prompt_hash"):
+                prompts[name] = prompt
         return Provenance(
             recipe=self.context.recipe,
             fingerprint=self.context.fingerprints[self.name],

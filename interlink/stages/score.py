@@ -6,7 +6,6 @@ Without an engine some 0.3 ms a frame (its hash); with an image–text model as 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -154,14 +153,8 @@ class Score(PerItem):
         language, probability = self._language_of(item.rows["transcribe"], join([*texts, *speech]))
         identity = self._identity
         fields = {
-            "engine": identity.engine,
-            "model": identity.model,
-            "revision": identity.revision,
-            "parameters": _canonical(identity.parameters),
-            "checkers": [
-                {"name": name, "model": one.model, "revision": one.revision, "parameters": _canonical(one.parameters)}
-                for name, one in self._checked_by.items()
-            ],
+            **identity.columns(),
+            "checkers": [one.columns() | {"engine": name} for name, one in self._checked_by.items()],
             "language": language,
             "probability": probability,
             "clips": entries,
@@ -241,10 +234,6 @@ def told_texts(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
         narration = narrations.get(number)
         found.append(("narration", narration) if narration else ("caption", captions.get(number, "")))
     return found
-
-
-def _canonical(parameters: Mapping[str, Any]) -> str:
-    return json.dumps(parameters, sort_keys=True, separators=(",", ":"))
 
 
 def _half(vector: Any) -> bytes:

@@ -144,7 +144,7 @@ def test_unsafe_clips_are_left_out_with_their_value_and_told(sample_clips: Path,
     assert values[0] < middle < values[-1]
     for row in rows.values():
         (checker,) = row["checkers"]
-        assert (checker["name"], checker["model"]) == ("classifier", "vit")
+        assert (checker["engine"], checker["model"]) == ("classifier", "vit")
         assert json.loads(checker["parameters"])["unsafe_labels"] == ["harmless"]
     # when a threshold is set afterwards
     again = Build(None, tmp_path / "root", [f"filter.safety={middle}"])
