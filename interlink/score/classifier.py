@@ -15,7 +15,7 @@ from interlink.engines.local import Batches
 from interlink.engines.place import Place
 from interlink.errors import UserError
 from interlink.score.pictured import Judged, by_clip, harmful
-from interlink.score.safety import ClassifierSettings, Verdict
+from interlink.score.safety import ClassifierSettings, Judgeable, Verdict
 
 WHERE = "score.classifier"
 
@@ -68,12 +68,9 @@ class Classifier:
         """As it is now: smaller once memory has run out."""
         return self._batches.size
 
-    def check(self, frames: Sequence[bytes], text: str) -> Verdict:
-        return self.check_clips([(frames, text)])[0]
-
-    def check_clips(self, clips: Sequence[tuple[Sequence[bytes], str]]) -> list[Verdict]:
+    def check(self, clips: Sequence[Judgeable]) -> list[Verdict]:
         """Raises StageError for a frame that is lost."""
-        return by_clip(clips, self._batches.run(frame for frames, _ in clips for frame in frames))
+        return by_clip(clips, self._batches.run)
 
     def _inputs(self, batch: Sequence[bytes]) -> Any:
         """What the model is given. Runs in a thread of its own."""

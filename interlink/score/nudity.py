@@ -17,7 +17,7 @@ from interlink.engines.frames import to_picture
 from interlink.engines.local import Batches, file_revision
 from interlink.errors import StageError, UserError
 from interlink.score.pictured import Judged, by_clip, harmful
-from interlink.score.safety import NudenetSettings, Verdict
+from interlink.score.safety import Judgeable, NudenetSettings, Verdict
 
 WHERE = "score.nudenet"
 SIDE = 320  # pixels that the detector was trained on
@@ -55,12 +55,9 @@ class Nudenet:
             "nudenet", name, file_revision(weights), parameters={"unsafe_labels": list(self._unsafe.values())}
         )
 
-    def check(self, frames: Sequence[bytes], text: str) -> Verdict:
-        return self.check_clips([(frames, text)])[0]
-
-    def check_clips(self, clips: Sequence[tuple[Sequence[bytes], str]]) -> list[Verdict]:
+    def check(self, clips: Sequence[Judgeable]) -> list[Verdict]:
         """Raises StageError for a frame that is lost."""
-        return by_clip(clips, self._batches.run(frame for frames, _ in clips for frame in frames))
+        return by_clip(clips, self._batches.run)
 
     def _inputs(self, batch: Sequence[bytes]) -> Any:
         """(N, 3, 320, 320): RGB, 0 to 1, the longer side of each picture scaled, black right and below of it."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from interlink.errors import StageError, UserError
-from interlink.score.safety import Verdict
+from interlink.score.safety import Judgeable, Verdict
 
 LEAST = 0.01  # what is less is not told as a find
 Judged = Verdict | StageError  # of one frame
 
 
-def by_clip(clips: Sequence[tuple[Sequence[bytes], str]], judged: Iterator[Judged]) -> list[Verdict]:
-    """A verdict a clip: what its gravest frame is, and which (0: the first). judged: of all frames, in order.
+def by_clip(clips: Sequence[Judgeable], judge: Callable[[Iterable[bytes]], Iterator[Judged]]) -> list[Verdict]:
+    """A verdict a clip: what its gravest frame is, and which (0: the first). judge: of all frames, in order.
 
     Raises the StageError of a frame that could not be judged.
     """
+    judged = judge(frame for frames, _ in clips for frame in frames)
     found = []
     for frames, _ in clips:
         gravest: Verdict = (0.0, "")

@@ -16,15 +16,12 @@ from interlink.plugins import Group
 from interlink.stage import Settings, operational
 from interlink.text.words import words
 
+Judgeable = tuple[Sequence[bytes], str]  # a clip's JPEGs, and all its words
 Verdict = tuple[float, str]  # 0 to 1, and what was found
 
 
 class SafetyChecker(Protocol):
-    """wants_frames: whether it is given pictures, which then are read.
-
-    One that does better with many clips at once may also have `check_clips(clips) -> list[Verdict]`; it is then given
-    (JPEGs, text) of all clips of a video, and `check` is not called.
-    """
+    """wants_frames: whether it is given pictures, which then are read."""
 
     wants_frames: ClassVar[bool]
 
@@ -33,8 +30,8 @@ class SafetyChecker(Protocol):
     def open(self) -> Identity | None:
         """Loads its model, and tells which it is. Raises UserError where it cannot work here."""
 
-    def check(self, frames: Sequence[bytes], text: str) -> Verdict:
-        """(0 to 1, what was found) for a clip's JPEGs and all its words."""
+    def check(self, clips: Sequence[Judgeable]) -> list[Verdict]:
+        """(0 to 1, what was found) for each clip of a video."""
 
 
 class ClassifierSettings(Settings):
@@ -79,7 +76,10 @@ class WordList:
 
     def open(self) -> None: ...
 
-    def check(self, frames: Sequence[bytes], text: str) -> Verdict:
+    def check(self, clips: Sequence[Judgeable]) -> list[Verdict]:
+        return [self._find(text) for _, text in clips]
+
+    def _find(self, text: str) -> Verdict:
         own = words(text)
         for begin in range(len(own)):
             for length in range(1, self._longest + 1):

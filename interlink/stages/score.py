@@ -207,9 +207,7 @@ class Score(PerItem):
         worst: list[tuple[float | None, str]] = [(None, "")] * len(texts)
         for name, checker in self._checkers.items():
             clips = [(f if checker.wants_frames else (), text) for f, text in zip(frames, texts, strict=True)]
-            at_once = getattr(checker, "check_clips", None)
-            verdicts = at_once(clips) if at_once is not None else [checker.check(*clip) for clip in clips]
-            for number, (value, what) in enumerate(verdicts):
+            for number, (value, what) in enumerate(checker.check(clips)):
                 before = worst[number][0]
                 if before is None or value > before:
                     worst[number] = (round(value, 4), f"{name}: {what}" if what else "")

@@ -121,8 +121,8 @@ class DarkPictures:
 
     def open(self) -> None: ...
 
-    def check(self, frames: Sequence[bytes], text: str) -> tuple[float, str]:
-        return 0.25 * len(frames), "dark"
+    def check(self, clips: Sequence[tuple[Sequence[bytes], str]]) -> list[tuple[float, str]]:
+        return [(0.25 * len(frames), "dark") for frames, _ in clips]
 
 
 def test_safety_is_the_gravest_of_all_checkers(root: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
