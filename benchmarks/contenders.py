@@ -24,7 +24,7 @@ WHOLE_SHOTS: dict[str, Any] = {"min_clip": 0.0, "max_clip": 3600.0}
 
 def ours(path: Path, **settings: Any) -> Found:
     """The whole stage: open, cuts, frames, JPEG, rows committed and compacted."""
-    from interlink.partition import Partition
+    from interlink.runtime.partition import Partition
     from interlink.stage import Context, Item
     from interlink.stages.keyframes import Keyframes, KeyframesSettings
     from interlink.storage import Storage

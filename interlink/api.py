@@ -18,21 +18,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlink.errors import FAILURES, UserError
-from interlink.executor.work import Work, runs_of
-from interlink.isolate import StageSpec
-from interlink.lease import Lease
+from interlink.runtime.work import Work, runs_of
+from interlink.runtime.isolate import StageSpec
+from interlink.runtime.lease import Lease
 from interlink.recipe import Recipe, StageBlock
 from interlink.stage import Context
-from interlink.status import Status, Trouble, build_status, troubles
+from interlink.report.status import Status, Trouble, build_status, troubles
 from interlink.storage import Storage
 from interlink.tables import FORMAT_VERSION, SCHEMAS
-from interlink.worker import Event, Report, Retry, StagePlan, given_together
-from interlink.workspace import Workspace, encode_lock
+from interlink.runtime.worker import Event, Report, Retry, StagePlan, given_together
+from interlink.runtime.workspace import Workspace, encode_lock
 
 if TYPE_CHECKING:
     from interlink.release import Made, ReleaseSettings
     from interlink.shards.verify import Problem
-    from interlink.why import Why
+    from interlink.report.why import Why
 
 VERSIONED = ("interlink", "av", "numpy", "pillow", "pyarrow", "simplejpeg", "torch", "transformers", "yt-dlp")
 COLLECT = "collect"
@@ -103,7 +103,7 @@ class Build:
 
     def why(self, name: str, frames: Path | None = None) -> Why:
         """What became of an item or document at every stage, and why. frames: a folder for pictures of its frames."""
-        from interlink.why import draw, why
+        from interlink.report.why import draw, why
 
         lock = self.workspace.lock() or {"fingerprints": {}, "shards": ""}
         found = why(self.workspace, self.recipe.blocks, lock["fingerprints"], lock["shards"], name)
@@ -379,11 +379,11 @@ class Build:
         if kind == "ray":
             if importlib.util.find_spec("ray") is None:
                 raise UserError("Ray is not installed", "pip install 'interlink[ray]', or --executor inline", 2)
-            from interlink.executor import ray
+            from interlink.runtime import ray
 
             ray.run(plans, work, report, self.recipe.base.executor)
         else:
-            from interlink.executor import inline
+            from interlink.runtime import inline
 
             inline.run(plans, work, report)
 

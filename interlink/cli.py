@@ -201,7 +201,7 @@ def prune(
 @app.command(epilog="Example: interlink stages")
 def stages(json_: Json = False) -> None:
     """What each stage reads and writes, and its options."""
-    from interlink.report.stages import stage_descriptions, stages_tables
+    from interlink.report.tables import stage_descriptions, stages_tables
 
     if json_:
         _print_json(stage_descriptions())
@@ -283,7 +283,7 @@ def why(
 
 def _recipe_and_root(recipe: Path | None, root: str | None) -> tuple[Path | None, str | None]:
     from interlink.recipe import FILE_NAME
-    from interlink.workspace import LOCK
+    from interlink.runtime.workspace import LOCK
 
     if recipe is None and root is None and Path(LOCK).exists():
         return None, "."
@@ -300,7 +300,7 @@ def _recipe_and_root(recipe: Path | None, root: str | None) -> tuple[Path | None
 
 def _holds_build(root: str) -> bool:
     from interlink.storage import Storage
-    from interlink.workspace import Workspace
+    from interlink.runtime.workspace import Workspace
 
     return Workspace(Storage(root)).lock() is not None
 

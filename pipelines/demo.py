@@ -22,7 +22,7 @@ from rich.table import Table
 
 from interlink.api import Build, Outcome
 from interlink.recipe import ExecutorSettings
-from interlink.report.picture import draw_document
+from interlink.report.pictures import draw_document
 from interlink.report.progress import BuildProgress
 from interlink.sample import render
 from interlink.sample.judge import PARTS, judge
@@ -112,7 +112,7 @@ def _sample(folder: Path, videos: int, seed: int, split: Literal["train", "heldo
 
 def _builds(out: Path) -> tuple[Outcome, Outcome]:
     """Both builds on one local Ray: starting it costs more than a small build."""
-    from interlink.executor.ray import cluster
+    from interlink.runtime.ray import cluster
 
     with cluster(ExecutorSettings()):
         return _build(out, "train"), _build(out, "heldout")

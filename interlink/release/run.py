@@ -23,10 +23,10 @@ from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample, samples
 from interlink.release.statistics import THINGS, Statistics, told
 from interlink.release.target import Target
-from interlink.report.picture import draw_document
+from interlink.report.pictures import draw_document
 from interlink.shards import manifest
 from interlink.storage import Storage
-from interlink.workspace import LOCK, encode_lock
+from interlink.runtime.workspace import LOCK, encode_lock
 
 CARD = "README.md"
 _PRIVATE = ("cookies", "proxy", "ydl_options")

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from interlink.engines.ceiling import Ceiling
-from interlink.status import Status
-from interlink.worker import Event
+from interlink.report.status import Status
+from interlink.runtime.worker import Event
 
 
 class RateColumn(ProgressColumn):

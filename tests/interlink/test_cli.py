@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from builds import SAMPLE, make
-from interlink.lease import Lease
+from interlink.runtime.lease import Lease
 from interlink.storage import Storage
 
 

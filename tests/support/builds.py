@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from interlink.api import Build
-from interlink.workspace import Workspace
+from interlink.runtime.workspace import Workspace
 
 SAMPLE = Path(__file__).parents[2] / "pipelines" / "sample.yaml"
 

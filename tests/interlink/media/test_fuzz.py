@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from interlink.errors import FAILURES, StageError
-from interlink.isolate import Child, StageSpec
+from interlink.runtime.isolate import Child, StageSpec
 from interlink.stage import Context, Item, Row, failed
 from interlink.storage import Storage
 from mutations import KINDS, Damaged, boxes, damage, extended, overwritten, readable_until, truncated
@@ -78,7 +78,7 @@ def orphans() -> list[int]:
     found = []
     for process in psutil.process_iter(["pid", "ppid", "cmdline", "status"]):
         command = process.info["cmdline"] or []
-        if "interlink.isolate" in command and command[-1] == mine and process.info["status"] != psutil.STATUS_ZOMBIE:
+        if "interlink.runtime.isolate" in command and command[-1] == mine and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(process.info["pid"])
     return found
 

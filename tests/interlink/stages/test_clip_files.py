@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from interlink.media.probe import describe, open_media
-from interlink.partition import Partition
+from interlink.runtime.partition import Partition
 from interlink.shards import manifest
 from interlink.shards.document import load
 from interlink.shards.verify import verify
@@ -75,7 +75,7 @@ def sharded(root: Storage, media: Path, row: Row, **settings: Any) -> list[dict[
 
 def kept(partition: Partition, row: Row) -> dict[str, Any]:
     """The row with its blobs in one tar, as the store leaves it."""
-    from interlink.partition import _Tar
+    from interlink.runtime.partition import _Tar
 
     tar = _Tar(partition.storage, "blobs.tar")
     fields: dict[str, Any] = tar.keep(row.id, row.fields)

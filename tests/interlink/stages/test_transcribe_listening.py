@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from interlink.errors import UserError
-from interlink.isolate import Child, StageSpec
+from interlink.runtime.isolate import Child, StageSpec
 from interlink.stage import Context, Item, Row
 from interlink.stages.transcribe import Transcribe, TranscribeSettings
 from interlink.storage import Storage

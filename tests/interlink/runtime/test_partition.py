@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from interlink.partition import Partition
+from interlink.runtime.partition import Partition
 from interlink.stage import Context, Row
 from interlink.stages.interleave import Interleave, InterleaveSettings
 from interlink.stages.shard import Shard, ShardSettings

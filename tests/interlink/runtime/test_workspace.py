@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from interlink.stage import Row
 from interlink.storage import Storage
-from interlink.workspace import LARGEST_PARTITION, Workspace, partition_size
+from interlink.runtime.workspace import LARGEST_PARTITION, Workspace, partition_size
 
 
 def rows(ids: list[str]) -> list[Row]:

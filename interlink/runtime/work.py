@@ -8,7 +8,7 @@ from itertools import groupby
 
 from interlink.shards.names import run_of
 from interlink.stage import Resources
-from interlink.worker import StagePlan
+from interlink.runtime.worker import StagePlan
 
 
 @dataclass(frozen=True)

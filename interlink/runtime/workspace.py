@@ -2,7 +2,7 @@
 
 ROOT/recipe.lock.json               the frozen recipe, fingerprints, versions, where the shards are
 ROOT/generations/000.parquet, .json source rows, one row group a partition; never rewritten
-ROOT/tables/<stage>/<fingerprint>/  see interlink.partition
+ROOT/tables/<stage>/<fingerprint>/  see interlink.runtime.partition
 ROOT/media/                         what was downloaded
 ROOT/shards/<fingerprint>/          tars, indexes, MANIFEST.json
 ROOT/lease/                         who holds the root
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from interlink.ids import keyed_hash
-from interlink.partition import Partition
+from interlink.runtime.partition import Partition
 from interlink.stage import Row
 from interlink.storage import Storage, arrow_file
 from interlink.tables import SCHEMAS

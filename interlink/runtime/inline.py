@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from interlink.executor.work import Work
-from interlink.worker import Report, StagePlan, Worker
+from interlink.runtime.work import Work
+from interlink.runtime.worker import Report, StagePlan, Worker
 
 
 def run(stages: Sequence[StagePlan], work: Work, report: Report) -> None:

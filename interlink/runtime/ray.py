@@ -15,9 +15,9 @@ from itertools import groupby
 from typing import Any
 
 from interlink.errors import UserError
-from interlink.executor.work import Share, Work, shares
+from interlink.runtime.work import Share, Work, shares
 from interlink.recipe import ExecutorSettings
-from interlink.worker import Event, Report, StagePlan, Worker
+from interlink.runtime.worker import Event, Report, StagePlan, Worker
 
 POLL = 0.3  # seconds between looks at the progress board
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from interlink.timer import Timer
+from interlink.runtime.timer import Timer
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -20,13 +20,13 @@ from pydantic import BaseModel
 
 from interlink.errors import UserError
 from interlink.ids import safe_id
-from interlink.partition import OPEN
+from interlink.runtime.partition import OPEN
 from interlink.recipe import StageBlock
 from interlink.shards import index
 from interlink.shards.names import document_keys
 from interlink.storage import Storage, arrow_file
 from interlink.tables import COMMON, SCHEMAS
-from interlink.workspace import Workspace
+from interlink.runtime.workspace import Workspace
 
 NEAREST = 5
 LONGEST = 160  # characters of a value in a line
@@ -187,7 +187,7 @@ def why(
 
 def draw(storage: Storage, found: Why, folder: Path) -> Path | None:
     """Writes `<id>.png`: clip by clip the frames with their scores, and what became of them. None without frames."""
-    from interlink.report.picture import draw_document
+    from interlink.report.pictures import draw_document
 
     images: dict[str, bytes] = {}
     segments: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from interlink.errors import UserError
-from interlink.lease import Lease, current, latest_epoch
+from interlink.runtime.lease import Lease, current, latest_epoch
 from interlink.storage import Storage
 
 
@@ -35,7 +35,7 @@ def test_after_release_the_next_epoch_begins(tmp_path: Path) -> None:
 @pytest.mark.processes
 def test_a_holder_killed_on_this_machine_is_replaced_at_once(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from interlink.lease import Lease; from interlink.storage import Storage;"
+        "import os, sys; from interlink.runtime.lease import Lease; from interlink.storage import Storage;"
         "Lease.acquire(Storage(sys.argv[1])); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from interlink.isolate import Child, StageSpec
+from interlink.runtime.isolate import Child, StageSpec
 from interlink.stage import Context, Item
 from interlink.storage import Storage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlink.executor.work import runs_of, shares
+from interlink.runtime.work import runs_of, shares
 from interlink.stage import Resources
 
 

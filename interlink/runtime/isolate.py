@@ -102,7 +102,7 @@ class Child:
         ours, theirs = socket.socketpair()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - read when the child has died
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "interlink.isolate", str(theirs.fileno()), str(os.getpid())],
+            [sys.executable, "-m", "interlink.runtime.isolate", str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -203,7 +203,7 @@ def _serve(descriptor: int) -> None:
 
 if __name__ == "__main__":
     _die_with(int(sys.argv[2]))
-    # The same classes as the parent's: pickles name `interlink.isolate`, not `__main__`.
-    from interlink.isolate import _serve as serve
+    # The same classes as the parent's: pickles name `interlink.runtime.isolate`, not `__main__`.
+    from interlink.runtime.isolate import _serve as serve
 
     serve(int(sys.argv[1]))

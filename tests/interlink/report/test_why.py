@@ -15,7 +15,7 @@ from builds import make
 from interlink.api import Build
 from interlink.errors import UserError
 from interlink.shards import parse
-from interlink.why import nearest
+from interlink.report.why import nearest
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,13 @@ import pytest
 
 import toy_stages
 from interlink.errors import UserError
-from interlink.isolate import StageSpec
-from interlink.lease import Lease
-from interlink.partition import Partition
+from interlink.runtime.isolate import StageSpec
+from interlink.runtime.lease import Lease
+from interlink.runtime.partition import Partition
 from interlink.stage import Context, Row
 from interlink.storage import Storage
-from interlink.worker import Retry, StagePlan, Worker
-from interlink.workspace import Workspace
+from interlink.runtime.worker import Retry, StagePlan, Worker
+from interlink.runtime.workspace import Workspace
 from leftovers import left, mark
 
 
@@ -125,7 +125,7 @@ def test_a_child_dies_with_its_worker(tmp_path: Path, monkeypatch: pytest.Monkey
         worker.child._start()
         os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
-    assert left(token, "interlink.isolate") == []
+    assert left(token, "interlink.runtime.isolate") == []
 
 
 def test_attempts_of_a_worker_that_died_are_counted_and_the_item_given_up(tmp_path: Path) -> None:
@@ -166,10 +166,10 @@ STUCK = """
 import sys
 from pathlib import Path
 from dataclasses import replace
-from interlink.lease import Lease
+from interlink.runtime.lease import Lease
 from interlink.storage import Storage
-from interlink.worker import Worker
-from interlink.workspace import Workspace
+from interlink.runtime.worker import Worker
+from interlink.runtime.workspace import Workspace
 from test_worker import plan
 
 space = Workspace(Storage(sys.argv[1]))

@@ -24,13 +24,13 @@ from typing import Any
 import pyarrow as pa
 
 from interlink.errors import FAILURES, StageError, UserError
-from interlink.isolate import Child, StageSpec
-from interlink.lease import Fence
-from interlink.partition import Entry, Partition, State, Summary
+from interlink.runtime.isolate import Child, StageSpec
+from interlink.runtime.lease import Fence
+from interlink.runtime.partition import Entry, Partition, State, Summary
 from interlink.stage import Item, Resources, Row, Stage, failed
 from interlink.tables import measure
-from interlink.timer import Timer
-from interlink.workspace import Workspace
+from interlink.runtime.timer import Timer
+from interlink.runtime.workspace import Workspace
 
 FLUSH_BYTES = 64 * 2**20
 

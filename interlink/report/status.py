@@ -13,7 +13,7 @@ from typing import Any
 from interlink.errors import UserError
 from interlink.recipe import StageBlock
 from interlink.shards import manifest
-from interlink.workspace import Workspace
+from interlink.runtime.workspace import Workspace
 
 TOTALS = ("documents", "clips", "frames", "text_tokens")
 
