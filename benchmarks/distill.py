@@ -122,9 +122,9 @@ class _Side:
         import torch
 
         from cosmos_train import recipe as recipes
-        from cosmos_train.models.cosmos import build_cosmos
-        from cosmos_train.models.parts import Planned
-        from cosmos_train.momentum import Teacher
+        from cosmos_train.families.cosmo.parts import Planned
+        from cosmos_train.families.cosmos.model import build_cosmos
+        from cosmos_train.families.cosmos.momentum import Teacher
         from cosmos_train.stream.views.batch import ViewBatch
 
         torch.manual_seed(0)
@@ -154,13 +154,13 @@ class _Side:
         return float(loss.detach())
 
     def loss(self, views: Any) -> Any:
-        from cosmos_train.losses.distill import cosmos_losses
+        from cosmos_train.families.cosmos.distill import cosmos_losses
 
         return double_loop(views) if self.naive else sum(cosmos_losses(views))
 
     def views(self) -> Any:
         """All texts read whole, as published, or only as far as their ends."""
-        from cosmos_train.objectives import cosmos as objective
+        from cosmos_train.families.cosmos import objective as objective
 
         if self.naive:
             read_short = objective._pooled
@@ -211,7 +211,7 @@ def steps(batch_size: int, turns: int) -> list[Compared]:
 
 def losses(batch_size: int, width: int, turns: int) -> Compared:
     """Forward and backward of the losses alone, on drawn features."""
-    from cosmos_train.losses.distill import cosmos_losses
+    from cosmos_train.families.cosmos.distill import cosmos_losses
 
     views = _views(batch_size, width)
     return compare(
@@ -226,7 +226,7 @@ def _views(rows: int, width: int) -> Any:
     import torch
     from torch.nn import functional as F
 
-    from cosmos_train.losses.distill import Views
+    from cosmos_train.families.cosmos.distill import Views
 
     torch.manual_seed(int(os.environ.get("RANK", "0")))
     parts = [F.normalize(torch.randn(8, rows, width), dim=-1).requires_grad_() for _ in range(4)]
@@ -328,7 +328,7 @@ def _as_rank(batch_size: int, turns: int) -> None:
     import torch.distributed as dist
     from torch.distributed.tensor.debug import CommDebugMode
 
-    from cosmos_train.losses.distill import cosmos_losses
+    from cosmos_train.families.cosmos.distill import cosmos_losses
 
     torch.set_num_threads(1)
     dist.init_process_group("gloo")

@@ -44,7 +44,7 @@ def measure(pairs: int, batch_size: int, threads: int) -> Overhead:
     from rich.console import Console
 
     from cosmos_train import recipe as recipes
-    from cosmos_train.trainer import Trainer
+    from cosmos_train.train.trainer import Trainer
 
     with tempfile.TemporaryDirectory() as folder:
         shards = _shards(Path(folder) / "shards")
@@ -79,7 +79,7 @@ def measure(pairs: int, batch_size: int, threads: int) -> Overhead:
 def _bare_step(trainer: Any, batch: Any) -> None:
     import torch
 
-    from cosmos_train.objectives import cosmo as objective
+    from cosmos_train.families.cosmo import objective as objective
 
     settings = trainer.recipe.objective
     outputs = objective.compute(trainer.model, batch, settings)

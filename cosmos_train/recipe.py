@@ -14,8 +14,8 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from cosmos_train.errors import UserError
+from cosmos_train.losses.settings import ObjectiveSettings
 from cosmos_train.models.settings import ModelSettings
-from cosmos_train.objectives.settings import ObjectiveSettings
 from cosmos_train.settings import Settings
 from cosmos_train.stream.settings import DataSettings
 

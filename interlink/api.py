@@ -18,21 +18,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlink.errors import FAILURES, UserError
-from interlink.runtime.work import Work, runs_of
+from interlink.recipe import Recipe, StageBlock
+from interlink.report.status import Status, Trouble, build_status, troubles
 from interlink.runtime.isolate import StageSpec
 from interlink.runtime.lease import Lease
-from interlink.recipe import Recipe, StageBlock
-from interlink.stage import Context
-from interlink.report.status import Status, Trouble, build_status, troubles
-from interlink.storage import Storage
-from interlink.tables import FORMAT_VERSION, SCHEMAS
+from interlink.runtime.work import Work, runs_of
 from interlink.runtime.worker import Event, Report, Retry, StagePlan, given_together
 from interlink.runtime.workspace import Workspace, encode_lock
+from interlink.stage import Context
+from interlink.storage import Storage
+from interlink.tables import FORMAT_VERSION, SCHEMAS
 
 if TYPE_CHECKING:
     from interlink.release import Made, ReleaseSettings
-    from interlink.shards.verify import Problem
     from interlink.report.why import Why
+    from interlink.shards.verify import Problem
 
 VERSIONED = ("interlink", "av", "numpy", "pillow", "pyarrow", "simplejpeg", "torch", "transformers", "yt-dlp")
 COLLECT = "collect"

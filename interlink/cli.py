@@ -299,8 +299,8 @@ def _recipe_and_root(recipe: Path | None, root: str | None) -> tuple[Path | None
 
 
 def _holds_build(root: str) -> bool:
-    from interlink.storage import Storage
     from interlink.runtime.workspace import Workspace
+    from interlink.storage import Storage
 
     return Workspace(Storage(root)).lock() is not None
 

@@ -69,8 +69,8 @@ def evaluate(
         said = evaluation.evaluate_probe(checkpoint, made, slots, max_clips, candidates, draws)
         _told(as_json, asdict(said), lambda: evaluation.print_probe(said, show))
         return
+    from cosmos_train.commands.tables import print_scores
     from cosmos_train.evaluate.scores import evaluate as score
-    from cosmos_train.report import print_scores
 
     scores = score(checkpoint, made, candidates, draws, max_clips)
     _told(as_json, asdict(scores), lambda: print_scores(scores, show))
@@ -135,7 +135,7 @@ def attend(
 
     Example: cosmos_train attend runs/cosmos picture.jpg "a red cup on a table"
     """
-    from cosmos_train.attend import attend as draw
+    from cosmos_train.families.cosmos.attend import attend as draw
 
     found = draw(checkpoint, image, caption, out, part.value)
     words = sorted(zip(found.weights.tolist(), found.tokens, strict=True), reverse=True)[:5]
@@ -150,6 +150,6 @@ def plot(
 
     Example: cosmos_train plot runs/first --out curves.png
     """
-    from cosmos_train.plot import plot as draw
+    from cosmos_train.experiments.plot import plot as draw
 
     print(draw(runs, out))

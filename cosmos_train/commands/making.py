@@ -22,7 +22,7 @@ def export(
 
     Example: cosmos_train export runs/first exported
     """
-    from cosmos_train.export import export as write
+    from cosmos_train.train.export import export as write
 
     print(write(checkpoint, out, average, part.value))
 
@@ -41,8 +41,8 @@ def upcycle(
 
     Example: cosmos_train upcycle runs/tiny_cumo_stage2 runs/upcycled --experts 4 --top-k 2
     """
-    from cosmos_train.upcycle import settings_for
-    from cosmos_train.upcycle import upcycle as make
+    from cosmos_train.train.upcycle import settings_for
+    from cosmos_train.train.upcycle import upcycle as make
 
     found = make(checkpoint, out, settings_for(checkpoint, experts, top_k, places))
     print(f"{found.checkpoint}: {found.blocks} blocks of {experts} experts, {top_k} in use")

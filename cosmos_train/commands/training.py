@@ -30,9 +30,9 @@ def run(recipe: Which, settings: Set = None, out: Out = None, resume: Resume = F
     """
     from rich.console import Console
 
-    from cosmos_train import chain as chains
     from cosmos_train import recipe as recipes
-    from cosmos_train.launch import restarted
+    from cosmos_train.experiments import chain as chains
+    from cosmos_train.train.launch import restarted
 
     if path := chains.find(recipe):
         if "RANK" in os.environ:
@@ -40,7 +40,7 @@ def run(recipe: Which, settings: Set = None, out: Out = None, resume: Resume = F
         _run_chain(path, settings or [], out, 1)
         return
     loaded = recipes.load(recipe, settings or [])
-    from cosmos_train.trainer import train
+    from cosmos_train.train.trainer import train
 
     console = Console()
     result = train(loaded, out or Path("runs") / loaded.name, resume or restarted(), console)
@@ -59,7 +59,7 @@ def _run_chain(path: Path, settings: list[str], out: Path | None, processes: int
     """All stages that are not done; what is done is found by itself, so `--resume` says nothing here."""
     from rich.console import Console
 
-    from cosmos_train import chain as chains
+    from cosmos_train.experiments import chain as chains
 
     console = Console()
 
@@ -98,10 +98,10 @@ def launch(
 
     Example: cosmos_train launch --nproc 8 my_cosmo.yaml --out runs/big
     """
-    from cosmos_train import chain as chains
-    from cosmos_train import launch as launcher
     from cosmos_train import recipe as recipes
+    from cosmos_train.experiments import chain as chains
     from cosmos_train.stream.settings import rows_of
+    from cosmos_train.train import launch as launcher
 
     if path := chains.find(recipe):
         least, most = launcher.bounds(nproc, "--nproc")
@@ -136,14 +136,14 @@ def replay(
     Example: cosmos_train replay runs/first/guard/step-00000123
     """
     if nproc > 1 and "RANK" not in os.environ:
-        from cosmos_train import launch as launcher
+        from cosmos_train.train import launch as launcher
 
         arguments = ["replay", str(record), *(part for setting in settings or [] for part in ("--set", setting))]
         launcher.launch(arguments, nproc, launcher.Nodes(), 0, 30)
         return
     from rich.console import Console
 
-    from cosmos_train.replay import replay as take_again
+    from cosmos_train.train.replay import replay as take_again
 
     found = take_again(record, settings or [], Console(stderr=True))
     if int(os.environ.get("RANK", "0")):
@@ -166,7 +166,7 @@ def ablate(
     """
     from rich.console import Console
 
-    from cosmos_train import ablate as ablations
+    from cosmos_train.experiments import ablate as ablations
 
     console = Console(stderr=True)
     read = ablations.load(path, settings or [])
@@ -187,7 +187,7 @@ def size(recipe: Which, settings: Set = None) -> None:
     from rich.console import Console
 
     from cosmos_train import recipe as recipes
-    from cosmos_train.report import sizes
+    from cosmos_train.commands.tables import sizes
 
     Console().print(sizes(recipes.load(recipe, settings or [])))
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cosmos_train.families.cosmo.model import CosMo
 from cosmos_train.losses.language import token_losses
-from cosmos_train.models.cosmo import CosMo
 from cosmos_train.stream.batch import IGNORED, Batch, Hole, Sample, collate
 from cosmos_train.stream.corpus import Corpus
 from cosmos_train.stream.loader import Samples

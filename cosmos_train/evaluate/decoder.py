@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from cosmos_train.errors import UserError
+from cosmos_train.families.cosmo.model import CosMo
 from cosmos_train.models.backends import transformers
-from cosmos_train.models.cosmo import CosMo
 
 
 @dataclass

@@ -26,7 +26,7 @@ from cosmos_train.evaluate.prompts import Writer
 from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers.folder import DataFolder, Example, Media
 from cosmos_train.evaluate.subject import Gallery, Seen, Subject, evaluating
-from cosmos_train.models.cosmos import CLIP_MEAN, CLIP_STD, Student
+from cosmos_train.families.cosmos.model import CLIP_MEAN, CLIP_STD, Student
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.decode import Frame
 from cosmos_train.stream.talk.corpus import squared

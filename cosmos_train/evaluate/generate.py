@@ -10,7 +10,7 @@ import torch
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.beams import beam_search
 from cosmos_train.evaluate.decoder import begin
-from cosmos_train.models.cosmo import CosMo, Media
+from cosmos_train.families.cosmo.model import CosMo, Media
 from cosmos_train.stream.decode import crop, decode
 from cosmos_train.stream.settings import ImageSettings
 from cosmos_train.stream.tokenizer import Tokenizer
@@ -63,8 +63,8 @@ def frames_of(images: Sequence[bytes], settings: ImageSettings) -> torch.Tensor:
 
 def caption_files(checkpoint: Path, paths: Sequence[Path], max_tokens: int, beams: int = 1) -> str:
     """The caption of one clip whose frames are `paths`, taken a second apart. UserError for files that are no JPEG."""
-    from cosmos_train.parallel import device_of
-    from cosmos_train.starting import load_model
+    from cosmos_train.train.parallel import device_of
+    from cosmos_train.train.starting import load_model
 
     loaded, model = load_model(checkpoint)
     device = device_of(loaded.recipe)

@@ -7,7 +7,6 @@ from typing import Literal
 
 import torch
 
-from cosmos_train import checkpoint, export
 from cosmos_train import recipe as recipes
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.embedder import CosMoEmbedder, Embedder, Pair
@@ -15,14 +14,15 @@ from cosmos_train.evaluate.prompts import Writer
 from cosmos_train.evaluate.protocol import Prompts, Protocol
 from cosmos_train.evaluate.subject import Subject, load_subject
 from cosmos_train.evaluate.tasks import TASKS
-from cosmos_train.models import recognised, released
-from cosmos_train.models.cosmos import Cosmos, Student, build_student
-from cosmos_train.parallel import device_of
+from cosmos_train.families.cosmos import recognised, released
+from cosmos_train.families.cosmos.model import Cosmos, Student, build_student
 from cosmos_train.recipe import Recipe
-from cosmos_train.starting import load_any
 from cosmos_train.stream.clip_tokenizer import BEGIN as CLIP_BEGIN
 from cosmos_train.stream.clip_tokenizer import END as CLIP_END
 from cosmos_train.stream.tokenizer import BEGIN, END, PAD, VISUAL, Tokenizer
+from cosmos_train.train import checkpoint, export
+from cosmos_train.train.parallel import device_of
+from cosmos_train.train.starting import load_any
 
 Kind = Literal["cosmo", "cosmos", "cumo"]
 

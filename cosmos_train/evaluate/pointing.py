@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cosmos_train.models.cosmos import Cosmos
+from cosmos_train.families.cosmos.model import Cosmos
 from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.stream.views.batch import PADDING, spell
 from cosmos_train.stream.views.pictures import Pixels

@@ -22,7 +22,7 @@ from cosmos_train.evaluate.metrics.ranking import mean
 from cosmos_train.evaluate.scores import Retrieval, retrieval
 from cosmos_train.evaluate.slots import Said, Slots
 from cosmos_train.evaluate.subject import Subject
-from cosmos_train.models.cosmo import Media
+from cosmos_train.families.cosmo.model import Media
 from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.tokenizer import Tokenizer
 

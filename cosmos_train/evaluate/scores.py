@@ -63,9 +63,9 @@ def evaluate(
     Raises UserError where there is no checkpoint, or the shards hold fewer than two distinct texts.
     """
     from cosmos_train import recipe as recipes
-    from cosmos_train.parallel import device_of
-    from cosmos_train.starting import load_model
-    from cosmos_train.trainer import autocast
+    from cosmos_train.train.parallel import device_of
+    from cosmos_train.train.starting import load_model
+    from cosmos_train.train.trainer import autocast
 
     loaded, model = load_model(path)
     recipe = recipes.build(loaded.recipe.model_dump(), settings, str(loaded.folder))

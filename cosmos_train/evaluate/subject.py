@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from cosmos_train.evaluate.media import Clip, Unreadable, load
 from cosmos_train.evaluate.readers.folder import DataFolder, Example, Media
-from cosmos_train.models.cosmo import CosMo
+from cosmos_train.families.cosmo.model import CosMo
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
 
@@ -46,7 +46,7 @@ class Subject:
 @contextmanager
 def evaluating(model: nn.Module, recipe: Recipe, device: torch.device) -> Iterator[None]:
     """As `Subject.asked`, of any model."""
-    from cosmos_train.trainer import autocast
+    from cosmos_train.train.trainer import autocast
 
     before = model.training
     model.eval()
@@ -61,8 +61,8 @@ def evaluating(model: nn.Module, recipe: Recipe, device: torch.device) -> Iterat
 def load_subject(path: Path, settings: list[str]) -> Subject:
     """The checkpoint at `path` with `key=value` changes to its recipe. Raises UserError where there is none."""
     from cosmos_train import recipe as recipes
-    from cosmos_train.parallel import device_of
-    from cosmos_train.starting import load_model
+    from cosmos_train.train.parallel import device_of
+    from cosmos_train.train.starting import load_model
 
     loaded, model = load_model(path)
     recipe = recipes.build(loaded.recipe.model_dump(), settings, str(loaded.folder))

@@ -26,14 +26,14 @@ from cosmos_train.evaluate.generate import ends, never_said
 from cosmos_train.evaluate.media import Unreadable, look
 from cosmos_train.evaluate.readers.folder import DataFolder, Media
 from cosmos_train.evaluate.subject import evaluating
+from cosmos_train.families.cumo.model import CuMo
 from cosmos_train.models.backends import transformers
-from cosmos_train.models.cumo import CuMo
-from cosmos_train.parallel import device_of
 from cosmos_train.recipe import Recipe
-from cosmos_train.starting import load_any
 from cosmos_train.stream.talk.corpus import squared
 from cosmos_train.stream.talk.prompts import IMAGE, spell_question
 from cosmos_train.stream.tokenizer import Tokenizer
+from cosmos_train.train.parallel import device_of
+from cosmos_train.train.starting import load_any
 
 _READERS = 8  # threads that decode, at most
 

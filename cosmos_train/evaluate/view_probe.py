@@ -25,7 +25,7 @@ from cosmos_train.evaluate.clips import Embedded
 from cosmos_train.evaluate.pointing import Pointed, Region, attention, covered, regions_of, written
 from cosmos_train.evaluate.scores import retrieval
 from cosmos_train.evaluate.swaps import SAMPLE_WORLD, Asked, Table, ask, load_questions
-from cosmos_train.models.cosmos import Cosmos, Student
+from cosmos_train.families.cosmos.model import Cosmos, Student
 from cosmos_train.stream.corpus import BadSample
 from cosmos_train.stream.decode import decode
 from cosmos_train.stream.settings import DataSettings

@@ -17,9 +17,7 @@ from cosmos_train import recipe as recipes
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.clips import Embedded
 from cosmos_train.evaluate.scores import Retrieval, retrieval
-from cosmos_train.models.cosmos import Cosmos, Student
-from cosmos_train.parallel import device_of
-from cosmos_train.starting import load_any
+from cosmos_train.families.cosmos.model import Cosmos, Student
 from cosmos_train.stream.corpus import BadSample
 from cosmos_train.stream.decode import decode
 from cosmos_train.stream.settings import DataSettings
@@ -29,6 +27,8 @@ from cosmos_train.stream.views.batch import PADDING, spell
 from cosmos_train.stream.views.captions import Scene
 from cosmos_train.stream.views.pictures import Pixels
 from cosmos_train.stream.views.samples import SceneCorpus
+from cosmos_train.train.parallel import device_of
+from cosmos_train.train.starting import load_any
 
 _AT_ONCE = 64
 _LONGEST = 5  # sentences of a caption

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from cosmos_train import checkpoint, export
 from cosmos_train import recipe as recipes
 from cosmos_train.evaluate.slots import SAMPLE_WORLD, load_slots
-from cosmos_train.parallel import device_of
 from cosmos_train.recipe import Recipe
-from cosmos_train.starting import load_any
 from cosmos_train.stream.tokenizer import Tokenizer
+from cosmos_train.train import checkpoint, export
+from cosmos_train.train.parallel import device_of
+from cosmos_train.train.starting import load_any
 
 Ask = Callable[[nn.Module, torch.device], dict[str, float]]
 
@@ -74,7 +74,7 @@ def ask_once(
 def _of_cosmo(recipe: Recipe, data: Any, tokenizer: Tokenizer, table: Any) -> Ask:
     from cosmos_train.evaluate.probe import Probe
     from cosmos_train.evaluate.subject import Subject
-    from cosmos_train.models.cosmo import CosMo
+    from cosmos_train.families.cosmo.model import CosMo
 
     settings = recipe.probe
     probe = Probe(data, tokenizer, table, settings.clips)
@@ -90,7 +90,7 @@ def _of_cosmo(recipe: Recipe, data: Any, tokenizer: Tokenizer, table: Any) -> As
 def _of_cosmos(recipe: Recipe, data: Any, tokenizer: Tokenizer, table: Any) -> Ask:
     from cosmos_train.evaluate import swaps
     from cosmos_train.evaluate.view_probe import ViewProbe
-    from cosmos_train.models.cosmos import Cosmos
+    from cosmos_train.families.cosmos.model import Cosmos
 
     settings = recipe.probe
     questions = Path(settings.questions) if settings.questions else swaps.SAMPLE_WORLD
@@ -107,7 +107,7 @@ def _of_cosmos(recipe: Recipe, data: Any, tokenizer: Tokenizer, table: Any) -> A
 def _of_cumo(recipe: Recipe, data: Any, tokenizer: Tokenizer, table: Any) -> Ask:
     from cosmos_train.evaluate.talk_probe import TalkProbe
     from cosmos_train.evaluate.talker import Talker
-    from cosmos_train.models.cumo import CuMo
+    from cosmos_train.families.cumo.model import CuMo
 
     settings = recipe.probe
     _, learned = recipe.data.named()[0]

@@ -50,7 +50,7 @@ class Checkpoint:
         try:
             import torch
 
-            from cosmos_train.export import load
+            from cosmos_train.train.export import load
         except ImportError as error:
             raise UserError(
                 f"the checkpoint engine needs a package: {error}", "pip install 'interlink[train]'"

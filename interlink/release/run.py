@@ -24,9 +24,9 @@ from interlink.release.source import Sample, samples
 from interlink.release.statistics import THINGS, Statistics, told
 from interlink.release.target import Target
 from interlink.report.pictures import draw_document
+from interlink.runtime.workspace import LOCK, encode_lock
 from interlink.shards import manifest
 from interlink.storage import Storage
-from interlink.runtime.workspace import LOCK, encode_lock
 
 CARD = "README.md"
 _PRIVATE = ("cookies", "proxy", "ydl_options")

@@ -12,8 +12,8 @@ from typing import Any
 
 from interlink.errors import UserError
 from interlink.recipe import StageBlock
-from interlink.shards import manifest
 from interlink.runtime.workspace import Workspace
+from interlink.shards import manifest
 
 TOTALS = ("documents", "clips", "frames", "text_tokens")
 

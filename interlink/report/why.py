@@ -20,13 +20,13 @@ from pydantic import BaseModel
 
 from interlink.errors import UserError
 from interlink.ids import safe_id
-from interlink.runtime.partition import OPEN
 from interlink.recipe import StageBlock
+from interlink.runtime.partition import OPEN
+from interlink.runtime.workspace import Workspace
 from interlink.shards import index
 from interlink.shards.names import document_keys
 from interlink.storage import Storage, arrow_file
 from interlink.tables import COMMON, SCHEMAS
-from interlink.runtime.workspace import Workspace
 
 NEAREST = 5
 LONGEST = 160  # characters of a value in a line

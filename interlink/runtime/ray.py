@@ -15,8 +15,8 @@ from itertools import groupby
 from typing import Any
 
 from interlink.errors import UserError
-from interlink.runtime.work import Share, Work, shares
 from interlink.recipe import ExecutorSettings
+from interlink.runtime.work import Share, Work, shares
 from interlink.runtime.worker import Event, Report, StagePlan, Worker
 
 POLL = 0.3  # seconds between looks at the progress board

@@ -27,10 +27,10 @@ from interlink.errors import FAILURES, StageError, UserError
 from interlink.runtime.isolate import Child, StageSpec
 from interlink.runtime.lease import Fence
 from interlink.runtime.partition import Entry, Partition, State, Summary
-from interlink.stage import Item, Resources, Row, Stage, failed
-from interlink.tables import measure
 from interlink.runtime.timer import Timer
 from interlink.runtime.workspace import Workspace
+from interlink.stage import Item, Resources, Row, Stage, failed
+from interlink.tables import measure
 
 FLUSH_BYTES = 64 * 2**20
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from cosmos_train.cli import app
 from cosmos_train.recipe import BUNDLED, load
-from cosmos_train.trainer import train
+from cosmos_train.train.trainer import train
 
 NAMES = sorted(path.stem for path in BUNDLED.glob("*.yaml"))
 

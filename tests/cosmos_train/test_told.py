@@ -17,12 +17,12 @@ from PIL import Image
 
 from cosmos_recipe import cosmos_recipe
 from cosmos_train import cli, recipe
-from cosmos_train.models.cosmos import Cosmos, build_student
-from cosmos_train.models.released import write
+from cosmos_train.families.cosmos.model import Cosmos, build_student
+from cosmos_train.families.cosmos.released import write
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.stream import open_data, open_stream
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.trainer import train
+from cosmos_train.train.trainer import train
 
 Said = Callable[..., tuple[int, str]]
 

@@ -8,7 +8,7 @@ from PIL import Image
 from rich.console import Console
 
 from cosmos_recipe import cosmos_recipe
-from cosmos_train.trainer import train
+from cosmos_train.train.trainer import train
 
 COLOURS = {
     "red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 70, 220), "yellow": (230, 210, 40),

@@ -63,7 +63,7 @@ def _train(job: Job, rank: int, size: int) -> None:
 
     from cosmos_train import recipe as recipes
     from cosmos_train.stream.batch import Batch, digest
-    from cosmos_train.trainer import train
+    from cosmos_train.train.trainer import train
 
     kill = {int(who): step for who, step in job.get("kill", {}).items()}
 

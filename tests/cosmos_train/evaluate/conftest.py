@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from cosmos_train.models.cosmo import CosMo, build_cosmo
+from cosmos_train.families.cosmo.model import CosMo, build_cosmo
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
 

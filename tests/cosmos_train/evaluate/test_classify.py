@@ -21,13 +21,13 @@ from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers.folder import DataFolder, Media
 from cosmos_train.evaluate.run import evaluate_task
 from cosmos_train.evaluate.tasks import CLASSIFICATION
-from cosmos_train.export import export
-from cosmos_train.models import recognised
-from cosmos_train.models.cosmos import Cosmos
-from cosmos_train.models.released import write
+from cosmos_train.families.cosmos import recognised
+from cosmos_train.families.cosmos.model import Cosmos
+from cosmos_train.families.cosmos.released import write
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.views.batch import spell
-from cosmos_train.trainer import train
+from cosmos_train.train.export import export
+from cosmos_train.train.trainer import train
 from judged import COLOURS, cosmos_run, paint
 
 TASK = CLASSIFICATION["folder-classify"]
@@ -165,7 +165,7 @@ def test_a_file_as_released_is_judged_without_a_recipe(tmp_path: Path) -> None:
         tmp_path, 32, {"layers": 1, "width": 64, "patch_size": 16, "head_width": 64},
         {"context_length": 16, "width": 64, "heads": 1, "layers": 1}, 32, 49408,
     )  # fmt: skip
-    from cosmos_train.models.cosmos import build_student
+    from cosmos_train.families.cosmos.model import build_student
 
     model = Cosmos(build_student(recipe.model, 32, 49407))
     write(model, tmp_path / "cosmos.pt", "x", 1)

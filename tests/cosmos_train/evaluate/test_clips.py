@@ -11,7 +11,7 @@ import torch
 
 from cosmos_train.evaluate.clips import embed
 from cosmos_train.evaluate.generate import frames_of
-from cosmos_train.models.cosmo import build_cosmo
+from cosmos_train.families.cosmo.model import build_cosmo
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
 from interlink.shards import ShardWriter

@@ -12,8 +12,8 @@ from cosmos_train.errors import UserError
 from cosmos_train.evaluate.beams import beam_search
 from cosmos_train.evaluate.decoder import begin, likelihoods
 from cosmos_train.evaluate.generate import caption
+from cosmos_train.families.cosmo.model import CosMo, Media
 from cosmos_train.models.backends import transformers
-from cosmos_train.models.cosmo import CosMo, Media
 from cosmos_train.stream.tokenizer import Tokenizer
 
 Make = Callable[..., CosMo]

@@ -24,7 +24,7 @@ from cosmos_train.evaluate.retrieval import retrieve
 from cosmos_train.evaluate.rices import LikeDemonstrations
 from cosmos_train.evaluate.subject import Gallery, Seen, Subject
 from cosmos_train.evaluate.tasks import TASKS
-from cosmos_train.models.cosmo import CosMo
+from cosmos_train.families.cosmo.model import CosMo
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
 

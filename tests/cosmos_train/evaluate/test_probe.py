@@ -13,7 +13,7 @@ from cosmos_train.errors import UserError
 from cosmos_train.evaluate.probe import Probe
 from cosmos_train.evaluate.slots import Slots, load_slots
 from cosmos_train.evaluate.subject import Subject
-from cosmos_train.models.cosmo import CosMo, Media, build_cosmo
+from cosmos_train.families.cosmo.model import CosMo, Media, build_cosmo
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
 from interlink.sample import world

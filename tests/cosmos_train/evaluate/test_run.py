@@ -14,7 +14,7 @@ from cosmos_train.cli import app
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.run import evaluate_task
 from cosmos_train.recipe import Recipe
-from cosmos_train.trainer import train
+from cosmos_train.train.trainer import train
 
 SLOTS = {"colour": {c: [c] for c in ("red", "green", "blue", "yellow", "purple", "white")}}
 

@@ -23,7 +23,7 @@ from cosmos_train.evaluate.talk import _right, ratio, worded
 from cosmos_train.evaluate.talker import Talker, load_talker
 from cosmos_train.evaluate.tasks import TASKS
 from cosmos_train.stream.talk.prompts import Turn, spell
-from cosmos_train.trainer import train
+from cosmos_train.train.trainer import train
 from cumo_recipe import cumo_recipe
 from judged import paint
 

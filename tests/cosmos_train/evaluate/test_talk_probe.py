@@ -17,9 +17,9 @@ from cosmos_train.evaluate.generate import never_said
 from cosmos_train.evaluate.slots import Slots
 from cosmos_train.evaluate.talk_probe import TalkProbe
 from cosmos_train.evaluate.talker import Talker
-from cosmos_train.models.cumo import CuMo
-from cosmos_train.starting import load_any
-from cosmos_train.trainer import train
+from cosmos_train.families.cumo.model import CuMo
+from cosmos_train.train.starting import load_any
+from cosmos_train.train.trainer import train
 from cumo_recipe import cumo_recipe
 
 COLOURS = {"colour": {name: [name] for name in ("red", "green", "blue", "yellow", "purple", "white")}}

@@ -11,7 +11,6 @@ import torch
 from rich.console import Console
 
 from cosmos_recipe import cosmos_recipe
-from cosmos_train.attend import look
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.pointing import (
     Pointed,
@@ -25,10 +24,11 @@ from cosmos_train.evaluate.pointing import (
 from cosmos_train.evaluate.slots import load_slots
 from cosmos_train.evaluate.swaps import SAMPLE_WORLD, Question, ask, exchanged, load_questions
 from cosmos_train.evaluate.view_probe import ViewProbe, linear, moved
-from cosmos_train.models.cosmos import Cosmos
+from cosmos_train.families.cosmos.attend import look
+from cosmos_train.families.cosmos.model import Cosmos
 from cosmos_train.recipe import Recipe
-from cosmos_train.starting import load_any
-from cosmos_train.trainer import train
+from cosmos_train.train.starting import load_any
+from cosmos_train.train.trainer import train
 from interlink.sample import stills
 
 TABLE = load_slots().table

@@ -17,7 +17,7 @@ from cosmos_train.errors import UserError
 from cosmos_train.evaluate.run import evaluate_task
 from cosmos_train.evaluate.views import evaluate
 from cosmos_train.recipe import Recipe
-from cosmos_train.trainer import train
+from cosmos_train.train.trainer import train
 from judged import COLOURS
 
 QUIET = Console(quiet=True)

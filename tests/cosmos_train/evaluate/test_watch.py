@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cosmos_train.errors import UserError
 from cosmos_train.recipe import Recipe
-from cosmos_train.trainer import train
+from cosmos_train.train.trainer import train
 
 SLOTS = {"colour": {name: [name] for name in ("red", "green", "blue", "yellow", "purple", "white")}}
 

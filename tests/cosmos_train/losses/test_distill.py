@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cosmos_train.losses.distill import Views, cosmos_losses
+from cosmos_train.families.cosmos.distill import Views, cosmos_losses
 
 NAMES = (
     "student_image", "student_text", "cross_image", "cross_text", "teacher_image", "teacher_text", "logit_scale",

@@ -9,14 +9,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from cosmos_train.models.cumo import CuMo, build_cumo
+from cosmos_train.families.cumo.model import CuMo, build_cumo
+from cosmos_train.families.cumo.objective import compute
+from cosmos_train.families.routing import routing_numbers
 from cosmos_train.models.moe import mixtures, routed, utilisation
 from cosmos_train.models.routers import routing_of
-from cosmos_train.objectives.cumo import compute
-from cosmos_train.objectives.routing import routing_numbers
 from cosmos_train.stream.stream import open_data, open_stream
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.trainer import train
+from cosmos_train.train.trainer import train
 from cumo_recipe import cumo_recipe
 
 LANGUAGE = {

@@ -22,11 +22,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export of an untrained model with open gates: what it says is nonsense that depends on the frames."""
     import torch
 
-    from cosmos_train import export
-    from cosmos_train.checkpoint import Loaded, State
-    from cosmos_train.models.cosmo import build_cosmo
+    from cosmos_train.families.cosmo.model import build_cosmo
     from cosmos_train.recipe import Recipe
     from cosmos_train.stream.tokenizer import Tokenizer
+    from cosmos_train.train import export
+    from cosmos_train.train.checkpoint import Loaded, State
 
     torch.manual_seed(0)
     words = Tokenizer.train(["stir the soup", "cut the onion"], 400)

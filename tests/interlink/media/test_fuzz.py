@@ -78,7 +78,11 @@ def orphans() -> list[int]:
     found = []
     for process in psutil.process_iter(["pid", "ppid", "cmdline", "status"]):
         command = process.info["cmdline"] or []
-        if "interlink.runtime.isolate" in command and command[-1] == mine and process.info["status"] != psutil.STATUS_ZOMBIE:
+        if (
+            "interlink.runtime.isolate" in command
+            and command[-1] == mine
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ):
             found.append(process.info["pid"])
     return found
 

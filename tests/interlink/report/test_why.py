@@ -14,8 +14,8 @@ from PIL import Image
 from builds import make
 from interlink.api import Build
 from interlink.errors import UserError
-from interlink.shards import parse
 from interlink.report.why import nearest
+from interlink.shards import parse
 
 
 @pytest.fixture(scope="module")

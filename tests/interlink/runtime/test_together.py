@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from interlink.runtime.work import Work
 from interlink.runtime.isolate import StageSpec
 from interlink.runtime.lease import Lease
-from interlink.stage import Context, Resources, Row
-from interlink.storage import Storage
+from interlink.runtime.work import Work
 from interlink.runtime.worker import Event, StagePlan, Worker, given_together
 from interlink.runtime.workspace import Workspace
+from interlink.stage import Context, Resources, Row
+from interlink.storage import Storage
 from toy_stages import Census, ToySettings
 
 

@@ -18,10 +18,10 @@ from interlink.errors import UserError
 from interlink.runtime.isolate import StageSpec
 from interlink.runtime.lease import Lease
 from interlink.runtime.partition import Partition
-from interlink.stage import Context, Row
-from interlink.storage import Storage
 from interlink.runtime.worker import Retry, StagePlan, Worker
 from interlink.runtime.workspace import Workspace
+from interlink.stage import Context, Row
+from interlink.storage import Storage
 from leftovers import left, mark
 
 

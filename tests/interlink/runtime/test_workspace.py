@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interlink.runtime.workspace import LARGEST_PARTITION, Workspace, partition_size
 from interlink.stage import Row
 from interlink.storage import Storage
-from interlink.runtime.workspace import LARGEST_PARTITION, Workspace, partition_size
 
 
 def rows(ids: list[str]) -> list[Row]:

@@ -1,0 +1,279 @@
+"""What a batch costs: floating-point operations of each part of CosMo, from the shapes of its weights.
+
+Counted are matrix products, two operations per multiply-add; norms, activations and embeddings are left out. Attention
+counts every pair of its rectangle, as kernels are credited everywhere. Backward: once for the gradient of the input and
+once for that of the weights, where each is wanted; what recomputation or a second pass adds is not the model's cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cosmos_train.families.cosmo.model import CosMo
+from cosmos_train.losses.settings import ObjectiveSettings
+from cosmos_train.models.language import find_stack
+from cosmos_train.models.moe import mixtures
+from cosmos_train.stream.batch import Batch
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done. Pairs are of positions: those a token attends to, summed over tokens.
+
+    frames: through the tower; clips, slots: through the resampler, a clip having as many slots for frames as the
+    longest; media: clips as text may see them, empty places of rows included; tokens and token_pairs: of rows; sight:
+    pairs of tokens and media. texts, text_tokens, text_pairs: what is contrasted.
+    """
+
+    frames: int
+    clips: int
+    slots: int
+    media: int
+    tokens: int
+    token_pairs: int
+    sight: int
+    texts: int
+    text_tokens: int
+    text_pairs: int
+
+
+def padded(batch: Batch, settings: ObjectiveSettings) -> Work:
+    """What the kernels do, padding and all."""
+    rows, length = batch.tokens.shape
+    clips, slots = int(batch.clip_mask.sum()), batch.frame_mask.shape[2]
+    media = batch.frame_mask.shape[1]
+    texts, text_length = batch.clip_tokens.shape
+    if settings.pairs == "first":
+        spans = batch.first_span[:, 2] - batch.first_span[:, 1]
+        texts, text_length = len(spans), int(spans.max()) if len(spans) else 0
+    return Work(
+        frames=len(batch.frames),
+        clips=clips,
+        slots=clips * slots,
+        media=rows * media,
+        tokens=rows * length,
+        token_pairs=rows * length * length,
+        sight=rows * length * media,
+        texts=texts,
+        text_tokens=texts * text_length,
+        text_pairs=texts * text_length**2,
+    )
+
+
+def useful(batch: Batch, settings: ObjectiveSettings) -> Work:
+    """What would be done if there were no padding: each sample's tokens with each other and with its own media."""
+    mask = batch.token_mask
+    row = torch.arange(len(mask), device=mask.device)[:, None].expand_as(mask)
+    place = torch.stack([row[mask], batch.document[mask]], 1)
+    samples, sample, lengths = torch.unique(place, dim=0, return_inverse=True, return_counts=True)
+    media = lengths.new_zeros(len(samples)).scatter_reduce(
+        0, sample, (batch.media_upto - batch.media_from)[mask], "amax"
+    )
+    frames, clips = int(batch.frame_mask.sum()), int(batch.clip_mask.sum())
+    texts = batch.clip_token_mask.sum(1)
+    if settings.pairs == "first":
+        texts = batch.first_span[:, 2] - batch.first_span[:, 1]
+    return Work(
+        frames=frames,
+        clips=clips,
+        slots=frames,
+        media=clips,
+        tokens=int(lengths.sum()),
+        token_pairs=int(lengths.square().sum()),
+        sight=int((lengths * media).sum()),
+        texts=len(texts),
+        text_tokens=int(texts.sum()),
+        text_pairs=int(texts.square().sum()),
+    )
+
+
+@dataclass(frozen=True)
+class Operations:
+    forward: int
+    backward: int
+
+    @property
+    def total(self) -> int:
+        return self.forward + self.backward
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Operations of products with weights, and of attention; whether weights learn, and whether gradients flow through
+    to what they are fed with. data: those of `weights` that are fed with data, which wants no gradient."""
+
+    weights: int
+    attention: int
+    learns: bool
+    flows: bool
+    data: int = 0
+
+    def operations(self) -> Operations:
+        through = (self.weights - self.data + 2 * self.attention) * self.flows
+        backward = self.weights * self.learns + through
+        return Operations(self.weights + self.attention, backward)
+
+
+class Ledger:
+    """The costs of a model, which may be on `meta`."""
+
+    def __init__(self, model: CosMo, settings: ObjectiveSettings) -> None:
+        self.model = model
+        self.settings = settings
+        self.frame, self.frame_attention, self.frame_data, self.patches = _tower(model)
+        stack = find_stack(model.language.lm)
+        depth = model.language.depth
+        self.first = sum(per_token(layer, model.language.lm.config) for layer in stack.layers[:depth])
+        self.second = sum(per_token(layer, model.language.lm.config) for layer in stack.layers[depth:])
+        config = model.language.lm.config
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self.attention = 4 * width * config.num_attention_heads  # per layer and pair of tokens
+        self.layers = (depth, len(stack.layers) - depth)
+
+    def of(self, work: Work) -> dict[str, Operations]:
+        """Forward and backward operations of each part."""
+        return {name: part.operations() for name, part in self._parts(work)}
+
+    def _parts(self, work: Work) -> Iterator[tuple[str, _Part]]:
+        model, language = self.model, self.model.language
+        learns = {
+            "vision": not model.vision.frozen,
+            "resampler": model.resampler.latents.requires_grad,
+            "lm": language.learns == "all",
+            "fusion": next(language.blocks.parameters()).requires_grad,
+            "query": model.text_query.query.requires_grad,
+        }
+        into_first = language.learns != "none"  # gradients reach the input embeddings
+        into_second = into_first or learns["fusion"] or learns["resampler"] or learns["vision"]
+        media = learns["resampler"] or learns["vision"]
+        yield (
+            "vision",
+            _Part(
+                work.frames * self.frame,
+                work.frames * self.frame_attention,
+                learns["vision"],
+                learns["vision"],
+                work.frames * self.frame_data,
+            ),
+        )
+        yield "resampler", self._resampler(work, learns["resampler"], media)
+        depth, rest = self.layers
+        contrasts = self.settings.pairs == "every"
+        first_tokens = work.tokens + contrasts * work.text_tokens
+        first_pairs = work.token_pairs + contrasts * work.text_pairs
+        yield (
+            "language, first half",
+            _Part(first_tokens * self.first, depth * first_pairs * self.attention, learns["lm"], into_first),
+        )
+        yield (
+            "language, second half",
+            _Part(work.tokens * self.second, rest * work.token_pairs * self.attention, learns["lm"], into_second),
+        )
+        head = language.lm.get_output_embeddings().weight
+        new = language.new_rows
+        if new is not None:
+            rows = new.input if new.output is None else new.output
+            yield "new tokens", _Part(2 * work.tokens * rows.numel(), 0, True, into_second)
+        yield "head", _Part(2 * work.tokens * head.numel(), 0, head.requires_grad, into_second)
+        yield "cross-attention", self._fusion(work, learns["fusion"], into_second)
+        yield "text query", self._query(work, learns["query"], into_first or learns["query"])
+        products = work.texts * (model.project_media.weight.numel() + model.project_text.weight.numel())
+        yield "projections", _Part(2 * products, 0, model.project_media.weight.requires_grad, True)
+
+    def _resampler(self, work: Work, learns: bool, flows: bool) -> _Part:
+        resampler = self.model.resampler
+        queries = len(resampler.latents)
+        keys = work.slots * self.patches + work.clips * queries
+        weights = attention = 0
+        layer: Any
+        for layer in resampler.layers:
+            own, shared = _perceiver(layer.attention)
+            weights += work.clips * queries * (own + _linear(layer.feed_forward)) + keys * shared
+            attention += 4 * queries * keys * _inner(layer.attention)
+        if resampler.frame_time is not None:
+            times = work.slots * _linear(resampler.frame_time)
+            return _Part(weights + times, attention, learns, flows, times)
+        return _Part(weights, attention, learns, flows)
+
+    def _fusion(self, work: Work, learns: bool, flows: bool) -> _Part:
+        latents = self.model.resampler.latents.shape[0] - 1
+        weights = attention = 0
+        block: Any
+        for block in self.model.language.blocks.values():
+            own, shared = _perceiver(block.attention)
+            weights += work.tokens * (own + _linear(block.feed_forward)) + work.media * latents * shared
+            attention += 4 * work.sight * latents * _inner(block.attention)
+        return _Part(weights, attention, learns, flows)
+
+    def _query(self, work: Work, learns: bool, flows: bool) -> _Part:
+        query = self.model.text_query
+        own, shared = _perceiver(query.attention)
+        keys = work.text_tokens + work.texts
+        weights = work.texts * (own + _linear(query.feed_forward)) + keys * shared
+        return _Part(weights, 4 * keys * _inner(query.attention), learns, flows)
+
+
+def _linear(module: nn.Module) -> int:
+    """Operations per row of all linear layers below."""
+    return sum(2 * layer.weight.numel() for layer in module.modules() if isinstance(layer, nn.Linear))
+
+
+def _in_use(module: nn.Module) -> int:
+    """Operations per row of the mixtures below, of experts that a row is sent to; their gates are linear layers."""
+    return sum(2 * (one.first.numel() + one.second.numel()) * one.top_k // one.experts for one in mixtures(module))
+
+
+def _perceiver(attention: Any) -> tuple[int, int]:
+    """Operations per query, and per key."""
+    return 2 * (attention.to_q.weight.numel() + attention.to_out.weight.numel()), 2 * attention.to_kv.weight.numel()
+
+
+def _inner(attention: Any) -> int:
+    return int(attention.to_q.weight.shape[0])
+
+
+def per_token(layer: nn.Module, config: Any) -> int:
+    """Operations of a layer's weights per token; of a mixture's experts only those that a token is sent to."""
+    experts: int = sum(2 * p.numel() for name, p in layer.named_parameters() if ".experts." in name)
+    routers = sum(2 * p.numel() for name, p in layer.named_parameters() if name.endswith("mlp.gate.weight"))
+    if not experts:
+        return _linear(layer)
+    in_use: int = experts * config.num_experts_per_tok // config.num_local_experts
+    return _linear(layer) + routers + in_use
+
+
+def _tower(model: CosMo) -> tuple[int, int, int, int]:
+    """Per frame: operations of the tower's weights, of its attention, of weights on pixels; how many patch tokens.
+
+    A transformer's come from its shapes; of other towers one frame is counted as it runs, without weights.
+    """
+    tower: Any = model.vision.tower
+    size = model.vision.size
+    if not hasattr(tower, "output_tokens"):
+        return _counted(tower, size)
+    patches = int(tower.positional_embedding.shape[0]) - 1
+    weights = pixels = 2 * tower.conv1.weight.numel() * patches
+    attention = 0
+    for block in tower.transformer.resblocks:
+        per_token = 2 * block.attn.in_proj_weight.numel() + _linear(block) + _in_use(block)
+        weights += (patches + 1) * per_token
+        attention += 4 * (patches + 1) ** 2 * block.attn.embed_dim
+    return weights, attention, pixels, patches
+
+
+def _counted(tower: nn.Module, size: int) -> tuple[int, int, int, int]:
+    import copy
+
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from cosmos_train.models.vision import patch_tokens
+
+    blank = copy.deepcopy(tower).to("meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        found: Tensor = patch_tokens(blank, torch.empty(1, 3, size, size, device="meta"))
+    return int(counter.get_total_flops()), 0, 0, found.shape[1]

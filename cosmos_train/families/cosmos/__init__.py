@@ -1,0 +1,1 @@
+"""COSMOS: a CLIP trained with cross-modality self-distillation (arXiv 2412.01814)."""

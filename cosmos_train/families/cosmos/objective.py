@@ -1,0 +1,207 @@
+"""COSMOS's objective: contrastive loss over views, and distillation of the teacher into cross-modal features.
+
+    L = clip_weight * L_clip + distill_weight * L_distill            (Kim et al. 2024; both weights 1)
+
+`compute` is one forward pass over a batch: the student sees every view, large and small crops in one pass each, the
+teacher the global ones. `accumulate` takes a step's batches as one: with several, features come first, then the loss of
+all of them, then each batch again to carry its gradients back (GradCache, Gao et al. 2021); the teacher's features are
+kept, so it runs once. Cost of that: the student's forward pass twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import functional as F
+
+from cosmos_train.families.cosmo.accumulate import RandomState
+from cosmos_train.families.cosmos.distill import CosmosLosses, Views, cosmos_losses
+from cosmos_train.families.cosmos.model import Cosmos, Student
+from cosmos_train.losses.gather import world_size
+from cosmos_train.losses.settings import ObjectiveSettings
+from cosmos_train.models.moe import mixtures, router_losses
+from cosmos_train.stream.views.batch import ViewBatch
+
+SCALES = ("logit_scale", "distill_logit_scale")
+
+Taught = tuple[Tensor, Tensor]  # the teacher's unit vectors (G, b, E) of global images and global texts
+Step = dict[str, Tensor]  # losses by name over all processes, `loss` first
+
+
+def compute(
+    model: Cosmos, batch: ViewBatch, settings: ObjectiveSettings, taught: Taught | None = None
+) -> tuple[Views, Tensor]:
+    """What student and teacher make of a batch, and the routers' own loss (0 without experts).
+
+    taught: what the teacher said of this batch before. A batch of no readable samples runs all the same, on one that is
+    thrown away.
+    """
+    rows = len(batch.keys)
+    batch = _with_a_row(batch)
+    large, small = model.normalised(batch.images.flatten(0, 1)), model.normalised(batch.crops.flatten(0, 1))
+    count = len(batch.images[0])
+    images, pooled = model.student.images(large), [] if not len(small) else [model.student.visual(small)[0]]
+    first, said = _read(model.student, batch.texts, len(batch.images))
+    seen = torch.unflatten(torch.cat([images.pooled, *pooled]), 0, (-1, count))
+    # Only the first global view's tokens are looked at, in either modality.
+    cross_image, cross_text = model.student.cross(seen, said, images.tokens[:count], first)
+    routing = _routing(model.student, settings, seen)
+    if taught is None:
+        taught = teach(model, batch, large)
+    views = Views(
+        F.normalize(seen, dim=-1), F.normalize(said, dim=-1), cross_image, cross_text, taught[0], taught[1],
+        model.student.logit_scale.exp(), model.student.distill_logit_scale.exp(),
+    )  # fmt: skip
+    if rows < count:
+        views = views.with_features([part[:, :rows] for part in views.features])
+    return views, routing
+
+
+@torch.no_grad()
+def teach(model: Cosmos, batch: ViewBatch, large: Tensor) -> Taught:
+    """The teacher's unit vectors of a batch's global views, plain: its cross-attention is not used."""
+    count = len(batch.images[0])
+    seen = model.teacher.images(large).pooled
+    said = _pooled(model.teacher, batch.texts[: len(batch.images)])
+    return F.normalize(torch.unflatten(seen, 0, (-1, count)), dim=-1), F.normalize(said, dim=-1)
+
+
+def _read(student: Student, texts: Tensor, long: int) -> tuple[Tensor, Tensor]:
+    """The tokens (B, L, E) of the first of texts (V, B, L), padding and all, and the pooled features (V, B, E).
+
+    long: how many are captions of several sentences; these and the short ones are read each as far as they go.
+    """
+    first = student.texts(texts[0])
+    others = [_pooled(student, part) for part in (texts[1:long], texts[long:]) if len(part)]
+    return first.tokens, torch.cat([first.pooled[None], *others])
+
+
+def _pooled(tower: Student, texts: Tensor) -> Tensor:
+    """(V, B, E): texts are read up to the end of the longest. What follows a text's end has no part in its feature."""
+    ends = (texts == tower.end).int().argmax(-1)
+    found = tower.read(texts[..., : int(ends.max()) + 1].flatten(0, 1), tower.end)[0]
+    return torch.unflatten(found, 0, (len(texts), -1))
+
+
+def _routing(student: Student, settings: ObjectiveSettings, like: Tensor) -> Tensor:
+    if not student.training or not mixtures(student):
+        return like.new_zeros((), dtype=torch.float32)
+    balance, z = router_losses(student)
+    return settings.balance_weight * balance + settings.router_z_weight * z
+
+
+def accumulate(
+    forward: Callable[..., tuple[Views, Tensor]],
+    batches: Sequence[ViewBatch],
+    settings: ObjectiveSettings,
+    *,
+    autocast: Callable[[], AbstractContextManager[Any]],
+    backward: Callable[[Tensor], None],
+    around: Callable[[bool], AbstractContextManager[Any]],
+) -> Step:
+    """Runs backward for each batch of a step; arguments and what they must be as of `accumulate.accumulate`."""
+    sums = {name: torch.zeros((), device=batches[0].images.device) for name in ("loss", "clip", "distill", "routing")}
+    groups = _groups(batches, settings)
+    last = groups[-1][-1]
+    for group in groups:
+        share = len(group) / len(batches)
+        if len(group) == 1:
+            with around(group[0] == last):
+                with autocast():
+                    views, routing = forward(batches[group[0]], settings)
+                found = cosmos_losses(_precise(views))
+                backward(share * _total(found, settings) + routing.float() / len(batches))
+        else:
+            found, routing = _together(forward, batches, group, last, share, settings, autocast, backward, around)
+        sums["clip"] += share * found.clip.detach()
+        sums["distill"] += share * found.distill.detach()
+        sums["routing"] += share * routing.detach()
+    sums["loss"] = _total(CosmosLosses(sums["clip"], sums["distill"]), settings) + sums["routing"]
+    return mean_over_processes(sums)
+
+
+def _together(
+    forward: Callable[..., tuple[Views, Tensor]],
+    batches: Sequence[ViewBatch],
+    group: Sequence[int],
+    last: int,
+    share: float,
+    settings: ObjectiveSettings,
+    autocast: Callable[[], AbstractContextManager[Any]],
+    backward: Callable[[Tensor], None],
+    around: Callable[[bool], AbstractContextManager[Any]],
+) -> tuple[CosmosLosses, Tensor]:
+    """The loss of several batches as one, carried back through each; and the mean of their routers' losses."""
+    randoms, leaves, routed = [], [], torch.zeros((), device=batches[0].images.device)
+    for number in group:
+        randoms.append(RandomState.now(batches[number].images.device))
+        with torch.no_grad(), autocast():
+            leaves.append(_leaf(forward(batches[number], settings)[0]))
+    # The scales are factors of the one loss: the first batch's stand for all, and their gradient enters once.
+    parts = zip(*(leaf.features for leaf in leaves), strict=True)
+    pool = leaves[0].with_features([torch.cat(part, 1) for part in parts])
+    found = cosmos_losses(pool)
+    wanted = [part for leaf in leaves for part in leaf[:4]]
+    *rows, scale, distill_scale = torch.autograd.grad(
+        share * _total(found, settings), [*wanted, pool.scale, pool.distill_scale], materialize_grads=True
+    )
+    for place, number in enumerate(group):
+        once = float(place == 0)
+        gradients = (*rows[4 * place : 4 * place + 4], scale * once, distill_scale * once)
+        taught = (leaves[place].teacher_image, leaves[place].teacher_text)
+        with around(number == last):
+            randoms[place].restore()
+            with autocast():
+                views, routing = forward(batches[number], settings, taught)
+            outputs = (*views[:4], views.scale, views.distill_scale)
+            surrogate = sum(
+                ((one.float() * gradient).sum() for one, gradient in zip(outputs, gradients, strict=True)),
+                views.scale.new_zeros(()),
+            )
+            backward(surrogate + routing.float() / len(batches))
+        routed = routed + routing.detach() / len(group)
+    return found, routed
+
+
+def _total(losses: CosmosLosses, settings: ObjectiveSettings) -> Tensor:
+    return settings.clip_weight * losses.clip + settings.distill_weight * losses.distill
+
+
+def _groups(batches: Sequence[ViewBatch], settings: ObjectiveSettings) -> list[list[int]]:
+    """The numbers of batches whose samples are each other's candidates: those of one source, or each alone."""
+    if settings.pool == "batch":
+        return [[number] for number in range(len(batches))]
+    sources = dict.fromkeys(batch.source for batch in batches)
+    return [[number for number, batch in enumerate(batches) if batch.source == source] for source in sources]
+
+
+def _precise(views: Views) -> Views:
+    return Views(*(part.float() for part in views))
+
+
+def _leaf(views: Views) -> Views:
+    """The same numbers in fp32, where gradients end."""
+    return Views(*(part.detach().float().requires_grad_(number not in (4, 5)) for number, part in enumerate(views)))
+
+
+def mean_over_processes(numbers: Step) -> Step:
+    """One exchange for all of them."""
+    stacked = torch.stack(list(numbers.values()))
+    if world_size() > 1:
+        dist.all_reduce(stacked)
+    return dict(zip(numbers, (stacked / world_size()).unbind(), strict=True))
+
+
+def _with_a_row(batch: ViewBatch) -> ViewBatch:
+    """The batch with at least one row, of padding: sharded weights want every process's call."""
+    if len(batch.keys):
+        return batch
+    shapes = ((part.shape[0], 1, *part.shape[2:]) for part in (batch.images, batch.crops, batch.texts))
+    images, crops, texts = (batch.texts.new_zeros(shape) for shape in shapes)
+    return replace(batch, images=images.byte(), crops=crops.byte(), texts=texts)

@@ -1,0 +1,1 @@
+"""CuMo: a language model that sees through a connector, with co-upcycled experts (arXiv 2405.05949)."""

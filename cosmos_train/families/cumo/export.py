@@ -1,0 +1,70 @@
+"""A trained CuMo as a folder in Hugging Face's style, as `export` writes a CosMo: it is read back to equal logits.
+
+Experts are kept as they are trained: stacked in one tensor a block. Costs one copy of the weights on disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cosmos_train.families.cosmos.model import CLIP_MEAN, CLIP_STD
+from cosmos_train.families.cumo.model import CuMo, build_cumo
+from cosmos_train.models.moe import mixtures
+from cosmos_train.recipe import Recipe
+from cosmos_train.train.checkpoint import Loaded
+from cosmos_train.train.export import load_folder, tower_config, without_names, write_folder
+
+
+def write(out: Path, loaded: Loaded, model: CuMo) -> None:
+    """Into an existing folder."""
+    recipe = standalone(loaded.recipe, model)
+    write_folder(out, loaded, model, "cumo", recipe, _preprocessor(recipe), _card(loaded, recipe, model))
+
+
+def load(folder: Path) -> tuple[Loaded, CuMo]:
+    """The CuMo of an exported folder, on the CPU and ready to be asked. UserError where it is not one, or damaged."""
+    return load_folder(folder, "cumo", build_cumo)
+
+
+def standalone(recipe: Recipe, model: CuMo) -> Recipe:
+    """The recipe with configs in place of names, and nothing of where its weights and data came from."""
+    settings = recipe.model.vision
+    config = tower_config(settings.name) if settings.name else settings.config
+    vision = settings.model_copy(update={"name": "", "pretrained": "", "config": config})
+    found = without_names(recipe, vision, model.lm)
+    return found.model_copy(update={"train": recipe.train.model_copy(update={"start_from": ""})})
+
+
+def _preprocessor(recipe: Recipe) -> dict[str, Any]:
+    """How pictures are prepared, in the words of Hugging Face's CLIPImageProcessor and LLaVA's `image_aspect_ratio`."""
+    size = recipe.data.image.size
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "image_aspect_ratio": "pad" if recipe.data.talk.pad else "crop",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": size},
+        "do_center_crop": True,
+        "crop_size": {"height": size, "width": size},
+        "resample": 3,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(CLIP_MEAN),
+        "image_std": list(CLIP_STD),
+    }
+
+
+def _card(loaded: Loaded, recipe: Recipe, model: CuMo) -> str:
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    lm = recipe.model.language.config["model_type"]
+    blocks = len(mixtures(model))
+    experts = f", {blocks} blocks of {recipe.model.experts.count} experts" if blocks else ""
+    return f"""# {loaded.recipe.name}
+
+A CuMo of {millions:.1f} M parameters ({lm} language model{experts}), trained for {loaded.state.step} steps on the
+shards with signature `{loaded.state.corpus[:16]}`. Prompt version: `{recipe.data.talk.prompt}`.
+
+    cosmos_train evaluate FOLDER --task scienceqa --data DIR
+"""

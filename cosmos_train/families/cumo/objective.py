@@ -1,0 +1,74 @@
+"""CuMo's objective: next-token loss on answers, and what keeps the experts in use.
+
+    L = L_lm + balance_weight * sum of places' L_b + router_z_weight * sum of places' L_z    (Li et al. 2024; 0.1, 0.01)
+
+A place is the tower, the connector, the LM; within one, losses are means over blocks. The language loss is a mean over
+all learned tokens of a step, over batches and processes; the routers' are means over batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from cosmos_train.families.cosmos.objective import mean_over_processes
+from cosmos_train.families.cumo.model import CuMo
+from cosmos_train.losses.gather import world_size
+from cosmos_train.losses.language import language_loss
+from cosmos_train.losses.settings import ObjectiveSettings
+from cosmos_train.models.moe import routed, router_losses
+from cosmos_train.stream.batch import IGNORED
+from cosmos_train.stream.talk.batch import TalkBatch
+
+Outputs = tuple[Tensor, Tensor, Tensor]  # the summed language loss, balance, z
+
+
+def learned_tokens(batch: TalkBatch) -> int:
+    return int((batch.labels[:, 1:] != IGNORED).sum())
+
+
+def compute(model: CuMo, batch: TalkBatch, settings: ObjectiveSettings) -> Outputs:
+    """What the model makes of one batch; all of it runs, also where nothing is readable."""
+    tokens, labels, mask = batch.tokens, batch.labels, batch.token_mask
+    if not len(tokens):
+        tokens = tokens.new_zeros(1, 2)
+        labels, mask = tokens + IGNORED, tokens == 0
+    logits = model(batch.frames, tokens, mask)
+    summed, _ = language_loss(logits, labels)
+    summed = summed + 0 * logits[:, :1].float().sum()  # a gradient, of zero, where nothing is learned
+    if not model.training or not routed(model):
+        return summed, summed.new_zeros(()), summed.new_zeros(())
+    balance, z = router_losses(model)
+    return summed, balance, z
+
+
+def accumulate(
+    forward: Callable[..., Outputs],
+    batches: Sequence[TalkBatch],
+    settings: ObjectiveSettings,
+    *,
+    autocast: Callable[[], AbstractContextManager[Any]],
+    backward: Callable[[Tensor], None],
+    around: Callable[[bool], AbstractContextManager[Any]],
+) -> dict[str, Tensor]:
+    """Runs backward for each batch of a step; arguments as of `accumulate.accumulate`."""
+    counted = torch.tensor(sum(map(learned_tokens, batches)), device=batches[0].tokens.device)
+    if world_size() > 1:
+        dist.all_reduce(counted)
+    share = world_size() / max(1, int(counted))
+    sums = {name: torch.zeros((), device=counted.device) for name in ("loss", "language", "balance", "router_z")}
+    for number, batch in enumerate(batches):
+        with around(number == len(batches) - 1):
+            with autocast():
+                summed, balance, z = forward(batch, settings)
+            parts = summed.float() * share, balance.float() / len(batches), z.float() / len(batches)
+            loss = parts[0] + settings.balance_weight * parts[1] + settings.router_z_weight * parts[2]
+            backward(loss)
+        for name, part in zip(sums, (loss, *parts), strict=True):
+            sums[name] = sums[name] + part.detach()
+    return mean_over_processes(sums)

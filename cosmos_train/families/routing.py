@@ -1,0 +1,46 @@
+"""What routers did, as numbers to log, and when to be alarmed. Costs a few small reductions per line of metrics."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from cosmos_train.losses.gather import world_size
+from cosmos_train.models.moe import utilisation
+from cosmos_train.train.metrics import Numbers
+
+STARVED = 0.1  # of its even share: below it an expert counts as starved
+
+
+def routing_numbers(model: nn.Module) -> Numbers:
+    """Of the last forward pass, over all processes: the least and largest share of an expert, times their number (1 is
+    even), how many experts of all blocks are starved, and how far from even the shares are (entropy, 1 is even)."""
+    used = [one.float() for one in utilisation(model)]
+    if world_size() > 1:
+        import torch.distributed as dist
+
+        together = torch.cat(used)  # blocks may have different numbers of experts
+        dist.all_reduce(together)
+        used = list(torch.split(together / world_size(), [len(one) for one in used]))
+    shares = torch.cat([one * len(one) for one in used])
+    entropy = [
+        -(one * one.clamp(min=1e-9).log()).sum() / torch.log(torch.tensor(float(max(len(one), 2)))) for one in used
+    ]
+    return {
+        "experts/blocks": float(len(used)),
+        "experts/least_used": float(shares.min()),
+        "experts/most_used": float(shares.max()),
+        "experts/starved": float((shares < STARVED).sum()),
+        "experts/evenness": float(torch.stack(entropy).min()),
+    }
+
+
+def alarm(numbers: Numbers) -> str:
+    """A sentence where routing collapses; empty where it does not."""
+    starved = int(numbers.get("experts/starved", 0))
+    if not starved:
+        return ""
+    return (
+        f"routing collapses: {starved} experts get less than a tenth of their share (the fullest "
+        f"{numbers['experts/most_used']:.1f} times it); raise objective.balance_weight or lower optimiser.lr"
+    )

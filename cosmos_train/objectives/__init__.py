@@ -1,1 +1,0 @@
-"""What a batch is to a model family: which losses, over which tokens and pairs."""

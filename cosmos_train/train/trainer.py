@@ -1,0 +1,378 @@
+"""The loop: batches in, steps out, checkpoints on the way; a killed run goes on exactly where its checkpoint stood.
+
+One process or many: at each step all ranks take their shares of the same global batches, agree on the loss, and judge
+it before the optimiser steps. No random state is carried: each step draws its own from (seed, step, rank). Overhead
+over forward, backward and step: the clipping norm, two exchanges of a few numbers, one wait for the device per step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from cosmos_train.errors import UserError
+from cosmos_train.evaluate.watch import Watch
+from cosmos_train.families.base import family_of
+from cosmos_train.families.routing import alarm
+from cosmos_train.models.ema import MovingAverage
+from cosmos_train.recipe import Recipe
+from cosmos_train.stream.stream import StreamState, open_data, open_stream
+from cosmos_train.train import checkpoint, guard
+from cosmos_train.train.checkpoint import Loaded, Saver, State
+from cosmos_train.train.guard import Guard, Verdict
+from cosmos_train.train.metrics import Counts, Metrics, Numbers, Window, memory_gigabytes, peak_flops, verdict
+from cosmos_train.train.optim import build_optimiser, learning_rate, set_learning_rate
+from cosmos_train.train.parallel import World, clip, device_of, gathered, gradients_kept_here, spread, world_of
+from cosmos_train.train.profile import Profile
+from cosmos_train.train.starting import begin_with
+
+Observer = Callable[[int, list[Any], float], None]
+
+_FIXED = ("model",)  # blocks of a recipe that a run cannot change when it goes on
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to. stopped: by a signal, before its last step; a checkpoint was saved all the same."""
+
+    out: Path
+    checkpoint: Path
+    step: int
+    stopped: bool
+    bad_samples: int
+    seconds: float
+    numbers: Numbers
+
+
+def train(
+    recipe: Recipe, out: Path, resume: bool = False, console: Console | None = None, observe: Observer | None = None
+) -> Result:
+    """Runs `recipe` into `out`; with `resume`, goes on from the latest checkpoint there (or starts).
+
+    Called alike in each process of a run: the environment says which rank this is. observe(step, batches, loss) is
+    called after each step, for tests and tools. Raises UserError for shards that are missing or not those of the
+    checkpoint, for too many bad samples, for a loss that is no number, and where another process is gone.
+    """
+    with world_of(recipe) as world:
+        return Trainer(recipe, out, resume, console or Console(stderr=True), world).run(observe)
+
+
+class Trainer:
+    def __init__(
+        self, recipe: Recipe, out: Path, resume: bool, console: Console, world: World | None = None,
+        start: Path | None = None,
+    ) -> None:  # fmt: skip
+        """start: a checkpoint to begin from, wherever it lies; else, with `resume`, the latest in `out`."""
+        self.recipe = recipe
+        self.out = out
+        self.console = console
+        self.world = world or World(0, 1, 1, device_of(recipe))
+        self.device = self.world.device
+        if recipe.train.threads:
+            torch.set_num_threads(recipe.train.threads)
+        saved = checkpoint.load(start) if start else self._saved(resume)
+        self.data = open_data(recipe.data)
+        if saved and saved.state.corpus != self.data.signature:
+            raise UserError(
+                f"the shards are not those that {saved.folder} was trained on: its position would mean other samples",
+                "resume with the same shards and data settings, or start anew in another folder",
+            )
+        self.family = family_of(recipe)
+        origin = begin_with(recipe) if recipe.train.start_from and not saved else None
+        known = saved or origin
+        self.tokenizer = (known.tokenizer if known else None) or self.family.tokenizer(recipe, self.data)
+        torch.manual_seed(recipe.seed)
+        self.model = self.family.build(recipe, self.tokenizer)
+        if origin is not None:
+            origin.fill(self.model)
+        self.model.to(self.device)
+        dtype = arithmetic(recipe, self.device)
+        self.spread = spread(self.model, self.family.compute, recipe.parallel, self.world, dtype)
+        self.ledger, self.peak = self.family.ledger(self.model, recipe), peak_flops(recipe.train, self.device)
+        self.learning = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimiser = build_optimiser(self.model, recipe.optimiser, self.device, self.family.decays)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
+        self.average = MovingAverage(self.model, recipe.train.ema_decay) if recipe.train.ema_decay else None
+        self.follower = self.family.follower(self.model, recipe)
+        self.step = self.bad = self.used = 0
+        self.example = ""  # of what is wrong with samples
+        if saved:
+            checkpoint.restore(
+                saved, self.model, self.optimiser, self.average.tensors if self.average else None, self.world
+            )
+            self.step, self.bad = saved.state.step, saved.state.bad
+            if saved.state.scaler and self.scaler.is_enabled():
+                self.scaler.load_state_dict(saved.state.scaler)
+        self.changed = checkpoint.differences(saved.recipe, recipe) if saved else []
+        self.guard = Guard(recipe.guard, saved.state.guard if saved else None)
+        self.saver = Saver(out, recipe, self.tokenizer, self.world)
+        place = StreamState.from_dict(saved.state.data) if saved else None
+        self.stream = open_stream(recipe, self.tokenizer, self.data, self.world.rank, self.world.size, place)
+        self.watch = Watch(recipe, self.tokenizer)
+        self._before = self.stream.state  # of the step under way
+        self._stop = False
+
+    def run(self, observe: Observer | None = None) -> Result:
+        """Trains to the last step, or until a signal."""
+        settings, began = self.recipe.train, time.perf_counter()
+        numbers: Numbers = {}
+        stopped = False
+        self.model.train()
+        metrics = Metrics(self.out, self.step, settings, self.recipe.name, self.console, self.world.first)
+        profile = Profile(self.out, settings.profile_at, self.world.rank)
+        with closing(self.saver), metrics, profile, self._stopping_on_signals():
+            metrics.say(self._describe())
+            for changed in self.changed:
+                metrics.say(f"  changed since the checkpoint: {changed}")
+            window = Window()
+            while self.step < settings.steps and not stopped:
+                batches, counts = self._fetch(window)
+                loss, stopped = self._train_step(batches, counts, window, metrics)
+                metrics.advance(self.step)
+                profile.after(self.step)
+                if observe is not None:
+                    observe(self.step, batches, loss)
+                last = stopped or self.step == settings.steps
+                if last and not self.used and self.bad:
+                    raise UserError(
+                        f"none of the {self.bad} samples of this run can be used, for example {self.example}",
+                        "mend or leave out these samples (interlink verify looks through shards)",
+                    )
+                if last or self.step % settings.log_every == 0:
+                    numbers = self._log(window, metrics)
+                    window = Window()
+                if self.watch.due(self.step):
+                    with window.timed("probe"), gathered(self.spread):
+                        metrics.add(self.step, self.watch.numbers(self.model, self.device))
+                if last or self.step % settings.save_every == 0:
+                    with window.timed("save"):
+                        self.saver.save(self.state(), self._tensors())
+                        if last:
+                            self.saver.wait()
+        assert self.saver.newest is not None  # a run that has done all its steps was resumed from one
+        seconds = time.perf_counter() - began
+        return Result(self.out, self.saver.newest, self.step, self.step < settings.steps, self.bad, seconds, numbers)
+
+    def replay(self) -> tuple[float, float]:
+        """Computes the next step without taking it: its loss, and the norm of its gradient."""
+        self.model.train()
+        batches, _ = self._fetch(Window())
+        losses, norm = self._compute(batches)
+        return losses["loss"], norm
+
+    def state(self, before: bool = False) -> State:
+        """Where the run stands; before: the step that is being taken."""
+        place = self._before if before else self.stream.state
+        return State(
+            self.step, place.to_dict(), self.bad, self.data.signature, self.tokenizer.names, self.world.size,
+            self.guard.numbers(), self.scaler.state_dict(),
+        )  # fmt: skip
+
+    def _fetch(self, window: Window) -> tuple[list[Any], Counts]:
+        """This rank's shares of the step's global batches."""
+        self._before = self.stream.state
+        with window.timed("data"):
+            batches = [self.stream.next() for _ in range(self.recipe.train.accumulation)]
+        holes = Counter(f"{hole.key}: {hole.reason}" for batch in batches for hole in batch.holes)
+        for reason, count in sorted(holes.items()):
+            self.console.print(f"passed over {count} x {reason}", soft_wrap=True, highlight=False)
+        learned, frames = sum(map(self.family.learned, batches)), sum(len(batch.frames) for batch in batches)
+        counts = Counts(*map(int, self.world.sum([holes.total(), sum(map(len, batches)), learned, frames])))
+        self.bad += counts.bad
+        self.used += counts.samples
+        self.example = next(iter(sorted(holes)), self.example)
+        for batch in batches:
+            window.add_work(*self.family.work(batch, self.recipe))
+        return batches, counts
+
+    def _train_step(self, batches: list[Any], counts: Counts, window: Window, metrics: Metrics) -> tuple[float, bool]:
+        """One optimiser step, unless the guard leaves it out; its loss, and whether any process was told to stop."""
+        set_learning_rate(self.optimiser, learning_rate(self.step, self.recipe.train.steps, self.recipe.optimiser))
+        with window.timed("compute"):
+            losses, norm = self._compute(batches)
+        judged = self.guard.judge(losses["loss"], norm, self.scaler.is_enabled())
+        if judged.reason:
+            self._record(judged, losses, norm, batches, metrics)
+        with window.timed("optimiser"):
+            if not judged.skip:
+                self.follower.before_step(self.step)
+                self.scaler.step(self.optimiser)
+                self.follower.after_step(self.step)
+            self.scaler.update()
+            self.optimiser.zero_grad(set_to_none=True)
+            if self.average is not None and not judged.skip:
+                self.average.update(self.step + 1)
+        self.step += 1
+        window.add(counts, losses, norm, judged.skip)
+        stop, failed = self.world.sum([self._stop, self.saver.failed])
+        if failed:
+            self.saver.wait()  # raises, on all ranks
+        return losses["loss"], stop > 0
+
+    def _compute(self, batches: list[Any]) -> tuple[Numbers, float]:
+        """The step's gradients, clipped; its losses over all ranks, and the norm that the gradients had."""
+        torch.manual_seed(_seed(self.recipe.seed, self.step, self.world.rank))
+        losses = self.family.step(
+            self.spread,
+            [batch.to(self.device) for batch in batches],
+            self.recipe,
+            autocast=partial(autocast, self.recipe, self.device),
+            backward=lambda part: self.scaler.scale(part).backward(),  # type: ignore[no-untyped-call]
+            around=partial(gradients_kept_here, self.spread),
+        )
+        self.scaler.unscale_(self.optimiser)
+        norm = float(clip(self.learning, self.recipe.optimiser.clip_norm or math.inf))
+        return dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True)), norm
+
+    def _record(self, judged: Verdict, losses: Numbers, norm: float, batches: list[Any], metrics: Metrics) -> None:
+        """Keeps what a bad step came from; raises UserError where it must stop the run."""
+        folder = guard.folder_of(self.out, self.step + 1)
+        keys = [key for batch in batches for key in batch.keys]
+        metrics.say(f"step {self.step + 1}: {judged.reason} (samples {', '.join(keys[:3])}, …)")
+        if self.guard.record_allowed():
+            self.saver.wait()
+            with closing(Saver(folder, self.recipe, self.tokenizer, self.world)) as saver:
+                saver.save(self.state(before=True), self._tensors())
+                saver.wait()
+            problem = None
+            try:
+                read = self.stream.documents_of(self._before, len(batches))
+                guard.write_samples(folder, self.world.rank, read)
+                if self.world.first:
+                    guard.write_report(
+                        folder, guard.Report(judged.reason, self.step + 1, losses["loss"], norm, self.world.size)
+                    )
+            except OSError as error:
+                problem = UserError(f"cannot write {folder}: {error}", "make room, then go on with --resume")
+            self.world.all_raise(problem)
+            metrics.say(f"  recorded in {folder}: look at its samples, or take the step again with cosmos_train replay")
+        if judged.stop:
+            raise UserError(
+                f"{judged.reason} at step {self.step + 1} (samples {', '.join(keys[:3])}, …)",
+                "lower optimiser.lr or train in fp32, then go on from the last checkpoint with --resume",
+            )
+
+    def _log(self, window: Window, metrics: Metrics) -> Numbers:
+        shares, seconds = window.shares(), max(time.perf_counter() - window.started, 1e-9)
+        slowest = dict(zip(shares, self.world.largest(list(shares.values())), strict=True))
+        numbers = {
+            **{name: value / window.steps for name, value in window.losses.items()},
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "gradient_norm": window.gradient / window.steps,
+            **self.family.numbers(self.model),
+            "samples_per_second": window.samples / seconds,
+            "tokens_per_second": window.tokens / seconds,
+            "frames_per_second": window.frames / seconds,
+            "data_wait_share": slowest["data"],
+            **{f"time/{what}": share for what, share in shares.items()},
+            **self._exposure(),
+            **self._use(window, seconds),
+            "memory_gigabytes": self.world.largest([memory_gigabytes(self.device)])[0],
+            "epoch": self.stream.epoch,
+            "bad_samples": float(self.bad),
+            "skipped_steps": float(window.skipped),
+            "seconds_left": (self.recipe.train.steps - self.step) * seconds / window.steps,
+        }
+        sentence = verdict(shares, slowest, self.recipe.data.workers, numbers.get("mfu", 0.0))
+        metrics.log(self.step, numbers, self.family.parts, sentence)
+        if alarmed := alarm(numbers):
+            metrics.say(f"step {self.step}: {alarmed}")
+        return numbers
+
+    def _use(self, window: Window, seconds: float) -> Numbers:
+        """Operations per second of a device, and their share of its peak (MFU): without padding, and with it."""
+        assert window.useful is not None and window.padded is not None
+        done = [sum(part.total for part in self.ledger.of(work).values()) for work in (window.useful, window.padded)]
+        useful, padded = (total / seconds / self.world.size for total in self.world.sum(done))
+        found = {"tflops": useful / 1e12, "tflops_padded": padded / 1e12}
+        if self.peak:
+            found |= {"mfu": useful / self.peak, "mfu_padded": padded / self.peak}
+        return found
+
+    def _exposure(self) -> Numbers:
+        """Of a mixture: what each source was planned to be of it, what it has been, and how often it was seen."""
+        rows = self.stream.exposure() if self.stream.types > 1 else []
+        return {
+            f"exposure/{row['source']}/{what}": float(row[what])
+            for row in rows
+            for what in ("planned", "realised", "passes")
+        }
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return checkpoint.tensors_of(self.model, self.optimiser, self.average.tensors if self.average else None)
+
+    def _saved(self, resume: bool) -> Loaded | None:
+        """The checkpoint to go on from. A folder that holds a run is never overwritten by accident."""
+        found = checkpoint.latest(self.out)
+        if found is None:
+            return None
+        if not resume:
+            raise UserError(f"{self.out} holds a run already", "go on with --resume, or give another --out", 2)
+        saved = checkpoint.load(found)
+        different = checkpoint.differences(saved.recipe, self.recipe, _FIXED)
+        if different:
+            raise UserError(
+                f"{found} was trained with another model than this recipe's: {'; '.join(different)}",
+                "use the recipe saved in it",
+            )
+        return saved
+
+    def _describe(self) -> str:
+        total = sum(p.numel() for p in self.model.parameters())
+        learning = sum(p.numel() for p in self.learning)
+        done = f", going on after step {self.step}" if self.step else ""
+        ranks = f" x {self.world.size} ({self.recipe.parallel.mode})" if self.world.size > 1 else ""
+        return (
+            f"{self.recipe.name}: {learning / 1e6:.2f} of {total / 1e6:.2f} M parameters learn, "
+            f"{self.data.documents} documents, {self.data.samples} samples an epoch, on {self.device.type}{ranks}{done}"
+        )
+
+    @contextmanager
+    def _stopping_on_signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end the run after the step under way, with a checkpoint."""
+
+        def stop(_: int, __: FrameType | None) -> None:
+            self._stop = True
+
+        try:
+            before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        except ValueError:  # not in the main thread: signals belong to someone else
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def arithmetic(recipe: Recipe, device: torch.device) -> torch.dtype:
+    wanted = recipe.train.precision
+    if wanted == "auto":
+        wanted = "bf16" if device.type == "cuda" else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
+
+
+def autocast(recipe: Recipe, device: torch.device) -> Any:
+    """The forward pass's arithmetic, as a context."""
+    dtype = arithmetic(recipe, device)
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    """Of the random numbers (dropout) that `rank` draws in a step: the same whenever the step is taken."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{step}/{rank}".encode(), digest_size=7).digest(), "little")
