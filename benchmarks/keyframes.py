@@ -36,8 +36,8 @@ def contend(tool: str, material: Path, warm: Path | None) -> Run:
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{tool} on {material.name}: {done.stderr[-800:]}")
-    told = json.loads(done.stdout.strip().splitlines()[-1])
-    return Run(told["cpu"], told["peak_mb"], told["cuts"])
+    measured = json.loads(done.stdout.strip().splitlines()[-1])
+    return Run(measured["cpu"], measured["peak_mb"], measured["cuts"])
 
 
 def speed(maker: Maker, warm: Path, repeat: int) -> list[dict[str, Any]]:
@@ -77,8 +77,8 @@ def accuracy(maker: Maker, folder: Path, extra: tuple[str, ...]) -> list[dict[st
     for tool in (*ACCURACY, *extra):
         found = [(material, contend(tool, material.path, None).cuts) for material in materials]
         for sort, prefix in sorts.items():
-            told = _told(_score([pair for pair in found if pair[0].name.startswith(prefix)]))
-            rows.append({"contender": tool, "materials": sort, **told})
+            measured = _told(_score([pair for pair in found if pair[0].name.startswith(prefix)]))
+            rows.append({"contender": tool, "materials": sort, **measured})
             print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
@@ -124,11 +124,11 @@ def _told(found: Score) -> dict[str, Any]:
 
 def _speed_line(row: dict[str, Any]) -> str:
     rates, scores = row["per_core_second"], row["f1"]
-    told = "  ".join(f"{tool} {value['f1']:.3f} {value['interval']}" for tool, value in scores.items())
+    measured = "  ".join(f"{tool} {value['f1']:.3f} {value['interval']}" for tool, value in scores.items())
     return (
         f"{row['material']:18s} ours {rates['ours']:7.1f}x  scenedetect {rates['scenedetect-adaptive']:6.1f}x  "
         f"decode {rates['pyav-decode']:6.1f}x  = {row['times_scenedetect']:5.2f} x scenedetect, "
-        f"{row['times_decode']:5.2f} x decode | F1 {told}"
+        f"{row['times_decode']:5.2f} x decode | F1 {measured}"
     )
 
 

@@ -51,7 +51,7 @@ def plain(kernel: Floats, most: int, vmax: float) -> tuple[list[int], list[float
 
 
 def features(count: int, size: int = 128, seed: int = 0) -> Floats:
-    """Scenes of 5 to 30 samples whose features have much in common."""
+    """Scenes of 5 to 30 samples with similar features."""
     draw = np.random.default_rng(seed)
     common = draw.normal(size=size)
     rows: list[Floats] = []

@@ -249,7 +249,7 @@ def _photo(seed: int) -> bytes:
 
 
 def _noise(seed: int, width: int, height: int) -> Any:
-    """Noise whose amplitude falls as frequency to the power 1.5: compresses about as photographs do."""
+    """Noise with an amplitude of frequency^-1.5: it compresses about as well as photographs do."""
     import numpy as np
 
     draw = np.random.default_rng(seed)

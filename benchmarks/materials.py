@@ -1,4 +1,4 @@
-"""Videos whose cuts are known to the frame, made from real clips by ffmpeg lines (`--lines` prints them).
+"""Videos with cuts known to the frame, made from real clips by ffmpeg lines (`--lines` prints them).
 
 Shots are taken from the clips by picture number, brought to one size and rate and joined. The clips that defaults are
 chosen on (TUNE) are never among those that results are reported on (JUDGE).
@@ -190,7 +190,7 @@ class Maker:
         filters = [
             f"trim=start_frame={first}:end_frame={first + take}", "setpts=PTS-STARTPTS", f"fps={RATE}",
             "scale=640:360", "setsar=1", "format=yuv420p",
-            # Alike for all: where they differ, ffmpeg begins its filters anew in the middle of a joined video.
+            # Alike for all: where they differ, ffmpeg restarts its filters in the middle of a joined video.
             "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709",
         ]  # fmt: skip
         filters += ["reverse"] if backward else []
@@ -212,13 +212,13 @@ class Maker:
 
 
 def world(folder: Path, seed: int, videos: int) -> list[Material]:
-    """Videos of the sample world, half of whose steps dissolve or fade, with the truth that was drawn."""
+    """Videos of the sample world where half of the steps dissolve or fade, with their ground truth."""
     from interlink.sample import SampleOptions, render
 
     if not (folder / "truth.json").exists():
         render(folder, videos, seed, options=SampleOptions(fades=0.5, steps=(6, 10)), processes=1)
-    told = json.loads((folder / "truth.json").read_text())["videos"]
-    return [Material(name, folder / f"{name}.mp4", facts["duration"], _drawn(facts)) for name, facts in told.items()]
+    videos = json.loads((folder / "truth.json").read_text())["videos"]
+    return [Material(name, folder / f"{name}.mp4", facts["duration"], _drawn(facts)) for name, facts in videos.items()]
 
 
 def _drawn(facts: dict[str, Any]) -> tuple[Truth, ...]:

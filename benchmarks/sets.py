@@ -39,7 +39,7 @@ def _others(talk: Shot) -> tuple[Shot, ...]:
 
 
 def judged(maker: Maker, folder: Path) -> list[Material]:
-    """What accuracy is told of: joined real clips, and the sample world."""
+    """What accuracy is measured on: joined real clips, and the sample world."""
     faded = [maker.faded(f"joined-{n}", JUDGE, 14, fixed_gop(2) if n % 2 else x264()) for n in range(8)]
     return faded + world(folder / "world-judge", 20_001, 30)
 

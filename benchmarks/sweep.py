@@ -1,7 +1,7 @@
 """What the thresholds of the sparse pass, and of gradual transitions, do: each is varied by itself, on materials made
 from other clips than those that results are reported on. Minutes.
 
-The cost is told as the share of pictures that are decoded, which is the same on every machine.
+The cost is the share of pictures that are decoded, which is the same on every machine.
 """
 
 from __future__ import annotations
@@ -88,14 +88,14 @@ def _one(materials: list[Material], thresholds: Thresholds, limits: Limits) -> d
             found.append((material, [verdict.time for verdict in verdicts if verdict.boundary]))
             decoded, pictures = decoded + sparse.decoded, pictures + packets.count
             rates[material.name] = packets.count / material.seconds
-    told = score(found, rates)
+    scored = score(found, rates)
     return {
-        "f1": round(told.f1, 4),
-        "interval": [round(told.low, 3), round(told.high, 3)],
-        "precision": round(told.precision, 4),
-        "recall": round(told.recall, 4),
+        "f1": round(scored.f1, 4),
+        "interval": [round(scored.low, 3), round(scored.high, 3)],
+        "precision": round(scored.precision, 4),
+        "recall": round(scored.recall, 4),
         "decoded": round(decoded / pictures, 4),
-        "missed": told.missed_kinds,
+        "missed": scored.missed_kinds,
     }
 
 

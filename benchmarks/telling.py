@@ -1,4 +1,4 @@
-"""What telling costs beside its engines: `python -m benchmarks telling [--json]`.
+"""What captioning and narration cost in addition to their engines: `python -m benchmarks telling [--json]`.
 
 Tables of videos with clips of three 256-pixel frames are committed first, as the stages before would have; then, in one
 run on one core: interleave and shard as a build runs them, against stock webdataset's ShardWriter writing the same
@@ -138,8 +138,8 @@ def _fields(stage: str, key: str, pictures: list[bytes]) -> dict[str, Any]:
             clips.append({"start": 10.0 * n, "end": 10.0 * n + 10, "motion": 9.0, "sharpness": 90.0, "light": 0.5,
                           "frames": frames})  # fmt: skip
         return {"duration": 10.0 * CLIPS, "clips": clips}
-    told = [{"clip": n, "caption": f"{TEXT}, step {n}.", "flag": ""} for n in range(CLIPS)]
-    return {"engine": "openai", "model": "m", "revision": "", "prompt_hash": "p", "parameters": "{}", "clips": told}
+    clips = [{"clip": n, "caption": f"{TEXT}, step {n}.", "flag": ""} for n in range(CLIPS)]
+    return {"engine": "openai", "model": "m", "revision": "", "prompt_hash": "p", "parameters": "{}", "clips": clips}
 
 
 def _picture(seed: int) -> bytes:
@@ -179,7 +179,7 @@ def cpu(work: Callable[[], Any]) -> float:
 
 
 def engines(build: Build, clips: int) -> dict[str, float]:
-    """Microseconds of a core a clip that caption, narrate and score cost beside engines that answer at once."""
+    """Microseconds of a core a clip that caption, narrate and score cost with engines that answer at once."""
     given = items(build, ("download", "transcribe", "keyframes", "caption"))
     context = given[0].context
     chat: Any = {"model": "m", "api_key_env": ""}
@@ -189,8 +189,8 @@ def engines(build: Build, clips: int) -> dict[str, float]:
         caption._engine = caption._asked = Instant()
         if cached:
             caption.open()
-        told = "caption (with its cache)" if cached else "caption"
-        found[told] = cpu(lambda stage=caption: _drain(stage.run(iter(given))))  # type: ignore[misc]
+        name = "caption (with its cache)" if cached else "caption"
+        found[name] = cpu(lambda stage=caption: _drain(stage.run(iter(given))))  # type: ignore[misc]
     narrate = Narrate(NarrateSettings(openai=chat, cache=False), context)
     narrate._writer = InstantWriter()
     narrate.open()
@@ -293,7 +293,7 @@ def main(arguments: list[str]) -> None:
         found: dict[str, Any] = {
             "clips": clips,
             "packing, clips/s/core": packing(build, clips),
-            "beside engines that answer at once, µs/clip": engines(build, clips),
+            "with engines that answer at once, µs/clip": engines(build, clips),
             "release, µs/clip": released(build, root, clips),
             "share of a slow engine kept": ceiling(build),
         }
@@ -312,5 +312,5 @@ def main(arguments: list[str]) -> None:
     for name, value in found.items():
         print(name, "" if isinstance(value, dict) else f"{value:,.2f}", file=sys.stdout)
         for what, number in value.items() if isinstance(value, dict) else ():
-            told = ("yes" if number else "no") if isinstance(number, bool) else f"{number:,.2f}"
-            print(f"  {what:<32}{told:>12}")
+            shown = ("yes" if number else "no") if isinstance(number, bool) else f"{number:,.2f}"
+            print(f"  {what:<32}{shown:>12}")

@@ -1,6 +1,6 @@
 """Files of a build, on a local disk or any fsspec URL, where a commit is whole or absent.
 
-Local: a temporary file beside the final name, fsync, rename, fsync of the folder. Object storage: the file is finished
+Local: a temporary file in the same folder, fsync, rename, fsync of the folder. Object storage: the file is finished
 locally and put once; never written through an open remote handle. Costs one round trip (or two fsyncs) per commit.
 """
 
@@ -190,7 +190,7 @@ class Storage:
             os.fsync(file.fileno())
         try:
             finished.replace(target)
-        except OSError:  # another disk: copy beside the target first
+        except OSError:  # another disk: copy into the target folder first
             temporary = _temporary(target)
             try:
                 shutil.copyfile(finished, temporary)
@@ -203,7 +203,7 @@ class Storage:
         _sync_folder(target.parent)
 
     def settle(self, file: BinaryIO, begin: int, end: int) -> None:
-        """Brings bytes [begin, end) of a long file that is being made to the disk, and lets go of the memory they took.
+        """Brings bytes [begin, end) of a long file that is being made to the disk, and releases their page cache.
 
         The kernel then writes on in pages that it has at hand; unwritten shards do not pile up, and what is written
         pushes nothing else out of its cache. Nothing is done for a remote storage, which reads the file back.

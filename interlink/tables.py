@@ -54,7 +54,7 @@ FRAME = pa.struct(
         # Smallest distance (0..1) to the frames chosen before it in the clip; 1 for the first.
         ("novelty", pa.float64()),
         ("light", pa.float64()),  # mean luma, 0 (black) to 1 (white)
-        ("settled", pa.bool_()),  # not in or beside a transition
+        ("settled", pa.bool_()),  # not in or next to a transition
         ("print", pa.float64()),  # share (0..1) of the picture that looks like printed text
         ("spoken", pa.bool_()),  # while something is said; null where the stage did not read the transcript
         ("image", BLOB),  # JPEG
@@ -246,8 +246,8 @@ NARRATE: list[tuple[str, pa.DataType]] = [
     ),
 ]
 
-# Scores of what is told: of a clip's narration where there is one, else of its caption. A score is null where it cannot
-# be (no text, no frame, no engine). Vectors are float16, as the image–text model makes them, or empty.
+# Scores of the text of a clip: of its narration where there is one, else of its caption. A score is null where there is
+# nothing to score (no text, no frame, no engine). Vectors are float16, as the image–text model makes them, or empty.
 SCORE: list[tuple[str, pa.DataType]] = [
     *ANSWERED,  # of image and text
     ("checkers", pa.list_(pa.struct(ANSWERED))),  # safety checkers that have a model

@@ -35,7 +35,7 @@ console = Console()
 
 
 def main() -> None:
-    """Runs the demo below --out, anew each time."""
+    """Runs the demo below --out, from scratch each time."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("demo"))
     parser.add_argument("--videos", type=int, default=120, help="videos to train on")
@@ -161,7 +161,7 @@ def _captions_table(out: Path) -> Table:
 
 
 def _scores_table(scores: dict[str, Any]) -> Table:
-    """What the model has learned from the pictures, beside what chance and wrong pictures give."""
+    """What the model has learned from the pictures, against chance and wrong pictures."""
     found, language = scores["retrieval"], scores["language"]
     table = Table(title="on videos never seen", box=None, pad_edge=False)
     for column in ("score", "with its own frames", "with another document's frames", "chance"):

@@ -4,7 +4,7 @@
 
 The steps are commands, printed before they run; what is there already is not made again. At the end the exported model
 captions videos of another seed, in a build, and its captions are compared with what was drawn; how well it finds them
-to fit is kept beside its weights, so that it knows clips of its kind. docs/cosmo.md has the figures. The model that
+to fit is kept with its weights, so that it knows clips of its kind. docs/cosmo.md has the figures. The model that
 comes with interlink (interlink/assets/sample-world) was made so.
 """
 
@@ -92,8 +92,8 @@ def _right(clips: Path, root: Path) -> str:
     """In how many clips of a build the caption names what was drawn at the clip's middle, part by part."""
     judged = judge(clips, Build(None, str(root)).documents())
     shares = [(part, judged.share(part)) for part in PARTS]
-    told = [f"{part} {share:.3f} ± {math.sqrt(share * (1 - share) / judged.clips):.3f}" for part, share in shares]
-    return f"{', '.join(told)} of {judged.clips} clips"
+    lines = [f"{part} {share:.3f} ± {math.sqrt(share * (1 - share) / judged.clips):.3f}" for part, share in shares]
+    return f"{', '.join(lines)} of {judged.clips} clips"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a build as a job of a Ray cluster whose nodes all reach ROOT (object storage, or a shared disk) and have interlink
+# Runs a build as a job of a Ray cluster where all nodes reach ROOT (object storage, or a shared disk) and have interlink
 # installed:  RAY_ADDRESS=http://HEAD:8265 pipelines/ray_job.sh RECIPE ROOT [--set key=value]…
 set -euo pipefail
 recipe=$1 root=$2

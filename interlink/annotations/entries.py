@@ -42,8 +42,8 @@ def spans_of(value: Any) -> list[Span]:
     for name in ("annotations", "annotation", "clips"):
         if name in value:
             return _ordered([_span(one, number) for number, one in enumerate(_list(value, name))])
-    told = ", ".join(sorted(map(str, value))) or "nothing"
-    raise ValueError(f"has neither start, end and text, nor timestamps and sentences, nor annotations, but {told}")
+    keys = ", ".join(sorted(map(str, value))) or "nothing"
+    raise ValueError(f"has neither start, end and text, nor timestamps and sentences, nor annotations, but {keys}")
 
 
 def disjoint(spans: Sequence[Span]) -> list[Span]:
@@ -70,7 +70,7 @@ def seconds(time: Any) -> float:
 def row_of(line: str, columns: Sequence[str]) -> tuple[str, Any]:
     """(video, its clips) of a line of a Howto-Interlink7M TSV. columns: of the header. Raises ValueError.
 
-    The hosted files have the columns video, clips and one more, and an index (`clip_id`) beside each clip and caption;
+    The hosted files have the columns video, clips and one more, and an index (`clip_id`) next to each clip and caption;
     the loader of CosMo wants `path` and `clips`.
     """
     cells = cells_of(line)

@@ -59,7 +59,7 @@ class AnnotationFile:
 
         It is looked for by the site's id, by the item's id, and by the name of its file. Several rows of one video are
         taken together. Raises StageError `unreadable` naming file and video where its entry is damaged, or another
-        video of that name cannot be told from it.
+        video of that name cannot be distinguished from it.
         """
         full = str(PurePosixPath(path).with_suffix("")) if path else ""
         for key in dict.fromkeys((video_id, item_id, PurePosixPath(full).name, PurePosixPath(path).name)):
@@ -70,8 +70,8 @@ class AnnotationFile:
             if len(names) > 1:
                 entries = [entry for entry in entries if entry[0] == full]
                 if not entries:
-                    told = ", ".join(sorted(names)[:3])
-                    raise StageError("unreadable", f"{self.name} has several videos named {key} ({told})")
+                    examples = ", ".join(sorted(names)[:3])
+                    raise StageError("unreadable", f"{self.name} has several videos named {key} ({examples})")
             if entries:
                 # Of a key that a JSON has twice the last counts, as for every reader of JSON.
                 used = entries if self._is_table else entries[-1:]
@@ -86,7 +86,7 @@ class AnnotationFile:
             raise StageError("unreadable", f"{self.name}, video {name}: {error}") from error
 
     def _entries(self, key: str) -> Iterator[tuple[str, Any]]:
-        """(name, value) of every entry whose name ends in `key`."""
+        """(name, value) of every entry with a name that ends in `key`."""
         import numpy as np
 
         place = _place(key)
@@ -124,7 +124,7 @@ class AnnotationFile:
             if found.dtype == np.int64 and found.ndim == 2:
                 return found
         except (FileNotFoundError, ValueError, EOFError):
-            pass  # not made yet, or damaged: it is made anew
+            pass  # not made yet, or damaged: it is made again
         try:
             # Mapped, so that patterns run over it. What has been seen is let go of: a limit on memory would count it.
             with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -19,7 +19,7 @@ class AnnotationSource(Settings):
     )
     columns: tuple[str, ...] = Field(
         (),
-        description="in place of a file: columns of the source list whose text is about the whole item, or `title`; of "
+        description="in place of a file: columns of the source list with text about the whole item, or `title`; of "
         "web pages `text`: what stands before and after their images",
     )
     clock: Literal["player", "container"] = Field(

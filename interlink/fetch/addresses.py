@@ -17,7 +17,7 @@ SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _YOUTUBE_HOSTS = {"youtube.com", "m.youtube.com", "music.youtube.com", "youtube-nocookie.com"}
 _YOUTUBE_FOLDERS = {"embed", "shorts", "live", "v", "e", "vi"}
-_MIRRORS_BY_ID = {"howto100m.inria.fr"}  # hosts whose files are named by the YouTube id
+_MIRRORS_BY_ID = {"howto100m.inria.fr"}  # hosts that name their files by the YouTube id
 
 
 @dataclass(frozen=True)

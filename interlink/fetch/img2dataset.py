@@ -38,7 +38,7 @@ class ImageSettings(Settings):
     timeout_seconds: int = operational(20, "seconds for one picture", ge=1)
     user_agent: str = operational("", "token that img2dataset adds to its user agent, for X-Robots-Tag rules too")
     opt_out: bool = Field(
-        True, description="drop pictures whose X-Robots-Tag says noai, noimageai, noindex or noimageindex (opted_out)"
+        True, description="drop pictures with an X-Robots-Tag of noai, noimageai, noindex or noimageindex (opted_out)"
     )
     max_megabytes: float = Field(20.0, gt=0, description="larger pictures fail as too_large (10^6 bytes)")
     hash_column: str = Field(
@@ -62,8 +62,8 @@ def program() -> list[str]:
         if not os.access(named, os.X_OK):
             raise UserError(f"{PROGRAM} is {named}, which is no program", "set it to the path of img2dataset", 2)
         return [named]
-    beside = Path(sys.executable).with_name("img2dataset")
-    found = str(beside) if beside.is_file() else shutil.which("img2dataset")
+    installed = Path(sys.executable).with_name("img2dataset")
+    found = str(installed) if installed.is_file() else shutil.which("img2dataset")
     if not found:
         do = f"pip install img2dataset in an environment of its own, and set {PROGRAM} to its bin/img2dataset"
         raise UserError("the source has pictures by URL, and img2dataset, which fetches them, is not installed", do)
@@ -174,7 +174,7 @@ def _arguments(listed: Path, out: Path, settings: ImageSettings) -> list[str]:
 
 
 def _finished(out: Path, seen: set[str]) -> list[str]:
-    """Shards whose statistics are there, which are written last; each is told once."""
+    """Finished shards, each once: those with statistics, which img2dataset writes last."""
     try:
         names = sorted(p.name.removesuffix("_stats.json") for p in out.iterdir() if p.name.endswith("_stats.json"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Runs a program that dies with whoever started it: `python -m interlink.fetch.leash PROGRAM ARGUMENT…`.
+"""Runs a program that dies with the process that started it: `python -m interlink.fetch.leash PROGRAM ARGUMENT…`.
 
 The starter holds the other end of standard input. When it closes, however the starter ended, the program and all its
 children are killed; so they must be a process group of their own (start_new_session).

@@ -79,7 +79,7 @@ def read_list(path: Path, header: tuple[str, ...] = ()) -> tuple[tuple[str, ...]
 
 
 def metadata(cells: dict[str, Any]) -> str:
-    """Canonical JSON of what a list says beside the known columns; empty cells and bytes are left out."""
+    """Canonical JSON of the columns of a list that are not known ones; empty cells and bytes are left out."""
     kept = {
         str(name): value
         for name, value in cells.items()

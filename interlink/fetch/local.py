@@ -1,4 +1,4 @@
-"""Media that lie on a disk: their sum, and the subtitle files beside them.
+"""Media that lie on a disk: their sum, and the subtitle files next to them.
 
 Reads each file once (about 1.8 GB/s a core).
 """

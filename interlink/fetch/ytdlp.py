@@ -1,7 +1,7 @@
 """One URL to one media file, by yt-dlp as a library: a direct file, an HTML5 page, or any site it knows.
 
 Every request goes through `Session.urlopen`: there the host's pace is kept, progress is reported, bytes are counted and
-errors are remembered. Costs about 0.1 s of a core a transfer, beside the bytes. No configuration files are read and no
+errors are remembered. Costs about 0.1 s of a core a transfer, and the bytes. No configuration files are read and no
 cookies written; the commands it may run are ffmpeg (merges video with sound where a site keeps them apart) and the
 JavaScript runtime that yt-dlp finds by itself for sites that need one. A recipe cannot name others.
 """

@@ -59,7 +59,7 @@ class Audio:
         if self.jumps:
             said.append(f"{self.jumps} jumps in the time of the sound were not followed")
         if self.backwards:
-            said.append(f"{self.backwards} pieces of sound whose time goes back were left out")
+            said.append(f"{self.backwards} pieces of sound with a time that goes back were left out")
         if self.stopped:
             said.append(f"reading the sound stopped ({self.stopped})")
         return "; ".join(said)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from interlink.media.jpeg import Jpeg, JpegMaker
 from interlink.media.look import Look, Looker, distance
 
-EXAMINE_EVERY = 0.12  # seconds between frames whose sharpness is measured
+EXAMINE_EVERY = 0.12  # seconds between frames that sharpness is measured on
 HELD_BYTES = 48 * 2**20  # of decoded pictures; beyond it the oldest candidates are encoded
 DIM = 0.6  # a frame darker than this share of its clip's median light is in a fade …
 DARK, BRIGHT = 0.04, 0.97  # … and beyond these mean lights (0 = black, 1 = white) a frame shows next to nothing
@@ -210,7 +210,7 @@ def choose(candidates: list[Candidate], count: int, min_novelty: float, speech: 
 
 
 def exposed(candidates: list[Candidate]) -> list[Candidate]:
-    """Without those that are dim beside the clip's others, black or white; all of them where no other is there."""
+    """Without those that are dim compared with the clip's others, black or white; all of them where no other is there."""
     lights = {candidate.time: candidate.light for candidate in candidates}
     usual = sorted(lights.values())[(len(lights) - 1) // 2]
     clear = [c for c in candidates if DARK <= lights[c.time] <= BRIGHT and lights[c.time] >= DIM * usual]

@@ -1,4 +1,4 @@
-"""Pieces of a video as files: copied at keyframes, or cut exactly by encoding anew; and a piece's sound.
+"""Pieces of a video as files: copied at keyframes, or cut exactly by re-encoding; and a piece's sound.
 
 A copy costs milliseconds and begins and ends at keyframes around what was asked for; `Piece` says where. An exact cut
 costs decoding and encoding (x264: some 5 times real time at 360 pixels on one core). Written by the ffmpeg program: the
@@ -19,7 +19,7 @@ from typing import Any
 from interlink.errors import StageError, UserError
 from interlink.media.probe import FORMATS, Probe, describe, open_media
 
-# Codecs that an mp4 holds; others can only be encoded anew.
+# Codecs that an mp4 holds; others can only be re-encoded.
 COPIED_VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4")
 COPIED_AUDIO = ("aac", "mp3", "opus", "ac3", "eac3", "alac", "flac")
 EARLY = 0.0005  # seconds: times are rounded to microseconds, and a picture just before its time must not be lost

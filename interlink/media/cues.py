@@ -1,7 +1,7 @@
 """Cheap cues of what a picture shows, for choosing clips and not for naming things: printed text, a talking head.
 
 Text: 1 ms on a picture of 256 pixels of short side. A head: 0.1 ms on a look. Neither knows letters or faces: how often
-they are right is told in docs/watching.md.
+they are right is in docs/watching.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DARKEST = 40  # luma below which tones say nothing
 SIZE = (0.015, 0.3)  # share of the picture that a face takes
 FILLED = 0.55  # share of the patch's box that is skin
 TALL = (0.7, 2.5)  # height by width of the patch, both in pixels of a look
-AROUND = 0.25  # share of what is beside and above it that may be skin
+AROUND = 0.25  # share of the neighbourhood (sides and above) that may be skin
 STILL = 6.0  # grey levels of change of the picture's two sides, below which the camera stands still
 
 
@@ -57,16 +57,16 @@ def text_coverage(grey: NDArray[np.uint8]) -> float:
         ((high - low)[..., 0] >= CONTRAST) & (dark + light >= TWO_TONES) & (np.maximum(dark, light) >= PAPER)
     )
     # A line of print goes on: cells without a neighbour to the left or right are something else.
-    beside = np.zeros_like(printed)
-    beside[:, 1:] |= printed[:, :-1]
-    beside[:, :-1] |= printed[:, 1:]
-    return float((printed & beside).mean())
+    adjacent = np.zeros_like(printed)
+    adjacent[:, 1:] |= printed[:, :-1]
+    adjacent[:, :-1] |= printed[:, 1:]
+    return float((printed & adjacent).mean())
 
 
 def talks(before: Look, look: Look) -> bool | None:
     """Whether a look, and one a second or more before it, show a head in front of a camera that stands still.
 
-    None for a picture without colour: skin cannot be told there.
+    None for a picture without colour: skin cannot be recognised there.
     """
     if np.abs(look.chroma.astype(np.int16) - 128).max() < GREY:
         return None
@@ -99,7 +99,7 @@ def _face(look: Look) -> bool:
         or not TALL[0] <= tall / wide <= TALL[1]
     ):
         return False
-    # A wall or a table of the colour of skin goes on beside and above the patch.
+    # A wall or a table of the colour of skin goes on at the sides of and above the patch.
     around = skin[max(0, rows.start - tall // 3) : rows.stop, max(0, left - wide // 2) : right + wide // 2]
     others = around.size - patch.size
     return others > 0 and bool((around.sum() - patch.sum()) / others <= AROUND)

@@ -33,8 +33,8 @@ class Decoded:
 class Frames:
     """Iterates over the pictures of the watched stream of an open container; then the counters say how it went.
 
-    Times are pts x time_base. A picture without pts takes its dts, else the time before it plus one step; one whose
-    time does not come after the time before it is left out and counted in `backwards`.
+    Times are pts x time_base. A picture without pts takes its dts, else the time before it plus one step; one with a
+    time that does not follow the time before it is left out and counted in `backwards`.
     """
 
     def __init__(self, container: Any, probe: Probe) -> None:
@@ -78,7 +78,7 @@ class Frames:
         if self.damaged:
             said.append(f"{self.damaged} pictures are damaged")
         if self.backwards:
-            said.append(f"{self.backwards} pictures whose time goes back were left out")
+            said.append(f"{self.backwards} pictures with a time that goes back were left out")
         return loss_of_length(self._probe, max(self.end, self._read_until), said, self.stopped)
 
     def _pictures(self) -> Iterator[Any]:

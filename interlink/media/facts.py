@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from interlink.media.cues import talks
 from interlink.media.look import Look, difference
 
-EVERY = 1.0  # seconds, at least, between the looks that motion is told from
+EVERY = 1.0  # seconds, at least, between the looks that motion is measured on
 FROZEN = 0.35  # grey levels (0..765) of change below which a picture counts as the same
 BLACK = 18.5  # mean luma up to which a picture is black
 MIN_SPAN = 1.0  # seconds of a frozen stretch worth telling
@@ -74,10 +74,10 @@ class Facts:
         return round(sum(inside) / len(inside), 3) if inside else None
 
     def talking(self, start: float, end: float) -> float | None:
-        """The share (0..1) of a clip, by time, that shows a talking head; None where that cannot be told."""
-        told = [(step.end - step.start, step.talks) for step in self._inside(start, end) if step.talks is not None]
-        whole = sum(seconds for seconds, _ in told)
-        return round(sum(seconds for seconds, there in told if there) / whole, 4) if whole else None
+        """The share (0..1) of a clip, by time, that shows a talking head; None where that is not known."""
+        known = [(step.end - step.start, step.talks) for step in self._inside(start, end) if step.talks is not None]
+        whole = sum(seconds for seconds, _ in known)
+        return round(sum(seconds for seconds, there in known if there) / whole, 4) if whole else None
 
     def _inside(self, start: float, end: float) -> list[_Step]:
         """The steps of a clip. To be asked clip by clip in order."""

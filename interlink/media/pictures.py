@@ -22,7 +22,7 @@ MOST_PIXELS = 100_000_000  # a larger picture is damage, or an attack
 
 
 def row_of_pictures(item: Item, short_side: int, quality: int) -> Row:
-    """The keyframes row of an item whose download row has `pictures`; partial where some cannot be decoded.
+    """The keyframes row of an item with `pictures` in its download row; partial where some cannot be decoded.
 
     Raises StageError unreadable (too_large) where none can.
     """
@@ -35,7 +35,7 @@ def row_of_pictures(item: Item, short_side: int, quality: int) -> Row:
     size, lost = (0, 0), []
     for picture in fetched["pictures"]:
         if picture["data"] is None:
-            continue  # download has told of it
+            continue  # download has reported it
         try:
             frame, shown = _frame(item.blob("download", picture["data"]), float(picture["slot"]), looker, maker)
         except StageError as error:

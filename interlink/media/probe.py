@@ -22,7 +22,7 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,asf,ogg,rm,mxf,nut,nsv,dv,gif,ivf,"
     "h264,hevc,m4v,av1,obu,vc1,wtv,swf,mp3,wav,flac,aac,ac3,eac3,aiff,amr,caf,w64"
 )
-# Containers whose header states the duration, so that a shorter reading means that something is missing.
+# Containers that state the duration in their header, so that a shorter reading means that something is missing.
 STATES_DURATION = ("mov,mp4", "matroska", "avi")
 ENCRYPTED_TAGS = ("encv", "drmi")  # sample entries of protected tracks
 

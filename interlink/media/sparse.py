@@ -63,7 +63,7 @@ class Planner(Protocol):
 
     def first_of_scene(self, before: Look, orphans: list[Look], after: Look, last: bool) -> int | None:
         """Which of `orphans`, in order of time, is the first of the scene of `after`: None = none is, they belong to
-        the scene of `before`; -1 = it cannot be told.
+        the scene of `before`; -1 = unknown.
 
         They were decoded without what they refer to: only what is new in them is right. The last of them is the suspect
         (`last`: nothing comes after it in the group that stands out); the first was stored before it, the others after.
@@ -218,7 +218,7 @@ class Sparse:
 
     def _probe(self, group: Group, plan: Plan, seen: float, first: Seen | None, upcoming: Seen | None) -> float | None:
         """The time of the group's one cut, where a suspect picture shows by itself that it belongs to the scene of the
-        next group, and no earlier one that it begins yet another; None where that cannot be told."""
+        next group, and no earlier one that it begins yet another; None where that is unknown."""
         if first is None or upcoming is None:
             return None
         for suspect in plan.suspects:

@@ -74,14 +74,14 @@ class BuildProgress:
                 self._done[stage] += event.count
                 if event.status != "ok":
                     trouble[event.error_class or event.status] += event.count
-            told = " ".join(f"{name} {count}" for name, count in sorted(trouble.items()))
+            counts = " ".join(f"{name} {count}" for name, count in sorted(trouble.items()))
             if stage not in self._tasks:
                 self._tasks[stage] = self.progress.add_task(stage, total=0, trouble="")
             self.progress.update(
                 self._tasks[stage],  # type: ignore[arg-type]
                 total=self._totals[stage],
                 completed=self._done[stage],
-                trouble=f"[yellow]{told}[/]",
+                trouble=f"[yellow]{counts}[/]",
             )
             self._say()
 
@@ -90,8 +90,8 @@ class BuildProgress:
         if self.console.is_terminal or now - self._spoke < self.LINE_EVERY:
             return
         self._spoke = now
-        told = "  ".join(f"{stage} {self._done[stage]}/{self._totals[stage]}" for stage in self._tasks)
-        self.console.print(f"{now - self._began:5.0f} s  {told}", highlight=False)
+        counts = "  ".join(f"{stage} {self._done[stage]}/{self._totals[stage]}" for stage in self._tasks)
+        self.console.print(f"{now - self._began:5.0f} s  {counts}", highlight=False)
 
 
 def status_table(status: Status) -> Table:
@@ -111,16 +111,16 @@ def status_table(status: Status) -> Table:
 
 
 def caption_line(status: Status, ceiling: Ceiling | None) -> str:
-    """How fast clips were captioned, beside what the engine does by itself; empty where nothing was."""
+    """How fast clips were captioned, against what the engine does by itself; empty where none were."""
     stage = status.stages.get("caption")
     if stage is None or not stage.amounts["tokens"] or not stage.seconds:
         return ""  # the transcript engine says what was said
-    told = f"caption: {rates(stage.a_second('clips'), stage.a_second('tokens'))} a worker"
+    measured = f"caption: {rates(stage.a_second('clips'), stage.a_second('tokens'))} a worker"
     if ceiling is None:
-        return f"{told}; `interlink doctor --captioner` measures what the engine does by itself"
+        return f"{measured}; `interlink doctor --captioner` measures what the engine does by itself"
     share = stage.a_second("clips") / ceiling.clips_per_second
     own = rates(ceiling.clips_per_second, ceiling.tokens_per_second)
-    return f"{told}: {share:.0%} of what {ceiling.model or ceiling.engine} does by itself, {own}"
+    return f"{measured}: {share:.0%} of what {ceiling.model or ceiling.engine} does by itself, {own}"
 
 
 def rates(clips: float, tokens: float) -> str:
@@ -130,7 +130,7 @@ def rates(clips: float, tokens: float) -> str:
 
 
 def totals_line(status: Status) -> str:
-    """What came of it, in one line, with the means that Howto-Interlink7M is known by."""
+    """The totals of a build in one line, with the averages that Howto-Interlink7M reports."""
     means = ""
     if status.documents and status.clips:
         per_document, per_clip = status.clips / status.documents, status.text_tokens / status.clips

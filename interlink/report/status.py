@@ -1,4 +1,4 @@
-"""How far a build is: rows by outcome for every stage, and what came of it.
+"""How far a build is: rows by outcome for every stage, and the totals of its documents.
 
 Reads summaries; parts only where work is open.
 """

@@ -82,7 +82,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a document lies: bytes [offset, offset + size) of a shard; problem: why that cannot be told."""
+    """Where a document lies: bytes [offset, offset + size) of a shard; problem: why that is unknown."""
 
     key: str
     shard: str
@@ -240,7 +240,11 @@ def _find(workspace: Workspace, name: str) -> tuple[str, str]:
     if found := by_key or by_source:
         return found
     near = nearest(name, ids)
-    hint = f"nearest: {', '.join(near)}" if near else "`interlink status --rows` lists ids that came to grief"
+    hint = (
+        f"nearest: {', '.join(near)}"
+        if near
+        else "`interlink status --rows` lists the ids that failed, were dropped or are partial"
+    )
     raise UserError(f"{workspace.storage.url} has no item or document {name!r}", hint, 2)
 
 
@@ -330,9 +334,9 @@ def _of_clip(table: str, row: Mapping[str, Any], number: int, count: int) -> Ite
         if not named and len(value) == count and all("clip" not in entry for entry in value) and column == "clips":
             named = [value[number]]
         for entry in named:
-            for name, told in entry.items():
-                if name != "clip" and isinstance(told, _PLAIN) and told != "":
-                    yield f"{table}.{name}", told
+            for name, value in entry.items():
+                if name != "clip" and isinstance(value, _PLAIN) and value != "":
+                    yield f"{table}.{name}", value
 
 
 def _placed(storage: Storage, folder: str, row: Mapping[str, Any]) -> Iterator[Placed]:
@@ -358,8 +362,8 @@ def _step_lines(step: Step) -> Iterator[str]:
     yield f"  {step.stage:<11} {'   '.join(parts)}"
     for title, content in (("", step.facts), ("settings: ", step.settings)):
         if content:
-            told = "  ".join(f"{name} {_short(value)}" for name, value in content.items())
-            yield f"  {'':<11} {title}{told}"
+            text = "  ".join(f"{name} {_short(value)}" for name, value in content.items())
+            yield f"  {'':<11} {title}{text}"
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Whether captions are right: what a build told of each clip of a sample world beside what was drawn. Costs nothing."""
+"""Whether captions are right: those of a build of a sample world against what was drawn. Costs nothing."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ def judge(folder: Path, documents: Iterable[Mapping[str, Any]]) -> Judged:
             drawn = world.Combination(step["object"], step["colour"], step["action"])
             said = world.parts(clip["caption"] or "")
             clips += 1
-            right.update(name for name, own, told in zip(drawn._fields, drawn, said, strict=True) if own == told)
+            right.update(name for name, own, said_ in zip(drawn._fields, drawn, said, strict=True) if own == said_)
             right["all"] += said == drawn
     return Judged(clips, right)

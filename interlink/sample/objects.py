@@ -1,4 +1,4 @@
-"""The kinds of object, each with a silhouette of its own that can be told at 64 × 64 pixels: 5 ms a sprite, cached."""
+"""The kinds of object, each with a silhouette that can be recognised at 64 × 64 pixels: 5 ms a sprite, cached."""
 
 from __future__ import annotations
 

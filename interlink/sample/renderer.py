@@ -34,7 +34,7 @@ def render(
 
     A video depends on (seed, split, its index, options) alone: any `videos` and any `processes` give the same bytes,
     so a later call with more videos adds to a folder. processes: None = one for each core this process may use (then
-    the calling script needs its `if __name__ == "__main__"`). progress is told how many videos are finished.
+    the calling script needs its `if __name__ == "__main__"`). progress receives the number of finished videos.
     UserError: the folder cannot be written, or holds another world.
     """
     options = options or SampleOptions()

@@ -19,7 +19,7 @@ _PLACES = ((0.25, 0.27), (0.75, 0.27), (0.25, 0.75), (0.75, 0.75))
 _ASTRAY = 0.04  # of a thing from its place, at most
 _SIZES = (0.40, 0.46)  # of a thing, of the picture's side
 
-# Kinds of sentence, by what they tell beside the name; the caption and the speech of the video tell all.
+# Kinds of sentence, by what they say in addition to the name; the caption and the speech of the video tell all.
 _SENTENCES = {
     "name": ("the {object}", "this is the {object}", "here is the {object}"),
     "act": ("the {object} is being {past}", "someone {third} the {object}", "the {object} gets {past}"),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROUNDS = 20
-BLOCK = 8192  # vectors whose distances are held at once
+BLOCK = 8192  # vectors with distances held in memory at once
 
 
 def k_means(vectors: NDArray[np.float64], clusters: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

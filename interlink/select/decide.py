@@ -68,7 +68,7 @@ def _drop_alike(
     count: int,
     compare: Callable[[Mapping[str, Any], Mapping[str, Any]], float],
 ) -> None:
-    """Only videos whose sketches share one of `count` bands are compared."""
+    """Only videos with one of `count` bands of their sketches in common are compared."""
     buckets: dict[bytes, list[str]] = {}
     for decision in decisions:
         own = sketches[decision.id][kind]
@@ -118,7 +118,7 @@ def _drop_duplicate(decision: Decision, other: str, kind: str, value: float) -> 
 
 
 def _drop_lowest(decisions: Sequence[Decision], sketches: Mapping[str, Mapping[str, Any]], share: float) -> None:
-    """The share of those left whose words fit their frames least (TL;DR, ICCV 2023); unscored ones are the least."""
+    """The share of those left with the least similarity of words and frames (TL;DR, ICCV 2023); unscored ones are the least."""
     left = [decision for decision in decisions if decision.kept]
 
     def fit(decision: Decision) -> float:
@@ -177,8 +177,10 @@ def _cluster(
         chosen = {(2 * n + 1) * len(inside) // (2 * count) for n in range(count)}
         for place, (distance, number) in enumerate(inside):
             if place not in chosen:
-                told = f"{count} of the {len(inside)} of its cluster stay; its distance to the centre is {distance:.3f}"
-                there[number].drop("not_selected", told)
+                message = (
+                    f"{count} of the {len(inside)} of its cluster stay; its distance to the centre is {distance:.3f}"
+                )
+                there[number].drop("not_selected", message)
 
 
 def _vectors(decisions: Sequence[Decision], sketches: Mapping[str, Mapping[str, Any]]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""MinHash: sets in 64 numbers of 32 bits, whose agreement estimates the sets' Jaccard similarity (Broder 1997).
+"""MinHash: sets in 64 numbers of 32 bits; their agreement estimates the sets' Jaccard similarity (Broder 1997).
 
 The estimate's standard error is at most 0.0625. A set of 1000 members costs about 1 ms.
 """
@@ -46,7 +46,7 @@ def likeness(a: bytes, b: bytes) -> float:
 
 
 def bands(data: bytes, count: int) -> list[bytes]:
-    """The `count` pieces of a sketch by which likely duplicates meet, each told apart by its place.
+    """The `count` pieces of a sketch by which likely duplicates meet, each labelled with its place.
 
     Sets of Jaccard similarity J share one of b pieces of r numbers with probability 1 - (1 - J^r)^b.
     """
@@ -71,13 +71,13 @@ def of_frames(hashes: Sequence[int]) -> bytes:
 
 def pack(hashes: Sequence[int]) -> bytes:
     """At most 64 of the hashes, evenly chosen; those of flat pictures, which tell nothing, are left out."""
-    told = evenly(tuple(value & _MASK for value in hashes if value), SIZE)
-    return b"".join(value.to_bytes(8, "big") for value in told)
+    chosen = evenly(tuple(value & _MASK for value in hashes if value), SIZE)
+    return b"".join(value.to_bytes(8, "big") for value in chosen)
 
 
 def distance(a: bytes, b: bytes) -> float:
     """Bits (of 64) by which packed frames differ from the nearest of the other video, mean over its frames; of both
-    ways the greater. 64 where a side has none. Copies of the sample world encoded anew: at most 7; others: 14 or more.
+    ways the greater. 64 where a side has none. Re-encoded copies of the sample world: at most 7; others: 14 or more.
     """
     ours, theirs = ([int.from_bytes(data[n : n + 8], "big") for n in range(0, len(data), 8)] for data in (a, b))
     if not ours or not theirs:

@@ -18,16 +18,16 @@ class SketchSettings(Settings):
 
 
 class SelectSettings(Settings):
-    """Which videos stay. All thresholds are on sketches, so that trying others costs no sketch anew."""
+    """Which videos stay. All thresholds are on sketches, so that trying others recomputes no sketch."""
 
     duplicate_frames: float | None = Field(
-        10.0, ge=0, le=64, description="videos whose frames differ in at most this many of 64 bits are duplicates"
+        10.0, ge=0, le=64, description="videos with frames that differ in at most this many of 64 bits are duplicates"
     )
     duplicate_text: float | None = Field(
-        0.7, ge=0, le=1, description="videos whose words are alike by this (estimated Jaccard) are duplicates"
+        0.7, ge=0, le=1, description="videos with words alike by this (estimated Jaccard) are duplicates"
     )
     duplicate_vectors: float | None = Field(
-        None, ge=-1, le=1, description="… whose mean vectors have this cosine (needs score.vectors)"
+        None, ge=-1, le=1, description="… with mean vectors of this cosine (needs score.vectors)"
     )
     lowest_share: float = Field(
         0.0,

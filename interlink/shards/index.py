@@ -1,6 +1,6 @@
 """The index of a shard: where each sample lies, so that one sample is one range read.
 
-A sidecar `<stem>.index.parquet` beside the tar; its Parquet metadata holds the tar's size and sha256, so that a
+A sidecar `<stem>.index.parquet` next to the tar; its Parquet metadata holds the tar's size and sha256, so that a
 manifest is made without reading tars again. A tar without sidecar is scanned: headers only, about 10 µs per member on
 a local disk.
 """

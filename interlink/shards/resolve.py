@@ -40,7 +40,7 @@ def resolve(path: str | Sequence[str]) -> list[str]:
     if path.endswith(".tar"):
         return [_one(path)]
     storage = Storage(path)
-    if storage.exists(MANIFEST):  # first: beside it lies a copy of the build's lock
+    if storage.exists(MANIFEST):  # first: next to it lies a copy of the build's lock
         return [storage.full(shard.name) for shard in manifest.load(storage, "").shards]
     if storage.exists(LOCK):
         return _of_build(storage)

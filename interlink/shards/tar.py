@@ -137,7 +137,7 @@ def members(file: BinaryIO) -> Iterator[Member]:
 
 
 def parse(data: bytes) -> dict[str, bytes]:
-    """The sample whose byte range `data` is: suffix (after the first dot of the base name) -> bytes.
+    """The sample in the byte range `data`: suffix (after the first dot of the base name) -> bytes.
 
     Raises ShardError when the range is damaged, holds several samples, or names a suffix twice.
     """

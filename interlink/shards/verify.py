@@ -46,18 +46,18 @@ class Report:
 
 
 def verify(storage: Storage, folder: str) -> Report:
-    """Checks every shard that `folder`'s manifest names, and that no other tar lies beside them.
+    """Checks every shard that `folder`'s manifest names, and that the folder holds no other tar.
 
     Raises UserError only where there is no readable manifest; everything else becomes a Problem.
     """
-    told = manifest.load(storage, folder)
+    listed = manifest.load(storage, folder)
     report = Report()
-    names = {shard.name for shard in told.shards}
+    names = {shard.name for shard in listed.shards}
     for name in storage.names(folder):
         if name.endswith(".tar") and name not in names:
             report.problems.append(Problem(name, "", "is not in the manifest"))
     keys: dict[str, str] = {}
-    for shard in told.shards:
+    for shard in listed.shards:
         report.shards += 1
         for problem in _shard(storage, folder, shard, report, keys):
             report.problems.append(problem)

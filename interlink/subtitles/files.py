@@ -1,6 +1,6 @@
 """A subtitle file of any format to cues. The format is known by its content, never by its name.
 
-Costs nothing beside reading the bytes. Whatever is malformed is skipped and said in `problems`; the rest is kept.
+Costs reading the bytes. Whatever is malformed is skipped and said in `problems`; the rest is kept.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def read_json3(text: str, found: Subtitles) -> None:
             continue  # a window or pen, which shows nothing
         start, length = in_seconds(event.get("tStartMs"), 1000), in_seconds(event.get("dDurationMs", 0), 1000)
         if start is None or length is None:
-            found.problems.append("an event whose time is none")
+            found.problems.append("an event without a valid time")
             continue
         maker = CueMaker(start, round(start + length, 3))
         for segment in segments:

@@ -1,7 +1,7 @@
 """How long the words go before the picture or after it: the shift that lays sentence starts on its changes.
 
 A how-to speaker names a step, and the picture turns to it, at a distance that stays about the same in one video. It is
-an estimate, kept beside the data and applied by nobody. Costs about a millisecond a clip.
+an estimate, kept in its own table and applied by no stage. Costs about a millisecond a clip.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FEWEST = 3  # pairs below which nothing is said
 
 @dataclass(frozen=True)
 class Lead:
-    """lead: seconds by which words go before the picture, negative where they follow it; None: cannot be told.
+    """lead: seconds by which words go before the picture, negative where they follow it; None: unknown.
 
     confidence, 0..1: how many more of the pairs agree on it than on the next best shift, less where pairs are few.
     """

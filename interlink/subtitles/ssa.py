@@ -31,7 +31,7 @@ def read_ssa(text: str, found: Subtitles) -> None:
             values = dict(zip(fields, rest.split(",", len(fields) - 1), strict=False))
             start, end = _seconds(values.get("start", "")), _seconds(values.get("end", ""))
             if start is None or end is None or "text" not in values:
-                found.problems.append(f"line {number}: a dialogue whose time is none")
+                found.problems.append(f"line {number}: a dialogue without a valid time")
                 continue
             cue = ssa_cue(start, end, values["text"])
             if cue is not None:

@@ -82,7 +82,7 @@ def _times(
     begin = _number(element.attributes.get(start), per_second)
     lasts = _number(element.attributes.get(length, "0"), per_second)
     if begin is None or lasts is None:
-        found.problems.append(f"<{element.name}> whose time is none")
+        found.problems.append(f"<{element.name}> without a valid time")
         return None
     return begin, round(begin + lasts, 3)
 

@@ -93,7 +93,7 @@ def _span(element: Element, begin: float, end: float, rates: Rates, found: Subti
         if name in element.attributes:
             value = seconds(element.attributes[name], rates)
             if value is None:
-                found.problems.append(f"<{element.name}> whose {name} is no time")
+                found.problems.append(f"<{element.name}> with a {name} that is no time")
                 return None
             times[name] = value
     start = begin + times.get("begin", 0.0)
