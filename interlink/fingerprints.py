@@ -5,7 +5,8 @@ and going back to earlier settings finds the earlier rows. A fingerprint covers 
 settings that act on its rows (`interlink.settings` has the marks), and the fingerprints of the tables it reads. It does
 not cover engines, segmenters and policies that are not chosen, nor anything operational.
 
-Rule 1, of roots without a `root_version`, also covered the blocks that are not chosen. `adopted` lets such a root go on.
+Rule 1, of roots without a `root_version`, also covered the blocks that are not chosen. `adopted` lets such a root
+continue.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=1500, help="documents to train on")
     parser.add_argument(
         "--scene", choices=("corner", "subject"), default="corner",
-        help="an act and a small thing in a corner, both named in the caption; or several things, of which all captions tell of one",
+        help="an act and a small thing in a corner, both in the caption; or several things, one in every caption",
     )  # fmt: skip
     parser.add_argument(
         "--coloured", type=float, default=0.0, help="of a subject's clutter the share that has a colour, 0 to 1"

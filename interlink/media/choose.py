@@ -210,7 +210,7 @@ def choose(candidates: list[Candidate], count: int, min_novelty: float, speech: 
 
 
 def exposed(candidates: list[Candidate]) -> list[Candidate]:
-    """Without those that are dim compared with the clip's others, black or white; all of them where no other is there."""
+    """Without those that are black, white, or dim against the clip's others; all of them where no other is there."""
     lights = {candidate.time: candidate.light for candidate in candidates}
     usual = sorted(lights.values())[(len(lights) - 1) // 2]
     clear = [c for c in candidates if DARK <= lights[c.time] <= BRIGHT and lights[c.time] >= DIM * usual]

@@ -118,7 +118,7 @@ def _drop_duplicate(decision: Decision, other: str, kind: str, value: float) -> 
 
 
 def _drop_lowest(decisions: Sequence[Decision], sketches: Mapping[str, Mapping[str, Any]], share: float) -> None:
-    """The share of those left with the least similarity of words and frames (TL;DR, ICCV 2023); unscored ones are the least."""
+    """Drops a share: those with the least similarity of words and frames (TL;DR, ICCV 2023), unscored ones first."""
     left = [decision for decision in decisions if decision.kept]
 
     def fit(decision: Decision) -> float:

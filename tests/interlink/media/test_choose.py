@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from fractions import Fraction
 
-from interlink.media.choose import Candidate, Speech, choose
-from interlink.media.jpeg import Jpeg
+import av
+import numpy as np
+import pytest
+
+from interlink.media.choose import (
+    BRIGHT,
+    DARK,
+    EXAMINE_EVERY,
+    HELD_BYTES,
+    Candidate,
+    Pool,
+    Speech,
+    Still,
+    choose,
+    exposed,
+)
+from interlink.media.jpeg import Jpeg, JpegMaker
+from interlink.media.look import Looker
 
 
 def candidate(time: float, sharpness: float, grey: int) -> Candidate:
@@ -24,7 +41,7 @@ def test_of_two_new_frames_the_sharper_is_taken_and_the_order_is_that_of_time() 
 
     chosen = choose(frames, count=2, min_novelty=0.02)
 
-    assert [each.candidate.time for each in chosen] in ([1, 2], [2, 3])
+    assert [each.candidate.time for each in chosen] == [2, 3]
     assert min(each.novelty for each in chosen) == 100 / 255
 
 
@@ -59,3 +76,178 @@ def test_frames_shown_while_something_is_said_are_preferred_by_their_weight() ->
     assert times(1.0, 2) == [2, 3]  # what is new still comes before what is said
     assert [each.spoken for each in choose(frames, 2, 0.02, Speech(said, 1.0))] == [True, False]
     assert [each.spoken for each in choose(frames, 1, 0.02)] == [None]
+
+
+def light(grey: int) -> float:
+    return (grey - 16) / 219
+
+
+@pytest.mark.parametrize(("grey", "shows"), [(24, False), (25, True), (228, True), (229, False)])
+def test_black_and_white_begin_at_their_limits(grey: int, shows: bool) -> None:
+    """DARK 0.04 and BRIGHT 0.97 of video range: luma 24.8 and 228.4."""
+    assert (DARK <= light(grey) <= BRIGHT) is shows
+    one = candidate(0, 10, grey)
+    others = [candidate(1, 10, grey), candidate(2, 10, 25 if grey < 100 else 228)]
+
+    assert (one in exposed([one, *others])) is shows
+
+
+def test_dim_is_measured_against_the_lower_middle_of_the_clips_lights() -> None:
+    """DIM 0.6: of lights 0.2, 0.5, 0.5 … one at 0.3 stays, one just below goes."""
+    usual = [candidate(number, 10, 16 + 110) for number in range(1, 4)]
+    at_limit, below = candidate(0, 10, 16 + 66), candidate(0, 10, 16 + 65)
+
+    assert at_limit in exposed([at_limit, *usual])
+    assert below not in exposed([below, *usual])
+    # Of an even number the lower of the two in the middle counts: half a clip in the dark is no fade.
+    dark, clear = [candidate(n, 10, 60) for n in (0, 1)], [candidate(n, 10, 200) for n in (2, 3)]
+    assert exposed([*dark, *clear]) == [*dark, *clear]
+
+
+def test_of_frames_as_good_as_each_other_the_earlier_is_taken() -> None:
+    same = [candidate(time, 10, 100) for time in (0, 1, 2, 3)]
+    assert [each.candidate.time for each in choose(same, 1, 0.02)] == [1]  # 1 and 2 are as near to the middle
+
+    frames = [candidate(0, 10, 100), candidate(1, 10, 150), candidate(2, 10, 50), candidate(3, 10, 50)]
+    assert [each.candidate.time for each in choose(frames, 2, 0.02)] == [1, 2]
+
+
+def test_sharpness_above_the_upper_quartile_gains_nothing() -> None:
+    """The quartile is that of 10: what is sharper than it is as new as the first of the frames that differ."""
+    frames = [candidate(time, 10, 100) for time in (0, 1, 2, 3, 4)]
+    frames += [candidate(5, 10, 160), candidate(6, 500, 160)]
+
+    assert [each.candidate.time for each in choose(frames, 2, 0.02)] == [3, 5]
+
+
+def test_below_the_quartile_sharpness_counts_by_its_root() -> None:
+    """Novelty 60 and 100 of 255: twice as new makes up for a quarter of the sharpness, but not for a ninth."""
+    frames = [candidate(time, 36, 100) for time in (0, 1, 2, 3, 4)]
+
+    def second(sharpness: float) -> float:
+        given = [*frames, candidate(5, 36, 160), candidate(6, sharpness, 210)]
+        return next(each.candidate.time for each in choose(given, 2, 0.02) if each.candidate.thumbnail[0, 0] != 100)
+
+    assert second(36 / 2) == 6
+    assert second(36 / 9) == 5
+
+
+def test_novelty_is_at_least_the_asked_one() -> None:
+    frames = [candidate(0, 10, 100), candidate(1, 10, 100), candidate(2, 10, 151)]
+
+    assert len(choose(frames, 2, 51 / 255)) == 2
+    assert len(choose(frames, 2, 51.5 / 255)) == 1
+
+
+def test_speech_is_at_its_start_and_over_at_its_end() -> None:
+    speech = Speech([(1.0, 2.0), (4.0, 5.0)], 2.0)
+
+    assert [speech.at(time) for time in (0.9, 1.0, 1.9, 2.0, 3.0, 4.0, 5.0)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert [speech.gain(time) for time in (0.9, 1.0, 2.0)] == [1.0, 3.0, 1.0]
+    assert Speech([(1.0, 2.0)]).gain(1.5) == 1.0
+
+
+# -- the pool ------------------------------------------------------------------------------------------------------
+
+
+class Pictures:
+    """Makes real pictures for a pool: noise whose strength is the sharpness, at a mean grey."""
+
+    def __init__(self, width: int = 64, height: int = 40) -> None:
+        self.looker, self.maker = Looker(), JpegMaker(40, 90, Fraction(1))
+        self.width, self.height = width, height
+
+    def at(self, time: float, strength: int, grey: int = 120) -> Still:
+        chance = np.random.default_rng(7)
+        noise = chance.integers(-1, 2, (self.height, self.width)) * strength + grey
+        frame = av.VideoFrame.from_ndarray(np.repeat(noise.astype(np.uint8)[:, :, None], 3, 2), "rgb24")
+        return Still(frame, self.looker.look(time, frame), self.looker, self.maker)
+
+
+def times(found: Sequence[Candidate]) -> list[float]:
+    return [each.time for each in found]
+
+
+def test_a_cell_keeps_its_sharpest_frame_and_of_equals_the_earlier() -> None:
+    make, pool = Pictures(), Pool(cell=1.0)
+    for time, strength in ((0.0, 5), (0.2, 20), (0.4, 20), (0.6, 8), (1.0, 3), (1.5, 4), (2.0, 9)):
+        pool.offer(make.at(time, strength), True, False)
+
+    assert times(pool.take(0.0, 3.0, 0.0)) == [0.2, 1.5, 2.0]
+
+
+def test_sharpness_is_looked_at_a_few_times_a_second_only() -> None:
+    make, pool = Pictures(), Pool(cell=1.0)
+    pool.offer(make.at(0.0, 5), True, False)
+    pool.offer(make.at(EXAMINE_EVERY - 0.01, 90), True, False)
+
+    assert times(pool.take(0.0, 1.0, 0.0)) == [0.0]
+
+    pool.offer(make.at(2.0, 5), True, False)
+    pool.offer(make.at(2.0 + EXAMINE_EVERY, 90), True, False)
+    assert times(pool.take(2.0, 3.0, 0.0)) == [2.0 + EXAMINE_EVERY]
+
+
+def test_a_settled_frame_goes_before_a_sharper_unsettled_one() -> None:
+    make, pool = Pictures(), Pool(cell=1.0)
+    for time, strength, settled in ((0.0, 50, False), (0.05, 5, True), (0.5, 90, False), (0.7, 6, True)):
+        pool.offer(make.at(time, strength), settled, False)
+
+    (kept,) = pool.take(0.0, 1.0, 0.0)
+    assert (kept.time, kept.settled) == (0.7, True)
+
+
+def test_a_clip_takes_settled_frames_alone_and_others_only_where_it_has_no_settled_one() -> None:
+    make, pool = Pictures(), Pool(cell=0.5)
+    for time, settled in ((0.0, False), (1.0, True), (2.0, False), (3.0, False), (4.0, False)):
+        pool.offer(make.at(time, 10), settled, False)
+
+    assert times(pool.take(0.0, 3.0, 0.0)) == [1.0]
+    assert times(pool.take(3.0, 5.0, 0.0)) == [3.0, 4.0]
+
+
+def test_a_clip_takes_what_lies_from_its_start_to_before_its_end() -> None:
+    make, pool = Pictures(), Pool(cell=0.5)
+    for time in (0.0, 1.0, 2.0, 3.0):
+        pool.offer(make.at(time, 10), True, False)
+
+    assert times(pool.take(1.0, 2.0, 0.0)) == [1.0]  # 0.0 lies before it and is gone
+    assert times(pool.take(2.0, 3.0, 0.0)) == [2.0]
+    assert times(pool.take(3.0, 3.0, 0.0)) == []
+    assert times(pool.take(3.0, 4.0, 0.0)) == [3.0]
+
+
+def test_scraps_of_shots_give_no_frame_where_a_longer_shot_does() -> None:
+    def pool() -> Pool:
+        make, made = Pictures(), Pool(cell=0.1)
+        for time, begins in ((0.0, True), (0.2, True), (0.5, False), (1.0, False), (1.5, True), (1.6, False)):
+            made.offer(make.at(time, 10), True, begins)
+        return made
+
+    assert times(pool().take(0.0, 1.6, 0.3)) == [0.2, 0.5, 1.0]  # shots of 0.2, 1.3 and (cut by the end) 0.1 seconds
+    assert times(pool().take(0.0, 1.6, 1.3)) == [0.2, 0.5, 1.0]
+    assert times(pool().take(0.0, 1.6, 1.31)) == [0.0, 0.2, 0.5, 1.0, 1.5]
+    assert times(pool().take(1.1, 1.7, 0.3)) == [1.5, 1.6]  # of the long shot no candidate lies in it: scraps it is
+
+
+def test_candidates_are_encoded_oldest_first_when_they_hold_too_many_bytes() -> None:
+    make = Pictures(2048, 1024)
+    size = 2048 * 1024 * 3
+    room = HELD_BYTES // size
+    pool, stills = Pool(cell=0.5), [make.at(float(number), 10) for number in range(room + 3)]
+    for still in stills:
+        pool.offer(still, True, False)
+
+    assert [still.size for still in stills] == [0, 0] + [size] * (room + 1)  # the newest is not kept yet
+    found = pool.take(0.0, room + 3.0, 0.0)
+    assert len(found) == room + 3
+    assert sum(still.size for still in stills) <= HELD_BYTES
+    assert found[0].still.jpeg().width == 80
