@@ -30,7 +30,6 @@ from faults import Fault, faults
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-LONGEST = 240  # seconds that the tests of one module may take
 
 
 @dataclass(frozen=True)
@@ -80,26 +79,30 @@ def _plant(module: str, tests: Sequence[str], each: int, seed: int) -> list[Plan
 
 
 def _run(planted: list[Planted], known: dict[str, dict[str, str]], jobs: int, until: float) -> list[Verdict]:
-    copies: Queue[Path] = Queue()
+    benches: Queue[_Bench] = Queue()
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for number in range(jobs):
-            copies.put(_copy(Path(folder) / str(number)))
+            benches.put(_Bench(Path(folder) / str(number)))
 
         def judge(one: Planted) -> Verdict | None:
             if time.monotonic() > until:
                 return None
             if one.fault.what in known.get(one.module, {}):
                 return Verdict(one, "equivalent")
-            copy = copies.get()
+            bench = benches.get()
             try:
-                verdict = Verdict(one, _try(copy, one))
+                verdict = Verdict(one, bench.judge(one))
             finally:
-                copies.put(copy)
+                benches.put(bench)
             print(f"{verdict.outcome:<9} {one.module}:{one.fault.line} {one.fault.what}", flush=True)
             return verdict
 
-        with ThreadPoolExecutor(jobs) as pool:
-            return [verdict for verdict in pool.map(judge, planted) if verdict is not None]
+        try:
+            with ThreadPoolExecutor(jobs) as pool:
+                return [verdict for verdict in pool.map(judge, planted) if verdict is not None]
+        finally:
+            while not benches.empty():
+                benches.get().close()
 
 
 def _copy(target: Path) -> Path:
@@ -117,20 +120,44 @@ def _copy(target: Path) -> Path:
     return target / "repo"
 
 
-def _try(copy: Path, one: Planted) -> str:
-    path = copy / one.module
-    source = path.read_text()
-    path.write_text(one.fault.applied(source))
-    environment = {**os.environ, "PYTHONPATH": str(copy), "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
-               "--timeout", "90", "-m", "not ray", *one.tests]  # fmt: skip
-    try:
-        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=LONGEST)
-        return "noticed" if done.returncode else "survived"
-    except subprocess.TimeoutExpired:
-        return "timed out"
-    finally:
-        path.write_text(source)
+class _Bench:
+    """A copy of the repository and the process that runs tests in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.copy = _copy(folder)
+        environment = {
+            **os.environ, "PYTHONPATH": str(self.copy), "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1",
+            "MUTANTS_LISTING": str(folder / "modules"), "OMP_NUM_THREADS": "1",
+        }  # fmt: skip
+        self._process = subprocess.Popen(
+            [sys.executable, str(HERE / "worker.py")],
+            cwd=self.copy, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._sound: set[str] = set()
+
+    def judge(self, one: Planted) -> str:
+        tests = " ".join(one.tests)
+        if tests not in self._sound:
+            if (answer := self._ask(tests)) != "passed":
+                raise SystemExit(f"the tests of {one.module} have {answer} without any fault: {tests}")
+            self._sound.add(tests)
+        path = self.copy / one.module
+        source = path.read_text()
+        path.write_text(one.fault.applied(source))
+        try:
+            return {"passed": "survived", "failed": "noticed"}.get(answer := self._ask(tests), answer)
+        finally:
+            path.write_text(source)
+
+    def _ask(self, tests: str) -> str:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(tests, file=self._process.stdin, flush=True)
+        return self._process.stdout.readline().strip()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
 
 
 def _report(modules: Sequence[str], verdicts: Sequence[Verdict], planted: int) -> None:

@@ -251,3 +251,68 @@ def test_candidates_are_encoded_oldest_first_when_they_hold_too_many_bytes() -> 
     assert len(found) == room + 3
     assert sum(still.size for still in stills) <= HELD_BYTES
     assert found[0].still.jpeg().width == 80
+
+
+def test_the_sharpness_of_a_still_is_measured_once_and_outlives_its_picture() -> None:
+    still = Pictures().at(0.0, 20)
+    before = still.sharpness()
+
+    still.jpeg()
+
+    assert still.size == 0
+    assert still.sharpness() == before  # the picture is gone by now
+
+
+def test_a_still_that_is_encoded_first_keeps_its_sharpness_too() -> None:
+    make = Pictures()
+    still = make.at(0.0, 20)
+    still.jpeg()
+
+    assert still.sharpness() == make.at(0.0, 20).sharpness() > 0
+
+
+def test_the_quartile_is_that_of_sorted_sharpness() -> None:
+    """In order of time the value at three quarters would be 40, which one frame alone reaches."""
+    frames = [candidate(time, sharpness, 100) for time, sharpness in enumerate([20, 20, 10, 40])]
+
+    assert [each.candidate.time for each in choose(frames, 1, 0.02)] == [3]
+    frames = [candidate(time, sharpness, 100) for time, sharpness in enumerate([40, 20, 20, 10])]
+    assert [each.candidate.time for each in choose(frames, 1, 0.02)] == [0]
+
+
+def test_the_next_examination_counts_from_the_last_one() -> None:
+    make, pool = Pictures(), Pool(cell=1.0)
+    for time, strength in ((0.0, 5), (0.2, 4), (0.25, 90), (0.33, 9)):
+        pool.offer(make.at(time, strength), True, False)
+
+    assert times(pool.take(0.0, 1.0, 0.0)) == [0.33]  # 0.25 comes too soon after 0.2
+
+
+def test_the_open_cell_stays_open_for_a_clip_that_ends_at_its_frame() -> None:
+    make, pool = Pictures(), Pool(cell=1.0)
+    pool.offer(make.at(0.0, 5), True, False)
+    pool.offer(make.at(1.0, 5), True, False)
+
+    assert times(pool.take(0.0, 1.0, 0.0)) == [0.0]
+    pool.offer(make.at(1.5, 50), True, False)
+    assert times(pool.take(1.0, 2.0, 0.0)) == [1.5]
+    assert pool.take(2.0, 3.0, 0.0) == []
+
+
+def test_frames_said_over_gain_in_the_greedy_choice_too() -> None:
+    frames = [candidate(time, 10, 100) for time in (0, 1, 2)] + [candidate(3, 10, 150), candidate(4, 10, 155)]
+
+    def second(weight: float) -> float:
+        chosen = choose(frames, 2, 0.02, Speech([(1.5, 3.5)], weight))
+        return next(each.candidate.time for each in chosen if each.candidate.thumbnail[0, 0] != 100)
+
+    assert second(0.0) == 4  # 55 against 50 grey levels
+    assert second(0.2) == 3
+
+
+def test_light_lies_between_0_and_1() -> None:
+    assert [candidate(0, 1, grey).light for grey in (0, 16, 235, 255)] == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_bounds_of_memory_are_those_of_the_docs() -> None:
+    assert HELD_BYTES == 48 * 1024 * 1024
