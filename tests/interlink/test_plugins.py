@@ -12,7 +12,8 @@ from builds import make
 from interlink.engines.captioner import check_engine, make_captioner
 from interlink.engines.writer import check_writer, make_writer
 from interlink.errors import UserError
-from interlink.interleave.registry import check_policy, policy_class
+from interlink.interleave.policy import policy_class
+from interlink.interleave.registry import check_policy
 from interlink.plugins import Group
 from interlink.recipe import Recipe
 from interlink.stages import stage_class
@@ -23,21 +24,15 @@ DOCUMENTED = (
 MODULE = (
     DOCUMENTED
     + """
-from interlink.engines.writer import Written
+from interlink.engines.writer import Writer, Written
 from interlink.interleave.policies import ClipPolicy
 from interlink.stage import Row
 from interlink.stages.align import Align
 
 
-class Poet:
-    parallel = 4
-
-    def __init__(self, options): ...
-
+class Poet(Writer):
     def open(self):
         return Identity("acme_poet", "poet", "2")
-
-    def close(self): ...
 
     def write(self, requests):
         for request in requests:
@@ -166,5 +161,5 @@ def test_an_unknown_name_tells_the_nearest_also_of_others(install: Install) -> N
     with pytest.raises(UserError) as error:
         check_engine("acme_countin")
     assert error.value.do == "did you mean 'acme_counting'?"
-    group = Group("interlink.captioners", "caption engine", {"ours": "a:B"})
+    group = Group("interlink.captioners", "caption engine", {"ours": "a:B"}, "a:Base")
     assert group.names() == ["ours", "acme_counting"]
