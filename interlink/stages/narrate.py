@@ -99,7 +99,7 @@ class Narrate(Stage):
             for item in items:
                 yield self._unwritten(item)
             return
-        work = _Work(items, self.together(self.settings))
+        work = _Work(items, self._writer.parallel(self._writer.settings))
         while work.more():
             for answer in self._writer.write(self._questions(work)):
                 work.flying -= 1
