@@ -1,4 +1,4 @@
-"""What a stage is: rows in, rows out, one row for each id, whatever happens to it.
+"""What a stage is: rows in, rows out, one row for each id, whatever happens to it (docs/concepts.md).
 
 Stage code sees only this module: it never imports the executor, Ray or the workspace. Everything operational (workers,
 attempts, isolation, commits) is wrapped around it by the executor.
@@ -81,7 +81,7 @@ class Context:
 
     root: storage of the build (media that was downloaded lies below `media/`, named relative to it).
     recipe: the recipe's name. fingerprints: stage name -> fingerprint, for provenance. fresh: stage name -> how often
-    `--fresh` has asked for it to be made anew.
+    `--fresh` has asked for it to be recomputed.
     """
 
     root: Storage

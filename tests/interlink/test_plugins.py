@@ -156,7 +156,7 @@ def test_a_segmenter_a_stage_of_a_new_name_and_all_other_examples_of_the_docs_in
     steps = {step.stage: step for step in build.why(rows[0]["id"]).steps}
     assert steps["counts"].facts == {"sentences": rows[0]["sentences"], "words": rows[0]["words"]}
     first = next(iter(build.documents()))["segments"]
-    assert [segment["type"] for segment in first[:2]] == ["text", "image"]
+    assert [segment["type"] for segment in first[:2]] == ["text", "frames"]
 
     clips = [len(row["clips"]) for row in read(build, "keyframes")]
     never = make(tmp_path / "never", sample_clips, *sets, "keyframes.options={level: 900}")
