@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from interlink.api import Build
-from interlink.engines.captioner import ClipCaption, ClipRequest, Identity
-from interlink.engines.writer import WriteRequest, Written
+from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity
+from interlink.engines.writer import Writer, WriteRequest, Written
 from interlink.stage import Blob, Item, Row
 from interlink.stages.caption import Caption, CaptionSettings
 from interlink.stages.narrate import Narrate, NarrateSettings
@@ -33,16 +33,15 @@ TEXT = "The video then shifts to a hand that cuts a red onion into thin rings on
 GOAL, KEPT = 3000, 0.95  # clips/s/core of interleave and shard; share of a slow engine's ceiling
 
 
-class Instant:
+class Instant(Captioner):
     """A captioner that answers at once, or after `pause` seconds a batch."""
 
     def __init__(self, batch: int = 8, pause: float = 0.0) -> None:
+        super().__init__(None, "")
         self.batch, self.pause = batch, pause
 
     def open(self) -> Identity:
         return Identity("instant", "m")
-
-    def close(self) -> None: ...
 
     def caption(self, requests: Iterable[ClipRequest]) -> Iterator[ClipCaption]:
         held: list[ClipRequest] = []
@@ -60,23 +59,26 @@ class Instant:
             yield ClipCaption(request.id, request.clip, f"{TEXT} {request.clip}.")
 
 
-class InstantWriter:
+class InstantWriter(Writer):
     """The same for texts."""
 
     def __init__(self, batch: int = 8, pause: float = 0.0) -> None:
-        self.parallel, self.pause = batch, pause
+        super().__init__(batch)
+        self.pause = pause
+
+    @staticmethod
+    def parallel(settings: int) -> int:
+        return settings
 
     def open(self) -> Identity:
         return Identity("instant", "m")
-
-    def close(self) -> None: ...
 
     def write(self, requests: Iterable[WriteRequest | None]) -> Iterator[Written]:
         held: list[WriteRequest] = []
         for request in requests:
             if request is not None:
                 held.append(request)
-            if len(held) == self.parallel or (request is None and held):
+            if len(held) == self.settings or (request is None and held):
                 yield from self._answers(held)
                 held = []
         if held:

@@ -9,33 +9,39 @@ The command line calls only this module.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlink.errors import FAILURES, UserError
-from interlink.recipe import Recipe, StageBlock
+from interlink.recipe import Recipe
 from interlink.report.status import Status, Trouble, build_status, troubles
-from interlink.runtime.isolate import StageSpec
 from interlink.runtime.lease import Lease
-from interlink.runtime.work import Work, runs_of
-from interlink.runtime.worker import Event, Report, Retry, StagePlan, given_together
-from interlink.runtime.workspace import Workspace, encode_lock
-from interlink.stage import Context
+from interlink.runtime.plan import Report
+from interlink.runtime.planning import (
+    Left,
+    Redo,
+    check_inputs,
+    check_ready,
+    commit_shards,
+    costly_redo,
+    execute,
+    lock_of,
+    partition_of,
+    plan_stages,
+)
+from interlink.runtime.workspace import Workspace
 from interlink.storage import Storage
-from interlink.tables import FORMAT_VERSION, SCHEMAS
 
 if TYPE_CHECKING:
     from interlink.release import Made, ReleaseSettings
     from interlink.report.why import Why
     from interlink.shards.verify import Problem
 
-VERSIONED = ("interlink", "av", "numpy", "pillow", "pyarrow", "simplejpeg", "torch", "transformers", "yt-dlp")
 COLLECT = "collect"
+__all__ = ("Build", "Outcome", "Redo")
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,6 @@ class Outcome:
     worked: bool
     failed_share: float
     within_limit: bool  # failed_share <= max_failed_share of the recipe
-
-
-@dataclass(frozen=True)
-class Redo:
-    """Costly rows that a changed setting would make again."""
-
-    stage: str
-    rows: int
 
 
 class Build:
@@ -157,9 +155,7 @@ class Build:
                 if stages and block.name not in stages:
                     continue
                 for name, _ in self.workspace.partitions():
-                    partition = self.workspace.partition(
-                        block.name, lock["fingerprints"][block.name], name, _schema(block)
-                    )
+                    partition = partition_of(self.workspace, block, lock["fingerprints"][block.name], name)
                     failed = [k for k, row in partition.rows().items() if row["error_class"] in classes]
                     if failed:
                         partition.reopen(lease.epoch, failed)
@@ -200,29 +196,31 @@ class Build:
         for name in fresh:
             counts[name] = counts.get(name, 0) + 1
         prints = self.recipe.fingerprints(counts)
-        redo = self._redo(old.get("fingerprints", {}), prints)
+        redo = costly_redo(self.workspace, self.recipe, old.get("fingerprints", {}), prints)
         if redo and not (confirm and confirm(redo)):
             told = ", ".join(f"{r.stage} ({r.rows} rows)" for r in redo)
             raise UserError(f"this change makes costly work anew: {told}", "add --yes to go ahead, or undo the change")
         new = self._collect() if not stages or COLLECT in stages else 0
-        lock = self._lock(prints, counts)
+        lock = lock_of(self.recipe, prints, counts)
         self.workspace.write_lock(lock)
         partitions = self.workspace.partitions(limit)
         if not partitions:
             raise UserError(
                 f"the source {self.recipe.base.source.path} has no items", "check source.path and source.kind"
             )
-        plans = [self._plan(block, prints, counts, epoch) for block in self.recipe.blocks]
-        chosen = [plan for plan in plans if not stages or plan.name in stages]
-        self._check_inputs(chosen, plans, partitions)
+        plans = plan_stages(self.workspace, self.recipe, prints, counts, epoch, stages)
+        check_inputs(plans, partitions)
+        left = Left(plans, partitions)
+        work = left.find()
+        check_ready(self.recipe, plans, left.stages)
         tell = report or (lambda event: None)
-        work = self._left(chosen, partitions, tell)
+        left.announce(work, tell)
         if work.partitions or work.runs:
-            self._execute(chosen, work, tell)
-        self._commit_shards(prints, partitions, lock)
+            execute(self.recipe, plans, work, tell)
+        commit_shards(self.workspace, self.recipe, partitions, lock)
         status = self.status()
-        missing = {plan.name: status.stages[plan.name].pending for plan in chosen if status.stages[plan.name].pending}
-        if missing and limit is None:  # Law 1: the count is checked
+        missing = {p.name: status.stages[p.name].pending for p in plans.chosen if status.stages[p.name].pending}
+        if missing and limit is None:  # every id that reached a stage has a row there
             raise AssertionError(f"rows were lost: {missing}")
         share = status.failed_items / max(1, sum(count for _, count in partitions))
         return Outcome(
@@ -255,166 +253,8 @@ class Build:
                 hint = f"did you mean {near[0]!r}?" if near else f"stages of this recipe: {', '.join(valid)}"
                 raise UserError(f"this recipe has no stage {name!r}", hint, 2)
 
-    def _redo(self, old: Mapping[str, str], new: Mapping[str, str]) -> list[Redo]:
-        found = []
-        for block in self.recipe.blocks:
-            before = old.get(block.name)
-            if not block.cls.costly(block.settings) or before in (None, new[block.name]):
-                continue
-            summaries = [
-                self.workspace.partition(block.name, before, name, _schema(block)).summary()
-                for name, _ in self.workspace.partitions()
-            ]
-            there = self.workspace.partition(block.name, new[block.name], self.workspace.partitions()[0][0]).summary()
-            rows = sum(sum(s.counts[k] for k in ("ok", "dropped", "failed")) for s in summaries if s)
-            if rows and there is None:
-                found.append(Redo(block.name, rows))
-        return found
-
     def _collect(self) -> int:
         from interlink.stages.collect import scan
 
         new, _ = self.workspace.append(scan(self.recipe.base.source), self.recipe.base.seed)
         return new
-
-    def _lock(self, prints: Mapping[str, str], fresh: Mapping[str, int]) -> dict[str, Any]:
-        versions = {}
-        for name in VERSIONED:
-            try:
-                versions[name] = metadata.version(name)
-            except metadata.PackageNotFoundError:
-                continue
-        return {
-            "format_version": FORMAT_VERSION,
-            "recipe": self.recipe.dump(),
-            "fingerprints": dict(prints),
-            "fresh": dict(fresh),
-            "versions": versions,
-            "shards": f"shards/{prints['shard']}" if "shard" in prints else "",
-        }
-
-    def _plan(self, block: StageBlock, prints: Mapping[str, str], fresh: Mapping[str, int], epoch: int) -> StagePlan:
-        context = Context(self.workspace.storage, self.recipe.base.seed, self.recipe.name, prints, fresh)
-        executor, retry = self.recipe.base.executor, self.recipe.base.retry
-        return StagePlan(
-            name=block.name,
-            spec=StageSpec(block.implementation, block.settings.model_dump(), context),
-            fingerprint=prints[block.name],
-            needs={table: prints[table] for table in block.needs},
-            schema=_schema(block),
-            epoch=epoch,
-            isolated=block.cls.isolated,
-            scope=block.cls.scope,
-            claims=block.cls.isolated or block.cls.costly(block.settings),
-            resources=block.cls.resources(block.settings),
-            retry=Retry(retry.max_attempts, retry.base_seconds, retry.longest_seconds),
-            memory_mb=executor.memory_mb,
-            flush_seconds=executor.flush_seconds,
-            together=_together(block),
-        )
-
-    def _check_inputs(
-        self, chosen: Sequence[StagePlan], plans: Sequence[StagePlan], partitions: Sequence[tuple[str, int]]
-    ) -> None:
-        """A stage run alone needs its tables whole: says which stage to run first."""
-        names = [plan.name for plan in chosen]
-        for plan in chosen:
-            for table in plan.needs:
-                if table in names:
-                    continue
-                source = next(p for p in plans if p.name == table)
-                todo = sum(self._partition(source, name).summary() is None for name, _ in partitions)
-                if todo:
-                    raise UserError(
-                        f"{plan.name} reads {table}, which is unfinished in {todo} of {len(partitions)} partitions",
-                        f"run it first: interlink build --stage={table}",
-                        2,
-                    )
-
-    def _left(self, chosen: Sequence[StagePlan], partitions: Sequence[tuple[str, int]], report: Report) -> Work:
-        """The partitions and runs in which any chosen stage has something to do."""
-        found: set[tuple[str, int]] = set()  # partitions in which a stage has something to do
-        rows: dict[tuple[str, str], str | None] = {}  # (table, partition) -> its rows file
-
-        def inputs_of(plan: StagePlan, name: str, admitted: int) -> dict[str, Any]:
-            for table, fingerprint in plan.needs.items():
-                if (table, name) not in rows:
-                    summary = self.workspace.partition(table, fingerprint, name).summary()
-                    rows[table, name] = summary.rows if summary else None
-            return {"collect": admitted, **{table: rows[table, name] for table in plan.needs}}
-
-        groups = {"run": runs_of(partitions), "build": [tuple(partitions)]}
-        for plan in chosen:
-            for group in groups.get(plan.scope) or [(partition,) for partition in partitions]:
-                inputs = {name: inputs_of(plan, name, admitted) for name, admitted in group}
-                shared = {} if plan.scope == "item" else {"together": given_together(inputs)}
-                for name, admitted in group:
-                    if (name, admitted) in found:
-                        continue
-                    mine = {**inputs[name], **shared}
-                    partition = self._partition(plan, name)
-                    if None in mine.values() or not partition.is_done(mine):
-                        found.add((name, admitted))
-        left = [partition for partition in partitions if partition in found]
-        if left and any(plan.scope == "build" for plan in chosen):
-            left = list(partitions)  # its rows may change in any of them; what has not changed is passed over
-        wanted = set(left)
-        runs = tuple(run for run in runs_of(partitions) if wanted & set(run))
-        for plan in chosen:
-            waiting = set(left) if plan.scope == "item" else {partition for run in runs for partition in run}
-            for name, _ in (p for p in partitions if p not in waiting):
-                summary = self._partition(plan, name).summary()
-                count = sum(summary.counts[k] for k in ("ok", "dropped", "failed")) if summary else 0
-                report(Event(plan.name, "open", count, count))
-            report(Event(plan.name, "expect", sum(admitted for _, admitted in waiting)))
-        return Work(tuple(left), runs, tuple(partitions))
-
-    def _partition(self, plan: StagePlan, name: str) -> Any:
-        return self.workspace.partition(plan.name, plan.fingerprint, name, plan.schema)
-
-    def _execute(self, plans: Sequence[StagePlan], work: Work, report: Report) -> None:
-        kind = self.recipe.base.executor.kind
-        if kind == "auto":
-            kind = "ray" if importlib.util.find_spec("ray") else "inline"
-        if kind == "ray":
-            if importlib.util.find_spec("ray") is None:
-                raise UserError("Ray is not installed", "pip install 'interlink[ray]', or --executor inline", 2)
-            from interlink.runtime import ray
-
-            ray.run(plans, work, report, self.recipe.base.executor)
-        else:
-            from interlink.runtime import inline
-
-            inline.run(plans, work, report)
-
-    def _commit_shards(
-        self, prints: Mapping[str, str], partitions: Sequence[tuple[str, int]], lock: Mapping[str, Any]
-    ) -> None:
-        """Writes the manifest once every partition's shards are there."""
-        from interlink.shards import manifest
-
-        if "shard" not in prints:
-            return
-        names: set[str] = set()
-        for name, _ in partitions:
-            partition = self.workspace.partition("shard", prints["shard"], name)
-            if partition.summary() is None:
-                return
-            for row in partition.rows().values():
-                names.update(entry["shard"] for entry in row["shards"] or ())
-        folder, storage = lock["shards"], self.workspace.storage
-        made = manifest.build_manifest(storage, folder, names, prints["shard"], self.recipe.name)
-        beside = {key: value for key, value in lock.items() if key != "shards"}
-        beside["recipe"] = {k: v for k, v in beside["recipe"].items() if k not in ("executor", "retry")}
-        storage.write(f"{folder}/recipe.lock.json", encode_lock(beside))
-        manifest.commit(storage, folder, made)
-
-
-def _together(block: StageBlock) -> int:
-    wanted = getattr(block.cls, "together", None)
-    return int(wanted(block.settings)) if wanted else 1
-
-
-def _schema(block: StageBlock) -> Any:
-    """The table's schema: ours, or what an implementation of others declares."""
-    return SCHEMAS.get(block.name) or block.cls.schema  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from interlink.engines.captioner import ClipRequest, make_captioner
 from interlink.engines.ceiling import Ceiling, measure_ceiling
 from interlink.errors import UserError
 from interlink.recipe import StageBlock
-from interlink.stages.caption import CaptionSettings, at_once
+from interlink.stages.caption import CaptionSettings
 from interlink.storage import Storage
 
 FILE = "doctor/caption.json"
@@ -33,9 +33,9 @@ def captioner_ceiling(build: Build, seconds: float, frames: Path | None = None) 
     """
     block = _block(build, "caption")
     settings: Any = block.settings
-    if not isinstance(settings, CaptionSettings) or settings.engine == "transcript":
+    if not isinstance(settings, CaptionSettings) or settings.captioner.free:
         raise UserError(
-            "this recipe captions by the speech: there is no engine to be measured",
+            "this recipe captions by the speech or by annotations: there is no engine to be measured",
             "name one, for example --set caption.engine=checkpoint:sample-world",
             2,
         )
@@ -49,8 +49,8 @@ def captioner_ceiling(build: Build, seconds: float, frames: Path | None = None) 
         clips = list(islice(_drawn(keyframes.frames_per_clip, keyframes.short_side), CLIPS))
     if not clips:
         raise UserError(f"there are no JPEGs in {frames}", "give a folder of *.jpg")
-    engine = make_captioner(settings.engine, getattr(settings, settings.engine), settings.prompt)
-    ceiling = measure_ceiling(engine, clips, at_once(settings), seconds)
+    engine = make_captioner(settings.engine, settings.of_engine, settings.prompt)
+    ceiling = measure_ceiling(engine, clips, engine.parallel(settings.of_engine), seconds)
     if is_built:
         build.workspace.storage.write(FILE, json.dumps(asdict(ceiling), indent=1, sort_keys=True).encode())
     return ceiling

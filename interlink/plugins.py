@@ -1,4 +1,4 @@
-"""Parts of the builder by name: ours, and those that other packages offer by entry points.
+"""Parts of the builder by name: ours, and those that third-party packages offer by entry points.
 
 An installed package offers a class in its metadata (`[project.entry-points."interlink.captioners"]`); nothing of it is
 imported before a recipe names it. Looking costs some milliseconds once a process.
@@ -14,21 +14,28 @@ from functools import lru_cache
 from importlib import import_module, metadata
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from interlink.errors import UserError
-from interlink.stage import Resources
 
 
 @dataclass(frozen=True)
 class Group:
-    """One kind of part. entry_points: the group's name; ours: name -> module:Class; also: names that stand for none."""
+    """One kind of part.
+
+    entry_points: the group's name; empty: no other package can offer such a part. ours: name -> module:Class. base: the
+    class (module:Class) that every part derives from, so that what a part does not say has a default. also: names that
+    stand for none.
+    """
 
     entry_points: str
     kind: str  # "caption engine"
     ours: Mapping[str, str]
+    base: str
     also: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
-        """Ours, then those of others."""
+        """Ours, then those of third-party packages."""
         return [*self.ours, *(name for name in sorted(self._offered()) if name not in self.ours)]
 
     def check(self, name: str) -> str:
@@ -62,27 +69,72 @@ class Group:
         raise UserError(f"there is no {self.kind} {name!r}", hint, 2)
 
     def load(self, name: str) -> Any:
-        """The class behind a name. UserError naming the distribution where it cannot be imported."""
-        module, _, attribute = self.value(name).partition(":")
+        """The class behind a name. UserError naming the distribution where it cannot be imported, or has no such base.
+
+        Importing a part imports none of the heavy packages that it needs; those come with its `open`.
+        """
         try:
-            return getattr(import_module(module), attribute)
-        except Exception as error:  # whatever a module of others does on import
+            found = _attribute(self.value(name))
+        except UserError:
+            raise
+        except Exception as error:  # whatever a third-party module does on import
             if name in self.ours and not isinstance(error, ImportError):
                 raise
             why = f"{type(error).__name__}: {error}"
             where = self.whose(name)
-            told = f"the {self.kind} {name!r}{f' of {where}' if where else ''} cannot be imported: {why}"
-            raise UserError(told, f"install what {where or 'it'} needs, or mend it", 2) from error
+            raise UserError(
+                f"the {self._named(name)} cannot be imported: {why}",
+                f"install what {where or 'it'} needs, or fix it",
+                2,
+            ) from error
+        if not (isinstance(found, type) and issubclass(found, _attribute(self.base))):
+            module, _, base = self.base.partition(":")
+            raise UserError(
+                f"the {self._named(name)} is not a {base}",
+                f"derive its class from {module}.{base} (docs/plugins.md)",
+                2,
+            )
+        return found
 
-    def make(self, name: str, options: Mapping[str, Any], *rest: Any) -> Any:
-        """A part of others, made from `options`. UserError naming the distribution where it refuses them."""
+    def make(self, name: str, settings: BaseModel | Mapping[str, Any], *rest: Any) -> Any:
+        """A part, made from what `settings_of` gives. UserError naming the distribution where it refuses that."""
         made = self.load(name)
+        if name in self.ours:
+            return made(settings, *rest)
         try:
-            return made(options, *rest)
+            return made(settings, *rest)
         except (TypeError, ValueError, KeyError) as error:
             why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            told = f"the {self.kind} {name!r} of {self.whose(name)} refuses its options {dict(options)}: {why}"
-            raise UserError(told, "see what it wants, and set `options` beside `engine`", 2) from error
+            raise self._refusal(name, dict(settings), why) from error
+
+    def settings_of(self, name: str, block: BaseModel, options: Mapping[str, Any]) -> BaseModel | Mapping[str, Any]:
+        """What the part `name` is made from: its own block inside `block` if it is ours, else its `options`."""
+        if name in self.ours:
+            own: BaseModel = getattr(block, name)
+            return own
+        return self.options_of(name, options)
+
+    def options_of(self, name: str, options: Mapping[str, Any]) -> BaseModel | Mapping[str, Any]:
+        """The options of a third-party part, checked by its `settings_class` where it has one."""
+        declared: type[BaseModel] | None = self.load(name).settings_class
+        if declared is None:
+            return options
+        try:
+            return declared(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise self._refusal(name, options, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+    def _refusal(self, name: str, options: Mapping[str, Any], why: str) -> UserError:
+        return UserError(
+            f"the {self._named(name)} refuses its options {dict(options)}: {why}",
+            "see what it wants, and set `options` next to its name",
+            2,
+        )
+
+    def _named(self, name: str) -> str:
+        where = self.whose(name)
+        return f"{self.kind} {name!r}{f' of {where}' if where else ''}"
 
     def whose(self, name: str) -> str:
         """The distribution that offers a name, with its version; empty for ours."""
@@ -90,7 +142,7 @@ class Group:
         return "" if name in self.ours or not offers else offers[0].distribution
 
     def _offered(self) -> Mapping[str, tuple[_Offer, ...]]:
-        return _offered(self.entry_points, tuple(sys.path))
+        return _offered(self.entry_points, tuple(sys.path)) if self.entry_points else {}
 
 
 @dataclass(frozen=True)
@@ -110,7 +162,7 @@ def _offered(group: str, path: tuple[str, ...]) -> Mapping[str, tuple[_Offer, ..
     return found
 
 
-def resources_of(part: Any, options: Mapping[str, Any]) -> Resources:
-    """What a part of others says that a worker of it needs (`resources(options)`); one CPU where it says nothing."""
-    says = getattr(part, "resources", None)
-    return says(options) if says is not None else Resources(cpus=1.0)
+def _attribute(value: str) -> Any:
+    """What `module:Name` means. Raises whatever importing the module raises, and AttributeError."""
+    module, _, name = value.partition(":")
+    return getattr(import_module(module), name)

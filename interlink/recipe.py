@@ -194,15 +194,9 @@ def _validate(where: str, data: dict[str, Any]) -> Recipe:
                 f"add {missing[0]} to `stages` before {name}",
                 2,
             )
-        uses = [table for table in optional_tables(cls, settings) if table in before and table not in needs]
+        uses = [table for table in cls.uses(settings) if table in before and table not in needs]
         blocks.append(StageBlock(name, implementation_, cls, settings, (*needs, *uses)))
     return Recipe(base, tuple(blocks))
-
-
-def optional_tables(cls: type[Stage], settings: Settings) -> tuple[str, ...]:
-    """Tables that a stage reads where the recipe makes them: its `uses`, which stages of others need not have."""
-    uses = getattr(cls, "uses", None)
-    return tuple(uses(settings)) if uses else ()
 
 
 def _explain(where: str, model: type[BaseModel], error: ValidationError) -> UserError:

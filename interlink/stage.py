@@ -1,4 +1,4 @@
-"""What a stage is: rows in, rows out, one per id, whatever happened (Law 1).
+"""What a stage is: rows in, rows out, one row for each id, whatever happens to it (docs/concepts.md).
 
 Stage code sees only this module: it never imports the executor, Ray or the workspace. Everything operational (workers,
 attempts, isolation, commits) is wrapped around it by the executor.
@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from interlink.errors import UserError
 from interlink.storage import Storage
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 class Settings(BaseModel):
     """Base of every block of a recipe: unknown keys are refused, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def unread(self) -> frozenset[str]:
+        """Names of the fields that nothing reads under the present choice, such as the blocks of other engines."""
+        return frozenset()
 
 
 def operational(default: Any, description: str, **limits: Any) -> Any:
@@ -74,7 +81,7 @@ class Context:
 
     root: storage of the build (media that was downloaded lies below `media/`, named relative to it).
     recipe: the recipe's name. fingerprints: stage name -> fingerprint, for provenance. fresh: stage name -> how often
-    `--fresh` has asked for it to be made anew.
+    `--fresh` has asked for it to be recomputed.
     """
 
     root: Storage
@@ -114,38 +121,80 @@ class Resources:
     workers: int = 0  # most workers; 0 = as many as fit
 
 
-class Stage(Protocol):
-    """A step from rows to rows.
+class Stage:
+    """A step from rows to rows. Derive from it, or from `PerItem`; a stage says only what differs from the defaults.
 
     name: also the name of its table and of its block in the recipe.
     version: raised when the same settings would give other rows; part of the fingerprint.
     isolated: native code; items run one by one in a killable child with a deadline.
     scope: `item`, or `run`: it is then given all items of one run of partitions at once, in their order (sharding); or
     `build`: all items of all partitions, in their order (what concerns the whole build).
+    schema: of its table, `interlink.tables.COMMON` and its own columns. None: `interlink.tables.SCHEMAS` has it.
     """
 
     name: ClassVar[str]
-    version: ClassVar[int]
-    isolated: ClassVar[bool]
-    scope: ClassVar[Literal["item", "run", "build"]]
     settings_class: ClassVar[type[Settings]]  # every field with a `description`: `interlink stages` prints them
-    # A stage may also have two more static methods. `uses(settings) -> tuple[str, ...]`: tables it reads only where the
-    # recipe makes them. `together(settings) -> int`: how many items it wants at once, so that a model's batches fill
-    # where partitions are small. And a method `columns() -> Mapping[str, tuple[str, ...]]`: of a table named there it
-    # is given these columns alone, beside id and status; `clips.start` is one field of the structs in a column.
+    version: ClassVar[int] = 1
+    isolated: ClassVar[bool] = False
+    scope: ClassVar[Literal["item", "run", "build"]] = "item"
+    schema: ClassVar[pa.Schema | None] = None
 
-    def __init__(self, settings: Any, context: Context) -> None: ...
+    def __init__(self, settings: Any, context: Context) -> None:
+        self.settings = settings
+        self.context = context
+
+    @classmethod
+    def table_schema(cls, name: str) -> pa.Schema:
+        """The schema of the table that it makes as the stage `name` of a recipe. UserError where it declares none."""
+        from interlink.tables import SCHEMAS
+
+        schema = cls.schema if cls.schema is not None else SCHEMAS.get(name)
+        if schema is None:
+            raise UserError(
+                f"the stage {name} ({cls.__module__}.{cls.__qualname__}) declares no schema",
+                "give its class a `schema` (docs/plugins.md)",
+                2,
+            )
+        return schema
 
     @staticmethod
     def needs(settings: Any) -> tuple[str, ...]:
         """Tables it reads (an item reaches it when its rows there are all `ok`)."""
+        return ()
 
     @staticmethod
-    def resources(settings: Any) -> Resources: ...
+    def uses(settings: Any) -> tuple[str, ...]:
+        """Tables it reads only where the recipe makes them."""
+        return ()
+
+    @staticmethod
+    def resources(settings: Any) -> Resources:
+        """What one worker needs."""
+        return Resources(cpus=1.0)
+
+    @staticmethod
+    def together(settings: Any) -> int:
+        """How many items it wants at once, so that a model's batches fill where partitions are small."""
+        return 1
 
     @staticmethod
     def costly(settings: Any) -> bool:
         """Whether redoing finished rows needs `--yes`, and attempts are written down before they begin."""
+        return False
+
+    @staticmethod
+    def check(settings: Any, context: Context) -> None:
+        """Raises UserError where a package, a model or a file that `open` needs is missing.
+
+        Called once where the build was started, before any stage runs; costs milliseconds and loads no weights.
+        """
+
+    def columns(self) -> Mapping[str, tuple[str, ...]]:
+        """Table -> the columns it reads of that table, next to id and status; a table not named comes whole.
+
+        `clips.start` is one field of the structs in a column.
+        """
+        return {}
 
     def open(self) -> None:
         """Load the model, start the pool: once per worker."""
@@ -155,9 +204,11 @@ class Stage(Protocol):
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         """A row per item, in any order, each as soon as it is ready. Exceptions of one item must not escape."""
+        raise NotImplementedError(f"{type(self).__name__} must define run")
 
     def deadline(self, item: Item) -> float:
         """Seconds after which an isolated item counts as stalled (base + k × duration)."""
+        return 3600.0
 
 
 def failed(item_id: str, error: BaseException) -> Row:
@@ -178,26 +229,15 @@ def failed(item_id: str, error: BaseException) -> Row:
     return Row(item_id, status="failed", error_class="bug", message=f"{type(error).__name__}: {error}\n{trace}"[:4000])
 
 
-class PerItem:
+class PerItem(Stage):
     """A stage written as one function of one item: implement `process`, and `run` follows."""
-
-    isolated: ClassVar[bool] = False
-    scope: ClassVar[Literal["item", "run"]] = "item"
-
-    @staticmethod
-    def costly(settings: Any) -> bool:
-        return False
-
-    def open(self) -> None: ...
-
-    def close(self) -> None: ...
 
     def deadline(self, item: Item) -> float:
         return 120.0
 
     def process(self, item: Item) -> Row:
         """Returns the item's row, or raises StageError or Dropped."""
-        raise AssertionError(f"{type(self).__name__} must define process")
+        raise NotImplementedError(f"{type(self).__name__} must define process")
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         for item in items:

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
-from interlink.engines.captioner import ClipCaption, ClipRequest, Identity
+from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity
 from interlink.engines.settings import AnnotatedSettings
+from interlink.stage import Resources, Settings
 
 
-class Annotated:
+class Annotated(Captioner):
     """A clip's caption is its annotation, else its speech if the settings say so; without either: `not_annotated`."""
 
+    settings_class: ClassVar[type[Settings] | None] = AnnotatedSettings
+    free: ClassVar[bool] = True
+
     def __init__(self, settings: AnnotatedSettings, prompt: str) -> None:
-        del prompt  # nothing is asked
+        super().__init__(settings, prompt)
         self._missing = settings.missing
+
+    @staticmethod
+    def resources(settings: AnnotatedSettings) -> Resources:
+        return Resources(cpus=0.25)
+
+    @staticmethod
+    def parallel(settings: AnnotatedSettings) -> int:
+        return 1
+
+    @staticmethod
+    def tables(settings: AnnotatedSettings) -> tuple[str, ...]:
+        return ("annotations",)
 
     def open(self) -> Identity:
         return Identity(engine="annotations")
-
-    def close(self) -> None: ...
 
     def caption(self, requests: Iterable[ClipRequest]) -> Iterator[ClipCaption]:
         for request in requests:

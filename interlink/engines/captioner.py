@@ -1,5 +1,5 @@
-"""What a captioner is: clips in, captions out, as a stream. Ours are listed in `ENGINES`; others come by entry points
-(`interlink.captioners`).
+"""What a captioner is: clips in, captions out, as a stream. Ours are listed in `ENGINES`; third-party ones come by
+entry points (`interlink.captioners`).
 
 Imports nothing heavy; an engine's libraries come with its `open`.
 """
@@ -11,11 +11,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
+from pydantic import BaseModel
+
+from interlink.engines.engine import Engine
 from interlink.errors import StageError
 from interlink.plugins import Group
-from interlink.stage import Settings
 
 _PLACE = re.compile(r"\{(title|speech|ocr)\}")
 
@@ -28,7 +30,7 @@ ENGINES: dict[str, str] = {
     "checkpoint": "interlink.engines.checkpoint:Checkpoint",
     "annotations": "interlink.engines.annotated:Annotated",
 }
-GROUP = Group("interlink.captioners", "caption engine", ENGINES)
+GROUP = Group("interlink.captioners", "caption engine", ENGINES, "interlink.engines.captioner:Captioner")
 
 
 @dataclass(frozen=True)
@@ -96,25 +98,38 @@ class Identity:
         }
 
 
-class Captioner(Protocol):
-    """An engine. Made cheaply from its settings; `open` loads.
+class Captioner(Engine):
+    """A caption engine.
 
-    One of others is given the mapping `options` in place of settings; what it raises then (ValueError, TypeError,
-    KeyError) is told as a mistake in them. It may have a static method `resources(options) -> Resources`.
+    free: it only repeats what is known. It is shown no pixels, nothing is cached, and redoing its rows costs nothing.
     """
 
-    def __init__(self, settings: Any, prompt: str) -> None: ...
+    free: ClassVar[bool] = False
+
+    def __init__(self, settings: Any, prompt: str) -> None:
+        super().__init__(settings)
+        self.prompt = prompt
+
+    @staticmethod
+    def parallel(settings: Any) -> int:
+        """How many clips it works on at once."""
+        return 16
+
+    @staticmethod
+    def tables(settings: Any) -> tuple[str, ...]:
+        """Further tables that its requests are made from: `annotations`, `ocr`."""
+        return ()
 
     def open(self) -> Identity:
         """Loads the model or opens the connection. Raises UserError where the settings cannot work here."""
-
-    def close(self) -> None: ...
+        raise NotImplementedError(f"{type(self).__name__} must define open")
 
     def caption(self, requests: Iterable[ClipRequest]) -> Iterator[ClipCaption]:
         """An answer to every request, in any order, reading no further ahead than it can work on.
 
         What concerns one clip comes as the answer's `error`. Raises UserError where no clip could ever be answered.
         """
+        raise NotImplementedError(f"{type(self).__name__} must define caption")
 
 
 def check_engine(name: str) -> str:
@@ -122,13 +137,16 @@ def check_engine(name: str) -> str:
     return GROUP.check(name)
 
 
-def make_captioner(name: str, settings: Settings | Mapping[str, Any], prompt: str) -> Captioner:
-    """The engine `name`, not yet opened. settings: its block; of an engine of others its options."""
-    if isinstance(settings, Mapping):
-        made: Captioner = GROUP.make(name, settings, prompt)
-        return made
-    engine: type[Captioner] = GROUP.load(name)
-    return engine(settings, prompt)
+def captioner_class(name: str) -> type[Captioner]:
+    """The class behind an engine's name. UserError where it cannot be imported."""
+    found: type[Captioner] = GROUP.load(name)
+    return found
+
+
+def make_captioner(name: str, settings: BaseModel | Mapping[str, Any], prompt: str) -> Captioner:
+    """The engine `name`, not yet opened. settings: its block; of a third-party engine its options."""
+    made: Captioner = GROUP.make(name, settings, prompt)
+    return made
 
 
 def fill_prompt(prompt: str, request: ClipRequest) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import queue
 import random
 import threading
@@ -17,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from interlink.engines.present import importing, require_key, require_packages
 from interlink.engines.settings import ChatSettings
 from interlink.errors import StageError, UserError
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _WORTH_ANOTHER_TRY = (408, 409, 425, 429)  # and everything from 500
 _SETTINGS_ARE_WRONG = (401, 403, 404, 405)  # nothing could ever be answered
 _END = object()
+_WHO, _INSTALL = "the openai engine", "pip install 'interlink[openai]'"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,18 @@ class Reply:
     tokens: int = 0
 
 
+def check_chat(settings: ChatSettings, where: str) -> None:
+    """Raises UserError without a model's name, without the key that the settings name, and without the package."""
+    _key(settings, where)
+    require_packages(_WHO, ("openai",), _INSTALL)
+
+
+def _key(settings: ChatSettings, where: str) -> str:
+    if not settings.model:
+        raise UserError("the openai engine has no model", f"set {where}.model to a name that the server knows", 2)
+    return require_key(settings.api_key_env, settings.base_url, where)
+
+
 class Chat:
     """One server and model. where: the block of the recipe that its settings come from, for messages to people."""
 
@@ -65,21 +78,9 @@ class Chat:
     def open(self) -> None:
         """Raises UserError without a model's name or without the key that the settings name."""
         settings = self.settings
-        if not settings.model:
-            raise UserError(
-                "the openai engine has no model", f"set {self.where}.model to a name that the server knows", 2
-            )
-        if settings.api_key_env:
-            self._key = os.environ.get(settings.api_key_env, "")
-            if not self._key:
-                raise UserError(
-                    f"the environment variable {settings.api_key_env} with the key for {settings.base_url} is not set",
-                    f"export {settings.api_key_env}, or set {self.where}.api_key_env to '' for a server without keys",
-                )
-        try:
+        self._key = _key(settings, self.where)
+        with importing(_WHO, _INSTALL):
             from openai import AsyncOpenAI
-        except ImportError as error:
-            raise UserError(f"the openai engine needs a package: {error}", "pip install 'interlink[openai]'") from None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="chat", daemon=True)
         self._thread.start()

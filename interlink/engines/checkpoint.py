@@ -6,29 +6,36 @@ that are not of its kind (`familiar`), or warns where its kind was never measure
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from interlink.engines import familiar
-from interlink.engines.captioner import ClipCaption, ClipRequest, Identity
+from interlink.engines import familiar, trainer
+from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity
 from interlink.engines.frames import evenly
 from interlink.engines.local import Batches, folder_revision
+from interlink.engines.place import gpus_of
 from interlink.engines.settings import CheckpointSettings
 from interlink.errors import StageError, UserError
+from interlink.stage import Resources, Settings
 
 log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parents[1] / "assets"  # a folder for each model that comes with this package
 
 
-class Checkpoint:
+class Checkpoint(Captioner):
     """One exported folder. A clip is as many of its frames, evenly chosen, as one had in training."""
 
+    settings_class: ClassVar[type[Settings] | None] = CheckpointSettings
+
     def __init__(self, settings: CheckpointSettings, prompt: str) -> None:
-        self.settings = settings
-        self.prompt = prompt
+        """UserError for a prompt: such a model follows none."""
+        super().__init__(settings, prompt)
+        if prompt:
+            raise UserError("the checkpoint engine follows no prompt", "remove caption.prompt", 2)
         self._model: Any = None
         self._tokenizer: Any = None
         self._image: Any = None
@@ -39,24 +46,36 @@ class Checkpoint:
         self._least_fit: float | None = None
         self._watch = familiar.Watch("")
 
-    def open(self) -> Identity:
-        """Loads the folder. Raises UserError where it is no exported CosMo, and for a prompt: it follows none."""
-        if not self.settings.model:
+    @staticmethod
+    def resources(settings: CheckpointSettings) -> Resources:
+        return Resources(cpus=1.0, gpus=gpus_of(settings.device))
+
+    @staticmethod
+    def parallel(settings: CheckpointSettings) -> int:
+        return settings.batch_size
+
+    @staticmethod
+    def check(settings: CheckpointSettings) -> None:
+        if not settings.model:
             raise UserError(
                 "the checkpoint engine has no model", "name an exported folder: caption.engine=checkpoint:FOLDER", 2
             )
-        if self.prompt:
-            raise UserError("the checkpoint engine follows no prompt", "remove caption.prompt", 2)
+        folder = model_folder(settings.model)
         try:
-            import torch
+            kind = json.loads((folder / "config.json").read_text())["model_type"]
+        except (OSError, ValueError, LookupError, TypeError):
+            kind = ""
+        if kind != "cosmo":
+            raise UserError(f"{folder} is no exported CosMo", "make one: cosmos_train export RUN FOLDER", 2)
+        trainer.check()
 
-            from cosmos_train.train.export import load
-        except ImportError as error:
-            raise UserError(
-                f"the checkpoint engine needs a package: {error}", "pip install 'interlink[train]'"
-            ) from None
+    def open(self) -> Identity:
+        """Loads the folder. Raises UserError where it is no exported CosMo."""
+        self.check(self.settings)
         folder = model_folder(self.settings.model)
-        loaded, model = load(folder)
+        loaded, model = trainer.load(folder)
+        import torch
+
         device = self.settings.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -90,10 +109,8 @@ class Checkpoint:
 
     def _frames_of(self, batch: Sequence[ClipRequest]) -> list[Any]:
         """(F, 3, H, W) uint8 of each clip, None of those without frames. Raises StageError `unreadable`."""
-        from cosmos_train.evaluate.generate import frames_of
-
         try:
-            return [frames_of(evenly(r.frames, self._frames), self._image) if r.frames else None for r in batch]
+            return [trainer.frames_of(evenly(r.frames, self._frames), self._image) if r.frames else None for r in batch]
         except (OSError, ValueError) as error:
             raise StageError("unreadable", f"a frame is no picture: {error}") from error
 
@@ -117,8 +134,6 @@ class Checkpoint:
         """(text, its fit to the frames, its tokens) of each clip."""
         import torch
 
-        from cosmos_train.evaluate.generate import caption, fit
-
         device = next(self._model.parameters()).device
         most = max(len(frames) for _, frames in seen)
         mask = torch.zeros(len(seen), 1, most, dtype=torch.bool)
@@ -131,8 +146,8 @@ class Checkpoint:
             pixels = torch.cat([frames for _, frames in seen]).to(device)
             media = self._model.encode_media(pixels, mask.to(device), times.to(device))
             settings = self.settings
-            found = caption(self._model, self._tokenizer, media, settings.max_new_tokens, settings.num_beams)
-            fits = fit(self._model, self._tokenizer, media, found)
+            found = trainer.caption(self._model, self._tokenizer, media, settings.max_new_tokens, settings.num_beams)
+            fits = trainer.fit(self._model, self._tokenizer, media, found)
         counts = [len(self._tokenizer.encode(text)) for text in found]
         texts = [" ".join(text.split()) for text in found]
         return list(zip(texts, fits, counts, strict=True))

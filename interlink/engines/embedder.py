@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,17 @@ class EmbedderSettings(Settings):
     pretrained: str = Field("", description="its weights: open_clip's tag (openai), or a local file")
 
 
+def check_embedder(settings: EmbedderSettings) -> None:
+    """UserError where open_clip is not installed, or the settings name no weights, or a file that is not there."""
+    if find_spec("open_clip") is None:
+        raise UserError("an embedder needs open_clip", "pip install 'interlink[clip]'", 2)
+    if not settings.pretrained:
+        raise UserError(f"the embedder {settings.model} has no weights", "set its `pretrained`", 2)
+    weights = Path(settings.pretrained)
+    if weights.suffix and not weights.is_file():
+        raise UserError(f"there is no file {weights}", "name a file of weights, or a tag of open_clip", 2)
+
+
 class Embedder:
     """The image side of a model, on the CPU, in evaluation mode."""
 
@@ -31,15 +43,9 @@ class Embedder:
         from interlink.engines.guard import ensure_torchvision
 
         ensure_torchvision()
-        try:
-            import open_clip
-        except ImportError as error:
-            raise UserError("an embedder needs open_clip", "pip install 'interlink[clip]'", 2) from error
-        if not settings.pretrained:
-            raise UserError(f"the embedder {settings.model} has no weights", "set its `pretrained`", 2)
-        weights = Path(settings.pretrained)
-        if weights.suffix and not weights.is_file():
-            raise UserError(f"there is no file {weights}", "name a file of weights, or a tag of open_clip", 2)
+        check_embedder(settings)
+        import open_clip
+
         try:
             model, _, self._prepare = open_clip.create_model_and_transforms(
                 settings.model, pretrained=settings.pretrained, weights_only=True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -15,10 +15,13 @@ from interlink.engines.captioner import Identity
 from interlink.engines.frames import to_picture
 from interlink.engines.imaged import ImageTextModel
 from interlink.engines.local import Batches
-from interlink.engines.reader import Box, FrameRequest, FrameText, Line
+from interlink.engines.place import check_place, gpus_of
+from interlink.engines.reader import Box, FrameRequest, FrameText, Line, Reader
 from interlink.engines.settings import ImageTextModelSettings
 from interlink.errors import StageError, UserError
+from interlink.stage import Resources, Settings
 
+WHERE = "regions.florence2"  # the block of the recipe
 TASK = "<DENSE_REGION_CAPTION>"
 _BINS = 1000  # Florence-2 tells places in thousandths of the width and the height
 _LABELLED = re.compile(r"([^<]+)((?:<loc_\d+>){4,})")
@@ -36,19 +39,29 @@ class FlorenceSettings(ImageTextModelSettings):
 Prepared = tuple[Any, list[tuple[int, int]]]  # what the model is given, and each picture's width and height
 
 
-class Florence:
+class Florence(Reader):
     """One checkpoint."""
 
+    settings_class: ClassVar[type[Settings] | None] = FlorenceSettings
+
     def __init__(self, settings: FlorenceSettings) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._batches: Batches[FrameRequest, Prepared, FrameText] = Batches(
             settings.batch_size, "frames", self._inputs, self._answers, _lost, settings.ahead
         )
         self._open: ImageTextModel | None = None
 
+    @staticmethod
+    def resources(settings: FlorenceSettings) -> Resources:
+        return Resources(cpus=1.0, gpus=gpus_of(settings.device))
+
+    @staticmethod
+    def check(settings: FlorenceSettings) -> None:
+        check_place(settings.model, settings.revision, settings.device, WHERE)
+
     def open(self) -> Identity:
         """Loads the checkpoint. Raises UserError where it is not there, or is no Florence-2."""
-        model = ImageTextModel.load(self.settings, "regions.florence2")
+        model = ImageTextModel.load(self.settings, WHERE)
         if model.kind != "florence2":
             raise UserError(
                 f"{model.name} is a {model.kind}, which tells no regions",

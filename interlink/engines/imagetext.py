@@ -6,25 +6,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from interlink.engines.captioner import Identity
+from interlink.engines.engine import Engine
 from interlink.engines.frames import to_picture
+from interlink.engines.present import require_model
 from interlink.errors import UserError
 from interlink.plugins import Group
-from interlink.stage import Settings, operational
+from interlink.stage import Resources, Settings, operational
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_HUB = "hf-hub:"  # before the id of a model on the hub
 # name -> module:Class
 ENGINES: dict[str, str] = {"open_clip": "interlink.engines.imagetext:OpenClip"}
-GROUP = Group("interlink.imagetext", "image–text engine", ENGINES, also=("none",))
+GROUP = Group("interlink.imagetext", "image–text engine", ENGINES, "interlink.engines.imagetext:ImageText", ("none",))
 
 
 class ImageTextSettings(Settings):
@@ -40,21 +44,20 @@ class ImageTextSettings(Settings):
     batch_size: int = operational(32, "pictures or texts at once", ge=1)
 
 
-class ImageText(Protocol):
-    """An engine. Made cheaply; `open` loads."""
-
-    def __init__(self, settings: Any) -> None: ...
+class ImageText(Engine):
+    """An image–text engine."""
 
     def open(self) -> Identity:
         """Loads the model. Raises UserError where the settings cannot work here."""
-
-    def close(self) -> None: ...
+        raise NotImplementedError(f"{type(self).__name__} must define open")
 
     def pictures(self, frames: Sequence[bytes]) -> NDArray[np.float32]:
         """(N, D) unit vectors of JPEGs. Raises StageError `unreadable`."""
+        raise NotImplementedError(f"{type(self).__name__} must define pictures")
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(N, D) unit vectors; what is longer than the model reads is cut off."""
+        raise NotImplementedError(f"{type(self).__name__} must define texts")
 
 
 def check_image_text(name: str) -> str:
@@ -62,21 +65,55 @@ def check_image_text(name: str) -> str:
     return GROUP.check(name)
 
 
-def make_image_text(name: str, settings: Settings) -> ImageText:
-    """The engine `name`, not yet opened."""
-    engine: type[ImageText] = GROUP.load(name)
-    return engine(settings)
+def image_text_class(name: str) -> type[ImageText]:
+    """The class behind an engine's name. UserError where it cannot be imported."""
+    found: type[ImageText] = GROUP.load(name)
+    return found
 
 
-class OpenClip:
+def make_image_text(name: str, settings: BaseModel | Mapping[str, Any]) -> ImageText:
+    """The engine `name`, not yet opened. settings: its block; of a third-party engine its options."""
+    made: ImageText = GROUP.make(name, settings)
+    return made
+
+
+class OpenClip(ImageText):
     """A model of open_clip in evaluation mode."""
 
+    settings_class: ClassVar[type[Settings] | None] = ImageTextSettings
+
     def __init__(self, settings: ImageTextSettings) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._model: Any = None
         self._prepare: Any = None
         self._tokenizer: Any = None
         self._device = "cpu"
+
+    @staticmethod
+    def resources(settings: ImageTextSettings) -> Resources:
+        return Resources(cpus=1.0, gpus=float(settings.device.startswith("cuda")))
+
+    @staticmethod
+    def check(settings: ImageTextSettings) -> None:
+        if any(find_spec(package) is None for package in ("torch", "open_clip")):
+            raise UserError("image–text scores need open_clip", "pip install 'interlink[clip]'", 2)
+        folder, weights = Path(settings.model).expanduser(), Path(settings.pretrained).expanduser()
+        if folder.is_dir() and not (folder / "open_clip_config.json").is_file():
+            raise UserError(
+                f"{settings.model} is no folder of open_clip: open_clip_config.json is missing",
+                "set score.open_clip.model to a folder as open_clip or `cosmos_train export` writes it",
+                2,
+            )
+        if settings.model.startswith(_HUB):
+            require_model(
+                settings.model.removeprefix(_HUB), "", "score.open_clip", ("open_clip_config.json", "config.json")
+            )
+        if not settings.pretrained and not folder.is_dir() and ":" not in settings.model:
+            raise UserError(
+                f"the model {settings.model} has no weights", "set score.open_clip.pretrained to a tag or a file", 2
+            )
+        if weights.suffix and not weights.is_file():
+            raise UserError(f"there is no file {weights}", "name a file of weights, or a tag of open_clip", 2)
 
     def open(self) -> Identity:
         """Raises UserError where open_clip is not installed, or knows no such model or weights."""
@@ -84,21 +121,14 @@ class OpenClip:
         from interlink.engines.local import file_revision, folder_revision
 
         ensure_torchvision()
-        try:
-            import open_clip
-            import torch
-        except ImportError as error:
-            raise UserError("image–text scores need open_clip", "pip install 'interlink[clip]'", 2) from error
+        self.check(self.settings)
+        import open_clip
+        import torch
+
         settings = self.settings
         folder, weights = Path(settings.model).expanduser(), Path(settings.pretrained).expanduser()
         name = f"local-dir:{folder}" if folder.is_dir() else settings.model
         whole = ":" in name  # a place with weights of its own
-        if not settings.pretrained and not whole:
-            raise UserError(
-                f"the model {settings.model} has no weights", "set score.open_clip.pretrained to a tag or a file", 2
-            )
-        if weights.suffix and not weights.is_file():
-            raise UserError(f"there is no file {weights}", "name a file of weights, or a tag of open_clip", 2)
         options = {} if whole else {"pretrained": str(weights) if weights.is_file() else settings.pretrained}
         try:
             model, _, self._prepare = open_clip.create_model_and_transforms(name, weights_only=True, **options)

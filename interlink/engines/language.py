@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from interlink.errors import UserError
+from interlink.engines.present import importing, require_packages
 
+_WHO, _INSTALL = "detecting languages", "pip install 'interlink[language]'"
 LEAST_CHARACTERS, MOST_CHARACTERS = 40, 20_000  # of the text that is looked at
 
 
@@ -16,14 +17,15 @@ class LanguageDetector:
     def __init__(self) -> None:
         self._identifier: Any = None
 
+    @staticmethod
+    def check() -> None:
+        """UserError where the package is missing; loads nothing."""
+        require_packages(_WHO, ("py3langid",), _INSTALL)
+
     def open(self) -> None:
         """UserError where the package is missing."""
-        try:
+        with importing(_WHO, _INSTALL):
             from py3langid.langid import MODEL_FILE, LanguageIdentifier
-        except ImportError as error:
-            raise UserError(
-                f"detecting languages needs a package: {error}", "pip install 'interlink[language]'"
-            ) from None
         self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def close(self) -> None:

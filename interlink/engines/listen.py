@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from interlink.engines.present import importing, require_packages
 from interlink.engines.recogniser import Utterance
-from interlink.errors import UserError
 from interlink.media.audio import RATE
 
 if TYPE_CHECKING:
     from interlink.media.audio import Samples
 
+_WHO, _INSTALL = "hearing speech", "pip install 'interlink[speech]'"
 WINDOW = 512  # samples that silero judges at once: 32 ms
 CONTEXT = 64  # samples before them that it sees too
 BLOCK = 960 * WINDOW  # samples of a block, 30.72 s; blocks but the last must be of whole windows
@@ -45,14 +46,17 @@ class Listener:
     def __init__(self) -> None:
         self._session: Any = None
 
+    @staticmethod
+    def check() -> None:
+        """UserError where its packages are missing; loads nothing."""
+        require_packages(_WHO, ("silero_vad", "onnxruntime"), _INSTALL)
+
     def open(self) -> None:
         """UserError where its packages are missing."""
-        try:
+        with importing(_WHO, _INSTALL):
             from silero_vad import load_silero_vad
 
             self._session = load_silero_vad(sequence=True).session
-        except ImportError as error:
-            raise UserError(f"hearing speech needs a package: {error}", "pip install 'interlink[speech]'") from None
 
     def close(self) -> None:
         self._session = None

@@ -5,24 +5,39 @@ from __future__ import annotations
 import base64
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from interlink.engines.captioner import ClipCaption, ClipRequest, Identity, fill_prompt
-from interlink.engines.chat import Ask, Chat
+from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity, fill_prompt
+from interlink.engines.chat import Ask, Chat, check_chat
 from interlink.engines.frames import evenly
 from interlink.engines.settings import OpenAISettings
 from interlink.prompts import load
+from interlink.stage import Resources, Settings
 
+WHERE = "caption.openai"  # the block of the recipe
 PROMPT = load("clip-1")
 
 
-class OpenAI:
+class OpenAI(Captioner):
     """One server and model."""
 
+    settings_class: ClassVar[type[Settings] | None] = OpenAISettings
+
     def __init__(self, settings: OpenAISettings, prompt: str) -> None:
-        self.settings = settings
-        self.prompt = prompt or PROMPT
-        self._chat = Chat(settings, "caption.openai")
+        super().__init__(settings, prompt or PROMPT)
+        self._chat = Chat(settings, WHERE)
+
+    @staticmethod
+    def resources(settings: OpenAISettings) -> Resources:
+        return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
+
+    @staticmethod
+    def parallel(settings: OpenAISettings) -> int:
+        return settings.concurrency
+
+    @staticmethod
+    def check(settings: OpenAISettings) -> None:
+        check_chat(settings, WHERE)
 
     def open(self) -> Identity:
         """Raises UserError without a model's name or without the key that the settings name."""

@@ -13,7 +13,21 @@ from typing import Any
 
 from interlink.engines.guard import ensure_torchvision
 from interlink.engines.local import folder_revision, local_folder
+from interlink.engines.present import importing, require_model, require_packages
 from interlink.errors import UserError
+
+_WHO, _INSTALL = "the transformers engine", "pip install 'interlink[models]'"
+
+
+def check_place(model: str, revision: str, device: str, where: str) -> None:
+    """Raises UserError where the checkpoint, or a package that runs it, is missing. Costs milliseconds."""
+    require_model(model, revision, where)
+    require_packages(_WHO, ("torch", "transformers", *(("accelerate",) if device == "spread" else ())), _INSTALL)
+
+
+def gpus_of(device: str) -> float:
+    """How many GPUs a worker asks for that runs its model on such a device."""
+    return float(device.startswith(("cuda", "spread")))
 
 
 @dataclass(frozen=True)
@@ -32,13 +46,9 @@ class Place:
         """where: the block of the recipe that names it. UserError where it, or transformers, is not there."""
         folder = local_folder(model, where)
         ensure_torchvision()
-        try:
+        with importing(_WHO, _INSTALL):
             import torch
             from transformers.utils import logging as transformers_logging
-        except ImportError as error:
-            raise UserError(
-                f"the transformers engine needs a package: {error}", "pip install 'interlink[models]'"
-            ) from None
         transformers_logging.disable_progress_bar()  # a worker's stderr is no place for it
         cuda = torch.cuda.is_available()
         if device == "auto":

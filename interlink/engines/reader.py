@@ -5,14 +5,13 @@ Imports nothing heavy; an engine's libraries come with its `open`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, Protocol
 
 from interlink.engines.captioner import Identity
-from interlink.errors import StageError, UserError
+from interlink.engines.engine import Engine
+from interlink.errors import StageError
+from interlink.plugins import Group
 from interlink.stage import Settings
 
 # name -> module:Class. The name is also that of the engine's block in the ocr stage's settings.
@@ -20,6 +19,12 @@ READERS: dict[str, str] = {
     "rapidocr": "interlink.engines.reader_rapidocr:RapidOcr",
     "caption": "interlink.engines.reader_caption:CaptionReader",
 }
+# The same for the regions stage.
+LOOKERS: dict[str, str] = {"florence2": "interlink.engines.florence:Florence"}
+
+_BASE = "interlink.engines.reader:Reader"
+GROUP = Group("", "ocr engine", READERS, _BASE)
+REGIONS = Group("", "regions engine", LOOKERS, _BASE, also=("none",))
 
 
 @dataclass(frozen=True)
@@ -71,34 +76,32 @@ class FrameText:
     error: StageError | None = None
 
 
-class Reader(Protocol):
-    """An engine. Made cheaply from its settings; `open` loads."""
-
-    def __init__(self, settings: Any) -> None: ...
+class Reader(Engine):
+    """An engine that reads pictures."""
 
     def open(self) -> Identity:
         """Loads the model or opens the connection. Raises UserError where the settings cannot work here."""
-
-    def close(self) -> None: ...
+        raise NotImplementedError(f"{type(self).__name__} must define open")
 
     def read(self, requests: Iterable[FrameRequest]) -> Iterator[FrameText]:
         """An answer to every request, in any order, reading no further ahead than it can work on."""
+        raise NotImplementedError(f"{type(self).__name__} must define read")
 
 
 def check_reader(name: str) -> str:
     """`name` if there is such an engine, else UserError with the nearest one."""
-    if name in READERS:
-        return name
-    near = difflib.get_close_matches(name, READERS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"engines: {', '.join(READERS)}"
-    raise UserError(f"there is no ocr engine {name!r}", hint, code=2)
+    return GROUP.check(name)
+
+
+def reader_class(name: str, group: Group = GROUP) -> type[Reader]:
+    """The class behind an engine's name."""
+    found: type[Reader] = group.load(name)
+    return found
 
 
 def make_reader(name: str, settings: Settings) -> Reader:
     """The engine `name`, not yet opened."""
-    module, _, attribute = READERS[check_reader(name)].partition(":")
-    engine: type[Reader] = getattr(import_module(module), attribute)
-    return engine(settings)
+    return reader_class(name)(settings)
 
 
 def in_reading_order(lines: Iterable[tuple[Box, Line]]) -> tuple[Line, ...]:

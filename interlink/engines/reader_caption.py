@@ -6,16 +6,16 @@ Costs what that engine costs for a frame. For scripts and layouts that the small
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from interlink.engines.captioner import Captioner, ClipRequest, Identity, make_captioner
-from interlink.engines.reader import FrameRequest, FrameText, Line
+from interlink.engines.captioner import GROUP, Captioner, ClipRequest, Identity, captioner_class, make_captioner
+from interlink.engines.reader import FrameRequest, FrameText, Line, Reader
 from interlink.engines.settings import OpenAISettings, TransformersSettings
 from interlink.errors import StageError
-from interlink.stage import Settings
+from interlink.stage import Resources, Settings
 
 NOTHING = "NONE"
 PROMPT = (
@@ -38,12 +38,31 @@ class CaptionReaderSettings(Settings):
         description="settings of the openai engine",
     )
 
+    @property
+    def asked(self) -> BaseModel | Mapping[str, Any]:
+        """The block of the engine that reads."""
+        return GROUP.settings_of(self.engine, self, {})
 
-class CaptionReader:
+    def unread(self) -> frozenset[str]:
+        return frozenset(("transformers", "openai")) - {self.engine}
+
+
+class CaptionReader(Reader):
     """The engine `caption`: each frame is a clip of its own."""
 
+    settings_class: ClassVar[type[Settings] | None] = CaptionReaderSettings
+
     def __init__(self, settings: CaptionReaderSettings) -> None:
-        self._engine: Captioner = make_captioner(settings.engine, getattr(settings, settings.engine), settings.prompt)
+        super().__init__(settings)
+        self._engine: Captioner = make_captioner(settings.engine, settings.asked, settings.prompt)
+
+    @staticmethod
+    def resources(settings: CaptionReaderSettings) -> Resources:
+        return captioner_class(settings.engine).resources(settings.asked)
+
+    @staticmethod
+    def check(settings: CaptionReaderSettings) -> None:
+        captioner_class(settings.engine).check(settings.asked)
 
     def open(self) -> Identity:
         return self._engine.open()

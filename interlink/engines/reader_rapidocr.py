@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from importlib import metadata
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from interlink.engines.captioner import Identity
-from interlink.engines.reader import Box, FrameRequest, FrameText, Line, in_reading_order
+from interlink.engines.reader import Box, FrameRequest, FrameText, Line, Reader, in_reading_order
 from interlink.errors import StageError, UserError
-from interlink.stage import Settings, operational
+from interlink.stage import Resources, Settings, operational
 
 
 class RapidOcrSettings(Settings):
@@ -34,22 +35,30 @@ class RapidOcrSettings(Settings):
     threads: int = operational(1, "threads of one worker", ge=1)
 
 
-class RapidOcr:
+class RapidOcr(Reader):
     """The engine `rapidocr`."""
 
+    settings_class: ClassVar[type[Settings] | None] = RapidOcrSettings
+
     def __init__(self, settings: RapidOcrSettings) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._engine: Any = None
+
+    @staticmethod
+    def resources(settings: RapidOcrSettings) -> Resources:
+        return Resources(cpus=float(settings.threads), memory_mb=800)
+
+    @staticmethod
+    def check(settings: RapidOcrSettings) -> None:
+        for package in ("rapidocr", "onnxruntime"):
+            if find_spec(package) is None:
+                raise _missing(f"No module named {package!r}")
 
     def open(self) -> Identity:
         try:
             from rapidocr import RapidOCR
         except ImportError as error:
-            raise UserError(
-                f"the ocr engine `rapidocr` needs rapidocr and onnxruntime ({error})",
-                "pip install 'interlink[ocr]', or set ocr.engine to caption",
-                2,
-            ) from error
+            raise _missing(error) from error
         settings = self.settings
         self._engine = RapidOCR(
             params={
@@ -94,6 +103,14 @@ class RapidOcr:
             if letters >= self.settings.min_characters and not tall:
                 lines.append((box, Line(text.strip(), round(float(score), 4), box)))
         return in_reading_order(lines)
+
+
+def _missing(why: object) -> UserError:
+    return UserError(
+        f"the ocr engine `rapidocr` needs rapidocr and onnxruntime ({why})",
+        "pip install 'interlink[ocr]', or set ocr.engine to caption",
+        2,
+    )
 
 
 def _hull(corners: Any, picture: Any) -> Box:

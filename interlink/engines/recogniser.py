@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from interlink.engines.captioner import Identity
+from interlink.engines.engine import Engine
 from interlink.errors import StageError, UserError
-from interlink.stage import Settings, operational
+from interlink.plugins import Group
+from interlink.stage import Resources, Settings, operational
 from interlink.subtitles.cues import Cue, Line, Token, plain
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ RECOGNISERS: dict[str, str] = {
     "faster-whisper": "interlink.engines.recogniser_faster:FasterWhisper",
     "transformers": "interlink.engines.recogniser_transformers:TransformersWhisper",
 }
+GROUP = Group("", "recogniser", RECOGNISERS, "interlink.engines.recogniser:Recogniser", also=("none",))
 WINDOW_SECONDS = 30.0  # that Whisper hears at once
 
 
@@ -62,30 +64,42 @@ class Utterance:
         return self.start + len(self.samples) / RATE
 
 
-class Recogniser(Protocol):
-    """An engine. Made cheaply from its settings; `open` loads. Use `recognise` to feed it."""
+class Recogniser(Engine):
+    """A speech recogniser. Use `recognise` to feed it."""
 
-    batch_size: int
+    settings_class: ClassVar[type[Settings] | None] = RecogniserSettings
 
-    def __init__(self, settings: RecogniserSettings) -> None: ...
+    def __init__(self, settings: RecogniserSettings) -> None:
+        super().__init__(settings)
+        self.batch_size = settings.batch_size  # as it is now: smaller once memory has run out
+
+    @staticmethod
+    def resources(settings: RecogniserSettings) -> Resources:
+        """What one worker needs."""
+        return Resources(cpus=float(settings.threads), gpus=float(settings.device.startswith("cuda")), memory_mb=2000)
 
     def open(self) -> Identity:
         """Loads the model. Raises UserError where the settings cannot work here."""
-
-    def close(self) -> None: ...
+        raise NotImplementedError(f"{type(self).__name__} must define open")
 
     def language_of(self, utterances: Sequence[Utterance]) -> str:
         """Two letters of the language spoken in these; the settings' own where they name one."""
+        raise NotImplementedError(f"{type(self).__name__} must define language_of")
 
     def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Cue]]:
         """The cues of each of one batch of utterances, with times in the container's clock."""
+        raise NotImplementedError(f"{type(self).__name__} must define recognise")
+
+
+def recogniser_class(name: str) -> type[Recogniser]:
+    """The class behind an engine's name. UserError where there is none."""
+    found: type[Recogniser] = GROUP.load(name)
+    return found
 
 
 def make_recogniser(name: str, settings: RecogniserSettings) -> Recogniser:
     """The engine `name`, not yet opened."""
-    module, _, attribute = RECOGNISERS[name].partition(":")
-    engine: type[Recogniser] = getattr(import_module(module), attribute)
-    return engine(settings)
+    return recogniser_class(name)(settings)
 
 
 def recognise(engine: Recogniser, utterances: Iterable[Utterance]) -> tuple[list[Cue], str]:

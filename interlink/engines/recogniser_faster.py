@@ -6,12 +6,15 @@ Costs a model in memory per worker; large-v3 in int8 about its speech's own leng
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from interlink.engines.captioner import Identity
 from interlink.engines.local import folder_revision, local_folder
+from interlink.engines.present import importing, require_model, require_packages
 from interlink.engines.recogniser import (
     WINDOW_SECONDS,
+    Recogniser,
     RecogniserSettings,
     Utterance,
     cue_of_words,
@@ -22,33 +25,29 @@ from interlink.media.audio import RATE
 from interlink.subtitles.cues import Cue
 
 BLOCK = "transcribe.speech"
+_WHO, _INSTALL = "the faster-whisper recogniser", "pip install 'interlink[speech]'"
 FILES = ("model.bin", "config.json", "tokenizer.json")
 
 
-class FasterWhisper:
+class FasterWhisper(Recogniser):
     """One converted checkpoint."""
 
     def __init__(self, settings: RecogniserSettings) -> None:
-        self.settings = settings
-        self.batch_size = settings.batch_size
+        super().__init__(settings)
         self._model: Any = None
+
+    @staticmethod
+    def check(settings: RecogniserSettings) -> None:
+        if _folder(settings.model) is None:
+            require_model(settings.model, settings.revision, BLOCK)
+        require_packages(_WHO, ("faster_whisper",), _INSTALL)
 
     def open(self) -> Identity:
         """UserError where the package or the checkpoint is missing."""
         name = self.settings.model
-        folder = local_folder(name, BLOCK)
-        missing = [file for file in FILES if folder is not None and not (folder / file).is_file()]
-        if missing:
-            raise UserError(
-                f"{name} is no model of faster-whisper: {', '.join(missing)} is missing",
-                f"convert it by ct2-transformers-converter --copy_files tokenizer.json, or change {BLOCK}.model",
-            )
-        try:
+        folder = _folder(name)
+        with importing(_WHO, _INSTALL):
             from faster_whisper import WhisperModel
-        except ImportError as error:
-            raise UserError(
-                f"the faster-whisper recogniser needs a package: {error}", "pip install 'interlink[speech]'"
-            ) from None
         precision = "default" if self.settings.precision == "auto" else self.settings.precision
         try:
             self._model = WhisperModel(
@@ -81,7 +80,7 @@ class FasterWhisper:
         if not self._model.model.is_multilingual:
             return "en"
         if self.settings.language:
-            return self.settings.language
+            return str(self.settings.language)
         import numpy as np
 
         samples = np.concatenate([utterance.samples for utterance in utterances])
@@ -117,3 +116,15 @@ class FasterWhisper:
             said[number] += [(word.word, word.start - begin, word.end - begin) for word in segment.words or ()]
         cues = [cue_of_words(utterance, words) for utterance, words in zip(utterances, said, strict=True)]
         return [[cue] if cue is not None else [] for cue in cues]
+
+
+def _folder(model: str) -> Path | None:
+    """The folder that a model's name means, None for a hub id. UserError where it holds no converted checkpoint."""
+    folder = local_folder(model, BLOCK)
+    missing = [file for file in FILES if folder is not None and not (folder / file).is_file()]
+    if missing:
+        raise UserError(
+            f"{model} is no model of faster-whisper: {', '.join(missing)} is missing",
+            f"convert it by ct2-transformers-converter --copy_files tokenizer.json, or change {BLOCK}.model",
+        )
+    return folder

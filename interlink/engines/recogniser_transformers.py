@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from interlink.engines.captioner import Identity
-from interlink.engines.place import Place
-from interlink.engines.recogniser import RecogniserSettings, Utterance, cue_of_words, unknown_language
+from interlink.engines.place import Place, check_place
+from interlink.engines.recogniser import Recogniser, RecogniserSettings, Utterance, cue_of_words, unknown_language
 from interlink.errors import UserError
 from interlink.media.audio import RATE
 from interlink.subtitles.cues import Cue
@@ -20,15 +20,18 @@ from interlink.subtitles.cues import Cue
 BLOCK = "transcribe.speech"
 
 
-class TransformersWhisper:
+class TransformersWhisper(Recogniser):
     """One checkpoint."""
 
     def __init__(self, settings: RecogniserSettings) -> None:
-        self.settings = settings
-        self.batch_size = settings.batch_size
+        super().__init__(settings)
         self._pipeline: Any = None
         self._word_times = False
         self._languages: dict[str, int] = {}  # two letters -> token; empty: the checkpoint knows English alone
+
+    @staticmethod
+    def check(settings: RecogniserSettings) -> None:
+        check_place(settings.model, settings.revision, settings.device, BLOCK)
 
     def open(self) -> Identity:
         """UserError where the package or the checkpoint is missing, or the checkpoint is no Whisper."""

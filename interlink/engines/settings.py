@@ -11,6 +11,10 @@ from interlink.stage import Settings
 _OPERATIONAL: dict[str, Any] = {"operational": True}  # changes speed, not answers: stays out of fingerprints
 
 
+class TranscriptSettings(Settings):
+    """The transcript engine has nothing to choose."""
+
+
 class AnnotatedSettings(Settings):
     """Captions as the stage `annotations` has them."""
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
-from interlink.engines.captioner import ClipCaption, ClipRequest, Identity
-from interlink.stage import Settings
+from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity
+from interlink.engines.settings import TranscriptSettings
+from interlink.stage import Resources, Settings
 
 
-class Transcript:
+class Transcript(Captioner):
     """A clip's caption is the speech in it; flag `no_speech` where nobody speaks."""
 
-    def __init__(self, settings: Settings, prompt: str) -> None:
-        del settings, prompt  # it has nothing to choose
+    settings_class: ClassVar[type[Settings] | None] = TranscriptSettings
+    free: ClassVar[bool] = True
+
+    @staticmethod
+    def resources(settings: Settings) -> Resources:
+        return Resources(cpus=0.25)
+
+    @staticmethod
+    def parallel(settings: Settings) -> int:
+        return 1
 
     def open(self) -> Identity:
         return Identity(engine="transcript")
-
-    def close(self) -> None: ...
 
     def caption(self, requests: Iterable[ClipRequest]) -> Iterator[ClipCaption]:
         for request in requests:

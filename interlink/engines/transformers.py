@@ -7,35 +7,51 @@ memory runs out the batch is halved for good.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from interlink.engines.captioner import ClipCaption, ClipRequest, Identity, fill_prompt
+from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity, fill_prompt
 from interlink.engines.frames import evenly, to_picture
 from interlink.engines.imaged import ImageTextModel, Said
 from interlink.engines.local import Batches
+from interlink.engines.place import check_place, gpus_of
 from interlink.engines.settings import TransformersSettings
 from interlink.errors import StageError
 from interlink.prompts import load
+from interlink.stage import Resources, Settings
 
+WHERE = "caption.transformers"  # the block of the recipe
 CHAT_PROMPT = load("clip-1")
 FLORENCE_PROMPT = "<DETAILED_CAPTION>"  # a task by its name, as Florence-2 was trained
 
 
-class Transformers:
+class Transformers(Captioner):
     """One checkpoint. Chat models get a clip's frames in a message, all others its middle frame."""
 
+    settings_class: ClassVar[type[Settings] | None] = TransformersSettings
+
     def __init__(self, settings: TransformersSettings, prompt: str) -> None:
-        self.settings = settings
-        self.prompt = prompt
+        super().__init__(settings, prompt)
         self._batches: Batches[ClipRequest, Any, ClipCaption] = Batches(
             settings.batch_size, "clips", self._inputs, self._answers, _lost, settings.ahead
         )
         self._open: ImageTextModel | None = None
         self._is_chat = False
 
+    @staticmethod
+    def resources(settings: TransformersSettings) -> Resources:
+        return Resources(cpus=1.0, gpus=gpus_of(settings.device))
+
+    @staticmethod
+    def parallel(settings: TransformersSettings) -> int:
+        return settings.batch_size
+
+    @staticmethod
+    def check(settings: TransformersSettings) -> None:
+        check_place(settings.model, settings.revision, settings.device, WHERE)
+
     def open(self) -> Identity:
         """Loads the checkpoint. Raises UserError where it is not there, or is no image-to-text model."""
-        model = self._open = ImageTextModel.load(self.settings, "caption.transformers")
+        model = self._open = ImageTextModel.load(self.settings, WHERE)
         self._is_chat = bool(getattr(model.processor, "chat_template", None))
         if not self.prompt:
             self.prompt = CHAT_PROMPT if self._is_chat else FLORENCE_PROMPT if model.kind == "florence2" else ""

@@ -8,15 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from interlink.engines.captioner import ClipCaption, ClipRequest, Identity, fill_prompt
+from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity, fill_prompt
 from interlink.engines.frames import evenly, to_picture
 from interlink.engines.local import Batches, folder_revision, local_folder
 from interlink.engines.openai import PROMPT, question
+from interlink.engines.present import importing, require_model, require_packages
 from interlink.engines.settings import VllmCaptionSettings, VllmSettings
-from interlink.engines.writer import WriteRequest, Written
+from interlink.engines.writer import Writer, WriteRequest, Written
 from interlink.errors import StageError, UserError
+from interlink.stage import Resources, Settings
+
+CAPTION, NARRATE = "caption.vllm", "narrate.vllm"  # the blocks of the recipe
+_WHO = "the vllm engine"
+_INSTALL = (
+    "pip install 'interlink[vllm]' in an environment of its own (it pins its own torch, for CUDA), or "
+    "serve the model elsewhere and set the engine to openai"
+)
+
+
+def check_vllm(settings: VllmSettings, where: str) -> None:
+    """Raises UserError where the model or the package is missing. Costs milliseconds."""
+    require_model(settings.model, settings.revision, where, ("config.json", "params.json"))
+    require_packages(_WHO, ("vllm",), _INSTALL)
 
 
 @dataclass(frozen=True)
@@ -37,14 +52,8 @@ class VllmModel:
         Raises UserError without vLLM or a GPU for it, and where the model is not there or not one for vLLM.
         """
         folder = local_folder(settings.model, where)
-        try:
+        with importing(_WHO, _INSTALL):
             from vllm import LLM, SamplingParams
-        except ImportError as error:
-            raise UserError(
-                f"the vllm engine needs a package: {error}",
-                "pip install 'interlink[vllm]' in an environment of its own (it pins its own torch, for CUDA), or "
-                "serve the model elsewhere and set the engine to openai",
-            ) from None
         options: dict[str, Any] = {}
         if settings.max_model_len:
             options["max_model_len"] = settings.max_model_len
@@ -108,21 +117,34 @@ def parameters(settings: VllmSettings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
-class Vllm:
+class Vllm(Captioner):
     """Captions. With `chat` a clip's frames are one message; without it the prompt goes in as it is, with one frame."""
 
+    settings_class: ClassVar[type[Settings] | None] = VllmCaptionSettings
+
     def __init__(self, settings: VllmCaptionSettings, prompt: str) -> None:
-        self.settings = settings
-        self.prompt = prompt or (PROMPT if settings.chat else "")
+        super().__init__(settings, prompt or (PROMPT if settings.chat else ""))
         self._batches: Batches[ClipRequest, list[dict[str, Any]], ClipCaption] = Batches(
             settings.batch_size, "clips", self._prepare, self._answers, _lost_clip, ahead=1
         )
         self._model: VllmModel | None = None
 
+    @staticmethod
+    def resources(settings: VllmCaptionSettings) -> Resources:
+        return Resources(cpus=1.0, gpus=float(settings.gpus))
+
+    @staticmethod
+    def parallel(settings: VllmCaptionSettings) -> int:
+        return settings.batch_size
+
+    @staticmethod
+    def check(settings: VllmCaptionSettings) -> None:
+        check_vllm(settings, CAPTION)
+
     def open(self) -> Identity:
         """Loads the model. Raises UserError where that cannot be."""
         frames = self.settings.max_frames if self.settings.chat else 1
-        model = self._model = VllmModel(self.settings, "caption.vllm", frames)
+        model = self._model = VllmModel(self.settings, CAPTION, frames)
         return Identity(
             engine="vllm",
             model=model.name,
@@ -165,23 +187,33 @@ class Vllm:
         return answers
 
 
-class VllmWriter:
+class VllmWriter(Writer):
     """Tellings: rules and request are messages."""
 
+    settings_class: ClassVar[type[Settings] | None] = VllmSettings
+
     def __init__(self, settings: VllmSettings) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._batches: Batches[WriteRequest, list[list[dict[str, Any]]], Written] = Batches(
             settings.batch_size, "texts", _conversations, self._write, _lost_text
         )
         self._model: VllmModel | None = None
 
-    @property
-    def parallel(self) -> int:
-        return self._batches.size
+    @staticmethod
+    def resources(settings: VllmSettings) -> Resources:
+        return Resources(cpus=1.0, gpus=float(settings.gpus))
+
+    @staticmethod
+    def parallel(settings: VllmSettings) -> int:
+        return settings.batch_size
+
+    @staticmethod
+    def check(settings: VllmSettings) -> None:
+        check_vllm(settings, NARRATE)
 
     def open(self) -> Identity:
         """Loads the model. Raises UserError where that cannot be."""
-        model = self._model = VllmModel(self.settings, "narrate.vllm", 0)
+        model = self._model = VllmModel(self.settings, NARRATE, 0)
         return Identity(engine="vllm", model=model.name, revision=model.revision, parameters=parameters(self.settings))
 
     def close(self) -> None:

@@ -1,18 +1,20 @@
 """What a writer is: questions of text in, answers out, as a stream. Imports nothing heavy.
 
-Engines of others come by the entry point group `interlink.writers`.
+Third-party engines come by the entry point group `interlink.writers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+
+from pydantic import BaseModel
 
 from interlink.engines.captioner import Identity
+from interlink.engines.engine import Engine
 from interlink.errors import StageError
 from interlink.plugins import Group
-from interlink.stage import Settings
 
 # name -> module:Class. The name is also that of the engine's block in the settings of the stages that write.
 WRITERS: dict[str, str] = {
@@ -20,7 +22,7 @@ WRITERS: dict[str, str] = {
     "openai": "interlink.engines.writer_openai:OpenAIWriter",
     "transformers": "interlink.engines.writer_transformers:TransformersWriter",
 }
-GROUP = Group("interlink.writers", "writing engine", WRITERS)
+GROUP = Group("interlink.writers", "writing engine", WRITERS, "interlink.engines.writer:Writer")
 
 
 @dataclass(frozen=True)
@@ -45,23 +47,17 @@ class Written:
     error: StageError | None = None
 
 
-class Writer(Protocol):
-    """A language model. Made cheaply from its settings; `open` loads.
+class Writer(Engine):
+    """A language model that writes texts."""
 
-    One of others is given the mapping `options` in place of settings; what it raises then (ValueError, TypeError,
-    KeyError) is told as a mistake in them. It may have a static method `resources(options) -> Resources`.
-    """
-
-    def __init__(self, settings: Any) -> None: ...
-
-    @property
-    def parallel(self) -> int:
+    @staticmethod
+    def parallel(settings: Any) -> int:
         """How many requests it works on at once."""
+        return 16
 
     def open(self) -> Identity:
         """Loads the model or opens the connection. Raises UserError where the settings cannot work here."""
-
-    def close(self) -> None: ...
+        raise NotImplementedError(f"{type(self).__name__} must define open")
 
     def write(self, requests: Iterable[WriteRequest | None]) -> Iterator[Written]:
         """An answer to every request, in any order, reading ahead no more than `parallel`.
@@ -69,6 +65,7 @@ class Writer(Protocol):
         None among the requests: there is none yet, answers come first. It only comes while one is in work, or where
         another request follows. Raises UserError where nothing could ever be answered.
         """
+        raise NotImplementedError(f"{type(self).__name__} must define write")
 
 
 def check_writer(name: str) -> str:
@@ -76,10 +73,13 @@ def check_writer(name: str) -> str:
     return GROUP.check(name)
 
 
-def make_writer(name: str, settings: Settings | Mapping[str, Any]) -> Writer:
-    """The engine `name`, not yet opened. settings: its block; of an engine of others its options."""
-    if isinstance(settings, Mapping):
-        made: Writer = GROUP.make(name, settings)
-        return made
-    engine: type[Writer] = GROUP.load(name)
-    return engine(settings)
+def writer_class(name: str) -> type[Writer]:
+    """The class behind an engine's name. UserError where it cannot be imported."""
+    found: type[Writer] = GROUP.load(name)
+    return found
+
+
+def make_writer(name: str, settings: BaseModel | Mapping[str, Any]) -> Writer:
+    """The engine `name`, not yet opened. settings: its block; of a third-party engine its options."""
+    made: Writer = GROUP.make(name, settings)
+    return made

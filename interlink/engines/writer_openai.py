@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 from interlink.engines.captioner import Identity
-from interlink.engines.chat import Ask, Chat
+from interlink.engines.chat import Ask, Chat, check_chat
 from interlink.engines.settings import ChatSettings
-from interlink.engines.writer import WriteRequest, Written
+from interlink.engines.writer import Writer, WriteRequest, Written
+from interlink.stage import Resources, Settings
+
+WHERE = "narrate.openai"  # the block of the recipe
 
 
-class OpenAIWriter:
+class OpenAIWriter(Writer):
     """One server and model."""
 
-    def __init__(self, settings: ChatSettings) -> None:
-        self.settings = settings
-        self._chat = Chat(settings, "narrate.openai")
+    settings_class: ClassVar[type[Settings] | None] = ChatSettings
 
-    @property
-    def parallel(self) -> int:
-        return self.settings.concurrency
+    def __init__(self, settings: ChatSettings) -> None:
+        super().__init__(settings)
+        self._chat = Chat(settings, WHERE)
+
+    @staticmethod
+    def resources(settings: ChatSettings) -> Resources:
+        return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
+
+    @staticmethod
+    def parallel(settings: ChatSettings) -> int:
+        return settings.concurrency
+
+    @staticmethod
+    def check(settings: ChatSettings) -> None:
+        check_chat(settings, WHERE)
 
     def open(self) -> Identity:
         """Raises UserError without a model's name or without the key that the settings name."""

@@ -6,21 +6,26 @@ Never runs code that a checkpoint brings along.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from interlink.engines.captioner import Identity
 from interlink.engines.local import Batches
-from interlink.engines.place import Place
+from interlink.engines.place import Place, check_place, gpus_of
 from interlink.engines.settings import WriterSettings
-from interlink.engines.writer import WriteRequest, Written
+from interlink.engines.writer import Writer, WriteRequest, Written
 from interlink.errors import StageError
+from interlink.stage import Resources, Settings
+
+WHERE = "narrate.transformers"  # the block of the recipe
 
 
-class TransformersWriter:
+class TransformersWriter(Writer):
     """One checkpoint. Chat models get rules and request as messages, others as one text after the other."""
 
+    settings_class: ClassVar[type[Settings] | None] = WriterSettings
+
     def __init__(self, settings: WriterSettings) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._batches: Batches[WriteRequest, Any, Written] = Batches(
             settings.batch_size, "texts", self._inputs, self._write, _lost
         )
@@ -28,16 +33,24 @@ class TransformersWriter:
         self._tokenizer: Any = None
         self._device = "cpu"
 
-    @property
-    def parallel(self) -> int:
-        return self._batches.size
+    @staticmethod
+    def resources(settings: WriterSettings) -> Resources:
+        return Resources(cpus=1.0, gpus=gpus_of(settings.device))
+
+    @staticmethod
+    def parallel(settings: WriterSettings) -> int:
+        return settings.batch_size
+
+    @staticmethod
+    def check(settings: WriterSettings) -> None:
+        check_place(settings.model, settings.revision, settings.device, WHERE)
 
     def open(self) -> Identity:
         """Loads the checkpoint. Raises UserError where it is not there, or is no language model."""
         told = self.settings
-        place = Place.of(told.model, told.revision, told.device, told.dtype, "narrate.transformers")
+        place = Place.of(told.model, told.revision, told.device, told.dtype, WHERE)
         self._device = place.device
-        remedy = "check narrate.transformers.model: a hub id within reach, or a folder of a causal language model"
+        remedy = f"check {WHERE}.model: a hub id within reach, or a folder of a causal language model"
         with place.loading("the language model", remedy):
             from transformers import AutoModelForCausalLM, AutoTokenizer
 

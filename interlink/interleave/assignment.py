@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 from interlink.errors import UserError
 from interlink.interleave.evidence import ToldClip
 from interlink.interleave.pieces import Piece, Shown, Told
-from interlink.interleave.policies import ALL_ROLES, sentences
+from interlink.interleave.policies import sentences
+from interlink.interleave.policy import ALL_ROLES, Policy
 from interlink.interleave.settings import InterleaveSettings
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class AssignmentPolicy:
+class AssignmentPolicy(Policy):
     """The sentences of all texts in order, each after the frame that is assigned to it, if one is.
 
     A frame is left out when it is assigned to none (there are more frames than sentences), when its similarity is below

@@ -16,12 +16,11 @@ from typing import ClassVar
 
 from interlink.interleave.evidence import Line, ToldClip
 from interlink.interleave.pieces import Piece, Shown, Told
+from interlink.interleave.policy import Policy
 from interlink.interleave.settings import InterleaveSettings
 from interlink.shards.document import Role, join
 from interlink.text.sentences import split
 from interlink.text.words import content_words, words
-
-ALL_ROLES: frozenset[str] = frozenset(("narration", "caption", "speech", "ocr"))
 
 _OPENS_STEP = re.compile(
     r"(?:and |so |okay |ok |now |alright |all right )*"
@@ -30,14 +29,8 @@ _OPENS_STEP = re.compile(
 )
 
 
-class ClipPolicy:
+class ClipPolicy(Policy):
     """For each clip its frames, then its texts whole."""
-
-    roles: ClassVar[frozenset[str]] = ALL_ROLES
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, settings: InterleaveSettings) -> None:
-        del settings
 
     def arrange(self, clips: Sequence[ToldClip], seed: str) -> list[Piece]:
         pieces: list[Piece] = []
@@ -47,15 +40,10 @@ class ClipPolicy:
         return pieces
 
 
-class TemporalPolicy:
+class TemporalPolicy(Policy):
     """Everything at its time, within a clip: its caption or narration as it begins, frames, lines on screen, speech."""
 
-    roles: ClassVar[frozenset[str]] = ALL_ROLES
-    needs: ClassVar[tuple[str, ...]] = ()
     _order: ClassVar[dict[str, int]] = {"narration": 0, "caption": 1, "ocr": 3, "speech": 4}  # 2: a frame
-
-    def __init__(self, settings: InterleaveSettings) -> None:
-        del settings
 
     def arrange(self, clips: Sequence[ToldClip], seed: str) -> list[Piece]:
         pieces: list[Piece] = []
@@ -70,14 +58,8 @@ class TemporalPolicy:
         return pieces
 
 
-class SentencePolicy:
+class SentencePolicy(Policy):
     """Texts cut into sentences; before each the frames that are shown until it ends, at last the frames left."""
-
-    roles: ClassVar[frozenset[str]] = ALL_ROLES
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, settings: InterleaveSettings) -> None:
-        del settings
 
     def arrange(self, clips: Sequence[ToldClip], seed: str) -> list[Piece]:
         pieces: list[Piece] = []
@@ -95,15 +77,12 @@ class SentencePolicy:
         return pieces
 
 
-class StepPolicy:
+class StepPolicy(Policy):
     """Clips of one step of the task together: all their frames, then all their texts.
 
     A step begins where the speech says so (first, next, after that, …), where a clip's words have too little to do with
     those of the clip before, and where the step would be too long.
     """
-
-    roles: ClassVar[frozenset[str]] = ALL_ROLES
-    needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: InterleaveSettings) -> None:
         self._settings = settings.step
@@ -136,14 +115,10 @@ class StepPolicy:
         return len(a & b) / min(len(a), len(b)) >= self._settings.overlap
 
 
-class NextUtterancePolicy:
+class NextUtterancePolicy(Policy):
     """Speech only: each sentence, then the frames that are shown from its start to the next one's."""
 
     roles: ClassVar[frozenset[str]] = frozenset(("speech",))
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, settings: InterleaveSettings) -> None:
-        del settings
 
     def arrange(self, clips: Sequence[ToldClip], seed: str) -> list[Piece]:
         pieces: list[Piece] = []

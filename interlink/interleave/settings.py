@@ -75,7 +75,7 @@ class InterleaveSettings(Settings):
         "clip",
         description="clip, temporal, sentence, step, assignment, next_utterance (docs/telling.md), or an entry point",
     )
-    options: dict[str, str | int | float | bool] = Field({}, description="what a policy of others wants to be told")
+    options: dict[str, str | int | float | bool] = Field({}, description="options of a third-party policy")
     include_speech: bool = Field(
         True, description="add what is said in a clip after its caption (never the same text twice)"
     )

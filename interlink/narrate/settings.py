@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from interlink.engines.settings import ChatSettings, VllmSettings, WriterSettings
-from interlink.engines.writer import WRITERS, check_writer
+from interlink.engines.writer import GROUP, WRITERS, Writer, check_writer, writer_class
 from interlink.narrate.template import Template
 from interlink.stage import Settings, operational
 
@@ -42,7 +42,7 @@ class NarrateSettings(Settings):
         "interlink.writers",
     )
     options: dict[str, str | int | float | bool] = Field(
-        {}, exclude_if=lambda value: not value, description="what an engine of others wants to be told"
+        {}, exclude_if=lambda value: not value, description="options of a third-party engine"
     )
     prompt: str = Field(
         "", description="a template of your own in the place of the style's: sections ## system, first, later, retry"
@@ -56,10 +56,17 @@ class NarrateSettings(Settings):
     cache: bool = operational(True, description="keep every answer below ROOT/cache, so that none is asked for twice")
 
     @property
-    def told_to_engine(self) -> Settings | Mapping[str, Any]:
-        """The engine's block; of an engine of others its options."""
-        block: Settings | Mapping[str, Any] = getattr(self, self.engine) if self.engine in WRITERS else self.options
-        return block
+    def writer(self) -> type[Writer]:
+        """The class of the engine. UserError where it cannot be imported."""
+        return writer_class(self.engine)
+
+    @property
+    def of_engine(self) -> BaseModel | Mapping[str, Any]:
+        """What the engine is made from: its block; of a third-party engine its options."""
+        return GROUP.settings_of(self.engine, self, self.options)
+
+    def unread(self) -> frozenset[str]:
+        return frozenset(WRITERS) - ({self.engine} if self.style != "none" else set())
 
     @field_validator("engine")
     @classmethod

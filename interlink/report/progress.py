@@ -14,7 +14,7 @@ from rich.text import Text
 
 from interlink.engines.ceiling import Ceiling
 from interlink.report.status import Status
-from interlink.runtime.worker import Event
+from interlink.runtime.plan import Event
 
 
 class RateColumn(ProgressColumn):

@@ -87,7 +87,7 @@ def troubles(workspace: Workspace, blocks: Sequence[StageBlock], prints: Mapping
         for name, _ in workspace.partitions():
             if block.name not in prints:
                 continue
-            partition = workspace.partition(block.name, prints[block.name], name)
+            partition = workspace.partition(block.name, prints[block.name], name, block.cls.table_schema(block.name))
             summary = partition.summary()
             if summary is None or not (
                 summary.counts["failed"] or summary.counts["dropped"] or summary.counts["partial"]
@@ -118,7 +118,7 @@ def build_status(
             if block.name not in prints:
                 continue
             stage = status.stages[block.name]
-            partition = workspace.partition(block.name, prints[block.name], name)
+            partition = workspace.partition(block.name, prints[block.name], name, block.cls.table_schema(block.name))
             summary = partition.summary()
             names = workspace.storage.names(partition.folder)
             ledger = partition.ledger() if "ledger.json" in names else {}

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from rich.table import Table
 
-from interlink.recipe import BaseRecipe, optional_tables
+from interlink.recipe import BaseRecipe
 from interlink.stage import Settings
 from interlink.stages import STAGES, stage_class
 from interlink.stages.collect import SourceSettings
@@ -21,7 +21,7 @@ def stage_descriptions() -> list[dict[str, Any]]:
         cls = stage_class(name)
         about = (cls.__doc__ or "").strip().split("\n")[0]
         settings = cls.settings_class()
-        uses = optional_tables(cls, settings)
+        uses = cls.uses(settings)
         found.append(_describe(name, about, cls.needs(settings), cls.settings_class, name, uses))
     return found
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from pydantic import BaseModel
 
 from interlink.errors import UserError
 from interlink.ids import safe_id
@@ -25,8 +24,9 @@ from interlink.runtime.partition import OPEN
 from interlink.runtime.workspace import Workspace
 from interlink.shards import index
 from interlink.shards.names import document_keys
+from interlink.stage import Settings
 from interlink.storage import Storage, arrow_file
-from interlink.tables import COMMON, SCHEMAS
+from interlink.tables import COMMON
 
 NEAREST = 5
 LONGEST = 160  # characters of a value in a line
@@ -162,7 +162,7 @@ def why(
     for block in blocks:
         if block.name not in prints:
             continue
-        schema = SCHEMAS.get(block.name) or block.cls.schema  # type: ignore[attr-defined]
+        schema = block.cls.table_schema(block.name)
         store = workspace.partition(block.name, prints[block.name], partition, schema)
         entry = store.load().entries.get(item)
         settings = _thresholds(block.settings)
@@ -275,17 +275,16 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _thresholds(settings: BaseModel, prefix: str = "") -> dict[str, Any]:
-    """The numbers and switches of a stage's block; of several engines only the one that is chosen."""
+def _thresholds(settings: Settings, prefix: str = "") -> dict[str, Any]:
+    """The numbers and switches of a stage's block that have a part in its rows."""
     found: dict[str, Any] = {}
-    chosen = getattr(settings, "engine", None)
+    unread = settings.unread()
     for name, info in type(settings).model_fields.items():
         value, extra = getattr(settings, name), info.json_schema_extra
-        if isinstance(extra, dict) and extra.get("operational"):
+        if name in unread or (isinstance(extra, dict) and extra.get("operational")):
             continue
-        if isinstance(value, BaseModel):
-            if chosen is None or name == chosen:
-                found |= _thresholds(value, f"{prefix}{name}.")
+        if isinstance(value, Settings):
+            found |= _thresholds(value, f"{prefix}{name}.")
         elif isinstance(value, int | float):
             found[f"{prefix}{name}"] = value
     return found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from interlink.runtime.plan import Report, StagePlan
 from interlink.runtime.work import Work
-from interlink.runtime.worker import Report, StagePlan, Worker
+from interlink.runtime.worker import Worker
 
 
 def run(stages: Sequence[StagePlan], work: Work, report: Report) -> None:

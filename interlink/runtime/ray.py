@@ -16,8 +16,9 @@ from typing import Any
 
 from interlink.errors import UserError
 from interlink.recipe import ExecutorSettings
+from interlink.runtime.plan import Event, Report, StagePlan
 from interlink.runtime.work import Share, Work, shares
-from interlink.runtime.worker import Event, Report, StagePlan, Worker
+from interlink.runtime.worker import Worker
 
 POLL = 0.3  # seconds between looks at the progress board
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from interlink.runtime.worker import StagePlan
+from interlink.runtime.plan import StagePlan
 from interlink.shards.names import run_of
 from interlink.stage import Resources
 

@@ -9,89 +9,27 @@ given up after `max_attempts`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-
-from interlink.errors import FAILURES, StageError, UserError
-from interlink.runtime.isolate import Child, StageSpec
+from interlink.errors import StageError, UserError
+from interlink.runtime.isolate import Child
 from interlink.runtime.lease import Fence
 from interlink.runtime.partition import Entry, Partition, State, Summary
+from interlink.runtime.plan import Event, Report, StagePlan, given_together
 from interlink.runtime.timer import Timer
 from interlink.runtime.workspace import Workspace
-from interlink.stage import Item, Resources, Row, Stage, failed
+from interlink.stage import Blob, Item, Row, Stage, failed
 from interlink.tables import measure
 
 FLUSH_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True)
-class Retry:
-    """How often and how patiently a row of a retrying class is tried again within a build (seconds)."""
-
-    max_attempts: int = 3
-    base: float = 1.0
-    longest: float = 30.0
-
-    def is_final(self, row: Mapping[str, Any], attempts: int) -> bool:
-        if row["status"] != "failed":
-            return True
-        return not FAILURES[row["error_class"]].retries or attempts >= self.max_attempts
-
-    def delay(self, attempts: int, asked: float | None) -> float:
-        """Seconds to wait before the next attempt: exponential with jitter, at least what the other side asked for."""
-        backoff = self.base * 2.0 ** (attempts - 1) * random.uniform(0.5, 1.5)
-        return min(self.longest, max(backoff, asked or 0.0))
-
-
-@dataclass(frozen=True)
-class StagePlan:
-    """All that a worker must know to run one stage anywhere. Pickles small."""
-
-    name: str
-    spec: StageSpec
-    fingerprint: str
-    needs: Mapping[str, str]  # table -> fingerprint
-    schema: pa.Schema
-    epoch: int
-    isolated: bool
-    scope: str
-    claims: bool  # whether attempts are written down before they begin
-    resources: Resources
-    retry: Retry = Retry()
-    memory_mb: int = 4096
-    flush_seconds: float = 5.0
-    together: int = 1  # items that the stage wants to have at once, from several partitions if need be
-
-
-@dataclass(frozen=True)
-class Event:
-    """One thing that happened, for progress.
-
-    kind `expect`: so many ids (`count`) may reach the stage. `open`: of `admitted` expected ones `count` did,
-    and `done` are final already. `row`: one more is final.
-    """
-
-    stage: str
-    kind: str
-    count: int = 1
-    done: int = 0
-    status: str = ""
-    error_class: str = ""
-    admitted: int = 0
-
-
-Report = Callable[[Event], None]
 
 
 @dataclass
@@ -144,8 +82,7 @@ class Worker:
         self._opened = False
         self._waiting: dict[str, _Job] = {}  # partitions that have rows in their buffer; with those, under the lock
         self._lock = threading.RLock()
-        told: Mapping[str, Sequence[str]] = getattr(self.stage, "columns", dict)()
-        self._columns = {table: ("status", *columns) for table, columns in told.items()}
+        self._columns = {table: ("status", *columns) for table, columns in self.stage.columns().items()}
 
     def close(self) -> None:
         if self.child is not None:
@@ -194,7 +131,7 @@ class Worker:
         inputs: dict[str, Any] = {"collect": admitted}
         folders = {}
         for table, fingerprint in self.plan.needs.items():
-            upstream = self.workspace.partition(table, fingerprint, name)
+            upstream = self.workspace.partition(table, fingerprint, name, self.plan.schemas.get(table))
             summary = upstream.summary()
             if summary is None:
                 raise AssertionError(f"{table} of partition {name} is not done; {self.plan.name} cannot begin")
@@ -394,18 +331,9 @@ class Worker:
             ) from error
 
 
-def given_together(inputs: Mapping[str, Mapping[str, Any]]) -> str:
-    """A digest of the inputs of all partitions that a stage is given at once: one that changes makes all of them anew.
-
-    Without it a build that ended between two of their commits would leave rows of two makings side by side.
-    """
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def _blob_bytes(value: Any) -> int:
     if isinstance(value, Mapping):
         return sum(_blob_bytes(inner) for inner in value.values())
     if isinstance(value, list | tuple):
         return sum(_blob_bytes(inner) for inner in value)
-    data = getattr(value, "data", None)
-    return len(data) if isinstance(data, bytes) else 0
+    return len(value.data) if isinstance(value, Blob) else 0

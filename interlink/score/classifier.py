@@ -12,27 +12,38 @@ from typing import Any, ClassVar
 from interlink.engines.captioner import Identity
 from interlink.engines.frames import to_picture
 from interlink.engines.local import Batches
-from interlink.engines.place import Place
+from interlink.engines.place import Place, check_place, gpus_of
 from interlink.errors import UserError
 from interlink.score.pictured import Judged, by_clip, harmful
-from interlink.score.safety import ClassifierSettings, Judgeable, Verdict
+from interlink.score.safety import ClassifierSettings, Judgeable, SafetyChecker, Verdict
+from interlink.stage import Resources, Settings
 
 WHERE = "score.classifier"
 
 
-class Classifier:
+class Classifier(SafetyChecker):
     """One checkpoint. A clip is as harmful as its gravest frame."""
 
+    settings_class: ClassVar[type[Settings] | None] = ClassifierSettings
     wants_frames: ClassVar[bool] = True
+    costly: ClassVar[bool] = True
 
     def __init__(self, settings: ClassifierSettings) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._batches: Batches[bytes, Any, Judged] = Batches(
             settings.batch_size, "frames", self._inputs, self._answers, lambda frame, fault: fault, ahead=1
         )
         self._model: Any = None
         self._processor: Any = None
         self._unsafe: dict[int, str] = {}
+
+    @staticmethod
+    def resources(settings: ClassifierSettings) -> Resources:
+        return Resources(cpus=1.0, gpus=gpus_of(settings.device))
+
+    @staticmethod
+    def check(settings: ClassifierSettings) -> None:
+        check_place(settings.model, settings.revision, settings.device, WHERE)
 
     def open(self) -> Identity:
         """Loads the checkpoint. Raises UserError where it is not there, is no classifier, or lacks a label."""
@@ -68,7 +79,7 @@ class Classifier:
         """As it is now: smaller once memory has run out."""
         return self._batches.size
 
-    def check(self, clips: Sequence[Judgeable]) -> list[Verdict]:
+    def judge(self, clips: Sequence[Judgeable]) -> list[Verdict]:
         """Raises StageError for a frame that is lost."""
         return by_clip(clips, self._batches.run)
 

@@ -17,34 +17,38 @@ from interlink.engines.frames import to_picture
 from interlink.engines.local import Batches, file_revision
 from interlink.errors import StageError, UserError
 from interlink.score.pictured import Judged, by_clip, harmful
-from interlink.score.safety import Judgeable, NudenetSettings, Verdict
+from interlink.score.safety import Judgeable, NudenetSettings, SafetyChecker, Verdict
+from interlink.stage import Settings
 
 WHERE = "score.nudenet"
 SIDE = 320  # pixels that the detector was trained on
 SURE = 0.2  # below this a detection counts for nothing, as in the package
 
 
-class Nudenet:
+class Nudenet(SafetyChecker):
     """One detector. A frame's value is its surest detection of what is unsafe, a clip's that of its gravest frame."""
 
+    settings_class: ClassVar[type[Settings] | None] = NudenetSettings
     wants_frames: ClassVar[bool] = True
+    costly: ClassVar[bool] = True
 
     def __init__(self, settings: NudenetSettings) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._batches: Batches[bytes, Any, Judged] = Batches(
             settings.batch_size, "frames", self._inputs, self._answers, lambda frame, fault: fault, ahead=1
         )
         self._session: Any = None
         self._unsafe: dict[int, str] = {}
 
+    @staticmethod
+    def check(settings: NudenetSettings) -> None:
+        _weights()
+
     def open(self) -> Identity:
         """Raises UserError where the package is missing, or a label that is named."""
-        found = util.find_spec("nudenet")
-        if found is None or not found.submodule_search_locations or util.find_spec("onnxruntime") is None:
-            raise UserError("the safety checker nudenet needs a package", "pip install 'interlink[safety]'", 2)
+        weights = _weights()
         import onnxruntime
 
-        weights = Path(found.submodule_search_locations[0]) / "320n.onnx"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # a worker is one core
         self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
@@ -55,7 +59,7 @@ class Nudenet:
             "nudenet", name, file_revision(weights), parameters={"unsafe_labels": list(self._unsafe.values())}
         )
 
-    def check(self, clips: Sequence[Judgeable]) -> list[Verdict]:
+    def judge(self, clips: Sequence[Judgeable]) -> list[Verdict]:
         """Raises StageError for a frame that is lost."""
         return by_clip(clips, self._batches.run)
 
@@ -91,3 +95,11 @@ class Nudenet:
             (float(value), self._unsafe[places[place]]) if value >= SURE else (0.0, "")
             for value, place in zip(values, best, strict=True)
         ]
+
+
+def _weights() -> Path:
+    """The detector's weights, which lie in its package. UserError where that, or onnxruntime, is missing."""
+    found = util.find_spec("nudenet")
+    if found is None or not found.submodule_search_locations or util.find_spec("onnxruntime") is None:
+        raise UserError("the safety checker nudenet needs a package", "pip install 'interlink[safety]'", 2)
+    return Path(found.submodule_search_locations[0]) / "320n.onnx"

@@ -1,17 +1,18 @@
 """Safety checkers: what gives a clip a number from 0 (harmless) to 1.
 
-Ours know words, or see pictures: with a classifier that the user names, or with NudeNet's detector. Others come from
-other packages, under the entry point group `interlink.safety`.
+Ours know words, or see pictures: with a classifier that the user names, or with NudeNet's detector. Third-party
+checkers come under the entry point group `interlink.safety`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from interlink.engines.captioner import Identity
+from interlink.engines.engine import Engine
 from interlink.plugins import Group
 from interlink.stage import Settings, operational
 from interlink.text.words import words
@@ -20,18 +21,21 @@ Judgeable = tuple[Sequence[bytes], str]  # a clip's JPEGs, and all its words
 Verdict = tuple[float, str]  # 0 to 1, and what was found
 
 
-class SafetyChecker(Protocol):
-    """wants_frames: whether it is given pictures, which then are read."""
+class SafetyChecker(Engine):
+    """settings: one of ours with a block in the recipe is given that, every other checker the words that are blocked.
+    wants_frames: it is given pictures, which then are read. costly: redoing its verdicts needs `--yes`.
+    """
 
-    wants_frames: ClassVar[bool]
-
-    def __init__(self, blocked_words: Sequence[str]) -> None: ...
+    wants_frames: ClassVar[bool] = False
+    costly: ClassVar[bool] = False
 
     def open(self) -> Identity | None:
-        """Loads its model, and tells which it is. Raises UserError where it cannot work here."""
+        """Loads its model, and says which it is; None without one. Raises UserError where it cannot work here."""
+        return None
 
-    def check(self, clips: Sequence[Judgeable]) -> list[Verdict]:
+    def judge(self, clips: Sequence[Judgeable]) -> list[Verdict]:
         """(0 to 1, what was found) for each clip of a video."""
+        raise NotImplementedError(f"{type(self).__name__} must define judge")
 
 
 class ClassifierSettings(Settings):
@@ -65,18 +69,15 @@ class NudenetSettings(Settings):
     batch_size: int = operational(8, "frames at once; halved by itself without memory", ge=1)
 
 
-class WordList:
+class WordList(SafetyChecker):
     """1 where one of the blocked words, or a run of words, stands in the text; in any case, as whole words."""
 
-    wants_frames: ClassVar[bool] = False
-
     def __init__(self, blocked_words: Sequence[str]) -> None:
+        super().__init__(blocked_words)
         self._blocked = {tuple(words(entry)) for entry in blocked_words} - {()}
         self._longest = max(map(len, self._blocked), default=0)
 
-    def open(self) -> None: ...
-
-    def check(self, clips: Sequence[Judgeable]) -> list[Verdict]:
+    def judge(self, clips: Sequence[Judgeable]) -> list[Verdict]:
         return [self._find(text) for _, text in clips]
 
     def _find(self, text: str) -> Verdict:
@@ -93,7 +94,7 @@ CHECKERS: dict[str, str] = {
     "classifier": "interlink.score.classifier:Classifier",
     "nudenet": "interlink.score.nudity:Nudenet",
 }
-GROUP = Group("interlink.safety", "safety checker", CHECKERS)
+GROUP = Group("interlink.safety", "safety checker", CHECKERS, "interlink.score.safety:SafetyChecker")
 
 
 def check_checker(name: str) -> str:
@@ -101,7 +102,12 @@ def check_checker(name: str) -> str:
     return GROUP.check(name)
 
 
-def make_checker(name: str, told: Any) -> SafetyChecker:
-    """The checker `name`, not yet opened. told: the words that are blocked; of a checker of ours, its settings."""
+def checker_class(name: str) -> type[SafetyChecker]:
+    """The class behind a checker's name. UserError where it cannot be imported."""
     found: type[SafetyChecker] = GROUP.load(name)
-    return found(told)
+    return found
+
+
+def make_checker(name: str, settings: Any) -> SafetyChecker:
+    """The checker `name`, not yet opened. settings: as `SafetyChecker` says."""
+    return checker_class(name)(settings)

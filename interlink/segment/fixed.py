@@ -6,15 +6,24 @@ For material that a content detector cannot cut (one long shot), and as the plai
 from __future__ import annotations
 
 from math import inf
+from typing import TYPE_CHECKING, ClassVar
 
 from interlink.media.look import Look
-from interlink.segment.verdict import Verdict
+from interlink.segment.verdict import Segmenter, Verdict, Video
+
+if TYPE_CHECKING:
+    from interlink.segment.settings import SegmentSettings
 
 
-class Fixed:
+class Fixed(Segmenter):
     """A clip begins at the first frame at or after start + k x length (seconds)."""
 
+    reads: ClassVar[tuple[str, ...]] = ("length",)
     spacing = inf  # the times are known before any picture
+
+    @classmethod
+    def of(cls, settings: SegmentSettings, video: Video) -> Fixed:
+        return cls(settings.length)
 
     def __init__(self, length: float) -> None:
         self._length = length
@@ -30,6 +39,3 @@ class Fixed:
         here = bool(planned) and planned[-1] >= look.time - 1e-6
         between = planned[:-1] if here else planned
         return [*(Verdict(time, True, settled=True) for time in between), Verdict(look.time, here, settled=True)]
-
-    def finish(self) -> list[Verdict]:
-        return []

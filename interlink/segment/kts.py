@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from interlink.engines.embedder import check_embedder, embedder
 from interlink.media.look import Look, difference
 from interlink.segment.features import features_of
-from interlink.segment.verdict import Verdict
+from interlink.segment.verdict import Segmenter, Verdict, Video
+
+if TYPE_CHECKING:
+    from interlink.segment.settings import SegmentSettings
 
 Floats = NDArray[np.float64]
 Floating = NDArray[np.floating[Any]]
@@ -97,7 +101,7 @@ def _lower(table: Floats, before: Floats, after: Floats, points: int) -> None:
         after[start + 1 : stop + 1] = (table[start:stop, points:stop] + before[points:stop]).min(axis=1)
 
 
-class Kts:
+class Kts(Segmenter):
     """Kernel temporal segmentation as a segmenter: one sample every `beta` seconds, windows of `window` samples.
 
     alpha: samples that a segment has at least on average: T samples hold at most T // alpha - 1 change points, so a
@@ -113,6 +117,30 @@ class Kts:
     a window's first three quarters stand, and the next window begins at the last of them.
     Each change point lies between two samples; where there are looks between them, at the largest change.
     """
+
+    reads: ClassVar[tuple[str, ...]] = ("kts",)
+
+    @classmethod
+    def of(cls, settings: SegmentSettings, video: Video) -> Kts:
+        kts = settings.kts
+        if not kts.embedder.model:
+            return cls(kts.alpha, kts.beta, kts.vmax, kts.relative, kts.window)
+        model = embedder(kts.embedder)
+        return cls(kts.alpha, kts.beta, kts.vmax, kts.relative, kts.window, lambda _: model.embed(video.picture()))
+
+    @staticmethod
+    def memory_mb(settings: SegmentSettings) -> int:
+        return 1800 if settings.kts.embedder.model else 600
+
+    @staticmethod
+    def check(settings: SegmentSettings) -> None:
+        if settings.kts.embedder.model:
+            check_embedder(settings.kts.embedder)
+
+    @staticmethod
+    def prepare(settings: SegmentSettings) -> None:
+        if settings.kts.embedder.model:
+            embedder(settings.kts.embedder)
 
     def __init__(
         self,

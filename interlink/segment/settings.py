@@ -1,17 +1,30 @@
-"""What a recipe may say about where clips begin, and the segmenter that comes of it. Imports nothing heavy."""
+"""What a recipe may say about where clips begin, and the segmenters by name. Imports nothing heavy.
+
+Third-party segmenters come by the entry point group `interlink.segmenters`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from interlink.engines.embedder import EmbedderSettings
+from interlink.plugins import Group
+from interlink.segment.verdict import Segmenter, Video
 from interlink.stage import Settings
 
-if TYPE_CHECKING:
-    from interlink.segment.verdict import Segmenter
+# name -> module:Class
+SEGMENTERS: dict[str, str] = {
+    "shots": "interlink.segment.shots:Shots",
+    "fixed": "interlink.segment.fixed:Fixed",
+    "kts": "interlink.segment.kts:Kts",
+    "transnet": "interlink.segment.transnet:Transnet",
+    "transcript": "interlink.segment.transcript:Transcript",
+    "annotations": "interlink.segment.transcript:Annotated",
+}
+GROUP = Group("interlink.segmenters", "segmenter", SEGMENTERS, "interlink.segment.verdict:Segmenter")
+_OWN = ("length", "kts", "transnet", "transcript")  # fields of the block that belong to one segmenter
 
 
 class KtsSettings(Settings):
@@ -48,11 +61,16 @@ class TranscriptSettings(Settings):
 class SegmentSettings(Settings):
     """Where clips begin."""
 
-    segmenter: Literal["shots", "fixed", "kts", "transnet", "transcript", "annotations"] = Field(
+    segmenter: str = Field(
         "shots",
         description="where clips begin: at cuts and fades (shots, or the network transnet), where the content changes "
         "(kts), with sentences or steps of speech (transcript), every `length` seconds (fixed), or as annotated "
-        "(annotations: their times are kept, max_clip divides none)",
+        "(annotations: their times are kept, max_clip divides none); or an entry point of interlink.segmenters",
+    )
+    options: dict[str, str | int | float | bool] = Field(
+        {},
+        exclude_if=lambda value: not value,  # recipes without it keep their fingerprint
+        description="options of a third-party segmenter",
     )
     length: float = Field(10.0, gt=0, description="seconds of a clip with the fixed segmenter")
     kts: KtsSettings = Field(KtsSettings(), description="settings of kts")
@@ -68,60 +86,31 @@ class SegmentSettings(Settings):
         description="join neighbours whose pictures have at least this much in common (0.95 joins jump cuts); 0 = none",
     )
 
+    @property
+    def segmenter_class(self) -> type[Segmenter]:
+        """The class of the segmenter. UserError where it cannot be imported."""
+        found: type[Segmenter] = GROUP.load(self.segmenter)
+        return found
 
-def make_segmenter(
-    settings: SegmentSettings, sentences: Sequence[Mapping[str, Any]], picture: Callable[[], Any]
-) -> Segmenter:
-    """The segmenter of one video. sentences: what is said in it, for `transcript`, or its annotated clips. picture:
-    gives the decoded picture whose look is being fed, for an embedder."""
-    chosen = _chosen(settings, sentences, picture)
+    @property
+    def of_segmenter(self) -> Any:
+        """What the segmenter is made from: this block; of a third-party segmenter its options."""
+        return self if self.segmenter in SEGMENTERS else GROUP.options_of(self.segmenter, self.options)
+
+    def unread(self) -> frozenset[str]:
+        return frozenset(_OWN) - set(self.segmenter_class.reads)
+
+    @field_validator("segmenter")
+    @classmethod
+    def _known(cls, segmenter: str) -> str:
+        return GROUP.check(segmenter)
+
+
+def make_segmenter(settings: SegmentSettings, video: Video) -> Segmenter:
+    """The segmenter of one video, with the steps that follow it. Raises Dropped where it cannot be divided."""
+    chosen = settings.segmenter_class.of(settings.of_segmenter, video)
     if settings.stitch:
         from interlink.segment.stitch import Stitch
 
         return Stitch(chosen, settings.stitch)
     return chosen
-
-
-def prepare(settings: SegmentSettings) -> None:
-    """Loads what the segmenter needs, once a process, on one thread. UserError where it is not installed."""
-    if settings.segmenter == "transnet":
-        from interlink.segment.transnet import network
-
-        network()
-    elif settings.segmenter == "kts" and settings.kts.embedder.model:
-        from interlink.engines.embedder import embedder
-
-        embedder(settings.kts.embedder)
-
-
-def _chosen(settings: SegmentSettings, sentences: Sequence[Mapping[str, Any]], picture: Callable[[], Any]) -> Segmenter:
-    if settings.segmenter == "fixed":
-        from interlink.segment.fixed import Fixed
-
-        return Fixed(settings.length)
-    if settings.segmenter == "kts":
-        from interlink.segment.kts import Kts
-
-        kts = settings.kts
-        if kts.embedder.model:
-            from interlink.engines.embedder import embedder
-
-            model = embedder(kts.embedder)
-            return Kts(kts.alpha, kts.beta, kts.vmax, kts.relative, kts.window, lambda _: model.embed(picture()))
-        return Kts(kts.alpha, kts.beta, kts.vmax, kts.relative, kts.window)
-    if settings.segmenter == "transnet":
-        from interlink.segment.transnet import Transnet
-
-        return Transnet(settings.transnet.threshold)
-    if settings.segmenter == "transcript":
-        from interlink.segment.transcript import Transcript, plan
-
-        said = settings.transcript
-        return Transcript(plan(sentences, said.by, said.pause, said.longest, said.silence))
-    if settings.segmenter == "annotations":
-        from interlink.segment.transcript import Transcript, plan
-
-        return Transcript(plan(sentences, "sentence", pause=0.0, longest=0.0, silence=0.0))
-    from interlink.segment.shots import Shots
-
-    return Shots()

@@ -14,7 +14,7 @@ from collections import deque
 
 from interlink.media.look import Look, difference, likeness
 from interlink.segment.gradual import GAP, LONGEST, Gradual, Limits, Mixtures
-from interlink.segment.verdict import Verdict
+from interlink.segment.verdict import Segmenter, Verdict, Video
 
 AROUND = 3  # frames on each side that make the local average
 GUARD = 2  # frames on each side of a boundary that are not settled
@@ -30,7 +30,7 @@ STILL = 0.6  # changes up to this, AROUND times in a row, belong to no transitio
 SHOWN_ABOVE, SHOWN_PIXELS = 26, 8  # this many pixels of the look this bright: something small (a title) is to be seen
 
 
-class Shots:
+class Shots(Segmenter):
     """The default segmenter.
 
     A stretch of black between two pictures holds one boundary: its first frame if the cut to black was hard, else the
@@ -42,7 +42,12 @@ class Shots:
     pictures is settled.
     """
 
+    cuts = True
     spacing = float("inf")  # the plan of `evidence` decodes what this needs
+
+    @classmethod
+    def of(cls, settings: object, video: Video) -> Shots:
+        return cls()
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._looks: deque[Look] = deque()

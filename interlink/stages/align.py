@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
+from interlink.stage import Item, PerItem, Resources, Row, Settings
 from interlink.subtitles.lead import estimate
 
 
@@ -19,11 +19,7 @@ class Align(PerItem):
     """One row per video. The schema is tables.ALIGN."""
 
     name: ClassVar[str] = "align"
-    version: ClassVar[int] = 1
     settings_class: ClassVar[type[Settings]] = AlignSettings
-
-    def __init__(self, settings: AlignSettings, context: Context) -> None:
-        del settings, context
 
     @staticmethod
     def needs(settings: AlignSettings) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ that count from where a player begins, a read of the media file's header.
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from interlink.annotations.settings import AnnotationSource, AnnotationsSettings
@@ -31,8 +32,8 @@ class Annotations(PerItem):
     settings_class: ClassVar[type[Settings]] = AnnotationsSettings
 
     def __init__(self, settings: AnnotationsSettings, context: Context) -> None:
-        self.settings = settings
-        self.context = context
+        super().__init__(settings, context)
+        self.settings: AnnotationsSettings = settings
         self._files: dict[str, AnnotationFile] = {}
 
     @staticmethod
@@ -43,17 +44,24 @@ class Annotations(PerItem):
     def resources(settings: AnnotationsSettings) -> Resources:
         return Resources(cpus=0.25)
 
+    @staticmethod
+    def check(settings: AnnotationsSettings, context: Context) -> None:
+        if not (settings.clips.wanted or settings.speech.wanted):
+            raise UserError(
+                "the stage annotations has nothing to read", "set annotations.clips.path or .speech.path", 2
+            )
+        for kind, path in (("clips", settings.clips.path), ("speech", settings.speech.path)):
+            if path and not Path(path).expanduser().is_file():
+                raise UserError(f"cannot read {path}: there is no such file", f"check annotations.{kind}.path", 2)
+
     def open(self) -> None:
         """UserError where a file is missing, or holds no annotations, or none is named."""
         from interlink.annotations.file import AnnotationFile
 
+        self.check(self.settings, self.context)
         for kind in KINDS:
             if path := self._source(kind).path:
                 self._files[kind] = AnnotationFile(path, f"annotations.{kind}.path", self.context.root)
-        if not any(self._source(kind).wanted for kind in KINDS):
-            raise UserError(
-                "the stage annotations has nothing to read", "set annotations.clips.path or .speech.path", 2
-            )
 
     def close(self) -> None:
         for file in self._files.values():

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from interlink.engines.cache import AnswerCache, CachedCaptioner
 from interlink.engines.captioner import (
@@ -20,6 +20,7 @@ from interlink.engines.captioner import (
     ClipCaption,
     ClipRequest,
     Identity,
+    captioner_class,
     check_engine,
     make_captioner,
 )
@@ -29,23 +30,17 @@ from interlink.engines.settings import (
     AnnotatedSettings,
     CheckpointSettings,
     OpenAISettings,
+    TranscriptSettings,
     TransformersSettings,
     VllmCaptionSettings,
 )
 from interlink.engines.speech import sentences_of_clips, speech_of_clips
 from interlink.errors import StageError
-from interlink.plugins import resources_of
 from interlink.shards.document import join
-from interlink.stage import Context, Item, Resources, Row, Settings, failed, operational
+from interlink.stage import Context, Item, Resources, Row, Settings, Stage, failed, operational
 
 # Flags that are no fault of the engine.
 _EXPECTED = ("", "no_speech", "no_frames", "not_annotated", "length", "unfamiliar")
-_OTHERS = 16  # clips that an engine of others has at once
-_FREE = ("transcript", "annotations")  # engines that only repeat: they see no pixels, and their answers cost nothing
-
-
-class TranscriptSettings(Settings):
-    """The transcript engine has nothing to choose."""
 
 
 class CaptionSettings(Settings):
@@ -57,7 +52,7 @@ class CaptionSettings(Settings):
         "openai, checkpoint (checkpoint:FOLDER, checkpoint:sample-world), or an entry point of interlink.captioners",
     )
     options: dict[str, str | int | float | bool] = Field(
-        {}, exclude_if=lambda value: not value, description="what an engine of others wants to be told"
+        {}, exclude_if=lambda value: not value, description="options of a third-party engine"
     )
     prompt: str = Field(
         "",
@@ -104,26 +99,22 @@ class CaptionSettings(Settings):
         return {**values, "engine": "checkpoint", "checkpoint": {**given, "model": engine.partition(":")[2]}}
 
     @property
-    def told_to_engine(self) -> Settings | Mapping[str, Any]:
-        """The engine's block; of an engine of others its options."""
-        block: Settings | Mapping[str, Any] = getattr(self, self.engine) if self.engine in ENGINES else self.options
-        return block
+    def captioner(self) -> type[Captioner]:
+        """The class of the engine. UserError where it cannot be imported."""
+        return captioner_class(self.engine)
+
+    @property
+    def of_engine(self) -> BaseModel | Mapping[str, Any]:
+        """What the engine is made from: its block; of a third-party engine its options."""
+        return GROUP.settings_of(self.engine, self, self.options)
+
+    def unread(self) -> frozenset[str]:
+        return frozenset(ENGINES) - {self.engine}
 
     @field_validator("engine")
     @classmethod
     def _known(cls, engine: str) -> str:
         return check_engine(engine)
-
-
-def at_once(settings: CaptionSettings) -> int:
-    """How many clips the engine works on at a time; 1 for those that only repeat."""
-    if settings.engine in _FREE:
-        return 1
-    if settings.engine not in ENGINES:
-        return _OTHERS
-    own = getattr(settings, settings.engine)
-    count: int = own.concurrency if settings.engine == "openai" else own.batch_size
-    return count
 
 
 @dataclass
@@ -136,62 +127,52 @@ class _Open:
     answers: dict[int, ClipCaption] = field(default_factory=dict)
 
 
-class Caption:
+class Caption(Stage):
     """Captions of the clips of many videos."""
 
     name: ClassVar[str] = "caption"
     version: ClassVar[int] = 2
-    isolated: ClassVar[bool] = False
-    scope: ClassVar[Literal["item", "run"]] = "item"
     settings_class: ClassVar[type[Settings]] = CaptionSettings
 
     def __init__(self, settings: CaptionSettings, context: Context) -> None:
-        self.settings = settings
-        self.context = context
-        self._engine: Captioner = make_captioner(settings.engine, settings.told_to_engine, settings.prompt)
+        super().__init__(settings, context)
+        self._engine: Captioner = make_captioner(settings.engine, settings.of_engine, settings.prompt)
         self._asked: Captioner | CachedCaptioner = self._engine
         self._identity = Identity(settings.engine)
 
     @staticmethod
     def needs(settings: CaptionSettings) -> tuple[str, ...]:
-        given = ("annotations",) if settings.engine == "annotations" else ()
+        further = settings.captioner.tables(settings.of_engine)
         written = ("ocr",) if "{ocr}" in settings.prompt else ()
-        return ("keyframes", "transcribe", "download", *given, *written)
+        return tuple(dict.fromkeys(("keyframes", "transcribe", "download", *further, *written)))
 
     @staticmethod
     def costly(settings: CaptionSettings) -> bool:
-        return settings.engine not in _FREE
+        return not settings.captioner.free
 
     @staticmethod
     def resources(settings: CaptionSettings) -> Resources:
-        if settings.engine not in ENGINES:
-            return resources_of(GROUP.load(settings.engine), settings.options)
-        if settings.engine in ("transformers", "checkpoint"):
-            device: str = getattr(settings, settings.engine).device
-            return Resources(cpus=1.0, gpus=float(device.startswith(("cuda", "spread"))))
-        if settings.engine == "vllm":
-            return Resources(cpus=1.0, gpus=float(settings.vllm.gpus))
-        if settings.engine == "openai":
-            return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
-        return Resources(cpus=0.25)
+        return settings.captioner.resources(settings.of_engine)
 
     @staticmethod
     def together(settings: CaptionSettings) -> int:
         """How many videos it wants to have at once: then batches are full across small partitions."""
-        return at_once(settings)
+        return settings.captioner.parallel(settings.of_engine)
+
+    @staticmethod
+    def check(settings: CaptionSettings, context: Context) -> None:
+        make_captioner(settings.engine, settings.of_engine, settings.prompt)  # it may refuse them
+        settings.captioner.check(settings.of_engine)
 
     def open(self) -> None:
         self._identity = self._engine.open()
-        if self.settings.cache and self.settings.engine not in _FREE:
+        if self.settings.cache and not self._engine.free:
             fresh = self.context.fresh.get(self.name, 0)
             cache = AnswerCache(self.context.root, self.name, self._identity, fresh)
             self._asked = CachedCaptioner(self._engine, cache, self._identity.prompt)
 
     def close(self) -> None:
         self._engine.close()
-
-    def deadline(self, item: Item) -> float:
-        return 3600.0
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         open_videos: dict[str, _Open] = {}
@@ -211,7 +192,8 @@ class Caption:
     ) -> Iterator[ClipRequest]:
         for item in items:
             clips = item.rows["keyframes"]["clips"]
-            given = _annotated(item) if self.settings.engine == "annotations" else {}
+            # What only repeats an annotation is the annotation file's word, and its row says so.
+            given = _annotated(item) if self._engine.free else {}
             video = _Open(len(clips), given.get("file", ""), given.get("revision", ""))
             if not clips:
                 ready.append(self._row(item.id, video))
@@ -226,13 +208,12 @@ class Caption:
     def _of_item(self, item: Item) -> Iterator[ClipRequest]:
         clips = item.rows["keyframes"]["clips"]
         speech = speech_of_clips(clips, item.rows["transcribe"]["sentences"])
-        spans = _annotated(item)["spans"] if self.settings.engine == "annotations" else ()
-        annotated = sentences_of_clips(clips, spans)
+        annotated = sentences_of_clips(clips, _annotated(item).get("spans", ()))
         title = item.rows["collect"]["title"] or item.rows["download"]["title"] or ""
         written = written_in_clips(item.rows["ocr"]) if "ocr" in item.rows else {}
         for number, clip in enumerate(clips):
             frames = sorted(clip["frames"], key=lambda frame: frame["time"])
-            images = () if self.settings.engine in _FREE else tuple(read_frame(item, f["image"]) for f in frames)
+            images = () if self._engine.free else tuple(read_frame(item, f["image"]) for f in frames)
             yield ClipRequest(
                 id=item.id,
                 clip=number,
@@ -280,5 +261,5 @@ class Caption:
 
 
 def _annotated(item: Item) -> Mapping[str, Any]:
-    """What a file says of the item's clips; nothing where it does not have the item."""
-    return item.rows["annotations"]["clips"] or {"spans": ()}
+    """What a file says of the item's clips; nothing where the engine does not ask, or it does not have the item."""
+    return (item.rows["annotations"]["clips"] or {}) if "annotations" in item.rows else {}

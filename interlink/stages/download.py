@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -30,7 +30,7 @@ from interlink.fetch.img2dataset import ImageSettings
 from interlink.fetch.local import Sidecars, Subtitle, digest
 from interlink.fetch.pacing import Pacer
 from interlink.fetch.transfers import Transfer, transfer_all
-from interlink.stage import Blob, Context, Item, Resources, Row, Settings
+from interlink.stage import Blob, Context, Item, Resources, Row, Settings, Stage
 
 # yt-dlp options that a recipe may set: none runs a command, writes a file, or holds a secret (a recipe is kept with the
 # data).
@@ -108,24 +108,17 @@ class DownloadSettings(Settings):
         return options
 
 
-class Download:
+class Download(Stage):
     """Stage `download`; its rows follow `interlink.tables.DOWNLOAD`."""
 
     name: ClassVar[str] = "download"
     version: ClassVar[int] = 1
-    isolated: ClassVar[bool] = False
-    scope: ClassVar[Literal["item", "run"]] = "item"
     settings_class: ClassVar[type[Settings]] = DownloadSettings
 
     def __init__(self, settings: DownloadSettings, context: Context) -> None:
-        self.settings = settings
-        self.context = context
+        super().__init__(settings, context)
         self._most_bytes = settings.max_megabytes * 1e6 if settings.max_megabytes else float("inf")
         self._cookies = ""
-
-    @staticmethod
-    def needs(settings: DownloadSettings) -> tuple[str, ...]:
-        return ()
 
     @staticmethod
     def costly(settings: DownloadSettings) -> bool:
@@ -135,30 +128,22 @@ class Download:
     def resources(settings: DownloadSettings) -> Resources:
         return Resources(cpus=1.0, workers=1)  # one worker: the pace of a host is kept in one place
 
-    def open(self) -> None:
-        """UserError where a file or folder that the settings name cannot be read."""
-        settings = self.settings
-        self._pacer = Pacer(settings.requests_per_second, settings.burst, settings.patience_seconds)
-        self._sidecars = Sidecars()
+    @staticmethod
+    def check(settings: DownloadSettings, context: Context) -> None:
+        _cookies(settings)
         if settings.subtitles_path and not Path(settings.subtitles_path).expanduser().is_dir():
             raise UserError(
                 f"there is no folder {settings.subtitles_path}", "set download.subtitles_path to one", code=2
             )
-        if settings.cookies:
-            try:
-                self._cookies = Path(settings.cookies).expanduser().read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise UserError(
-                    f"cannot read the cookie file {settings.cookies}: {error}", "check download.cookies", 2
-                ) from error
+
+    def open(self) -> None:
+        """UserError where a file or folder that the settings name cannot be read."""
+        settings = self.settings
+        self.check(settings, self.context)
+        self._cookies = _cookies(settings)
+        self._pacer = Pacer(settings.requests_per_second, settings.burst, settings.patience_seconds)
+        self._sidecars = Sidecars()
         _remove_leftovers(self.context.root.scratch())
-
-    def close(self) -> None:
-        """Nothing to let go of: every transfer cleans up after itself."""
-
-    def deadline(self, item: Item) -> float:
-        """Not asked for (the stage is not isolated); transfers have `stall_seconds` each."""
-        return self.settings.stall_seconds
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         """A row per item as each is done, at most `concurrency` at once.
@@ -230,6 +215,18 @@ class Download:
         if found or lost or stem == source["video_id"]:
             return found, lost
         return self._sidecars.find(folder, stem)
+
+
+def _cookies(settings: DownloadSettings) -> str:
+    """The text of the cookie file, "" without one. UserError where it cannot be read."""
+    if not settings.cookies:
+        return ""
+    try:
+        return Path(settings.cookies).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"cannot read the cookie file {settings.cookies}: {error}", "check download.cookies", 2
+        ) from error
 
 
 def _row(item_id: str, fields: dict[str, Any], title: str, subtitles: list[Subtitle], lost: list[str]) -> Row:

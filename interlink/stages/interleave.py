@@ -17,7 +17,7 @@ from interlink.interleave.budgets import cut, fitted, sampled
 from interlink.interleave.compose import compose
 from interlink.interleave.evidence import ToldClip, gather
 from interlink.interleave.filters import LeftOut, judge, without_duplicates
-from interlink.interleave.registry import policy_class
+from interlink.interleave.policy import policy_class
 from interlink.interleave.settings import InterleaveSettings
 from interlink.shards.document import Provenance, Source
 from interlink.shards.names import document_keys
@@ -44,8 +44,7 @@ class Interleave(PerItem):
     settings_class: ClassVar[type[Settings]] = InterleaveSettings
 
     def __init__(self, settings: InterleaveSettings, context: Context) -> None:
-        self.settings = settings
-        self.context = context
+        super().__init__(settings, context)
         self._policy = policy_class(settings.policy)(settings)
 
     @staticmethod

@@ -7,16 +7,18 @@ first frame is not at 0, `start` says so and nothing is subtracted.
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from interlink.errors import Dropped, StageError
-from interlink.segment.settings import SegmentSettings, make_segmenter, prepare
+from interlink.errors import StageError
+from interlink.fetch.facts import stated_seconds
+from interlink.segment.settings import SegmentSettings, make_segmenter
+from interlink.segment.verdict import Segmenter, Video
 from interlink.stage import Blob, Context, Item, PerItem, Resources, Row, Settings
 
 if TYPE_CHECKING:
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from interlink.media.look import Look
     from interlink.media.probe import Probe
     from interlink.segment.clips import Clip
-
-
-_FOLLOWS = {"transcript": ("transcribe",), "annotations": ("annotations",)}  # tables whose times a segmenter takes
 
 
 class KeyframesSettings(SegmentSettings):
@@ -98,11 +97,12 @@ class Keyframes(PerItem):
     settings_class: ClassVar[type[Settings]] = KeyframesSettings
 
     def __init__(self, settings: KeyframesSettings, context: Context) -> None:
-        self.settings = settings
+        super().__init__(settings, context)
+        self.settings: KeyframesSettings = settings
 
     @staticmethod
     def needs(settings: KeyframesSettings) -> tuple[str, ...]:
-        follows = _FOLLOWS.get(settings.segmenter, ())
+        follows = settings.segmenter_class.needs(settings.of_segmenter)
         listens = ("transcribe",) if settings.speech_weight > 0 and "transcribe" not in follows else ()
         return ("download", *follows, *listens)
 
@@ -112,12 +112,19 @@ class Keyframes(PerItem):
 
     @staticmethod
     def resources(settings: KeyframesSettings) -> Resources:
-        network = settings.segmenter == "transnet" or (settings.segmenter == "kts" and settings.kts.embedder.model)
         files = 2 * settings.clip_megabytes + 200 if _wants_files(settings) else 0  # bytes, twice: pickled; and x264
-        return Resources(cpus=1.0, memory_mb=(1800 if network else 600) + files)
+        return Resources(cpus=1.0, memory_mb=settings.segmenter_class.memory_mb(settings.of_segmenter) + files)
+
+    @staticmethod
+    def check(settings: KeyframesSettings, context: Context) -> None:
+        settings.segmenter_class.check(settings.of_segmenter)
+        if _wants_files(settings):
+            from interlink.media.clipfile import ffmpeg_program
+
+            ffmpeg_program()
 
     def open(self) -> None:
-        prepare(self.settings)
+        self.settings.segmenter_class.prepare(self.settings.of_segmenter)
         if _wants_files(self.settings):
             from interlink.media.clipfile import ffmpeg_program
 
@@ -125,7 +132,7 @@ class Keyframes(PerItem):
 
     def deadline(self, item: Item) -> float:
         row, settings = item.rows["download"], self.settings
-        seconds = _stated_seconds(row.get("info"))
+        seconds = stated_seconds(row.get("info"))
         if seconds:
             return settings.deadline_seconds + settings.deadline_per_second * seconds
         return settings.deadline_seconds + settings.deadline_per_megabyte * (row.get("size") or 0) / 1e6
@@ -138,15 +145,18 @@ class Keyframes(PerItem):
             from interlink.media.pictures import row_of_pictures
 
             return row_of_pictures(item, self.settings.short_side, self.settings.quality)
-        said, spoken = _times_of(item, self.settings), _spoken(item, self.settings)
+        screen, spoken = _Screen(), _spoken(item, self.settings)
+        video = Video(item.rows, lambda: screen.picture)
+        segmenter = make_segmenter(self.settings, video)  # before the file is opened: it may drop the video
         with local_media(item) as path:
             for full in (False, True):
                 with open_media(path) as container:
                     probe = describe(container, path)
                     self._check(probe)
                     try:
-                        row = _Pass(self.settings, container, probe, said, spoken, full).row(item.id)
+                        row = _Pass(self.settings, container, probe, segmenter, screen, spoken, full).row(item.id)
                     except Unusable:
+                        segmenter = make_segmenter(self.settings, video)
                         continue  # the full decode tells what is wrong, and keeps what can be had
                 if _wants_files(self.settings):
                     from interlink.media.clipblobs import add_files
@@ -170,6 +180,13 @@ class Keyframes(PerItem):
             raise StageError("too_long", f"{probe.name}: {stated:.0f} s, the recipe allows {limit:.0f} s")
 
 
+@dataclass
+class _Screen:
+    """The decoded picture whose look is being fed."""
+
+    picture: Any = None
+
+
 class _Pass:
     """One open video to its row: the sparse pass, or a full decode where that cannot be (`full`)."""
 
@@ -178,11 +195,12 @@ class _Pass:
         settings: KeyframesSettings,
         container: Any,
         probe: Probe,
-        said: Sequence[Mapping[str, Any]],
+        segmenter: Segmenter,
+        screen: _Screen,
         spoken: Sequence[tuple[float, float]] | None,
         full: bool,
     ) -> None:
-        """said: what the segmenter follows. spoken: when something is said, for the choice of frames."""
+        """spoken: when something is said, for the choice of frames."""
         from interlink.media.choose import Pool, Speech
         from interlink.media.jpeg import JpegMaker
         from interlink.media.look import Looker
@@ -193,11 +211,10 @@ class _Pass:
         self.settings, self.container, self.probe, self.video = settings, container, probe, probe.video
         self.looker = Looker()
         self.maker = JpegMaker(settings.short_side, settings.quality, probe.video.sar)
-        self.picture: Any = None  # the one that is being fed
-        self.segmenter = make_segmenter(settings, said, lambda: self.picture)
+        self.segmenter, self.screen = segmenter, screen
         longest, lengths = settings.max_clip, Lengths(settings.min_clip, settings.max_clip)
-        if settings.segmenter == "annotations":  # clips as long as they are told to be
-            longest = max([longest, *(min(s["end"], probe.stated or 3600.0) - s["start"] for s in said)])
+        if segmenter.lengths is not None:  # clips as long as they are given
+            longest = max([longest, *(min(end, probe.stated or 3600.0) - start for start, end in segmenter.lengths)])
             lengths = Lengths(settings.min_clip, inf)
         # Half-second cells, but several in a short clip and no more than about a hundred in a long one.
         cell = max(min(0.5, longest / 8), longest / 80)
@@ -240,7 +257,7 @@ class _Pass:
         from interlink.segment.evidence import Evidence
 
         packets = Packets(self.container, self.probe)
-        sparse = Sparse(packets, self.looker, Evidence(self.segmenter.spacing, cuts=self.settings.segmenter == "shots"))
+        sparse = Sparse(packets, self.looker, Evidence(self.segmenter.spacing, cuts=self.segmenter.cuts))
         self.clips.times = sparse.times
         for decoded, look in sparse:
             self._begin(decoded)
@@ -282,7 +299,7 @@ class _Pass:
     def _feed(self, decoded: Decoded, look: Look) -> None:
         from interlink.media.choose import Still
 
-        self.picture = decoded.frame
+        self.screen.picture = decoded.frame
         self.clips.feed(Still(decoded.frame, look, self.looker, self.maker), sound=not decoded.damaged)
 
     def _filled(self) -> list[Clip]:
@@ -318,20 +335,6 @@ class _Pass:
         limit = self.settings.max_seconds
         if limit and self.start is not None and time - self.start > limit:
             raise StageError("too_long", f"{self.probe.name}: the recipe allows {limit:.0f} s, it goes on after that")
-
-
-def _times_of(item: Item, settings: KeyframesSettings) -> Sequence[Mapping[str, Any]]:
-    """The sentences, or annotated clips, that the segmenter follows. Dropped where an item has no such clips."""
-    if settings.segmenter == "transcript":
-        sentences: Sequence[Mapping[str, Any]] = item.rows["transcribe"]["sentences"]
-        return sentences
-    if settings.segmenter != "annotations":
-        return ()
-    given = item.rows["annotations"]["clips"]
-    if given is None:
-        raise Dropped("not_annotated", "no annotated clips that keyframes.segmenter could follow")
-    spans: Sequence[Mapping[str, Any]] = given["spans"]
-    return spans
 
 
 def _spoken(item: Item, settings: KeyframesSettings) -> list[tuple[float, float]] | None:
@@ -376,12 +379,3 @@ def _frame(chosen: Chosen) -> dict[str, Any]:
 
 def _spans(spans: list[tuple[float, float]]) -> list[dict[str, float]]:
     return [{"start": start, "end": end} for start, end in spans]
-
-
-def _stated_seconds(info: Any) -> float:
-    """The duration that the site told, from the download row's JSON; 0 where it told none."""
-    try:
-        duration = json.loads(info or "{}").get("duration")
-        return float(duration) if duration else 0.0
-    except (ValueError, TypeError, AttributeError):
-        return 0.0

@@ -9,41 +9,37 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from interlink.engines.cache import Answer, AnswerCache
 from interlink.engines.captioner import Identity
-from interlink.engines.writer import GROUP, WRITERS, Writer, WriteRequest, Written, make_writer
+from interlink.engines.language import LanguageDetector
+from interlink.engines.writer import Writer, WriteRequest, Written, make_writer
 from interlink.errors import StageError
 from interlink.narrate.checks import Checker
 from interlink.narrate.settings import NarrateSettings
 from interlink.narrate.tale import Tale, Telling
 from interlink.narrate.template import Template
-from interlink.plugins import resources_of
-from interlink.stage import Context, Item, Resources, Row, Settings, failed
+from interlink.stage import Context, Item, Resources, Row, Settings, Stage, failed
 
 _EXPECTED = ("", "no_evidence")
 _LOST = ("error", "refused", "empty")
-_TOGETHER = 16  # videos that an engine of others has at once
 _AHEAD = 16  # rows that may wait while nothing is asked
 
 
-class Narrate:
+class Narrate(Stage):
     """Tellings of the clips of many videos. The schema is tables.NARRATE."""
 
     name: ClassVar[str] = "narrate"
     version: ClassVar[int] = 2  # 2: howto_interlink-2
-    isolated: ClassVar[bool] = False
-    scope: ClassVar[Literal["item", "run"]] = "item"
     settings_class: ClassVar[type[Settings]] = NarrateSettings
 
     def __init__(self, settings: NarrateSettings, context: Context) -> None:
-        self.settings = settings
-        self.context = context
+        super().__init__(settings, context)
         self._writer: Writer | None = None
         if settings.style != "none":
             self._template = Template.parse(settings.prompt) if settings.prompt else Template.of_style(settings.style)
-            self._writer = make_writer(settings.engine, settings.told_to_engine)
+            self._writer = make_writer(settings.engine, settings.of_engine)
         self._checker = Checker(settings.checks)
         self._identity = Identity("none")
         self._cache: AnswerCache | None = None
@@ -64,24 +60,20 @@ class Narrate:
     def resources(settings: NarrateSettings) -> Resources:
         if settings.style == "none":
             return Resources(cpus=0.25)
-        if settings.engine not in WRITERS:
-            return resources_of(GROUP.load(settings.engine), settings.options)
-        if settings.engine == "transformers":
-            return Resources(cpus=1.0, gpus=float(settings.transformers.device.startswith("cuda")))
-        if settings.engine == "vllm":
-            return Resources(cpus=1.0, gpus=float(settings.vllm.gpus))
-        return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
+        return settings.writer.resources(settings.of_engine)
 
     @staticmethod
     def together(settings: NarrateSettings) -> int:
         """How many videos it wants to have at once."""
-        if settings.style == "none":
-            return 1
-        if settings.engine not in WRITERS:
-            return _TOGETHER
-        block = getattr(settings, settings.engine)
-        wanted: int = block.concurrency if settings.engine == "openai" else block.batch_size
-        return wanted
+        return 1 if settings.style == "none" else settings.writer.parallel(settings.of_engine)
+
+    @staticmethod
+    def check(settings: NarrateSettings, context: Context) -> None:
+        if settings.checks.language:
+            LanguageDetector.check()
+        if settings.style != "none":
+            make_writer(settings.engine, settings.of_engine)  # it may refuse them
+            settings.writer.check(settings.of_engine)
 
     def open(self) -> None:
         self._checker.open()
@@ -102,15 +94,12 @@ class Narrate:
         if self._writer is not None:
             self._writer.close()
 
-    def deadline(self, item: Item) -> float:
-        return 3600.0
-
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         if self._writer is None:
             for item in items:
                 yield self._unwritten(item)
             return
-        work = _Work(items, self._writer.parallel)
+        work = _Work(items, self._writer.parallel(self._writer.settings))
         while work.more():
             for answer in self._writer.write(self._questions(work)):
                 work.flying -= 1

@@ -6,17 +6,17 @@ Reads committed frames, never the video. As slow as its engine: 0.1 to 0.5 s a f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
 from interlink.engines.captioner import Identity
 from interlink.engines.lines import SeenLine, merge
-from interlink.engines.reader import Reader, check_reader, make_reader
+from interlink.engines.reader import GROUP, READERS, Reader, check_reader, reader_class
 from interlink.engines.reader_caption import CaptionReaderSettings
 from interlink.engines.reader_rapidocr import RapidOcrSettings
 from interlink.errors import StageError
-from interlink.stage import Context, Item, Resources, Row, Settings
+from interlink.stage import Context, Item, Resources, Row, Settings, Stage
 from interlink.stages.reading import Reading, line_fields, lost_message, read_videos
 
 
@@ -46,19 +46,30 @@ class OcrSettings(Settings):
     def _known(cls, engine: str) -> str:
         return check_reader(engine)
 
+    @property
+    def reader(self) -> type[Reader]:
+        """The class of the engine."""
+        return reader_class(self.engine)
 
-class Ocr:
+    @property
+    def of_engine(self) -> Any:
+        """The engine's block."""
+        return GROUP.settings_of(self.engine, self, {})
+
+    def unread(self) -> frozenset[str]:
+        return frozenset(READERS) - {self.engine}
+
+
+class Ocr(Stage):
     """On-screen text of many videos. The schema is tables.OCR."""
 
     name: ClassVar[str] = "ocr"
     version: ClassVar[int] = 1
-    isolated: ClassVar[bool] = False
-    scope: ClassVar[Literal["item", "run"]] = "item"
     settings_class: ClassVar[type[Settings]] = OcrSettings
 
     def __init__(self, settings: OcrSettings, context: Context) -> None:
-        self.settings = settings
-        self._engine: Reader = make_reader(settings.engine, getattr(settings, settings.engine))
+        super().__init__(settings, context)
+        self._engine = settings.reader(settings.of_engine)
         self._identity = Identity(settings.engine)
 
     @staticmethod
@@ -71,20 +82,17 @@ class Ocr:
 
     @staticmethod
     def resources(settings: OcrSettings) -> Resources:
-        if settings.engine == "rapidocr":
-            return Resources(cpus=float(settings.rapidocr.threads), memory_mb=800)
-        if settings.caption.engine == "transformers":
-            return Resources(cpus=1.0, gpus=float(settings.caption.transformers.device.startswith("cuda")))
-        return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
+        return settings.reader.resources(settings.of_engine)
+
+    @staticmethod
+    def check(settings: OcrSettings, context: Context) -> None:
+        settings.reader.check(settings.of_engine)
 
     def open(self) -> None:
         self._identity = self._engine.open()
 
     def close(self) -> None:
         self._engine.close()
-
-    def deadline(self, item: Item) -> float:
-        return 3600.0
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         return read_videos(items, self._engine, self.settings.frames_per_clip, self._row)

@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from interlink.engines.captioner import Identity
-from interlink.engines.florence import Florence, FlorenceSettings
-from interlink.engines.reader import Reader
+from interlink.engines.florence import FlorenceSettings
+from interlink.engines.reader import LOOKERS, REGIONS, Reader, reader_class
 from interlink.errors import StageError
-from interlink.stage import Context, Item, Resources, Row, Settings
+from interlink.stage import Context, Item, Resources, Row, Settings, Stage
 from interlink.stages.reading import Reading, line_fields, lost_message, read_videos
 
 
@@ -30,19 +30,30 @@ class RegionsSettings(Settings):
     most: int = Field(20, ge=1, description="regions of a frame that are kept, in the order in which they are told")
     florence2: FlorenceSettings = Field(FlorenceSettings(), description="settings of the florence2 engine")
 
+    @property
+    def looker(self) -> type[Reader] | None:
+        """The class of the engine; None where nobody looks."""
+        return None if self.engine == "none" else reader_class(self.engine, REGIONS)
 
-class Regions:
+    @property
+    def of_engine(self) -> Any:
+        """The engine's block."""
+        return REGIONS.settings_of(self.engine, self, {})
+
+    def unread(self) -> frozenset[str]:
+        return frozenset(LOOKERS) - {self.engine}
+
+
+class Regions(Stage):
     """Regions of the frames of many videos. The schema is tables.REGIONS."""
 
     name: ClassVar[str] = "regions"
     version: ClassVar[int] = 1
-    isolated: ClassVar[bool] = False
-    scope: ClassVar[Literal["item", "run"]] = "item"
     settings_class: ClassVar[type[Settings]] = RegionsSettings
 
     def __init__(self, settings: RegionsSettings, context: Context) -> None:
-        self.settings = settings
-        self._engine: Reader | None = Florence(settings.florence2) if settings.engine == "florence2" else None
+        super().__init__(settings, context)
+        self._engine = settings.looker(settings.of_engine) if settings.looker is not None else None
         self._identity = Identity(settings.engine)
 
     @staticmethod
@@ -51,13 +62,16 @@ class Regions:
 
     @staticmethod
     def costly(settings: RegionsSettings) -> bool:
-        return settings.engine != "none"
+        return settings.looker is not None
 
     @staticmethod
     def resources(settings: RegionsSettings) -> Resources:
-        if settings.engine == "none":
-            return Resources(cpus=0.25)
-        return Resources(cpus=1.0, gpus=float(settings.florence2.device.startswith(("cuda", "spread"))))
+        return Resources(cpus=0.25) if settings.looker is None else settings.looker.resources(settings.of_engine)
+
+    @staticmethod
+    def check(settings: RegionsSettings, context: Context) -> None:
+        if settings.looker is not None:
+            settings.looker.check(settings.of_engine)
 
     def open(self) -> None:
         if self._engine is not None:
@@ -66,9 +80,6 @@ class Regions:
     def close(self) -> None:
         if self._engine is not None:
             self._engine.close()
-
-    def deadline(self, item: Item) -> float:
-        return 3600.0
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         if self._engine is None:

@@ -9,28 +9,44 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from interlink.engines.captioner import Identity
 from interlink.engines.frames import read_frame
-from interlink.engines.imagetext import ImageText, ImageTextSettings, check_image_text, make_image_text
+from interlink.engines.imagetext import (
+    ENGINES,
+    GROUP,
+    ImageText,
+    ImageTextSettings,
+    check_image_text,
+    image_text_class,
+    make_image_text,
+)
 from interlink.engines.language import LanguageDetector
 from interlink.engines.speech import sentences_of_clips
 from interlink.score.pictures import difference_hash
-from interlink.score.safety import ClassifierSettings, NudenetSettings, SafetyChecker, check_checker, make_checker
+from interlink.score.safety import (
+    ClassifierSettings,
+    NudenetSettings,
+    SafetyChecker,
+    check_checker,
+    checker_class,
+    make_checker,
+)
 from interlink.shards.document import count_tokens, join
 from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
 from interlink.text.personal import count as count_personal
 from interlink.text.sentences import split
 from interlink.text.words import agreement, repeated_share
 
-_SEE_PICTURES = frozenset(("classifier", "nudenet"))  # checkers of ours with a model and a block of settings
-
 
 class ScoreSettings(Settings):
     """What is measured."""
 
     engine: str = Field("none", description="none, open_clip, or an entry point of interlink.imagetext")
+    options: dict[str, str | int | float | bool] = Field(
+        {}, exclude_if=lambda value: not value, description="options of a third-party engine"
+    )
     open_clip: ImageTextSettings = Field(ImageTextSettings(), description="settings of the open_clip engine")
     vectors: bool = Field(
         False,
@@ -53,6 +69,23 @@ class ScoreSettings(Settings):
         description="settings of the checker `nudenet`",
     )
 
+    @property
+    def image_text(self) -> type[ImageText] | None:
+        """The class of the engine; None without one. UserError where it cannot be imported."""
+        return None if self.engine == "none" else image_text_class(self.engine)
+
+    @property
+    def of_engine(self) -> BaseModel | Mapping[str, Any]:
+        """What the engine is made from: its block; of a third-party engine its options."""
+        return GROUP.settings_of(self.engine, self, self.options)
+
+    def of_checker(self, name: str) -> Any:
+        """What a checker is made from: the block of one with a model of ours, else the words that are blocked."""
+        return {"classifier": self.classifier, "nudenet": self.nudenet}.get(name, self.blocked_words)
+
+    def unread(self) -> frozenset[str]:
+        return frozenset((*ENGINES, "classifier", "nudenet")) - {self.engine, *self.safety}
+
     @field_validator("engine")
     @classmethod
     def _known(cls, engine: str) -> str:
@@ -72,13 +105,13 @@ class Score(PerItem):
     settings_class: ClassVar[type[Settings]] = ScoreSettings
 
     def __init__(self, settings: ScoreSettings, context: Context) -> None:
-        self.settings = settings
-        block = getattr(settings, settings.engine, settings)
-        self._engine: ImageText | None = None if settings.engine == "none" else make_image_text(settings.engine, block)
+        super().__init__(settings, context)
+        self._engine: ImageText | None = None
+        if settings.engine != "none":
+            self._engine = make_image_text(settings.engine, settings.of_engine)
         self._language = LanguageDetector() if settings.detect_language else None
         self._checkers: dict[str, SafetyChecker] = {
-            name: make_checker(name, getattr(settings, name) if name in _SEE_PICTURES else settings.blocked_words)
-            for name in settings.safety
+            name: make_checker(name, settings.of_checker(name)) for name in settings.safety
         }
         self._identity = Identity("")
         self._checked_by: dict[str, Identity] = {}  # checkers with a model
@@ -93,13 +126,27 @@ class Score(PerItem):
 
     @staticmethod
     def costly(settings: ScoreSettings) -> bool:
-        return settings.engine != "none" or not _SEE_PICTURES.isdisjoint(settings.safety)
+        return settings.engine != "none" or any(checker_class(name).costly for name in settings.safety)
 
     @staticmethod
     def resources(settings: ScoreSettings) -> Resources:
-        devices = [settings.open_clip.device] if settings.engine == "open_clip" else []
-        devices += [settings.classifier.device] if "classifier" in settings.safety else []
-        return Resources(cpus=1.0, gpus=float(any(device.startswith("cuda") for device in devices)))
+        parts = [checker_class(name).resources(settings.of_checker(name)) for name in settings.safety]
+        if settings.image_text is not None:
+            parts.append(settings.image_text.resources(settings.of_engine))
+        # They work one after the other, so the most that one of them needs is enough.
+        return Resources(
+            cpus=max([1.0, *(part.cpus for part in parts)]), gpus=max([0.0, *(part.gpus for part in parts)])
+        )
+
+    @staticmethod
+    def check(settings: ScoreSettings, context: Context) -> None:
+        if settings.image_text is not None:
+            make_image_text(settings.engine, settings.of_engine)  # it may refuse them
+            settings.image_text.check(settings.of_engine)
+        if settings.detect_language:
+            LanguageDetector.check()
+        for name in settings.safety:
+            checker_class(name).check(settings.of_checker(name))
 
     def open(self) -> None:
         if self._engine is not None:
@@ -111,8 +158,9 @@ class Score(PerItem):
                 self._checked_by[name] = identity
 
     def close(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
+        for part in (self._engine, *self._checkers.values()):
+            if part is not None:
+                part.close()
 
     def deadline(self, item: Item) -> float:
         return 3600.0
@@ -207,7 +255,7 @@ class Score(PerItem):
         worst: list[tuple[float | None, str]] = [(None, "")] * len(texts)
         for name, checker in self._checkers.items():
             clips = [(f if checker.wants_frames else (), text) for f, text in zip(frames, texts, strict=True)]
-            for number, (value, what) in enumerate(checker.check(clips)):
+            for number, (value, what) in enumerate(checker.judge(clips)):
                 before = worst[number][0]
                 if before is None or value > before:
                     worst[number] = (round(value, 4), f"{name}: {what}" if what else "")

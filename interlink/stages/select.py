@@ -11,40 +11,20 @@ from typing import Any, ClassVar, Literal
 
 from interlink.select.decide import decide
 from interlink.select.settings import SelectSettings
-from interlink.stage import Context, Item, Resources, Row, Settings
+from interlink.stage import Item, Row, Settings, Stage
 
 
-class Select:
+class Select(Stage):
     """Which videos stay. The schema is tables.SELECT."""
 
     name: ClassVar[str] = "select"
     version: ClassVar[int] = 1
-    isolated: ClassVar[bool] = False
     scope: ClassVar[Literal["item", "run", "build"]] = "build"
     settings_class: ClassVar[type[Settings]] = SelectSettings
-
-    def __init__(self, settings: SelectSettings, context: Context) -> None:
-        self.settings = settings
-        self.context = context
 
     @staticmethod
     def needs(settings: SelectSettings) -> tuple[str, ...]:
         return ("sketch",)
-
-    @staticmethod
-    def costly(settings: SelectSettings) -> bool:
-        return False
-
-    @staticmethod
-    def resources(settings: SelectSettings) -> Resources:
-        return Resources(cpus=1.0)
-
-    def open(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def deadline(self, item: Item) -> float:
-        return 3600.0
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         """Rows come at the end, in order. A dropped video's row says by what it was decided."""

@@ -17,7 +17,7 @@ from interlink.shards import tar
 from interlink.shards.document import File, load
 from interlink.shards.names import is_of_run, run_of, shard_name
 from interlink.shards.writer import ShardWriter
-from interlink.stage import Context, Item, Resources, Row, Settings, failed
+from interlink.stage import Context, Item, Resources, Row, Settings, Stage, failed
 
 _NEAR = 4  # a span of a blob file is read at once when it is at most this many times as long as what is wanted of it
 
@@ -52,17 +52,16 @@ class ShardSettings(Settings):
     )
 
 
-class Shard:
+class Shard(Stage):
     """The shards of one run of partitions, `shards/<fingerprint>/<run>-<nnn>.tar`."""
 
     name: ClassVar[str] = "shard"
     version: ClassVar[int] = 1
-    isolated: ClassVar[bool] = False
-    scope: ClassVar[Literal["item", "run"]] = "run"
+    scope: ClassVar[Literal["item", "run", "build"]] = "run"
     settings_class: ClassVar[type[Settings]] = ShardSettings
 
     def __init__(self, settings: ShardSettings, context: Context) -> None:
-        self.context = context
+        super().__init__(settings, context)
         self.clip_files = settings.clip_files
         self.target_bytes = settings.target_megabytes * 2**20
         self._room = _Room()
@@ -72,23 +71,12 @@ class Shard:
         return ("interleave", "keyframes")
 
     @staticmethod
-    def costly(settings: ShardSettings) -> bool:
-        return False
-
-    @staticmethod
     def resources(settings: ShardSettings) -> Resources:
         return Resources(cpus=0.5)
 
     def columns(self) -> dict[str, tuple[str, ...]]:
         wanted = ("start", "frames.image", *(("video", "audio") if self.clip_files else ()))
         return {"interleave": ("documents",), "keyframes": tuple(f"clips.{field}" for field in wanted)}
-
-    def open(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def deadline(self, item: Item) -> float:
-        return 600.0
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         """All items of one run, in order. Rows come at the end, when every shard of the run is committed."""

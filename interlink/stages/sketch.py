@@ -25,7 +25,7 @@ class Sketch(PerItem):
     settings_class: ClassVar[type[Settings]] = SketchSettings
 
     def __init__(self, settings: SketchSettings, context: Context) -> None:
-        del context
+        super().__init__(settings, context)
         self._concepts = Concepts(settings.concepts)
 
     @staticmethod

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from interlink.engines.language import LanguageDetector
 from interlink.engines.language_codes import short
-from interlink.engines.recogniser import RecogniserSettings
+from interlink.engines.recogniser import Recogniser, RecogniserSettings, recogniser_class
 from interlink.errors import StageError
+from interlink.fetch.facts import stated_seconds
 from interlink.stage import Context, Item, PerItem, Resources, Row, Settings, operational
 
 if TYPE_CHECKING:
     from interlink.engines.captioner import Identity
-    from interlink.engines.language import LanguageDetector
     from interlink.engines.listen import Listener
-    from interlink.engines.recogniser import Recogniser
     from interlink.media.probe import StreamInfo
     from interlink.subtitles.cues import Subtitles
     from interlink.subtitles.sentences import Sentence
@@ -56,8 +56,16 @@ class TranscribeSettings(Settings):
     deadline_per_megabyte: float = operational(300.0, "… or this for each megabyte, where it is not", ge=0)
 
     @property
+    def listener(self) -> type[Recogniser] | None:
+        """The class of the recogniser; None without one."""
+        return None if self.recogniser == "none" else recogniser_class(self.recogniser)
+
+    @property
     def listens(self) -> bool:
         return self.recogniser != "none" or self.sound_shares
+
+    def unread(self) -> frozenset[str]:
+        return frozenset(("speech",)) if self.recogniser == "none" else frozenset()
 
 
 @dataclass
@@ -104,7 +112,8 @@ class Transcribe(PerItem):
     settings_class: ClassVar[type[Settings]] = TranscribeSettings
 
     def __init__(self, settings: TranscribeSettings, context: Context) -> None:
-        self.settings = settings
+        super().__init__(settings, context)
+        self.settings: TranscribeSettings = settings
         self._detector: LanguageDetector | None = None
         self._listener: Listener | None = None
         self._recogniser: Recogniser | None = None
@@ -120,21 +129,26 @@ class Transcribe(PerItem):
 
     @staticmethod
     def costly(settings: TranscribeSettings) -> bool:
-        return settings.recogniser != "none"
+        return settings.listener is not None
 
     @staticmethod
     def resources(settings: TranscribeSettings) -> Resources:
-        if settings.recogniser == "none":
-            return Resources(cpus=0.5)
-        return Resources(
-            cpus=float(settings.speech.threads), gpus=float(settings.speech.device.startswith("cuda")), memory_mb=2000
-        )
+        return Resources(cpus=0.5) if settings.listener is None else settings.listener.resources(settings.speech)
+
+    @staticmethod
+    def check(settings: TranscribeSettings, context: Context) -> None:
+        if settings.detect_language:
+            LanguageDetector.check()
+        if settings.listens:
+            from interlink.engines.listen import Listener
+
+            Listener.check()
+        if settings.listener is not None:
+            settings.listener.check(settings.speech)
 
     def open(self) -> None:
         """Loads what the settings ask for. UserError where a package or a model is missing."""
         if self.settings.detect_language:
-            from interlink.engines.language import LanguageDetector
-
             self._detector = LanguageDetector()
             self._detector.open()
         if self.settings.listens:
@@ -142,10 +156,8 @@ class Transcribe(PerItem):
 
             self._listener = Listener()
             self._listener.open()
-        if self.settings.recogniser != "none":
-            from interlink.engines.recogniser import make_recogniser
-
-            self._recogniser = make_recogniser(self.settings.recogniser, self.settings.speech)
+        if self.settings.listener is not None:
+            self._recogniser = self.settings.listener(self.settings.speech)
             self._identity = self._recogniser.open()
 
     def close(self) -> None:
@@ -159,7 +171,7 @@ class Transcribe(PerItem):
         reading = settings.deadline_seconds + 0.2 * megabytes  # a slow disk reads 5 MB/s
         if not settings.listens:
             return reading
-        seconds = _stated_seconds(row.get("info"))
+        seconds = stated_seconds(row.get("info"))
         listening = settings.deadline_per_second * seconds or settings.deadline_per_megabyte * megabytes
         return reading + listening
 
@@ -348,12 +360,3 @@ def _use_up(rest: Iterator[Any]) -> None:
     """Hears the rest of the sound, so that its shares tell of all of it."""
     for _ in rest:
         pass
-
-
-def _stated_seconds(info: Any) -> float:
-    """The duration that the site told, from the download row's JSON; 0 where it told none."""
-    try:
-        duration = json.loads(info or "{}").get("duration")
-        return float(duration) if duration else 0.0
-    except (ValueError, TypeError, AttributeError):
-        return 0.0

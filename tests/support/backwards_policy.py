@@ -7,16 +7,17 @@ from typing import ClassVar
 
 from interlink.interleave.evidence import ToldClip
 from interlink.interleave.pieces import Piece, Shown, Told
+from interlink.interleave.policy import Policy
 from interlink.interleave.settings import InterleaveSettings
 
 
-class Backwards:
+class Backwards(Policy):
     """Captions before their frames, shouted where it is told to."""
 
     roles: ClassVar[frozenset[str]] = frozenset(("caption",))
-    needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: InterleaveSettings) -> None:
+        super().__init__(settings)
         self.shout = bool(settings.options.get("shout"))
 
     def arrange(self, clips: Sequence[ToldClip], seed: str) -> list[Piece]:

@@ -103,7 +103,7 @@ def test_it_writes_for_narrate(standin: Any) -> None:
     identity = writer.open()
     written = list(writer.write(iter([WriteRequest("v", 0, "rules", "tell"), WriteRequest("w", 0, "", "tell")])))
     assert [(one.id, one.text) for one in written] == [("v", "rules tell"), ("w", "tell")]
-    assert writer.parallel == 2 and identity.engine == "vllm"
+    assert writer.parallel(writer.settings) == 2 and identity.engine == "vllm"
 
 
 def test_stages_ask_for_its_gpus() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from interlink.runtime.isolate import StageSpec
 from interlink.runtime.lease import Lease
+from interlink.runtime.plan import Event, StagePlan, given_together
 from interlink.runtime.work import Work
-from interlink.runtime.worker import Event, StagePlan, Worker, given_together
+from interlink.runtime.worker import Worker
 from interlink.runtime.workspace import Workspace
 from interlink.stage import Context, Resources, Row
 from interlink.storage import Storage

@@ -18,7 +18,8 @@ from interlink.errors import UserError
 from interlink.runtime.isolate import StageSpec
 from interlink.runtime.lease import Lease
 from interlink.runtime.partition import Partition
-from interlink.runtime.worker import Retry, StagePlan, Worker
+from interlink.runtime.plan import Retry, StagePlan
+from interlink.runtime.worker import Worker
 from interlink.runtime.workspace import Workspace
 from interlink.stage import Context, Row
 from interlink.storage import Storage

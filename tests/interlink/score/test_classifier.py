@@ -40,11 +40,11 @@ def opened(model: Path, *labels: str, **options: Any) -> Classifier:
 
 def test_a_clip_is_what_its_gravest_frame_is(model: Path) -> None:
     clips = [([jpeg(BRIGHT), jpeg(DARK)], ""), ([jpeg(BRIGHT)], "dark words"), ([], ""), ([jpeg(DARK)] * 3, "")]
-    found = opened(model, "harmful", batch_size=4).check(clips)
+    found = opened(model, "harmful", batch_size=4).judge(clips)
     assert [round(value) for value, _ in found] == [1, 0, 0, 1]
     assert [what for _, what in found] == ["harmful in frame 1", "", "", "harmful in frame 0"]
     # labels that exclude each other: their shares add up
-    assert opened(model, "harmful", "harmless", "other").check([([jpeg(128)], "")])[0][0] == pytest.approx(
+    assert opened(model, "harmful", "harmless", "other").judge([([jpeg(128)], "")])[0][0] == pytest.approx(
         1.0, abs=1e-5
     )
 
@@ -61,8 +61,8 @@ def test_labels_that_do_not_exclude_each_other_are_judged_one_by_one(model: Path
     other = shutil.copytree(model, tmp_path / "several")
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**config, "problem_type": "multi_label_classification"}))
-    ((value, what),) = opened(other, "harmful", "other").check([([jpeg(DARK)], "")])
-    ((alone, _),) = opened(other, "harmful").check([([jpeg(DARK)], "")])
+    ((value, what),) = opened(other, "harmful", "other").judge([([jpeg(DARK)], "")])
+    ((alone, _),) = opened(other, "harmful").judge([([jpeg(DARK)], "")])
     assert value == alone and 0.5 < value < 1 and what == "harmful in frame 0"
 
 
@@ -80,14 +80,14 @@ def test_without_memory_the_batch_is_halved_for_good(model: Path, monkeypatch: p
         return forward(pixel_values=pixel_values)
 
     monkeypatch.setattr(checker._model, "forward", small)
-    found = checker.check([([jpeg(DARK)] * 5, ""), ([jpeg(BRIGHT)] * 4, "")])
+    found = checker.judge([([jpeg(DARK)] * 5, ""), ([jpeg(BRIGHT)] * 4, "")])
     assert [round(value) for value, _ in found] == [1, 0]
     assert checker.batch_size == 2 and max(sizes[2:]) == 2
 
 
 def test_a_frame_that_is_no_picture_is_named_as_such(model: Path) -> None:
     with pytest.raises(StageError) as caught:
-        opened(model, "harmful").check([([jpeg(DARK), b"no JPEG"], "")])
+        opened(model, "harmful").judge([([jpeg(DARK), b"no JPEG"], "")])
     assert caught.value.error_class == "unreadable"
 
 

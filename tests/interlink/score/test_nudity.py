@@ -37,7 +37,7 @@ def opened(*labels: str, **options: int) -> Nudenet:
 def test_it_finds_what_it_is_asked_for_and_names_the_frame(frames: list[bytes]) -> None:
     hosts, office, bowl = frames
     checker = opened("FACE_FEMALE", "FACE_MALE", batch_size=2)
-    found = checker.check([([bowl, hosts], ""), ([bowl], "a face"), ([office], ""), ([], "")])
+    found = checker.judge([([bowl, hosts], ""), ([bowl], "a face"), ([office], ""), ([], "")])
     assert [what for _, what in found] == ["FACE_FEMALE in frame 1", "", "FACE_FEMALE in frame 0", ""]
     values = [value for value, _ in found]
     assert values[0] > 0.7 and values[1] == 0 and 0.3 < values[2] < 0.6 and values[3] == 0
@@ -49,11 +49,11 @@ def test_it_agrees_with_the_package_that_it_comes_from(frames: list[bytes]) -> N
     theirs = NudeDetector()
     for frame in frames:
         faces = [one["score"] for one in theirs.detect(frame) if one["class"] == "FACE_FEMALE"]
-        assert opened("FACE_FEMALE").check([([frame], "")])[0][0] == pytest.approx(max(faces, default=0.0), abs=0.1)
+        assert opened("FACE_FEMALE").judge([([frame], "")])[0][0] == pytest.approx(max(faces, default=0.0), abs=0.1)
 
 
 def test_by_default_only_bare_bodies_count(frames: list[bytes]) -> None:
-    assert opened().check([(frames, "")]) == [(0.0, "")]
+    assert opened().judge([(frames, "")]) == [(0.0, "")]
 
 
 def test_what_it_is_and_what_it_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_what_it_is_and_what_it_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -
         opened("NUDE")
     assert "FACE_FEMALE" in caught.value.do and "score.nudenet.unsafe_labels" in caught.value.do
     with pytest.raises(StageError) as fault:
-        opened().check([([b"no JPEG"], "")])
+        opened().judge([([b"no JPEG"], "")])
     assert fault.value.error_class == "unreadable"
     monkeypatch.setattr(nudity.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="needs a package") as caught:

@@ -9,7 +9,7 @@ import numpy as np
 
 from interlink.media.look import Look
 from interlink.segment.stitch import Stitch
-from interlink.segment.verdict import Verdict
+from interlink.segment.verdict import Segmenter, Verdict
 
 
 def look(time: float, scene: int) -> Look:
@@ -19,7 +19,7 @@ def look(time: float, scene: int) -> Look:
 
 
 @dataclass
-class Told:
+class Told(Segmenter):
     """A segmenter that says what it was told, `late` looks behind."""
 
     verdicts: list[Verdict]

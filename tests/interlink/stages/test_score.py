@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ import simplejpeg
 
 from interlink.errors import UserError
 from interlink.score.pictures import difference_hash
-from interlink.score.safety import WordList
+from interlink.score.safety import CHECKERS, SafetyChecker
 from interlink.stage import Item, Row
 from interlink.stages.score import Score, ScoreSettings
 from interlink.storage import Storage
@@ -112,22 +113,18 @@ def test_a_frame_that_is_gone_fails_its_video_alone(root: Storage) -> None:
     assert [(row.status, row.error_class) for row in rows] == [("failed", "unreadable"), ("ok", "")]
 
 
-class DarkPictures:
+class DarkPictures(SafetyChecker):
     """A safety checker as another package would offer it."""
 
     wants_frames: ClassVar[bool] = True
 
-    def __init__(self, blocked_words: Sequence[str]) -> None: ...
-
-    def open(self) -> None: ...
-
-    def check(self, clips: Sequence[tuple[Sequence[bytes], str]]) -> list[tuple[float, str]]:
+    def judge(self, clips: Sequence[tuple[Sequence[bytes], str]]) -> list[tuple[float, str]]:
         return [(0.25 * len(frames), "dark") for frames, _ in clips]
 
 
 def test_safety_is_the_gravest_of_all_checkers(root: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("interlink.score.safety", fromlist=["CHECKERS"]).CHECKERS, "dark", "here:Dark")
-    monkeypatch.setattr("interlink.stages.score.make_checker", lambda name, words: {"dark": DarkPictures, "words": WordList}[name](words))  # fmt: skip # noqa: E501
+    monkeypatch.setitem(CHECKERS, "dark", f"{__name__}:DarkPictures")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[DarkPictures.__module__])
     video = Video("film", [(0, 9, [1]), (9, 18, [11, 12])], [("a Bad   word here", 1, 2)], ["x", "y"])
     (row,) = score(make_items(root, [video]), safety=["words", "dark"], blocked_words=["bad word"])
 

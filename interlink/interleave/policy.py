@@ -1,0 +1,40 @@
+"""What an interleave policy is: an order of the frames and texts of a document's clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from interlink.interleave.evidence import ToldClip
+from interlink.interleave.pieces import Piece
+from interlink.interleave.registry import GROUP
+from interlink.interleave.settings import InterleaveSettings
+
+ALL_ROLES: frozenset[str] = frozenset(("narration", "caption", "speech", "ocr"))
+
+
+class Policy:
+    """An order of frames and texts. Derive from it and say what differs from the defaults.
+
+    roles: the texts it tells. needs: tables it reads next to those that every build has.
+    """
+
+    roles: ClassVar[frozenset[str]] = ALL_ROLES
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, settings: InterleaveSettings) -> None:
+        self.settings = settings
+
+    def arrange(self, clips: Sequence[ToldClip], seed: str) -> list[Piece]:
+        """The frames and texts of one document's clips, in the order in which they are told.
+
+        Every text of its roles is told once, every frame at most once (what is not told counts as left out); times of
+        frames, and of the texts of one role, never go back. Whatever is drawn is drawn from `seed`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define arrange")
+
+
+def policy_class(name: str) -> type[Policy]:
+    """The class behind a policy's name. UserError where it cannot be imported."""
+    found: type[Policy] = GROUP.load(name)
+    return found
