@@ -6,10 +6,13 @@ Exit codes: 0 done, 1 it failed, 2 wrong usage.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from interlink.errors import UserError
 
@@ -24,6 +27,22 @@ app = typer.Typer(
 
 Root = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a build; this folder when left out.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def _listing(parameter: str, lists: str) -> type[TyperCommand]:
+    """A command whose help on one parameter has a list in place of `{}`: what module:function returns, when asked."""
+
+    class Listing(TyperCommand):
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            module, _, function = lists.partition(":")
+            listed: Callable[[], str] = getattr(import_module(module), function)
+            described: list[Any] = list(self.params)
+            for one in described:
+                if one.name == parameter:
+                    one.help = one.help.replace("{}", listed())
+            super().format_help(ctx, formatter)
+
+    return Listing
 
 
 @app.command(epilog="Example: interlink sample clips --videos 20 --seed 0")
@@ -227,12 +246,13 @@ def verify(root: Root = ".", json_: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: interlink release out --format howto,datasets --out release")
+@app.command(
+    epilog="Example: interlink release out --format howto,datasets --out release",
+    cls=_listing("format_", "interlink.release.formats:format_names"),
+)
 def release(
     root: Root = ".",
-    format_: Annotated[
-        str, typer.Option("--format", help="howto, parquet, datasets, obelics, nemo, pairs, llava (commas), or all.")
-    ] = "",
+    format_: Annotated[str, typer.Option("--format", help="One or more, separated by commas: {}.")] = "",
     out: Annotated[str, typer.Option(help="Folder or URL that is empty or absent.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, see docs/release.md; repeatable.")] = None,
     json_: Json = False,

@@ -16,6 +16,7 @@ from interlink.interleave.registry import check_policy, policy_class
 from interlink.plugins import Group
 from interlink.recipe import Recipe
 from interlink.stages import stage_class
+from packages import put_package
 
 DOCUMENTED = (
     (Path(__file__).parents[2] / "docs" / "plugins.md").read_text().partition("```python")[2].partition("```")[0]
@@ -70,12 +71,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Puts a distribution of one module on sys.path, as pip leaves it."""
 
     def put(name: str, offers: Mapping[str, str], module: str = "acme", source: str = MODULE) -> Path:
-        folder = tmp_path / "site" / name
-        info = folder / f"{name}-1.2.dist-info"
-        info.mkdir(parents=True)
-        (folder / f"{module}.py").write_text(source)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text("".join(f"[{group}]\n{line}\n" for group, line in offers.items()))
+        folder = put_package(tmp_path / "site" / name, name, offers, module, source)
         monkeypatch.syspath_prepend(str(folder))
         monkeypatch.delitem(sys.modules, module, raising=False)
         return folder
