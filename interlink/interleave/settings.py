@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from interlink.interleave.registry import check_policy
+from interlink.interleave.policy_names import check_policy
 from interlink.stage import Settings
 
 

@@ -12,7 +12,8 @@ from builds import make
 from interlink.engines.captioner import check_engine, make_captioner
 from interlink.engines.writer import check_writer, make_writer
 from interlink.errors import UserError
-from interlink.interleave.registry import check_policy, policy_class
+from interlink.interleave.policy_names import check_policy
+from interlink.interleave.registry import policy_class
 from interlink.plugins import Group
 from interlink.recipe import Recipe
 from interlink.stages import stage_class

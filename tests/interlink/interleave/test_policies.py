@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from interlink.engines.speech import speech_of_clips
 from interlink.errors import UserError
-from interlink.interleave.registry import POLICIES
+from interlink.interleave.policy_names import POLICIES
 from interlink.shards import document as documents
 from interlink.shards.document import Document, Frames, Text
 from interlink.stage import Context, Item, Row
