@@ -66,9 +66,9 @@ class Format(ABC):
         return Description(self.about, self.records, self.globs, self.columns)
 
 
-def format_names() -> str:
-    """Every format and `all`, for help and messages. Nothing is imported."""
-    return ", ".join([*GROUP.names(), ALL])
+def format_names() -> list[str]:
+    """Every format and `all`. Nothing is imported."""
+    return [*GROUP.names(), ALL]
 
 
 def format_classes(names: Sequence[str], settings: ReleaseSettings) -> list[type[Format]]:
@@ -80,7 +80,7 @@ def format_classes(names: Sequence[str], settings: ReleaseSettings) -> list[type
         if name != ALL:
             GROUP.check(name)
     if not names:
-        raise UserError("a release needs a format", f"formats: {format_names()}", 2)
+        raise UserError("a release needs a format", f"formats: {', '.join(format_names())}", 2)
     chosen = [name for name in GROUP.names() if name in names or ALL in names]
     for name in settings.options:
         GROUP.check(name)
