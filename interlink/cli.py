@@ -228,7 +228,7 @@ def prune(
 
 @app.command(epilog="Example: interlink stages")
 def stages(json_: Json = False) -> None:
-    """What each stage reads and writes, and its options."""
+    """Every key of a recipe: what each stage reads and writes, and its options."""
     from interlink.report.tables import stage_descriptions, stages_tables
 
     if json_:

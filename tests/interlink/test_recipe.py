@@ -96,5 +96,7 @@ def test_an_unknown_recipe_names_the_nearest_and_lists_all(name: str) -> None:
     with pytest.raises(UserError) as error:
         Recipe.load(name)
     assert error.value.what == f"there is no recipe {name}"
-    assert error.value.do == f"did you mean 'folder'? If not, give a recipe file, or one of: {', '.join(recipe_names())}"
+    assert (
+        error.value.do == f"did you mean 'folder'? If not, give a recipe file, or one of: {', '.join(recipe_names())}"
+    )
     assert error.value.code == 2
