@@ -136,10 +136,10 @@ class _Side:
         self.teacher = Teacher(self.model, self.recipe.objective.teacher, 1000)
         texts = _texts(batch_size)
         self.batch = ViewBatch(
-            torch.randint(0, 256, (2, batch_size, 3, 64, 64), dtype=torch.uint8),
-            torch.randint(0, 256, (6, batch_size, 3, 32, 32), dtype=torch.uint8),
-            texts,
-            tuple(map(str, range(batch_size))),
+            images=torch.randint(0, 256, (2, batch_size, 3, 64, 64), dtype=torch.uint8),
+            crops=torch.randint(0, 256, (6, batch_size, 3, 32, 32), dtype=torch.uint8),
+            texts=texts,
+            keys=tuple(map(str, range(batch_size))),
         )
 
     def step(self) -> float:

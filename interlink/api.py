@@ -1,7 +1,7 @@
 """Builds from Python: `Build(recipe, root).run()`, `.status()`, `.documents()`, `.retry()`, `.verify()`.
 
     >>> from interlink.api import Build
-    >>> build = Build(Path("pipelines/folder.yaml"), "out", sets=["source.path=clips"])
+    >>> build = Build("folder", "out", sets=["source.path=clips"])
     >>> build.run().status.documents
 
 The command line calls only this module.
@@ -58,11 +58,16 @@ class Outcome:
 class Build:
     """One build below one root.
 
-    recipe: a recipe file, its data, or None for the one frozen in the root. sets: `key=value` overrides.
+    recipe: a file, the name of a bundled one, its data, or None for the one frozen in the root. sets: `key=value`
+    overrides.
     """
 
     def __init__(
-        self, recipe: Path | Mapping[str, Any] | None, root: str | Path, sets: Sequence[str] = (), **storage: Any
+        self,
+        recipe: str | Path | Mapping[str, Any] | None,
+        root: str | Path,
+        sets: Sequence[str] = (),
+        **storage: Any,
     ) -> None:
         self.workspace = Workspace(Storage(str(root), storage))
         if recipe is None:

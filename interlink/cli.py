@@ -6,10 +6,13 @@ Exit codes: 0 done, 1 it failed, 2 wrong usage.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from interlink.errors import UserError
 
@@ -23,7 +26,30 @@ app = typer.Typer(
 )
 
 Root = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a build; this folder when left out.")]
+RecipeName = Annotated[
+    str | None,
+    typer.Argument(
+        help="A file, or a recipe that comes with interlink ({}); "
+        "left out: interlink.yaml here, or the one frozen in the root."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def _listing(parameter: str, lists: str) -> type[TyperCommand]:
+    """A command whose help on one parameter has names in place of `{}`: those that module:function returns."""
+
+    class Listing(TyperCommand):
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            module, _, function = lists.partition(":")
+            listed: Callable[[], list[str]] = getattr(import_module(module), function)
+            described: list[Any] = list(self.params)
+            for one in described:
+                if one.name == parameter:
+                    one.help = one.help.replace("{}", ", ".join(listed()))
+            super().format_help(ctx, formatter)
+
+    return Listing
 
 
 @app.command(epilog="Example: interlink sample clips --videos 20 --seed 0")
@@ -47,11 +73,12 @@ def sample(
     _console().print(f"{len(paths)} videos with subtitles and truth.json in {folder}", highlight=False)
 
 
-@app.command(epilog="Example: interlink build pipelines/folder.yaml --set source.path=clips --root out")
+@app.command(
+    epilog="Example: interlink build folder --set source.path=clips --root out",
+    cls=_listing("recipe", "interlink.recipe:recipe_names"),
+)
 def build(
-    recipe: Annotated[
-        Path | None, typer.Argument(help="Recipe file; left out: interlink.yaml here, or the one frozen in the root.")
-    ] = None,
+    recipe: RecipeName = None,
     root: Annotated[str | None, typer.Option(help="Folder or URL of the build. [default: builds/NAME]")] = None,
     stage: Annotated[str, typer.Option(help="Only these stages, separated by commas.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")] = None,
@@ -123,11 +150,12 @@ def status(
         console.print(line, highlight=False, soft_wrap=True)
 
 
-@app.command(epilog="Example: interlink doctor --captioner --root out")
+@app.command(
+    epilog="Example: interlink doctor --captioner --root out",
+    cls=_listing("recipe", "interlink.recipe:recipe_names"),
+)
 def doctor(
-    recipe: Annotated[
-        Path | None, typer.Argument(help="Recipe file; left out: interlink.yaml here, or the one frozen in the root.")
-    ] = None,
+    recipe: RecipeName = None,
     root: Annotated[str | None, typer.Option(help="Folder or URL of a build, whose frames are used.")] = None,
     captioner: Annotated[bool, typer.Option("--captioner", help="Clips/s and tokens/s of the caption engine.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")] = None,
@@ -200,7 +228,7 @@ def prune(
 
 @app.command(epilog="Example: interlink stages")
 def stages(json_: Json = False) -> None:
-    """What each stage reads and writes, and its options."""
+    """Every key of a recipe: what each stage reads and writes, and its options."""
     from interlink.report.tables import stage_descriptions, stages_tables
 
     if json_:
@@ -227,12 +255,13 @@ def verify(root: Root = ".", json_: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: interlink release out --format howto,datasets --out release")
+@app.command(
+    epilog="Example: interlink release out --format howto,datasets --out release",
+    cls=_listing("format_", "interlink.release.formats:format_names"),
+)
 def release(
     root: Root = ".",
-    format_: Annotated[
-        str, typer.Option("--format", help="howto, parquet, datasets, obelics, nemo, pairs, llava (commas), or all.")
-    ] = "",
+    format_: Annotated[str, typer.Option("--format", help="One or more, separated by commas: {}.")] = "",
     out: Annotated[str, typer.Option(help="Folder or URL that is empty or absent.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, see docs/release.md; repeatable.")] = None,
     json_: Json = False,
@@ -281,7 +310,7 @@ def why(
         _console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _recipe_and_root(recipe: Path | None, root: str | None) -> tuple[Path | None, str | None]:
+def _recipe_and_root(recipe: str | None, root: str | None) -> tuple[str | None, str | None]:
     from interlink.recipe import FILE_NAME
     from interlink.runtime.workspace import LOCK
 
@@ -291,10 +320,10 @@ def _recipe_and_root(recipe: Path | None, root: str | None) -> tuple[Path | None
         if not Path(FILE_NAME).exists():
             raise UserError(
                 f"no recipe: there is no {FILE_NAME} here and no build to go on with",
-                "give one: interlink build pipelines/folder.yaml --set source.path=CLIPS",
+                "give one: interlink build folder --set source.path=CLIPS",
                 2,
             )
-        return Path(FILE_NAME), root
+        return FILE_NAME, root
     return recipe, root
 
 
@@ -305,7 +334,7 @@ def _holds_build(root: str) -> bool:
     return Workspace(Storage(root)).lock() is not None
 
 
-def _default_root(recipe: Path | None, sets: list[str]) -> str:
+def _default_root(recipe: str | None, sets: list[str]) -> str:
     from interlink.recipe import Recipe
 
     return f"builds/{Recipe.load(recipe, sets).name}" if recipe else "."

@@ -23,6 +23,7 @@ from interlink.stages import DEFAULT_STAGES, STAGES, implementation, stage_class
 from interlink.stages.collect import SourceSettings
 
 FILE_NAME = "interlink.yaml"
+BUNDLED = Path(__file__).parent / "recipes"
 
 
 class ExecutorSettings(Settings):
@@ -80,12 +81,13 @@ class Recipe:
     blocks: tuple[StageBlock, ...]
 
     @staticmethod
-    def load(source: Path | Mapping[str, Any], sets: Iterable[str] = ()) -> Recipe:
-        """Reads and checks a recipe; `sets` are `key.sub=value` overrides, values in YAML.
+    def load(source: str | Path | Mapping[str, Any], sets: Iterable[str] = ()) -> Recipe:
+        """Reads and checks a recipe: a file, the name of a bundled one, or its data.
 
-        Raises UserError (code 2) naming the wrong key and the nearest valid one.
+        sets: `key.sub=value` overrides, values in YAML. Raises UserError (code 2) naming the wrong key and the nearest
+        valid one, or the bundled recipes.
         """
-        where, data = _read(source) if isinstance(source, Path) else ("the recipe", dict(source))
+        where, data = ("the recipe", dict(source)) if isinstance(source, Mapping) else _read(source)
         for assignment in sets:
             _assign(data, assignment)
         _spell_out(where, data)
@@ -120,19 +122,33 @@ class Recipe:
         return found
 
 
-def _read(path: Path) -> tuple[str, dict[str, Any]]:
+def recipe_names() -> list[str]:
+    """The recipes that come with interlink."""
+    return sorted(path.stem for path in BUNDLED.glob("*.yaml"))
+
+
+def _find(source: str | Path) -> Path:
+    """The file of that path, or the bundled recipe of that name."""
+    if Path(source).is_file():
+        return Path(source)
+    names = recipe_names()
+    if str(source) in names:
+        return BUNDLED / f"{source}.yaml"
+    near = difflib.get_close_matches(Path(source).stem, names, n=1)
+    hint = f"did you mean {near[0]!r}? If not, " if near else ""
+    raise UserError(f"there is no recipe {source}", f"{hint}give a recipe file, or one of: {', '.join(names)}", 2)
+
+
+def _read(source: str | Path) -> tuple[str, dict[str, Any]]:
+    path = _find(source)
     try:
         data = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise UserError(
-            f"there is no recipe {path}", "give a recipe file, or run inside the folder of a build", 2
-        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read as YAML: {error}", "mend the file", 2) from error
     if not isinstance(data, dict):
         raise UserError(f"{path} is no recipe: it holds no keys", "see `interlink stages` for what it may say", 2)
     # A folder or list named in a recipe file lies relative to where the command runs, as with `--set`.
-    return str(path), data
+    return (f"recipe {source}" if path.parent == BUNDLED else str(path)), data
 
 
 def _assign(data: dict[str, Any], assignment: str) -> None:

@@ -29,7 +29,6 @@ from interlink.sample.judge import PARTS, judge
 from interlink.shards import read_index, read_sample, resolve
 from interlink.shards.index import split as split_path
 
-RECIPE = Path(__file__).parent / "sample.yaml"
 CAPTIONER = "caption.engine=checkpoint:sample-world"
 console = Console()
 
@@ -120,8 +119,8 @@ def _builds(out: Path) -> tuple[Outcome, Outcome]:
 
 def _build(out: Path, split: str) -> Outcome:
     clips, root = out / "clips" / split, out / split
-    _say(f"interlink build pipelines/sample.yaml --set source.path={clips} --set {CAPTIONER} --root {root}")
-    build = Build(RECIPE, root, sets=[f"source.path={clips}", CAPTIONER, "executor.kind=ray"])
+    _say(f"interlink build sample --set source.path={clips} --set {CAPTIONER} --root {root}")
+    build = Build("sample", root, sets=[f"source.path={clips}", CAPTIONER, "executor.kind=ray"])
     with BuildProgress(console) as progress:
         outcome = build.run(report=progress.report)
     problems = build.verify()

@@ -22,7 +22,6 @@ from interlink.api import Build
 from interlink.engines import familiar
 from interlink.sample.judge import PARTS, judge
 
-RECIPE = Path(__file__).parent / "sample.yaml"
 HELDOUT_VIDEOS, CAPTIONED_VIDEOS, CAPTIONED_SEED = 240, 60, 1
 
 
@@ -73,7 +72,7 @@ def _sample(folder: Path, videos: int, split: str, seed: int) -> None:
 
 
 def _build(clips: Path, root: Path, *more: str) -> None:
-    arguments = (str(RECIPE), "--set", f"source.path={clips}", "--root", str(root))
+    arguments = ("sample", "--set", f"source.path={clips}", "--root", str(root))
     _say("interlink", "build", *arguments, *more, made=root / "shards")
 
 

@@ -4,7 +4,14 @@
 set -euo pipefail
 recipe=$1 root=$2
 shift 2
-here=$(cd "$(dirname "$0")/.." && pwd)
-# The job's own driver connects to the cluster it runs on (`auto`); the recipe travels with the job.
-ray job submit --working-dir "$here/pipelines" -- \
-  python -m interlink build "$(basename "$recipe")" --root "$root" --executor ray --set executor.address=auto "$@"
+# A recipe file travels with the job; one that comes with interlink is on every node.
+job=(ray job submit)
+if [ -f "$recipe" ]; then
+  folder=$(mktemp -d)
+  trap 'rm -r "$folder"' EXIT
+  cp "$recipe" "$folder/"
+  recipe=$(basename "$recipe")
+  job+=(--working-dir "$folder")
+fi
+# The job's own driver connects to the cluster it runs on (`auto`).
+"${job[@]}" -- python -m interlink build "$recipe" --root "$root" --executor ray --set executor.address=auto "$@"

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from cosmos_train.families.cosmo.model import CosMo
 from cosmos_train.losses.language import token_losses
-from cosmos_train.stream.batch import IGNORED, Batch, Hole, Sample, collate
+from cosmos_train.stream.batch import IGNORED, BadSample, Batch, Sample
+from cosmos_train.stream.collate import collate
 from cosmos_train.stream.corpus import Corpus
 from cosmos_train.stream.loader import Samples
 from cosmos_train.stream.settings import DataSettings
@@ -52,9 +53,9 @@ def batches(data: DataSettings, tokenizer: Tokenizer, max_samples: int) -> Itera
         samples = Samples(corpus, own, seed=0, train=False)
         count = min(len(samples), max_samples)
         max_samples -= count
-        last: Sample | Hole | None = None
+        last: Sample | BadSample | None = None
         for first in range(0, count, _BATCH):
-            held: list[Sample | Hole] = []
+            held: list[Sample | BadSample] = []
             for one in samples.many(range(first, min(first + _BATCH, count))):
                 if not _same(last, one):
                     held.append(one)
@@ -72,11 +73,11 @@ def embed(model: CosMo, data: DataSettings, tokenizer: Tokenizer, max_clips: int
     documents: list[str] = []
     for batch in batches(alone(data), tokenizer, max_clips):
         there = batch.to(device)
-        encoded = model.encode_media(there.frames, there.frame_mask, there.frame_times)
-        media.append(model.media_embedding(encoded.query[there.pair_clip]).cpu())
-        text.append(model.encode_text(there.clip_tokens, there.clip_token_mask).cpu())
-        row_of_clip = batch.clip_mask.nonzero()[:, 0]
-        for row in row_of_clip[batch.pair_clip].tolist():
+        encoded = model.encode_media(there.media.frames, there.media.mask, there.media.times)
+        media.append(model.media_embedding(encoded.query[there.pairs.clip]).cpu())
+        text.append(model.encode_text(there.pairs.tokens, there.pairs.mask).cpu())
+        row_of_clip = batch.media.clip_mask.nonzero()[:, 0]
+        for row in row_of_clip[batch.pairs.clip].tolist():
             texts.append(batch.texts[row][0])
             documents.append(batch.keys[row])
     if not texts:
@@ -84,7 +85,7 @@ def embed(model: CosMo, data: DataSettings, tokenizer: Tokenizer, max_clips: int
     return Embedded(torch.cat(media), torch.cat(text), texts, documents)
 
 
-def _same(one: Sample | Hole | None, other: Sample | Hole) -> bool:
+def _same(one: Sample | BadSample | None, other: Sample | BadSample) -> bool:
     return (
         isinstance(one, Sample)
         and isinstance(other, Sample)
@@ -114,21 +115,21 @@ def language_losses(
     media: list[Tensor] = []
     for batch in kept:
         there = batch.to(device)
-        tokens = model.encode_media(there.frames, there.frame_mask, there.frame_times).tokens
-        media += [row[mask] for row, mask in zip(tokens, there.clip_mask, strict=True)]
+        tokens = model.encode_media(there.media.frames, there.media.mask, there.media.times).tokens
+        media += [row[mask] for row, mask in zip(tokens, there.media.clip_mask, strict=True)]
     partner = derangement([key for batch in kept for key in batch.keys], [len(one) for one in media])
     own, other, counts = [], [], []
     first = 0
     for batch in kept:
-        there = batch.to(device)
+        tokens, labels = batch.rows.tokens.to(device), batch.rows.labels.to(device)
         rows = range(first, first + len(batch))
         first += len(batch)
         usable = torch.tensor([partner[row] is not None for row in rows])
         right = _stack([media[row] for row in rows])
         wrong = _stack([media[row if partner[row] is None else partner[row]] for row in rows])  # type: ignore[index]
-        own.append(token_losses(model(there.tokens, right)[0], there.labels).sum(1).cpu()[usable])
-        other.append(token_losses(model(there.tokens, wrong)[0], there.labels).sum(1).cpu()[usable])
-        counts.append((batch.labels[:, 1:] != IGNORED).sum(1)[usable])
+        own.append(token_losses(model(tokens, right)[0], labels).sum(1).cpu()[usable])
+        other.append(token_losses(model(tokens, wrong)[0], labels).sum(1).cpu()[usable])
+        counts.append((batch.rows.labels[:, 1:] != IGNORED).sum(1)[usable])
     return LanguageLosses(torch.cat(own), torch.cat(other), torch.cat(counts))
 
 

@@ -31,7 +31,7 @@ from cosmos_train.recipe import Recipe
 from cosmos_train.stream.decode import Frame
 from cosmos_train.stream.talk.corpus import squared
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.stream.views.batch import PADDING, spell
+from cosmos_train.stream.views.batch import PADDING, tokenize_caption
 
 _READERS = 8  # threads that decode, at most
 _TEXTS = 256  # in one pass
@@ -89,12 +89,12 @@ class Pair:
         found = []
         for first in range(0, len(texts), _TEXTS):
             told = [self.template.replace("{text}", text) for text in texts[first : first + _TEXTS]]
-            spelled = [spell(text, self.tokenizer, self.half.context) for text in told]
-            tokens = torch.full((len(spelled), self.half.context), PADDING, dtype=torch.long)
-            for row, ids in enumerate(spelled):
+            tokenized = [tokenize_caption(text, self.tokenizer, self.half.context) for text in told]
+            tokens = torch.full((len(tokenized), self.half.context), PADDING, dtype=torch.long)
+            for row, ids in enumerate(tokenized):
                 tokens[row, : len(ids)] = torch.tensor(ids)
             # Nothing after the end is looked at: the tower is causal.
-            longest = max(map(len, spelled))
+            longest = max(map(len, tokenized))
             pooled = self.half.read(tokens[:, :longest].to(self.device), self.half.end)[0]
             found.append(F.normalize(pooled.float(), dim=-1).cpu())
         return torch.cat(found)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cosmos_train.families.cosmos.model import Cosmos
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.stream.views.batch import PADDING, spell
+from cosmos_train.stream.views.batch import PADDING, tokenize_caption
 from cosmos_train.stream.views.pictures import Pixels
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the picture's sides
@@ -100,9 +100,9 @@ def attention(model: Cosmos, tokenizer: Tokenizer, pictures: Pixels, texts: Sequ
 
 def written(texts: Sequence[str], tokenizer: Tokenizer, context: int) -> Tensor:
     """(N, L) token ids, as far as the longest of them goes."""
-    spelled = [spell(text, tokenizer, context) for text in texts]
-    rows = torch.full((len(texts), max(map(len, spelled))), PADDING, dtype=torch.long)
-    for row, ids in zip(rows, spelled, strict=True):
+    tokenized = [tokenize_caption(text, tokenizer, context) for text in texts]
+    rows = torch.full((len(texts), max(map(len, tokenized))), PADDING, dtype=torch.long)
+    for row, ids in zip(rows, tokenized, strict=True):
         row[: len(ids)] = torch.tensor(ids)
     return rows
 

@@ -89,16 +89,16 @@ class Probe:
         self.open = 0
         self.clips: list[_Clip] = []
         for batch in batches(alone(data), tokenizer, max_clips):
-            counts = batch.frame_mask.flatten(1).sum(1).tolist()
-            pairs = zip(batch.clip_tokens, batch.clip_token_mask, strict=True)  # of the rows with frames and text
-            for row, frames in enumerate(torch.split(batch.frames, counts)):
+            counts = batch.media.mask.flatten(1).sum(1).tolist()
+            pairs = zip(batch.pairs.tokens, batch.pairs.mask, strict=True)  # of the rows with frames and text
+            for row, frames in enumerate(torch.split(batch.media.frames, counts)):
                 text = " ".join(batch.texts[row])
                 truth = slots.read(text)
                 tokens, there = next(pairs) if text and len(frames) else (None, None)
                 if None in truth or tokens is None:
                     self.open += 1
                     continue
-                times = batch.frame_times[row][batch.frame_mask[row]]
+                times = batch.media.times[row][batch.media.mask[row]]
                 self.clips.append(_Clip(frames, times, tokens[there].tolist(), text, truth, batch.keys[row]))
         if not self.clips:
             raise UserError(

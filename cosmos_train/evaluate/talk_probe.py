@@ -20,7 +20,7 @@ from cosmos_train.evaluate.probe import EVERY, slot_numbers, slot_score
 from cosmos_train.evaluate.slots import Said, Slots
 from cosmos_train.evaluate.talker import Talker
 from cosmos_train.evaluate.view_probe import linear, moved
-from cosmos_train.stream.corpus import BadSample
+from cosmos_train.stream.corpus import BadDocument
 from cosmos_train.stream.decode import decode
 from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.talk.corpus import QUESTIONS, Talk, TalkCorpus, squared
@@ -61,7 +61,7 @@ class TalkProbe:
         for number in range(corpus.size):
             try:
                 talks = corpus.document(number).fixed
-            except (BadSample, ValueError):
+            except (BadDocument, ValueError):
                 continue  # the stream of training counts and names those; a probe asks of the others
             for talk in talks:
                 assert isinstance(talk, Talk)
@@ -69,7 +69,7 @@ class TalkProbe:
                 if found < most and None not in truth and talk.images:
                     try:
                         frame = decode(talk.images[0], data.image)
-                    except (BadSample, ValueError):
+                    except (BadDocument, ValueError):
                         continue
                     yield _Picture(squared(frame, data.image.size, data.talk.pad), truth, corpus.key(number))
                     found += 1

@@ -30,7 +30,7 @@ from cosmos_train.families.cumo.model import CuMo
 from cosmos_train.models.backends import transformers
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.talk.corpus import squared
-from cosmos_train.stream.talk.prompts import IMAGE, spell_question
+from cosmos_train.stream.talk.prompts import IMAGE, tokenize_question
 from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.train.parallel import device_of
 from cosmos_train.train.starting import load_any
@@ -90,7 +90,7 @@ class Talker:
 
     def spell(self, question: str) -> list[int]:
         """The prompt of a question about one picture."""
-        return spell_question(f"{IMAGE}\n{question.replace(IMAGE, ' ')}", self.tokenizer, self.recipe.data.talk)
+        return tokenize_question(f"{IMAGE}\n{question.replace(IMAGE, ' ')}", self.tokenizer, self.recipe.data.talk)
 
     def check_length(self, tokens: int) -> None:
         """Raises UserError (code 2) where the language model does not read so many."""

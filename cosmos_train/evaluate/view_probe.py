@@ -26,7 +26,7 @@ from cosmos_train.evaluate.pointing import Pointed, Region, attention, covered, 
 from cosmos_train.evaluate.scores import retrieval
 from cosmos_train.evaluate.swaps import SAMPLE_WORLD, Asked, Table, ask, load_questions
 from cosmos_train.families.cosmos.model import Cosmos, Student
-from cosmos_train.stream.corpus import BadSample
+from cosmos_train.stream.corpus import BadDocument
 from cosmos_train.stream.decode import decode
 from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.talk.corpus import squared
@@ -86,7 +86,7 @@ class ViewProbe:
                     regions = boxes[place] if len(boxes) == len(scenes) else ()
                     caption = ". ".join(scene.sentences[:_LONGEST])
                     found.append(Seen(picture, caption, corpus.key(number), asked, regions))
-            except (BadSample, ValueError, KeyError, TypeError):
+            except (BadDocument, ValueError, KeyError, TypeError):
                 continue  # the stream of training counts and names those; a probe asks of the others
             if len(found) >= most:
                 break

@@ -18,12 +18,12 @@ from cosmos_train.errors import UserError
 from cosmos_train.evaluate.clips import Embedded
 from cosmos_train.evaluate.scores import Retrieval, retrieval
 from cosmos_train.families.cosmos.model import Cosmos, Student
-from cosmos_train.stream.corpus import BadSample
+from cosmos_train.stream.corpus import BadDocument
 from cosmos_train.stream.decode import decode
 from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.talk.corpus import squared
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.stream.views.batch import PADDING, spell
+from cosmos_train.stream.views.batch import PADDING, tokenize_caption
 from cosmos_train.stream.views.captions import Scene
 from cosmos_train.stream.views.pictures import Pixels
 from cosmos_train.stream.views.samples import SceneCorpus
@@ -81,7 +81,7 @@ def embed(model: Cosmos, half: Student, data: DataSettings, tokenizer: Tokenizer
         pixels = torch.from_numpy(np.stack(pictures[first : first + _AT_ONCE])).to(device)
         tokens = torch.full((len(pixels), half.context), PADDING, dtype=torch.long)
         for row, caption in enumerate(captions[first : first + _AT_ONCE]):
-            ids = spell(caption, tokenizer, half.context)
+            ids = tokenize_caption(caption, tokenizer, half.context)
             tokens[row, : len(ids)] = torch.tensor(ids)
         images.append(F.normalize(half.visual(model.normalised(pixels))[0], dim=-1).cpu())
         texts.append(F.normalize(half.texts(tokens.to(device)).pooled, dim=-1).cpu())
@@ -108,8 +108,8 @@ def _scenes(data: DataSettings, most: int) -> tuple[list[Pixels], list[str], lis
                 pictures.append(squared(frame, data.image.size, False))
                 captions.append(". ".join(scene.sentences[:_LONGEST]))
                 documents.append(corpus.key(number))
-        except (BadSample, ValueError) as error:
-            reason = error.reason if isinstance(error, BadSample) else f"its picture {error}"
+        except (BadDocument, ValueError) as error:
+            reason = error.reason if isinstance(error, BadDocument) else f"its picture {error}"
             bad.append(f"{corpus.key(number)}: {reason} (in {corpus.shard(number)})")
         if len(captions) >= most:
             break

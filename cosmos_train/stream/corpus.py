@@ -17,17 +17,17 @@ from cosmos_train.errors import UserError
 from cosmos_train.stream.formats import Clip, Document, read
 from cosmos_train.stream.index import Lengths, identity, lengths_of
 from cosmos_train.stream.shards import Reader
-from cosmos_train.stream.spell import clip_ids
 from cosmos_train.stream.tar import Members
+from cosmos_train.stream.tokenize import tokenize_clip
 from cosmos_train.stream.tokenizer import Tokenizer
 
-__all__ = ["BadSample", "Clip", "Corpus", "Unit"]
+__all__ = ["BadDocument", "Clip", "Corpus", "Unit"]
 
 _OF_VIDEO = 1 << 15  # frames that a span of video counts as: as many as are wanted
 _MEASURED_AT_OPENING = 20_000  # documents; more need the sidecars of `cosmos_train index`
 
 
-class BadSample(Exception):
+class BadDocument(Exception):
     """A document that cannot be used: `key` names it, the message says why."""
 
     def __init__(self, key: str, reason: str) -> None:
@@ -101,23 +101,23 @@ class Corpus:
         return PurePosixPath(self.reader.shards[self.reader.locate(document)[0]]).name
 
     def document(self, number: int, members: Members | Exception | None = None) -> Document:
-        """A document, from its members where they have been read already. Raises BadSample when it is of no use."""
+        """A document, from its members where they have been read already. Raises BadDocument when it is of no use."""
         if members is None:
             members = self.reader.read_many([number])[0]
         if isinstance(members, Exception):
-            raise BadSample(self.key(number), str(members) or type(members).__name__) from members
+            raise BadDocument(self.key(number), str(members) or type(members).__name__) from members
         try:
             found = read(members, self.text, *self._matching)
             usable = any(clip.seen and clip.text for clip in found.clips(None))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             reason = f"is no interleaved document ({type(error).__name__}: {error})"
-            raise BadSample(self.key(number), reason) from error
+            raise BadDocument(self.key(number), reason) from error
         if not usable:
-            raise BadSample(self.key(number), f"no clip has both frames and text ({', '.join(self.text)})")
+            raise BadDocument(self.key(number), f"no clip has both frames and text ({', '.join(self.text)})")
         return found
 
     def clips(self, document: int) -> list[Clip]:
-        """The clips of a document. Raises BadSample when it is damaged or has none with frames and text."""
+        """The clips of a document. Raises BadDocument when it is damaged or has none with frames and text."""
         return list(self.document(document).clips(None))
 
     def texts(self) -> Iterator[str]:
@@ -125,7 +125,7 @@ class Corpus:
         for document in range(self.size):
             try:
                 clips = self.clips(document)
-            except BadSample:
+            except BadDocument:
                 continue  # counted when the stream meets it
             yield from (clip.text for clip in clips if clip.text)
 
@@ -147,18 +147,18 @@ class Corpus:
     def count(self, clips: Sequence[Clip], tokenizer: Tokenizer) -> list[tuple[int, int]]:
         """(tokens, frames) of each clip."""
         return [
-            (len(clip_ids(clip.text, tokenizer, clip.seen)), len(clip.images) or (_OF_VIDEO if clip.seen else 0))
+            (len(tokenize_clip(clip.text, tokenizer, clip.seen)), len(clip.images) or (_OF_VIDEO if clip.seen else 0))
             for clip in clips
         ]
 
     def _counted(self, document: int, tokenizer: Tokenizer) -> list[tuple[int, int]]:
         try:
             return self.count(self.clips(document), tokenizer)
-        except BadSample:
+        except BadDocument:
             return [(1, 0)]  # keeps its place
 
     def _clip_count(self, document: int) -> int:
         try:
             return len(self.clips(document))
-        except BadSample:
+        except BadDocument:
             return 1  # keeps its place in the order, and is counted when the stream meets it

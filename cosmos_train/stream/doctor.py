@@ -17,8 +17,9 @@ import torch
 from rich.console import Console
 
 from cosmos_train.errors import UserError
-from cosmos_train.stream.batch import Hole, Sample, collate
-from cosmos_train.stream.corpus import BadSample
+from cosmos_train.stream.batch import BadSample, Sample
+from cosmos_train.stream.collate import collate
+from cosmos_train.stream.corpus import BadDocument
 from cosmos_train.stream.loader import Place, Samples
 from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.shards import parsed
@@ -131,7 +132,7 @@ def _through(
     meter: _Meter, samples: Samples, places: Sequence[Place], raw: Sequence[bytes | Exception], tokenizer: Tokenizer
 ) -> tuple[int, list[str]]:
     """Bytes to a batch, step by step: its frames, and what could not be read."""
-    items: list[Sample | Hole] = []
+    items: list[Sample | BadSample] = []
     bad: list[str] = []
     for place, one in zip(places, raw, strict=True):
         members = meter("tar", partial(parsed, one))
@@ -139,10 +140,10 @@ def _through(
             document = meter("document", partial(samples.corpus.document, place.document, members))
             decoded = meter("decode", partial(samples.decode, place, document))
             items.append(meter("augment", partial(samples.augment, place, decoded, document.page)))
-        except BadSample as error:
+        except BadDocument as error:
             bad.append(str(error))
     batch = meter("tokens, collate", partial(collate, items, tokenizer, samples.data.max_tokens))
-    return len(batch.frames), bad
+    return batch.num_images, bad
 
 
 def _verdict(slowest: Step, total: float, workers: int, cores: int, wanted: float) -> str:

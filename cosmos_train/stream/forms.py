@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from cosmos_train.stream.batch import Hole, Sample, collate
+from cosmos_train.stream.batch import BadSample, BatchBase, Sample
+from cosmos_train.stream.collate import collate
 from cosmos_train.stream.corpus import Corpus
 from cosmos_train.stream.index import Lengths
 from cosmos_train.stream.loader import Samples
@@ -54,7 +54,7 @@ def group(samples: Samples, lengths: Lengths | None, rows: int) -> None:
         samples.group(lengths, rows)
 
 
-def lay_out(items: Sequence[Sample | Hole], data: DataSettings, tokenizer: Tokenizer, source: str) -> Any:
+def lay_out(items: Sequence[Sample | BadSample], data: DataSettings, tokenizer: Tokenizer, source: str) -> BatchBase:
     """A batch of rows that are not packed: a Batch, or what the form has in its place."""
     if data.form == "views":
         from cosmos_train.stream.views.batch import collate_views

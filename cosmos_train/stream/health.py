@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from cosmos_train.errors import UserError
-from cosmos_train.stream.batch import Batch
+from cosmos_train.stream.batch import BatchBase
 
 _ENOUGH_TO_JUDGE = 200  # samples before their share of bad ones can stop a run
 
@@ -32,10 +32,10 @@ class Tripwire:
     given: int = 0
     bad: Counter[str] = field(default_factory=Counter)
 
-    def count(self, batch: Batch) -> None:
+    def count(self, batch: BatchBase) -> None:
         """Raises UserError, with an example of what is wrong."""
-        self.given += len(batch) + len(batch.holes)
-        self.bad.update(f"{hole.key}: {hole.reason}" for hole in batch.holes)
+        self.given += len(batch) + len(batch.bad_samples)
+        self.bad.update(f"{bad.key}: {bad.reason}" for bad in batch.bad_samples)
         share = self.bad.total() / max(1, self.given)
         if self.given >= min(_ENOUGH_TO_JUDGE, self.epoch) and share > self.most:
             raise UserError(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.corpus import BadSample
+from cosmos_train.stream.corpus import BadDocument
 from cosmos_train.stream.forms import open_corpus
 from cosmos_train.stream.index import Columns, Lengths, identity, lengths_of, read_lengths, write_lengths
 from cosmos_train.stream.settings import DataSettings
@@ -44,8 +44,8 @@ class Indexed:
         return f"{self.shard}: {self.samples} samples, {self.clips} clips{counted}{bad}{there}"
 
 
-def index_recipe(recipe: Recipe, tokenizer: Tokenizer | None, told: Callable[[Indexed], None]) -> list[Indexed]:
-    """Indexes every shard of a recipe's sources; `told` hears of each. Without a tokenizer no lengths are counted.
+def index_recipe(recipe: Recipe, tokenizer: Tokenizer | None, report: Callable[[Indexed], None]) -> list[Indexed]:
+    """Indexes every shard of a recipe's sources, and reports each. Without a tokenizer no lengths are counted.
 
     Raises UserError where a shard is missing or is no tar, or its folder cannot be written.
     """
@@ -54,7 +54,7 @@ def index_recipe(recipe: Recipe, tokenizer: Tokenizer | None, told: Callable[[In
         wanted = [data.shards] if isinstance(data.shards, str) else list(data.shards)
         for shard in resolve(wanted):
             found.append(index_shard(shard, data, tokenizer))
-            told(found[-1])
+            report(found[-1])
     return found
 
 
@@ -73,7 +73,7 @@ def index_shard(shard: str, data: DataSettings, tokenizer: Tokenizer | None) -> 
     indexed = storage.exists(index_name(name))
     lengths = _present(storage, name, len(columns), counted_with) if tokenizer else None
     if indexed and (lengths is not None or tokenizer is None):
-        return _told(shard, columns, lengths, 0, False)
+        return _indexed(shard, columns, lengths, 0, False)
     documents: list[list[tuple[int, int]]] = []
     clips = np.zeros(len(columns), np.int32)
     images = np.zeros(len(columns), np.int32)
@@ -81,7 +81,7 @@ def index_shard(shard: str, data: DataSettings, tokenizer: Tokenizer | None) -> 
     for number in range(len(columns)):
         try:
             found = corpus.clips(number)
-        except BadSample:
+        except BadDocument:
             bad += 1
             documents.append([(1, 0)])
             continue
@@ -102,8 +102,8 @@ def index_shard(shard: str, data: DataSettings, tokenizer: Tokenizer | None) -> 
             lengths = lengths_of(documents)
             write_lengths(storage, name, lengths, counted_with)
     except OSError as error:
-        raise UserError(f"cannot write beside {shard}: {error}", "index a copy that you may write to") from error
-    return _told(shard, columns, lengths, bad, True)
+        raise UserError(f"cannot write next to {shard}: {error}", "index a copy that you may write to") from error
+    return _indexed(shard, columns, lengths, bad, True)
 
 
 def _present(storage: Storage, name: str, samples: int, counted_with: str) -> Lengths | None:
@@ -113,7 +113,7 @@ def _present(storage: Storage, name: str, samples: int, counted_with: str) -> Le
         return None
 
 
-def _told(shard: str, columns: Columns, lengths: Lengths | None, bad: int, done: bool) -> Indexed:
+def _indexed(shard: str, columns: Columns, lengths: Lengths | None, bad: int, done: bool) -> Indexed:
     tokens, frames = (int(lengths.tokens.sum()), int(lengths.frames.sum())) if lengths is not None else (0, 0)
     return Indexed(shard, len(columns), int(columns.clips.sum()), tokens, frames, bad, done)
 

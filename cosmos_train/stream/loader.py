@@ -13,13 +13,14 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from cosmos_train.stream import video
-from cosmos_train.stream.batch import Hole, Sample
-from cosmos_train.stream.corpus import BadSample, Corpus
+from cosmos_train.stream.batch import BadSample, Sample
+from cosmos_train.stream.corpus import BadDocument, Corpus
 from cosmos_train.stream.decode import Frame, choose, choose_times, crop, decode
 from cosmos_train.stream.formats import Clip, Document
 from cosmos_train.stream.index import Lengths
 from cosmos_train.stream.order import Order
 from cosmos_train.stream.settings import DataSettings
+from cosmos_train.stream.shards import OnRead, unwatched
 from cosmos_train.stream.tar import Members
 
 
@@ -41,7 +42,7 @@ class Decoded:
     frames: list[Frame]
 
 
-class Samples(Dataset[Sample | Hole]):
+class Samples(Dataset[Sample | BadSample]):
     """Training samples by position, without end, or (train=False) every unit once, in order, unaugmented."""
 
     def __init__(self, corpus: Corpus, data: DataSettings, seed: int, train: bool = True) -> None:
@@ -58,14 +59,16 @@ class Samples(Dataset[Sample | Hole]):
         """Samples in an epoch."""
         return self.corpus.units
 
-    def __getitem__(self, position: int) -> Sample | Hole:
+    def __getitem__(self, position: int) -> Sample | BadSample:
         return self.at(self.place(position))
 
-    def many(self, positions: Sequence[int], images: Sequence[int] | None = None) -> list[Sample | Hole]:
+    def many(
+        self, positions: Sequence[int], images: Sequence[int] | None = None, on_read: OnRead = unwatched
+    ) -> list[Sample | BadSample]:
         """The samples at positions, their documents read together; of each at most so many `images` (frames)."""
         places = [self.place(position) for position in positions]
         absent = sorted({place.document for place in places} - self._documents.keys())
-        read = dict(zip(absent, self.corpus.reader.read_many(absent), strict=True))
+        read = dict(zip(absent, self.corpus.reader.read_many(absent, on_read), strict=True))
         limits = [None] * len(places) if images is None else images
         return [self.at(place, read.get(place.document), most) for place, most in zip(places, limits, strict=True)]
 
@@ -74,11 +77,13 @@ class Samples(Dataset[Sample | Hole]):
         unit = self.corpus.unit(self._order_of(epoch)[inside] if self.train else inside)
         return Place(epoch, unit.document, unit.window)
 
-    def at(self, place: Place, members: Members | Exception | None = None, most: int | None = None) -> Sample | Hole:
+    def at(
+        self, place: Place, members: Members | Exception | None = None, most: int | None = None
+    ) -> Sample | BadSample:
         try:
             return self._sample(place, members, most)
-        except BadSample as bad:
-            return Hole(bad.key, f"{bad.reason} (in {self.corpus.shard(place.document)})")
+        except BadDocument as bad:
+            return BadSample(bad.key, f"{bad.reason} (in {self.corpus.shard(place.document)})")
 
     def size(self, position: int, lengths: Lengths) -> tuple[int, int]:
         """(tokens, frames) of the sample at a position, as long as its document can be read."""
@@ -114,7 +119,7 @@ class Samples(Dataset[Sample | Hole]):
         return self.augment(place, self.decode(place, document, most), document.page)
 
     def decode(self, place: Place, document: Document, most: int | None = None) -> list[Decoded]:
-        """The clips of a sample with the frames it uses, at most so many. Raises BadSample."""
+        """The clips of a sample with the frames it uses, at most so many. Raises BadDocument."""
         random = self._random(place, 0)
         clips = document.clips(self._random(place, 2) if document.matching is not None else None)
         found = []
@@ -158,7 +163,7 @@ class Samples(Dataset[Sample | Hole]):
                 image = self.data.image
                 return at, video.frames_at(document.video, at, round(image.size * image.stored_scale))
             except ValueError as error:
-                raise BadSample(key, f"its video {error}") from error
+                raise BadDocument(key, f"its video {error}") from error
         chosen = choose(len(clip.images), wanted, random)
         fixed = document.matching is None
         return (
@@ -183,7 +188,7 @@ class Samples(Dataset[Sample | Hole]):
         try:
             frame = decode(clip.images[number], self.data.image)
         except ValueError as error:
-            raise BadSample(key, f"frame at {clip.times[number]:.3f} s: {error}") from error
+            raise BadDocument(key, f"frame at {clip.times[number]:.3f} s: {error}") from error
         if cached_as is not None and self._keep(frame.nbytes):
             self._frames[cached_as] = frame
         return frame

@@ -18,7 +18,7 @@ from cosmos_train.stream.pack import Slot, pack
 
 @dataclass(frozen=True)
 class StreamState:
-    """What has been given out, per source: global batches; samples, holes included; packing window and rows of it."""
+    """What has been given out, per source: global batches; samples, bad ones too; packing window and rows of it."""
 
     batches: tuple[int, ...]
     samples: tuple[int, ...]

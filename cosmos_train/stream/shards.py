@@ -21,14 +21,16 @@ _OPEN_FILES = 64
 _ATTEMPTS = 3  # a read that fails is tried again: what is bad must be so each time
 _PAUSE = 0.2  # seconds before the second attempt; doubles
 
-ReadError = (OSError, EOFError, ValueError)
+OnRead = Callable[[int], None]  # called with a shard before each read of it
+
+
+def unwatched(shard: int) -> None: ...
 
 
 class Reader:
     """The samples of all shards below `paths`, numbered from 0 in the order of the shards.
 
-    reading(shard): called before each read, for the watchdog. Raises UserError where a shard is missing, or damaged
-    beyond reading its index.
+    Raises UserError where a shard is missing, or damaged beyond reading its index.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -37,13 +39,12 @@ class Reader:
         self.columns = [read_columns(*place) for place in self._places]
         self._ends = np.cumsum([len(columns) for columns in self.columns])
         self._files: OrderedDict[int, int] = OrderedDict()
-        self.reading: Callable[[int], None] | None = None
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_files": OrderedDict(), "reading": None}
+        return self.__dict__ | {"_files": OrderedDict()}
 
     def key(self, number: int) -> str:
         shard, inside = self.locate(number)
@@ -70,19 +71,19 @@ class Reader:
             raise found
         return found
 
-    def read_many(self, numbers: Sequence[int]) -> list[Members | Exception]:
+    def read_many(self, numbers: Sequence[int], on_read: OnRead = unwatched) -> list[Members | Exception]:
         """The members of each sample, or why it cannot be read."""
-        return [parsed(found) for found in self.ranges(numbers)]
+        return [parsed(found) for found in self.ranges(numbers, on_read)]
 
-    def ranges(self, numbers: Sequence[int]) -> list[bytes | Exception]:
+    def ranges(self, numbers: Sequence[int], on_read: OnRead = unwatched) -> list[bytes | Exception]:
         """The bytes of each sample, headers included, or why they cannot be read."""
         found: dict[int, bytes | Exception] = {}
         remote = [number for number in numbers if not self._places[self.locate(number)[0]][0].is_local]
         if len(remote) > 1:
-            found = self._together(remote)
+            found = self._together(remote, on_read)
         for number in numbers:  # local ones, one alone, and what failed when asked for together
             if isinstance(found.get(number, OSError()), OSError):
-                found[number] = self._attempt(*self.locate(number))
+                found[number] = self._attempt(*self.locate(number), on_read)
         return [found[number] for number in numbers]
 
     def locate(self, number: int) -> tuple[int, int]:
@@ -90,12 +91,11 @@ class Reader:
         shard = int(np.searchsorted(self._ends, number, side="right"))
         return shard, number - (int(self._ends[shard - 1]) if shard else 0)
 
-    def _attempt(self, shard: int, inside: int) -> bytes | Exception:
+    def _attempt(self, shard: int, inside: int, on_read: OnRead) -> bytes | Exception:
         columns: Columns = self.columns[shard]
         offset, size = int(columns.offset[inside]), int(columns.size[inside])
         for attempt in range(_ATTEMPTS):
-            if self.reading is not None:
-                self.reading(shard)
+            on_read(shard)
             try:
                 return self._range(shard, offset, size)
             except FileNotFoundError as error:
@@ -127,7 +127,7 @@ class Reader:
         self._files[shard] = os.open(storage.full(name), os.O_RDONLY)
         return self._files[shard]
 
-    def _together(self, numbers: Sequence[int]) -> dict[int, bytes | Exception]:
+    def _together(self, numbers: Sequence[int], on_read: OnRead) -> dict[int, bytes | Exception]:
         """Several ranges of remote shards, asked for at once (what fsspec can do so in parallel, it does)."""
         by_storage: dict[str, list[int]] = {}
         for number in numbers:
@@ -136,8 +136,7 @@ class Reader:
         for group in by_storage.values():
             places = [self.locate(number) for number in group]
             storage = self._places[places[0][0]][0]
-            if self.reading is not None:
-                self.reading(places[0][0])
+            on_read(places[0][0])
             starts = [int(self.columns[shard].offset[inside]) for shard, inside in places]
             sizes = [int(self.columns[shard].size[inside]) for shard, inside in places]
             names = [storage.full(self._places[shard][1]) for shard, _ in places]

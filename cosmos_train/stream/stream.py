@@ -7,22 +7,25 @@ recipe, the shards and a few integers, so nothing of what readers hold is state.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cosmos_train.errors import UserError
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.batch import Placed, collate_packed
+from cosmos_train.stream.batch import BatchBase
+from cosmos_train.stream.collate import Placed, collate_packed
 from cosmos_train.stream.forms import counted, group, lay_out, open_corpus, open_samples
 from cosmos_train.stream.health import Note, Tripwire, Watchdog
 from cosmos_train.stream.index import Lengths
 from cosmos_train.stream.loader import Samples
 from cosmos_train.stream.mixture import Counts, Exposure, Mixture, Part
 from cosmos_train.stream.plan import Planner, Request, StreamState, pack_window
+from cosmos_train.stream.records import map_leaves
 from cosmos_train.stream.settings import DataSettings, rows_of
 from cosmos_train.stream.tar import Members
 from cosmos_train.stream.tokenizer import Tokenizer
@@ -91,20 +94,19 @@ def open_stream(
     )
 
 
-class Batches(Dataset[Any]):
-    """What readers do: a request to its batch (a Batch, or what `data.form` has in its place)."""
+class Batches(Dataset[BatchBase]):
+    """What readers do: a request to its batch, of the class that `data.form` has."""
 
     def __init__(self, names: Sequence[str], samples: Sequence[Samples], tokenizer: Tokenizer, note: Note) -> None:
         self.names, self.samples, self.tokenizer, self.note = names, samples, tokenizer, note
 
-    def __getitem__(self, request: Request) -> Any:
+    def __getitem__(self, request: Request) -> BatchBase:
         samples = self.samples[request.source]
         name = self.names[request.source] if len(self.names) > 1 else ""
-        if samples.corpus.reader.reading is None:
-            samples.corpus.reader.reading = self.note.of(request.source)
         slots = [(row, slot) for row, slots in enumerate(request.rows) for slot in slots]
         packed = samples.data.pack.tokens
-        items = samples.many([slot.number for _, slot in slots], [slot.images for _, slot in slots] if packed else None)
+        images = [slot.images for _, slot in slots] if packed else None
+        items = samples.many([slot.number for _, slot in slots], images, self.note.of(request.source))
         self.note.done()
         if not packed:
             return lay_out(items, samples.data, self.tokenizer, name)
@@ -154,13 +156,13 @@ class Stream:
             settings.workers, [corpus.reader.shards for corpus in data.corpora], settings.stall_seconds
         )
         self._planner = Planner(samples, lengths, self.mixture, rows, rank, world_size, self.state)
-        self._batches: Iterator[Any] = iter(
+        self._batches: Iterator[BatchBase | _Sent] = iter(
             DataLoader(
                 Batches(names, samples, tokenizer, Note(self._watchdog.table)),
                 sampler=self._planner,
                 batch_size=None,
                 num_workers=settings.workers,
-                collate_fn=_Sent.of if settings.workers else _as_it_is,
+                collate_fn=_Sent.pack if settings.workers else _unchanged,
                 generator=torch.Generator(),  # the default draws from the state that a resume restores
                 timeout=settings.stall_seconds if settings.workers else 0,
                 multiprocessing_context="spawn" if settings.workers else None,
@@ -168,7 +170,7 @@ class Stream:
         )
 
     def next(self) -> Any:
-        """This rank's rows of the next global batch: a Batch, or what `data.form` has in its place.
+        """This rank's rows of the next global batch: a Batch, or what `data.form` has in its place (a BatchBase).
 
         Raises UserError for too many bad samples and stuck readers.
         """
@@ -178,8 +180,8 @@ class Stream:
         self._tripwire.count(batch)
         counts = self._exposure.counts[request.source]
         counts.samples = self.state.samples[request.source]
-        counts.tokens += int(batch.token_mask.sum())
-        counts.images += len(batch.frames)
+        counts.tokens += batch.num_tokens
+        counts.images += batch.num_images
         return batch
 
     @property
@@ -209,12 +211,12 @@ class Stream:
         """Planned against realised, per source."""
         return self._exposure.rows()
 
-    def _next(self) -> Any:
+    def _next(self) -> BatchBase:
         if not self._workers:
             with self._watchdog.watching():
-                return next(self._batches)
+                return _received(next(self._batches))
         try:
-            return next(self._batches).batch()
+            return _received(next(self._batches))
         except RuntimeError as error:
             if "timed out" in str(error):
                 raise self._watchdog.stuck() from error
@@ -241,24 +243,27 @@ def _per_batch(samples: Samples, lengths: Lengths | None, rows: int) -> dict[str
     return {"samples": given, "tokens": given * tokens, "images": given * images}
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch
+
+
+def _received(found: BatchBase | _Sent) -> BatchBase:
+    return found.unpack() if isinstance(found, _Sent) else found
 
 
 @dataclass(frozen=True)
 class _Sent:
-    """A batch on its way from a reader. Tensors travel through shared memory, each at the cost of a file descriptor
-    (0.3 ms for whoever waits for the batch): small ones go as arrays, with the message."""
+    """A batch on its way from a reader, its small tensors as arrays.
 
-    kind: type[Any]
-    others: dict[str, Any]
-    arrays: dict[str, NDArray[Any]]
+    Tensors travel through shared memory, each at the cost of a file descriptor (0.3 ms for whoever waits for the
+    batch): small ones go with the message.
+    """
+
+    batch: BatchBase
 
     @classmethod
-    def of(cls, batch: Any) -> _Sent:
-        values = {f.name: getattr(batch, f.name) for f in fields(batch)}
-        small = {n: v.numpy() for n, v in values.items() if isinstance(v, torch.Tensor) and v.nbytes <= _SMALL}
-        return cls(type(batch), {n: v for n, v in values.items() if n not in small}, small)
+    def pack(cls, batch: Any) -> _Sent:
+        return cls(map_leaves(batch, Tensor, lambda tensor: tensor.numpy() if tensor.nbytes <= _SMALL else tensor))
 
-    def batch(self) -> Any:
-        return self.kind(**self.others, **{name: torch.from_numpy(array) for name, array in self.arrays.items()})
+    def unpack(self) -> BatchBase:
+        return map_leaves(self.batch, np.ndarray, torch.from_numpy)

@@ -29,6 +29,7 @@ class Tokenizer:
         self.begin, self.end, self.pad = ids[begin], ids[end], ids[pad]
         self.visual, self.end_of_chunk = ids[VISUAL], ids[END_OF_CHUNK]
         self.names = {"begin": begin, "end": end, "pad": pad}
+        self._markers = (*self.names.values(), VISUAL, END_OF_CHUNK)
         self.size = backend.get_vocab_size(with_added_tokens=True)
 
     @classmethod
@@ -75,6 +76,12 @@ class Tokenizer:
 
     def save(self, path: Path) -> None:
         self.backend.save(str(path), pretty=False)
+
+    def without_markers(self, text: str) -> str:
+        """The text with a space in place of what would be read as a special token."""
+        for marker in self._markers:
+            text = text.replace(marker, " ")
+        return text
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text alone, without special tokens."""

@@ -187,14 +187,14 @@ class Trainer:
         self._before = self.stream.state
         with window.timed("data"):
             batches = [self.stream.next() for _ in range(self.recipe.train.accumulation)]
-        holes = Counter(f"{hole.key}: {hole.reason}" for batch in batches for hole in batch.holes)
-        for reason, count in sorted(holes.items()):
+        bad = Counter(f"{one.key}: {one.reason}" for batch in batches for one in batch.bad_samples)
+        for reason, count in sorted(bad.items()):
             self.console.print(f"passed over {count} x {reason}", soft_wrap=True, highlight=False)
-        learned, frames = sum(map(self.family.learned, batches)), sum(len(batch.frames) for batch in batches)
-        counts = Counts(*map(int, self.world.sum([holes.total(), sum(map(len, batches)), learned, frames])))
+        learned, frames = sum(map(self.family.learned, batches)), sum(batch.num_images for batch in batches)
+        counts = Counts(*map(int, self.world.sum([bad.total(), sum(map(len, batches)), learned, frames])))
         self.bad += counts.bad
         self.used += counts.samples
-        self.example = next(iter(sorted(holes)), self.example)
+        self.example = next(iter(sorted(bad)), self.example)
         for batch in batches:
             window.add_work(*self.family.work(batch, self.recipe))
         return batches, counts

@@ -8,15 +8,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from interlink.release.about import About, Description
 from interlink.release.croissant import count_of, general, keywords, licence_link
 from interlink.release.statistics import Distribution, told
-
-if TYPE_CHECKING:
-    from interlink.release.run import About
 
 BAR = 40  # characters of the longest bar
 BINS = 12
@@ -80,13 +78,12 @@ def _plain(value: float) -> str:
 
 def _front_matter(about: About) -> str:
     settings, total = about.settings, about.statistics.total
-    configs: list[dict[str, Any]] = [
-        {"config_name": name, "data_files": [{"split": _hub(split), "path": path} for split, path in globs.items()]}
-        for name, globs in _openable(about.globs).items()
-    ]
-    for config in configs:
-        if config["config_name"] == "datasets" or len(configs) == 1:
-            config["default"] = True
+    openable = _openable(about.formats)
+    configs: list[dict[str, Any]] = []
+    for name, one in openable.items():
+        files = [{"split": _hub(split), "path": path} for split, path in one.globs.items()]
+        default = {"default": True} if one.default or len(openable) == 1 else {}
+        configs.append({"config_name": name, "data_files": files, **default})
     content: dict[str, Any] = {
         "pretty_name": settings.name,
         **_hub_licence(settings.licence),
@@ -98,12 +95,15 @@ def _front_matter(about: About) -> str:
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---"
 
 
-def _openable(globs: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
+def _openable(formats: Mapping[str, Description]) -> dict[str, Description]:
     """The formats that `datasets` opens, of one kind of file: it has one loader for all configurations of a folder."""
     for kind in (".parquet", ".tar", ".tsv"):
-        if found := {
-            name: paths for name, paths in globs.items() if paths and all(p.endswith(kind) for p in paths.values())
-        }:
+        found = {
+            name: one
+            for name, one in formats.items()
+            if one.globs and all(path.endswith(kind) for path in one.globs.values())
+        }
+        if found:
             return found
     return {}
 
@@ -146,8 +146,8 @@ def _contents(about: About) -> str:
         _table(
             ("folder", "holds", "records"),
             [
-                (f"`{name}/`", text, ", ".join(f"{s} {n:,}" for s, n in sorted(about.records[name].items())))
-                for name, text in about.formats.items()
+                (f"`{name}/`", one.about, ", ".join(f"{s} {n:,}" for s, n in sorted(one.records.items())))
+                for name, one in about.formats.items()
             ],
         ),
         "`SHA256SUMS` has the sum of every file (`sha256sum -c SHA256SUMS`), `RELEASE.json` the counts and choices, "
@@ -240,12 +240,13 @@ def _commands(about: About) -> str:
     defaults = {name: info.get_default() for name, info in type(settings).model_fields.items()}
     changed = {
         name: value
-        for name, value in settings.model_dump(mode="json").items()
+        for name, value in settings.model_dump(mode="json", exclude={"options"}).items()
         if _comparable(value) != _comparable(defaults[name])
     }
     recipe = about.lock.get("recipe", {}).get("name", "")
     if changed.get("name") == recipe:
         del changed["name"]
+    changed |= {f"{name}.{key}": value for name, options in settings.options.items() for key, value in options.items()}
     sets = "".join(f" \\\n  --set {shlex.quote(f'{name}={_yaml(value)}')}" for name, value in changed.items())
     return "\n\n".join(
         (

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from interlink.release.about import About, Column
 from interlink.release.settings import ReleaseSettings
 from interlink.release.statistics import Statistics, told
 from interlink.release.target import File
@@ -47,34 +48,11 @@ _ENCODINGS = {
     ".md": "text/markdown",
     ".png": "image/png",
 }
-# Formats whose Parquet files hold a row a document, in order of preference, with the columns that are told.
-_RECORDS: dict[str, dict[str, str]] = {
-    "parquet": {
-        **dict.fromkeys(("id", "video_id", "url", "path", "title", "category", "licence", "dataset"), "sc:Text"),
-        "text_tokens": "sc:Integer",
-        "document": "sc:Text",
-    },
-    "datasets": {
-        **dict.fromkeys(("id", "video_id", "url", "title", "licence", "dataset"), "sc:Text"),
-        "document": "sc:Text",
-    },
-}
-_ABOUT = {
-    "id": "the document's key",
-    "video_id": "the {thing} it was made from; the split goes by it",
-    "url": "where the {thing} is",
-    "path": "of a local {thing}, relative to the source folder",
-    "title": "of the {thing}",
-    "category": "of the {thing}",
-    "licence": "of the {thing}, as its source tells it",
-    "dataset": "the list the {thing} was taken from",
-    "text_tokens": "words and punctuation marks of all texts",
-    "document": "the whole document as JSON: frames and texts with times in seconds",
-}
 
 
-def croissant(settings: ReleaseSettings, statistics: Statistics, files: Sequence[File]) -> bytes:
+def croissant(about: About, files: Sequence[File]) -> bytes:
     """The JSON-LD; the same for the same release."""
+    settings, statistics = about.settings, about.statistics
     content: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -94,7 +72,7 @@ def croissant(settings: ReleaseSettings, statistics: Statistics, files: Sequence
     if settings.citation:
         content["citeAs"] = settings.citation
     content["distribution"] = [_file(file) for file in files]
-    if record := _records(files, statistics.thing):
+    if record := _records(about, files):
         content["recordSet"] = record
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -145,32 +123,33 @@ def _file(file: File) -> dict[str, Any]:
     }
 
 
-def _records(files: Sequence[File], thing: str) -> list[dict[str, Any]]:
-    """A record set for each file of the best format: files of one split are told apart by the name."""
-    for name, columns in _RECORDS.items():
+def _records(about: About, files: Sequence[File]) -> list[dict[str, Any]]:
+    """A record set for each Parquet file of the first format that names its columns: the file name has the split."""
+    for name, one in about.formats.items():
         parts = [f.path for f in files if f.path.startswith(f"{name}/") and f.path.endswith(".parquet")]
-        if parts:
-            return [_record(path, columns, thing) for path in parts]
+        if one.columns and parts:
+            return [_record(path, one.columns, about.statistics.thing) for path in parts]
     return []
 
 
-def _record(path: str, columns: dict[str, str], thing: str) -> dict[str, Any]:
+def _record(path: str, columns: Mapping[str, Column], thing: str) -> dict[str, Any]:
+    """The first column is the key."""
     name = PurePosixPath(path).stem
     return {
         "@type": "cr:RecordSet",
         "@id": name,
         "name": name,
         "description": f"The documents of {path}.",
-        "key": {"@id": f"{name}/id"},
+        "key": {"@id": f"{name}/{next(iter(columns))}"},
         "field": [
             {
                 "@type": "cr:Field",
-                "@id": f"{name}/{column}",
-                "name": column,
-                "description": _ABOUT[column].format(thing=thing),
-                "dataType": kind,
-                "source": {"fileObject": {"@id": path}, "extract": {"column": column}},
+                "@id": f"{name}/{name_}",
+                "name": name_,
+                "description": column.about.format(thing=thing),
+                "dataType": column.kind,
+                "source": {"fileObject": {"@id": path}, "extract": {"column": name_}},
             }
-            for column, kind in columns.items()
+            for name_, column in columns.items()
         ],
     }

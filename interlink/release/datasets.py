@@ -8,10 +8,14 @@ the library is not needed to write it.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from interlink.release.about import FACTS, Column, Description
+from interlink.release.formats import Format
 from interlink.release.obelics import about
 from interlink.release.parts import ParquetParts
 from interlink.release.settings import ReleaseSettings
@@ -49,28 +53,33 @@ def _schema() -> pa.Schema:
 SCHEMA = _schema()
 
 
-class Datasets:
+class Datasets(Format):
     """`datasets/<split>-00000.parquet`; split `val` opens as `validation`."""
 
     name: ClassVar[str] = "datasets"
     about: ClassVar[str] = "a folder for Hugging Face `datasets.load_dataset`, images inside"
+    columns: ClassVar[Mapping[str, Column]] = {
+        name: FACTS[name] for name in ("id", "video_id", "url", "title", "licence", "dataset", "document")
+    }
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
+        super().__init__(target, settings)
         limit = settings.file_megabytes * 2**20
         self._parts = {split: ParquetParts(target, self.name, hub_split(split), SCHEMA, limit) for split in SPLITS}
-        self.records: dict[str, int] = {}
-        self.globs: dict[str, str] = {}
 
     def add(self, sample: Sample) -> None:
         size = sum(picture.size for picture in sample.pictures.values()) + 2 * len(sample.text)
         self._parts[sample.split].add([row(sample)], size)
-        self.records[sample.split] = self.records.get(sample.split, 0) + 1
+        self.count(sample.split)
 
     def close(self) -> None:
         for split, parts in self._parts.items():
             parts.close()
             if parts.paths:
                 self.globs[split] = f"{self.name}/{hub_split(split)}-*.parquet"
+
+    def description(self) -> Description:
+        return replace(super().description(), default=True)
 
 
 def hub_split(split: str) -> str:

@@ -1,16 +1,21 @@
-"""What a release format is, and which there are."""
+"""What a release format is, and which there are: ours, and those of the entry points `interlink.formats`."""
 
 from __future__ import annotations
 
 import difflib
-import importlib
-from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import ValidationError
 
 from interlink.errors import UserError
+from interlink.plugins import Group
+from interlink.release.about import Column, Description
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample
 from interlink.release.target import Target
+from interlink.stage import Settings
 
 # name -> module:class, in the order of the card.
 FORMATS = {
@@ -22,39 +27,93 @@ FORMATS = {
     "pairs": "interlink.release.pairs:Pairs",
     "llava": "interlink.release.llava:Llava",
 }
+ALL = "all"
+GROUP = Group("interlink.formats", "release format", FORMATS, "interlink.release.formats:Format", (ALL,))
 
 
-class Format(Protocol):
+class Format(ABC):
     """Writes every document into its own folder of the release, `<name>/`, as they come.
 
-    about: one line for the card and `--help`. records: what came of it, by split, for RELEASE.json (set by `close`).
-    globs: split -> the files that hold it, where Hugging Face's `datasets` can open them.
+    name: the one it is registered under. about: one line for the card. options_class: what `--set <name>.key=value` may
+    say; none by default. columns: of its Parquet files, for Croissant (see `Description`). `add` and `close` write
+    through `self.target`, and keep `self.records` (how many by split) and `self.globs` up to date.
     """
 
     name: ClassVar[str]
     about: ClassVar[str]
-    records: dict[str, int]
-    globs: dict[str, str]
+    options_class: ClassVar[type[Settings]] = Settings
+    columns: ClassVar[Mapping[str, Column]] = {}
 
-    def __init__(self, target: Target, settings: ReleaseSettings) -> None: ...
+    def __init__(self, target: Target, settings: ReleaseSettings) -> None:
+        self.target, self.settings = target, settings
+        self.options: Any = self.options_class.model_validate(settings.options.get(self.name, {}))
+        self.records: dict[str, int] = {}
+        self.globs: dict[str, str] = {}
 
-    def add(self, sample: Sample) -> None: ...
+    @abstractmethod
+    def add(self, sample: Sample) -> None:
+        """Writes one document; they come in the order of the shards."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:  # noqa: B027 - a format that writes whole files has nothing to finish
+        """Finishes the files that are still open. Called once, after the last document."""
+
+    def count(self, split: str) -> None:
+        """One more record of a split."""
+        self.records[split] = self.records.get(split, 0) + 1
+
+    def description(self) -> Description:
+        """What the card, Croissant and RELEASE.json say of it, once it is closed."""
+        return Description(self.about, self.records, self.globs, self.columns)
 
 
-def format_classes(names: Sequence[str]) -> list[type[Format]]:
-    """The formats of these names, in the order of the card; `all` is every one. Raises UserError for an unknown one."""
+def format_names() -> list[str]:
+    """Every format and `all`. Nothing is imported."""
+    return [*GROUP.names(), ALL]
+
+
+def format_classes(names: Sequence[str], settings: ReleaseSettings) -> list[type[Format]]:
+    """The formats of these names, in the order of the card (third-party ones last); `all` is every registered one.
+
+    Raises UserError for an unknown name, one that cannot be imported or is no Format, and options that it refuses.
+    """
     for name in names:
-        if name != "all" and name not in FORMATS:
-            near = difflib.get_close_matches(name, FORMATS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"formats: {', '.join(FORMATS)}, all"
-            raise UserError(f"there is no release format {name!r}", hint, 2)
+        if name != ALL:
+            GROUP.check(name)
     if not names:
-        raise UserError("a release needs a format", f"formats: {', '.join(FORMATS)}, all", 2)
-    found: list[type[Format]] = []
-    for name, path in FORMATS.items():
-        if name in names or "all" in names:
-            module, _, attribute = path.partition(":")
-            found.append(getattr(importlib.import_module(module), attribute))
-    return found
+        raise UserError("a release needs a format", f"formats: {', '.join(format_names())}", 2)
+    chosen = [name for name in GROUP.names() if name in names or ALL in names]
+    for name in settings.options:
+        GROUP.check(name)
+        if name not in chosen:
+            raise UserError(f"--set {name}.…: the release does not write {name}", f"add it: --format {name}", 2)
+    return [_load(name, settings) for name in chosen]
+
+
+def _load(name: str, settings: ReleaseSettings) -> type[Format]:
+    cls: type[Format] = GROUP.load(name)
+    of = f" of {GROUP.whose(name)}" if GROUP.whose(name) else ""
+    if cls.name != name:
+        raise UserError(
+            f"the release format {name!r}{of} calls itself {cls.name!r}",
+            "give its class and its entry point the same name: its folder has it too",
+            2,
+        )
+    try:
+        cls.options_class.model_validate(settings.options.get(name, {}))
+    except ValidationError as error:
+        raise _explain(name, cls.options_class, error) from error
+    return cls
+
+
+def _explain(name: str, options: type[Settings], error: ValidationError) -> UserError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, options.model_fields, n=1, cutoff=0.5)
+        there = ", ".join(options.model_fields) or "none"
+        return UserError(
+            f"the release format {name!r} has no option {key!r}",
+            f"did you mean {name}.{near[0]}?" if near else f"its options: {there}",
+            2,
+        )
+    return UserError(f"--set {name}.{key}: {first['msg']} (it says {first['input']!r})", "see docs/release.md", 2)

@@ -12,6 +12,7 @@ import json
 from typing import Any, ClassVar, TextIO
 
 from interlink.ids import keyed_hash
+from interlink.release.formats import Format
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample, clip_text
 from interlink.release.target import Target
@@ -19,17 +20,15 @@ from interlink.release.target import Target
 LEAST = 2  # clips of a document in the sampled variant: as many as CosMo's recipe takes at once
 
 
-class Howto:
+class Howto(Format):
     """`<name>_subset_w_<all|sampled>_clips_<train|val>.tsv`: a row a document, clips without text left out."""
 
     name: ClassVar[str] = "howto"
     about: ClassVar[str] = "the TSV files of Howto-Interlink7M (`video`, `clips`, `path`): all clips, and sampled clips"
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
-        self._target, self._settings = target, settings
+        super().__init__(target, settings)
         self._files: dict[str, TextIO] = {}
-        self.records: dict[str, int] = {}
-        self.globs: dict[str, str] = {}  # of all clips
         self._video, self._before = "", 0
 
     def add(self, sample: Sample) -> None:
@@ -40,18 +39,18 @@ class Howto:
                 {"clip": clip_times(clip.start, clip.end), "clip_id": str(before + number), "caption": text},
             )
             for number, clip in enumerate(sample.document.clips)
-            if (text := clip_text(clip, self._settings.texts))
+            if (text := clip_text(clip, self.settings.texts))
         ]
         if not clips:
             return
-        kept = sampled([number for number, _ in clips], sample.key, self._settings)
+        kept = sampled([number for number, _ in clips], sample.key, self.settings)
         self._row("all", sample, [clip for _, clip in clips])
         self._row("sampled", sample, [clip for number, clip in clips if number in kept])
 
     def close(self) -> None:
         for path, file in self._files.items():
             file.close()
-            self._target.finish(path)
+            self.target.finish(path)
 
     def _clips_before(self, sample: Sample) -> int:
         """How many clips the video's documents before this one have: ids go through a video, not a document."""
@@ -61,9 +60,9 @@ class Howto:
         return before
 
     def _row(self, variant: str, sample: Sample, clips: list[dict[str, Any]]) -> None:
-        path = f"howto/{self._settings.name}_subset_w_{variant}_clips_{sample.split}.tsv"
+        path = f"howto/{self.settings.name}_subset_w_{variant}_clips_{sample.split}.tsv"
         if path not in self._files:
-            self._files[path] = self._target.begin(path).open("w", encoding="utf-8", newline="\n")
+            self._files[path] = self.target.begin(path).open("w", encoding="utf-8", newline="\n")
             self._files[path].write("video\tclips\tpath\n")
             if variant == "all":
                 self.globs[sample.split] = path
@@ -71,7 +70,7 @@ class Howto:
         name = quoted(source.path or f"{source.video_id}.mp4")
         self._files[path].write(f"{name}\t{quoted(json.dumps(clips, ensure_ascii=False))}\t{name}\n")
         count = f"{variant}_{sample.split}"
-        self.records[count] = self.records.get(count, 0) + 1
+        self.count(count)
 
 
 def sampled(numbers: list[int], key: str, settings: ReleaseSettings) -> set[int]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, ClassVar, TextIO
 
+from interlink.release.formats import Format
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Picture, Sample, clip_text, spaced
 from interlink.release.target import Target
@@ -22,17 +23,15 @@ NEXT = "And what happens next?"
 MARK = "<image>"
 
 
-class Llava:
+class Llava(Format):
     """`llava/<split>.json` and `llava/images/<document>/<name>`; image paths are relative to `llava/images`."""
 
     name: ClassVar[str] = "llava"
     about: ClassVar[str] = "conversations in LLaVA's JSON, with a folder of images"
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
-        self._target, self._settings = target, settings
+        super().__init__(target, settings)
         self._files: dict[str, TextIO] = {}
-        self.records: dict[str, int] = {}
-        self.globs: dict[str, str] = {}
 
     def add(self, sample: Sample) -> None:
         told = [
@@ -40,9 +39,9 @@ class Llava:
             for number, (clip, pictures) in enumerate(
                 zip(sample.document.clips, sample.pictures_of_clips(), strict=True)
             )
-            if (answer := clip_text(clip, self._settings.texts))
+            if (answer := clip_text(clip, self.settings.texts))
         ]
-        if self._settings.conversation == "document":
+        if self.settings.conversation == "document":
             if told:
                 self._write(sample, sample.key, told)
             return
@@ -54,7 +53,7 @@ class Llava:
         for split, file in self._files.items():
             file.write("\n]\n")
             file.close()
-            self._target.finish(f"llava/{split}.json")
+            self.target.finish(f"llava/{split}.json")
 
     def _write(
         self, sample: Sample, key: str, told: Sequence[tuple[int, Clip, str, list[tuple[Picture, float]]]]
@@ -66,7 +65,7 @@ class Llava:
         for _, _, answer, pictures in told:
             for picture, time in pictures:
                 path = f"{sample.key}/{picture.name}"
-                self._target.write(f"llava/images/{path}", picture.data, one_of_many=True)
+                self.target.write(f"llava/images/{path}", picture.data, one_of_many=True)
                 images.append(path)
                 times.append(time)
             question = MARK * len(pictures) + ("\n" if pictures else "") + (NEXT if turns else FIRST)
@@ -82,8 +81,8 @@ class Llava:
             for number, clip, _, pictures in told
         ]
         if sample.split not in self._files:
-            file = self._target.begin(f"llava/{sample.split}.json")
+            file = self.target.begin(f"llava/{sample.split}.json")
             self._files[sample.split] = file.open("w", encoding="utf-8", newline="\n")
         comma = ",\n" if self.records.get(sample.split) else "[\n"
         self._files[sample.split].write(comma + json.dumps(entry, ensure_ascii=False))
-        self.records[sample.split] = self.records.get(sample.split, 0) + 1
+        self.count(sample.split)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from interlink.release.formats import Format
 from interlink.release.parts import ParquetParts
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import SPLITS, Sample
@@ -36,22 +37,21 @@ SCHEMA = pa.schema(
 )
 
 
-class Nemo:
+class Nemo(Format):
     """`nemo/<split>-00000.parquet`; a document's rows are together, in one file."""
 
     name: ClassVar[str] = "nemo"
     about: ClassVar[str] = "interleaved rows of NeMo Curator, a row an element"
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
+        super().__init__(target, settings)
         limit = settings.file_megabytes * 2**20
         self._parts = {split: ParquetParts(target, self.name, split, SCHEMA, limit) for split in SPLITS}
-        self.records: dict[str, int] = {}
-        self.globs: dict[str, str] = {}
 
     def add(self, sample: Sample) -> None:
         size = sum(picture.size for picture in sample.pictures.values()) + 2 * len(sample.text)
         self._parts[sample.split].add(list(rows(sample)), size)
-        self.records[sample.split] = self.records.get(sample.split, 0) + 1
+        self.count(sample.split)
 
     def close(self) -> None:
         for split, parts in self._parts.items():

@@ -10,34 +10,33 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
+from interlink.release.formats import Format
 from interlink.release.parts import COUNTS, TarParts
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import SPLITS, Sample
 from interlink.release.target import Target
 
 
-class Obelics:
+class Obelics(Format):
     """`obelics/<split>-00000.tar`, and how many samples each tar has."""
 
     name: ClassVar[str] = "obelics"
     about: ClassVar[str] = "webdataset tars with `texts` and `images` lists, as OBELICS and MINT-1T have them"
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
-        self._target = target
+        super().__init__(target, settings)
         limit = settings.file_megabytes * 2**20
 
         def parts(split: str) -> TarParts:
             return TarParts(target, lambda number: f"obelics/{split}-{number:05d}.tar", limit)
 
         self._parts = {split: parts(split) for split in SPLITS}
-        self.records: dict[str, int] = {}
-        self.globs: dict[str, str] = {}
 
     def add(self, sample: Sample) -> None:
         content = json.dumps(lists(sample), ensure_ascii=False).encode()
         members = [("json", content), *((name, picture.data) for name, picture in sample.pictures.items())]
         self._parts[sample.split].add(sample.key, members)
-        self.records[sample.split] = self.records.get(sample.split, 0) + 1
+        self.count(sample.split)
 
     def close(self) -> None:
         counts: dict[str, int] = {}
@@ -45,7 +44,7 @@ class Obelics:
             parts.close()
             counts |= {path.removeprefix("obelics/"): count for path, count in parts.counts.items()}
         for name in COUNTS:
-            self._target.write(f"obelics/{name}", (json.dumps(counts, indent=1) + "\n").encode())
+            self.target.write(f"obelics/{name}", (json.dumps(counts, indent=1) + "\n").encode())
 
 
 def lists(sample: Sample) -> dict[str, Any]:

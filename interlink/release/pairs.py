@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from interlink.release.formats import Format
 from interlink.release.parts import COUNTS, TarParts
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import SPLITS, Picture, Sample, clip_text, spaced
@@ -31,14 +32,14 @@ SCHEMA = pa.schema(
 )
 
 
-class Pairs:
+class Pairs(Format):
     """`pairs/<split>/00000.tar`, beside it `00000.parquet` (the JSONs) and `00000_stats.json`; how many in each tar."""
 
     name: ClassVar[str] = "pairs"
     about: ClassVar[str] = "image-caption pairs in tars as img2dataset writes and COSMOS reads them"
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
-        self._target, self._settings = target, settings
+        super().__init__(target, settings)
         limit = settings.file_megabytes * 2**20
 
         def parts(split: str) -> TarParts:
@@ -46,16 +47,14 @@ class Pairs:
 
         self._parts = {split: parts(split) for split in SPLITS}
         self._told: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}  # of the open tar
-        self.records: dict[str, int] = {}
-        self.globs: dict[str, str] = {}
 
     def add(self, sample: Sample) -> None:
         clips = zip(sample.document.clips, sample.pictures_of_clips(), strict=True)
         for number, (clip, pictures) in enumerate(clips):
-            caption = clip_text(clip, self._settings.texts)
+            caption = clip_text(clip, self.settings.texts)
             if not caption:
                 continue
-            for picture, time in spaced(pictures, self._settings.images_per_clip):
+            for picture, time in spaced(pictures, self.settings.images_per_clip):
                 place = {"clip": number, "time": time, "start": clip.start, "end": clip.end}
                 self._pair(sample, picture, caption, clip.speech or caption, place)
 
@@ -66,7 +65,7 @@ class Pairs:
                 self._tell(split, parts.number)
                 counts = {path.rpartition("/")[2]: count for path, count in parts.counts.items()}
                 for name in COUNTS:
-                    self._target.write(f"pairs/{split}/{name}", (json.dumps(counts, indent=1) + "\n").encode())
+                    self.target.write(f"pairs/{split}/{name}", (json.dumps(counts, indent=1) + "\n").encode())
                 self.globs[split] = f"pairs/{split}/*.tar"
 
     def _pair(self, sample: Sample, picture: Picture, caption: str, original: str, place: dict[str, Any]) -> None:
@@ -97,15 +96,15 @@ class Pairs:
         content = json.dumps(told, ensure_ascii=False, indent=4).encode()
         parts.add(key, [(picture.suffix, picture.data), ("txt", caption.encode()), ("json", content)])
         self._told[split].append(told)
-        self.records[split] = self.records.get(split, 0) + 1
+        self.count(split)
 
     def _tell(self, split: str, number: int) -> None:
         """The files beside a finished tar."""
         rows, self._told[split] = self._told[split], []
         path = f"pairs/{split}/{number:05d}.parquet"
         table = pa.Table.from_pylist(rows, schema=SCHEMA)
-        pq.write_table(table, self._target.begin(path), compression="zstd")
-        self._target.finish(path)
+        pq.write_table(table, self.target.begin(path), compression="zstd")
+        self.target.finish(path)
         stats = {
             "count": len(rows),
             "successes": len(rows),
@@ -114,7 +113,7 @@ class Pairs:
             **dict.fromkeys(("duration", "start_time", "end_time"), 0.0),  # nothing was downloaded, no clock is read
             "status_dict": {"success": len(rows)},
         }
-        self._target.write(f"pairs/{split}/{number:05d}_stats.json", (json.dumps(stats, indent=4) + "\n").encode())
+        self.target.write(f"pairs/{split}/{number:05d}_stats.json", (json.dumps(stats, indent=4) + "\n").encode())
 
 
 def _size(picture: Picture) -> tuple[int, int]:

@@ -6,10 +6,13 @@ build, or in the formats `datasets`, `obelics` and `nemo`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from interlink.release.about import FACTS, Column
+from interlink.release.formats import Format
 from interlink.release.parts import ParquetParts
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import SPLITS, Sample
@@ -59,21 +62,21 @@ SCHEMA = pa.schema(
 )
 
 
-class Rows:
+class Rows(Format):
     """`parquet/<split>-00000.parquet`."""
 
     name: ClassVar[str] = "parquet"
     about: ClassVar[str] = "a row a document: texts, exact times, facts; images by sum and place in the build's shards"
+    columns: ClassVar[Mapping[str, Column]] = FACTS
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
+        super().__init__(target, settings)
         limit = settings.file_megabytes * 2**20
         self._parts = {split: ParquetParts(target, self.name, split, SCHEMA, limit) for split in SPLITS}
-        self.records: dict[str, int] = {}
-        self.globs: dict[str, str] = {}
 
     def add(self, sample: Sample) -> None:
         self._parts[sample.split].add([row(sample)], 2 * len(sample.text))
-        self.records[sample.split] = self.records.get(sample.split, 0) + 1
+        self.count(sample.split)
 
     def close(self) -> None:
         for split, parts in self._parts.items():

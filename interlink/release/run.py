@@ -1,6 +1,6 @@
 """One pass over the committed shards that writes every asked-for format, the card and the Croissant file.
 
-Nothing is computed anew and no table is read for it: what the shards hold is what is released. Costs one read of the
+Nothing is recomputed and no table is read for it: what the shards hold is what is released. Costs one read of the
 shards, a copy of their bytes for each format that carries images, and a sha256 of what is written.
 """
 
@@ -10,11 +10,12 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from interlink.errors import UserError
+from interlink.release.about import About
 from interlink.release.card import card
 from interlink.release.croissant import FILE_NAME as CROISSANT
 from interlink.release.croissant import croissant
@@ -43,23 +44,6 @@ class Made:
     bytes: int
 
 
-@dataclass
-class About:
-    """What the card tells beside the documents themselves.
-
-    stages: the funnel, a row a stage as `Status.json` has it; lock: of the build; reasons: stage -> drop reasons.
-    """
-
-    settings: ReleaseSettings
-    statistics: Statistics
-    stages: Mapping[str, Mapping[str, Any]]
-    lock: Mapping[str, Any]
-    formats: dict[str, str] = field(default_factory=dict)  # name -> about
-    records: dict[str, dict[str, int]] = field(default_factory=dict)
-    globs: dict[str, dict[str, str]] = field(default_factory=dict)
-    shown: list[tuple[str, str]] = field(default_factory=list)  # (document, picture of it, relative)
-
-
 def release(
     storage: Storage,
     lock: Mapping[str, Any],
@@ -82,7 +66,7 @@ def release(
         raise UserError(f"{storage.url} holds no documents", "see why: interlink status --rows")
     if not settings.name:
         settings = settings.model_copy(update={"name": shards.recipe or "dataset"})
-    classes = format_classes(formats)
+    classes = format_classes(formats, settings)
     kind = lock.get("recipe", {}).get("source", {}).get("kind", "")
     about = About(settings, Statistics(settings.texts, THINGS.get(kind, "video")), stages, lock)
     try:
@@ -114,12 +98,10 @@ def _write(
                 report(about.statistics.total, shards.totals.samples)
         for writer in writers:
             writer.close()
-            about.formats[writer.name] = writer.about
-            about.records[writer.name] = writer.records
-            about.globs[writer.name] = writer.globs
+            about.formats[writer.name] = writer.description()
         target.write(LOCK, encode_lock(public(dict(about.lock))))
         target.write(CARD, card(about).encode())
-        target.write(CROISSANT, croissant(settings, about.statistics, target.files))
+        target.write(CROISSANT, croissant(about, target.files))
         target.commit(_describe(about, shards, target))
         documents = dict(sorted(about.statistics.documents.items()))
         return Made(target.storage.url, about.records, documents, target.count, target.bytes)
@@ -164,7 +146,7 @@ def _describe(about: About, shards: manifest.Manifest, target: Target) -> bytes:
     """RELEASE.json: the choices, the counts, and what it was made from."""
     statistics = about.statistics
     content = {
-        "settings": about.settings.model_dump(mode="json"),
+        "settings": about.settings.json_dict(),
         "formats": about.records,
         "documents": dict(sorted(statistics.documents.items())),
         "videos": len(statistics.videos),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -54,25 +54,31 @@ class ReleaseSettings(Settings):
     )
     file_megabytes: int = Field(512, ge=1, description="a Parquet file or tar is closed when it holds about this much")
     sample_documents: int = Field(3, ge=0, description="documents shown in the card")
+    options: dict[str, dict[str, Any]] = Field({}, description="format -> its own options: --set FORMAT.key=value")
+
+    def json_dict(self) -> dict[str, Any]:
+        """Every choice as plain data; options only where there are some."""
+        return self.model_dump(mode="json", exclude=None if self.options else {"options"})
 
     @staticmethod
     def load(sets: Sequence[str] = ()) -> ReleaseSettings:
         """The defaults with `key=value` assignments over them (values in YAML). Raises UserError naming the key."""
-        given: dict[str, object] = {}
+        given: dict[str, Any] = {}
         for assignment in sets:
             key, equals, value = assignment.partition("=")
             key = key.strip()
             if not equals:
                 raise UserError(f"--set {assignment!r} is no assignment", "write --set key=value", 2)
-            if key not in ReleaseSettings.model_fields:
-                near = difflib.get_close_matches(key, ReleaseSettings.model_fields, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]!r}?" if near else f"keys: {', '.join(ReleaseSettings.model_fields)}"
+            format_, dot, option = key.partition(".")
+            if dot:  # which formats there are, and what they may be given: `formats.format_classes`
+                given.setdefault("options", {}).setdefault(format_, {})[option] = _parsed(key, value)
+                continue
+            names = [name for name in ReleaseSettings.model_fields if name != "options"]
+            if key not in names:
+                near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]!r}?" if near else f"keys: {', '.join(names)}"
                 raise UserError(f"a release has no setting {key!r}", hint, 2)
-            text = ReleaseSettings.model_fields[key].annotation is str
-            try:
-                given[key] = value if text else yaml.safe_load(value)
-            except yaml.YAMLError as error:
-                raise UserError(f"--set {key}: {value!r} is not YAML", "quote the value", 2) from error
+            given[key] = value if ReleaseSettings.model_fields[key].annotation is str else _parsed(key, value)
         try:
             return ReleaseSettings.model_validate(given)
         except ValidationError as error:
@@ -81,3 +87,10 @@ class ReleaseSettings(Settings):
             raise UserError(
                 f"--set {where}: {first['msg']} (it says {first['input']!r})", "see docs/release.md", 2
             ) from (error)
+
+
+def _parsed(key: str, value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {key}: {value!r} is not YAML", "quote the value", 2) from error

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from builds import SAMPLE, make
+from interlink.recipe import BUNDLED
 from interlink.runtime.lease import Lease
 from interlink.storage import Storage
 
@@ -61,12 +62,12 @@ def test_stages_tells_what_each_reads_and_writes() -> None:
     [
         (["build"], 2, "no recipe", "interlink build"),
         (["build", "none.yaml"], 2, "no recipe none.yaml", "give a recipe"),
-        (["build", str(SAMPLE), "--set", "keyframes.frames_per_clp=2"], 2, "keyframes.frames_per_clp", "did you mean"),
-        (["build", str(SAMPLE), "--set", "source.path=absent"], 1, "absent", ""),
-        (["build", str(SAMPLE), "--set", "source.path=empty"], 1, "empty", ""),
-        (["build", str(SAMPLE), "--set", "caption.engine=transcrip"], 2, "transcrip", "transcript"),
-        (["build", str(SAMPLE), "--stage", "captoin"], 2, "captoin", "did you mean 'caption'?"),
-        (["build", str(SAMPLE), "--set", "source.path=videos", "--root", "file"], 1, "cannot write below", "--root"),
+        (["build", SAMPLE, "--set", "keyframes.frames_per_clp=2"], 2, "keyframes.frames_per_clp", "did you mean"),
+        (["build", SAMPLE, "--set", "source.path=absent"], 1, "absent", ""),
+        (["build", SAMPLE, "--set", "source.path=empty"], 1, "empty", ""),
+        (["build", SAMPLE, "--set", "caption.engine=transcrip"], 2, "transcrip", "transcript"),
+        (["build", SAMPLE, "--stage", "captoin"], 2, "captoin", "did you mean 'caption'?"),
+        (["build", SAMPLE, "--set", "source.path=videos", "--root", "file"], 1, "cannot write below", "--root"),
         (["status", "empty"], 2, "no build in", "interlink build"),
         (["verify", "empty"], 2, "no build in", ""),
         (["retry", "empty", "--class", "throttled"], 2, "no build in", ""),
@@ -90,7 +91,7 @@ def test_what_happened_and_what_to_do(tmp_path: Path, arguments: list[str], code
 def test_a_model_folder_that_does_not_exist_is_named(sample_clips: Path, tmp_path: Path) -> None:
     arguments = ["--set", f"source.path={sample_clips}", "--set", "caption.engine=transformers"]
     arguments += ["--set", "caption.transformers.model=./no/such/model", "--executor", "inline"]
-    done = interlink("build", str(SAMPLE), "--root", str(tmp_path / "root"), "--limit", "1", *arguments)
+    done = interlink("build", SAMPLE, "--root", str(tmp_path / "root"), "--limit", "1", *arguments)
     assert done.returncode in (1, 2)
     assert "no/such/model" in done.stderr
     assert "Traceback" not in done.stderr
@@ -116,7 +117,9 @@ def test_a_stage_runs_alone_inside_its_build_once_its_inputs_are_there(sample_cl
 
 
 def test_a_recipe_in_this_folder_is_taken_by_itself(sample_clips: Path, tmp_path: Path) -> None:
-    (tmp_path / "interlink.yaml").write_text(SAMPLE.read_text().replace("path: clips", f"path: {sample_clips}"))
+    (tmp_path / "interlink.yaml").write_text(
+        (BUNDLED / f"{SAMPLE}.yaml").read_text().replace("path: clips", f"path: {sample_clips}")
+    )
     done = interlink("build", "--limit", "1", "--executor", "inline", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "1 documents" in done.stdout
@@ -126,7 +129,7 @@ def test_a_recipe_in_this_folder_is_taken_by_itself(sample_clips: Path, tmp_path
 def test_a_root_in_use_names_its_owner(sample_clips: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     lease = Lease.acquire(Storage(str(root)))
-    done = interlink("build", str(SAMPLE), "--set", f"source.path={sample_clips}", "--root", str(root))
+    done = interlink("build", SAMPLE, "--set", f"source.path={sample_clips}", "--root", str(root))
     lease.release()
     assert done.returncode == 1
     assert f"in use by process {os.getpid()}" in done.stderr
@@ -160,7 +163,7 @@ def test_a_failed_share_above_the_limit_exits_with_one(sample_clips: Path, tmp_p
     clips.mkdir()
     (clips / "broken.mp4").write_bytes(b"nothing like a video")
     done = interlink(
-        *("build", str(SAMPLE), "--set", f"source.path={clips}", "--root", str(tmp_path / "root")),
+        *("build", SAMPLE, "--set", f"source.path={clips}", "--root", str(tmp_path / "root")),
         *("--executor", "inline", "--set", "max_failed_share=0.5"),
     )
     assert done.returncode == 1

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from caption_server import CaptionServer
 from interlink.api import Build
 from interlink.cli import app
-from interlink.recipe import Recipe
+from interlink.recipe import BUNDLED, Recipe
 from interlink.sample import SampleOptions, render
 
-RECIPE = Path(__file__).parents[2] / "pipelines" / "howto_interlink.yaml"
+RECIPE = BUNDLED / "howto_interlink.yaml"
 REGIONS = "a red pan<loc_100><loc_200><loc_500><loc_900>"
 
 

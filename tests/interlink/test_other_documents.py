@@ -26,11 +26,9 @@ from interlink.api import Build
 from interlink.fetch.img2dataset import PROGRAM
 from interlink.release import ReleaseSettings
 
-PIPELINES = Path(__file__).parents[2] / "pipelines"
-
 
 def build_of(kind: str, root: Path, source: Path, *sets: str) -> Build:
-    return Build(PIPELINES / f"{kind}.yaml", root, [f"source.path={source}", "executor.kind=inline", *sets])
+    return Build(kind, root, [f"source.path={source}", "executor.kind=inline", *sets])
 
 
 def picture(seed: int, form: str = "JPEG", size: tuple[int, int] = (80, 60)) -> bytes:
@@ -141,7 +139,7 @@ def test_what_a_killed_build_has_is_not_asked_for_again(
         "-m",
         "interlink",
         "build",
-        str(PIPELINES / "pairs.yaml"),
+        "pairs",
         "--root",
         str(tmp_path / "root"),
     ]

@@ -24,11 +24,13 @@ from interlink.recipe import Recipe
 from interlink.score.safety import checker_class
 from interlink.stages import stage_class
 from interlink.tables import COMMON
+from packages import put_package
 
 COMMON_SCHEMA = pa.schema(COMMON)  # enough to read whole rows
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
-EXAMPLES = [part.partition("```")[0] for part in PAGE.split("```python")[1:]]
+PARTS = PAGE.partition("## Release formats")[0]  # the rest of the page has tests of its own
+EXAMPLES = [part.partition("```")[0] for part in PARTS.split("```python")[1:]]
 MODULE = (
     "\n\n".join(EXAMPLES)
     + """
@@ -84,12 +86,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Puts a distribution of one module on sys.path, as pip leaves it."""
 
     def put(name: str, offers: Mapping[str, str], module: str = "acme", source: str = MODULE) -> Path:
-        folder = tmp_path / "site" / name
-        info = folder / f"{name}-1.2.dist-info"
-        info.mkdir(parents=True)
-        (folder / f"{module}.py").write_text(source)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text("".join(f"[{group}]\n{line}\n" for group, line in offers.items()))
+        folder = put_package(tmp_path / "site" / name, name, offers, module, source)
         monkeypatch.syspath_prepend(str(folder))
         monkeypatch.delitem(sys.modules, module, raising=False)
         return folder

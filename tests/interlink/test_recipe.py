@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from interlink.errors import UserError
-from interlink.recipe import Recipe
+from interlink.recipe import Recipe, recipe_names
 
 BASE: dict[str, Any] = {"name": "t", "source": {"path": "clips"}}
 
@@ -76,3 +76,27 @@ def test_fresh_makes_a_stage_and_all_below_it_anew() -> None:
 def test_the_dump_of_a_recipe_loads_to_the_same() -> None:
     recipe = load({}, "keyframes.frames_per_clip=2")
     assert Recipe.load(recipe.dump()).fingerprints({}) == recipe.fingerprints({})
+
+
+def test_a_recipe_that_comes_along_is_found_by_its_name_and_a_file_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert [Recipe.load(name, ["source.path=x"]).name.replace("-", "_") for name in recipe_names()] == recipe_names()
+    (tmp_path / "pages").mkdir()  # a folder is no recipe
+    assert Recipe.load("pages", ["source.path=x"]).name == "pages"
+    (tmp_path / "folder").write_text("name: mine\nsource: {path: clips}\n")
+    assert Recipe.load("folder").name == "mine"
+    with pytest.raises(UserError, match=r"^recipe sample: unknown key"):
+        Recipe.load("sample", ["captions.engine=x"])
+
+
+@pytest.mark.parametrize("name", ["foldr", "recipes/folder.yml"])
+def test_an_unknown_recipe_names_the_nearest_and_lists_all(name: str) -> None:
+    with pytest.raises(UserError) as error:
+        Recipe.load(name)
+    assert error.value.what == f"there is no recipe {name}"
+    assert (
+        error.value.do == f"did you mean 'folder'? If not, give a recipe file, or one of: {', '.join(recipe_names())}"
+    )
+    assert error.value.code == 2

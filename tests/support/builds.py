@@ -13,7 +13,7 @@ from typing import Any
 from interlink.api import Build
 from interlink.runtime.workspace import Workspace
 
-SAMPLE = Path(__file__).parents[2] / "pipelines" / "sample.yaml"
+SAMPLE = "sample"
 
 
 def make(root: str | Path, clips: Path, *sets: str, **storage: Any) -> Build:
@@ -47,7 +47,7 @@ def _walk(space: Workspace, folder: str) -> Iterator[str]:
 
 def start(root: Path, clips: Path, *sets: str) -> subprocess.Popen[bytes]:
     """The same build as a process of its own, as a person would start it."""
-    command = [sys.executable, "-m", "interlink", "build", str(SAMPLE), "--root", str(root)]
+    command = [sys.executable, "-m", "interlink", "build", SAMPLE, "--root", str(root)]
     for assignment in (f"source.path={clips}", *sets):
         command += ["--set", assignment]
     path = os.pathsep.join(p for p in sys.path if p)

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from interlink.release import Made, ReleaseSettings, release
+from interlink.release.formats import GROUP
 from interlink.release.source import clip_text
 from interlink.shards import ShardWriter, manifest
 from interlink.shards.document import Clip, Document, Frames, Provenance, Source, Text, image_name
@@ -17,7 +18,7 @@ from interlink.storage import Storage
 from telling import jpeg
 
 LOCK = {"shards": "shards/f1", "recipe": {"name": "told"}}
-EVERY_FORMAT = ("howto", "parquet", "datasets", "obelics", "nemo", "pairs", "llava")
+EVERY_FORMAT = tuple(GROUP.names())
 
 
 @dataclass(frozen=True)

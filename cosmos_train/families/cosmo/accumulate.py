@@ -55,7 +55,7 @@ def accumulate(
     """
     share = _token_shares(batches, settings)
     cached = _pooled(forward, batches, settings, autocast)
-    language = contrastive = routing = torch.zeros((), device=batches[0].tokens.device)
+    language = contrastive = routing = torch.zeros((), device=batches[0].rows.tokens.device)
     routed = False
     for number, batch in enumerate(batches):
         with around(number == len(batches) - 1):
@@ -89,7 +89,7 @@ class _Shares:
 
 
 def _token_shares(batches: Sequence[Batch], settings: ObjectiveSettings) -> _Shares:
-    counted = torch.tensor([learned_tokens(batch) for batch in batches], device=batches[0].tokens.device)
+    counted = torch.tensor([learned_tokens(batch) for batch in batches], device=batches[0].rows.tokens.device)
     if world_size() > 1:
         dist.all_reduce(counted)
     counts = [int(count) for count in counted]
@@ -144,7 +144,7 @@ def _pooled(
         return None
     randoms, features = [], []
     for batch in batches:
-        randoms.append(RandomState.now(batch.tokens.device))
+        randoms.append(RandomState.now(batch.rows.tokens.device))
         with torch.no_grad(), autocast():
             features.append(forward(batch, settings, language=False))
     cached: dict[int, _Cached] = {}

@@ -44,15 +44,15 @@ class Work:
 
 def padded(batch: Batch, settings: ObjectiveSettings) -> Work:
     """What the kernels do, padding and all."""
-    rows, length = batch.tokens.shape
-    clips, slots = int(batch.clip_mask.sum()), batch.frame_mask.shape[2]
-    media = batch.frame_mask.shape[1]
-    texts, text_length = batch.clip_tokens.shape
+    rows, length = batch.rows.tokens.shape
+    clips, slots = int(batch.media.clip_mask.sum()), batch.media.mask.shape[2]
+    media = batch.media.mask.shape[1]
+    texts, text_length = batch.pairs.tokens.shape
     if settings.pairs == "first":
-        spans = batch.first_span[:, 2] - batch.first_span[:, 1]
+        spans = batch.pairs.first_span[:, 2] - batch.pairs.first_span[:, 1]
         texts, text_length = len(spans), int(spans.max()) if len(spans) else 0
     return Work(
-        frames=len(batch.frames),
+        frames=batch.num_images,
         clips=clips,
         slots=clips * slots,
         media=rows * media,
@@ -67,17 +67,17 @@ def padded(batch: Batch, settings: ObjectiveSettings) -> Work:
 
 def useful(batch: Batch, settings: ObjectiveSettings) -> Work:
     """What would be done if there were no padding: each sample's tokens with each other and with its own media."""
-    mask = batch.token_mask
+    mask = batch.rows.mask
     row = torch.arange(len(mask), device=mask.device)[:, None].expand_as(mask)
-    place = torch.stack([row[mask], batch.document[mask]], 1)
+    place = torch.stack([row[mask], batch.rows.document[mask]], 1)
     samples, sample, lengths = torch.unique(place, dim=0, return_inverse=True, return_counts=True)
     media = lengths.new_zeros(len(samples)).scatter_reduce(
-        0, sample, (batch.media_upto - batch.media_from)[mask], "amax"
+        0, sample, (batch.rows.media_upto - batch.rows.media_from)[mask], "amax"
     )
-    frames, clips = int(batch.frame_mask.sum()), int(batch.clip_mask.sum())
-    texts = batch.clip_token_mask.sum(1)
+    frames, clips = int(batch.media.mask.sum()), int(batch.media.clip_mask.sum())
+    texts = batch.pairs.mask.sum(1)
     if settings.pairs == "first":
-        texts = batch.first_span[:, 2] - batch.first_span[:, 1]
+        texts = batch.pairs.first_span[:, 2] - batch.pairs.first_span[:, 1]
     return Work(
         frames=frames,
         clips=clips,

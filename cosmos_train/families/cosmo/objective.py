@@ -19,7 +19,7 @@ from cosmos_train.losses.contrastive import contrastive_loss, siglip_loss
 from cosmos_train.losses.language import language_loss
 from cosmos_train.losses.settings import ObjectiveSettings
 from cosmos_train.models.moe import mixtures, router_losses
-from cosmos_train.stream.batch import IGNORED, Batch
+from cosmos_train.stream.batch import IGNORED, Batch, Pairs, Rows
 
 
 class Outputs(NamedTuple):
@@ -37,7 +37,7 @@ class Outputs(NamedTuple):
 
 
 def learned_tokens(batch: Batch) -> int:
-    return int((batch.labels[:, 1:] != IGNORED).sum())
+    return int((batch.rows.labels[:, 1:] != IGNORED).sum())
 
 
 def compute(model: CosMo, batch: Batch, settings: ObjectiveSettings, language: bool = True) -> Outputs:
@@ -47,29 +47,30 @@ def compute(model: CosMo, batch: Batch, settings: ObjectiveSettings, language: b
     drawn in the same order either way.
     """
     batch = _with_a_row(batch)
-    layout = Layout(batch.document, batch.position, batch.media_from, batch.media_upto) if batch.packed else None
-    media = model.encode_media(batch.frames, batch.frame_mask, batch.frame_times)
+    rows, pairs = batch.rows, batch.pairs
+    layout = Layout(rows.document, rows.position, rows.media_from, rows.media_upto) if batch.packed else None
+    media = model.encode_media(batch.media.frames, batch.media.mask, batch.media.times)
     summed = media.query.new_zeros((), dtype=torch.float32)
-    only = _single(batch) if settings.paper_compat.single_pairs else slice(None)
+    only = _single(pairs) if settings.paper_compat.single_pairs else slice(None)
     if settings.pairs == "first":
-        pair = batch.first_pair[only]
+        pair = pairs.first[only]
         if language:
-            logits, states = model(batch.tokens, media.tokens, layout)
-            summed, _ = language_loss(logits, batch.labels)
+            logits, states = model(rows.tokens, media.tokens, layout)
+            summed, _ = language_loss(logits, rows.labels)
         else:
-            states = model.first_half(batch.tokens, layout)
+            states = model.first_half(rows.tokens, layout)
         # Causality makes the first clip's states the same as if it stood alone: its text embedding is free.
-        text = model.text_embedding(*_cut(states, batch.first_span[only]))
+        text = model.text_embedding(*_cut(states, pairs.first_span[only]))
     else:
-        every = torch.arange(len(batch.caption_group), device=batch.tokens.device)
-        pair = batch.first_pair[only] if settings.paper_compat.single_pairs else every
-        text = model.encode_text(batch.clip_tokens, batch.clip_token_mask)[pair]
+        every = torch.arange(len(pairs.group), device=pairs.group.device)
+        pair = pairs.first[only] if settings.paper_compat.single_pairs else every
+        text = model.encode_text(pairs.tokens, pairs.mask)[pair]
         if language:
-            summed, _ = language_loss(model(batch.tokens, media.tokens, layout)[0], batch.labels)
-    query = model.media_embedding(media.query[batch.pair_clip[pair]])
+            summed, _ = language_loss(model(rows.tokens, media.tokens, layout)[0], rows.labels)
+    query = model.media_embedding(media.query[pairs.clip[pair]])
     scale = model.scale()
     bias = scale.new_zeros(()) if model.logit_bias is None else model.logit_bias.clone()
-    return Outputs(summed, query, text, batch.caption_group[pair], scale, bias, _routing(model, settings))
+    return Outputs(summed, query, text, pairs.group[pair], scale, bias, _routing(model, settings))
 
 
 def _routing(model: CosMo, settings: ObjectiveSettings) -> Tensor | None:
@@ -92,23 +93,24 @@ def contrast(outputs: Outputs, settings: ObjectiveSettings) -> Tensor:
 
 def _with_a_row(batch: Batch) -> Batch:
     """The batch with at least one row and one clip's text, of padding: sharded weights want every process's call."""
-    if not len(batch.tokens):
-        blank = batch.tokens.new_zeros(1, 1)
+    blank = batch.rows.tokens.new_zeros(1, 1)
+    if not len(batch.rows.tokens):
+        media = batch.media
         batch = replace(
             batch,
-            tokens=blank,
-            labels=blank + IGNORED,
-            document=blank - 1,
-            position=blank,
-            media_from=blank,
-            media_upto=blank,
-            token_mask=blank.bool(),
-            frame_mask=batch.frame_mask.new_zeros(1, 0, 0),
-            frame_times=batch.frame_times.new_zeros(1, 0, 0),
+            rows=Rows(
+                tokens=blank,
+                labels=blank + IGNORED,
+                mask=blank.bool(),
+                document=blank - 1,
+                position=blank,
+                media_from=blank,
+                media_upto=blank,
+            ),
+            media=replace(media, mask=media.mask.new_zeros(1, 0, 0), times=media.times.new_zeros(1, 0, 0)),
         )
-    if not len(batch.clip_tokens):
-        blank = batch.tokens.new_zeros(1, 1)
-        batch = replace(batch, clip_tokens=blank, clip_token_mask=~blank.bool())
+    if not len(batch.pairs.tokens):
+        batch = replace(batch, pairs=replace(batch.pairs, tokens=blank, mask=~blank.bool()))
     return batch
 
 
@@ -120,7 +122,7 @@ def _cut(states: Tensor, span: Tensor) -> tuple[Tensor, Tensor]:
     return states[row[:, None], column], place < (end - begin)[:, None]
 
 
-def _single(batch: Batch) -> Tensor:
+def _single(pairs: Pairs) -> Tensor:
     """(S,): whether the sample of each first pair has no other pair."""
-    following = torch.cat([batch.first_pair[1:], batch.first_pair.new_tensor([len(batch.caption_group)])])
-    return following[: len(batch.first_pair)] - batch.first_pair == 1
+    following = torch.cat([pairs.first[1:], pairs.first.new_tensor([len(pairs.group)])])
+    return following[: len(pairs.first)] - pairs.first == 1

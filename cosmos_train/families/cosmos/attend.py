@@ -18,7 +18,7 @@ from cosmos_train.errors import UserError
 from cosmos_train.families.cosmos.model import Cosmos, Student
 from cosmos_train.stream.settings import ImageSettings
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.stream.views.batch import PADDING, spell
+from cosmos_train.stream.views.batch import PADDING, tokenize_caption
 from cosmos_train.train.starting import load_any
 
 _SIDE, _MARGIN, _LINE = 336, 12, 22  # of the drawing, pixels
@@ -42,7 +42,7 @@ def look(
 ) -> Looked:
     """picture: (3, S, S), of the size that the tower sees."""
     student: Student = model.teacher if part == "teacher" else model.student
-    ids = spell(caption, tokenizer, student.context)
+    ids = tokenize_caption(caption, tokenizer, student.context)
     tokens = torch.full((1, student.context), PADDING, dtype=torch.long)
     tokens[0, : len(ids)] = torch.tensor(ids)
     images = student.images(model.normalised(torch.from_numpy(picture.copy())[None]))

@@ -53,7 +53,7 @@ class CuMoFamily:
     def work(self, batch: TalkBatch, recipe: Recipe) -> tuple[Talked, Talked]:
         lengths = batch.token_mask.sum(1)
         rows, width = batch.tokens.shape
-        frames = len(batch.frames)
+        frames = batch.num_images
         return (
             Talked(frames, int(lengths.sum()), int(lengths.square().sum())),
             Talked(frames, rows * width, rows * width**2),

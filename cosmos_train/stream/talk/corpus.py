@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cosmos_train.stream.batch import Sample
-from cosmos_train.stream.corpus import BadSample, Corpus
+from cosmos_train.stream.corpus import BadDocument, Corpus
 from cosmos_train.stream.decode import decode
 from cosmos_train.stream.formats import IMAGES, Clip, Document, read
 from cosmos_train.stream.index import Lengths
 from cosmos_train.stream.loader import Place, Samples
 from cosmos_train.stream.settings import DataSettings
-from cosmos_train.stream.talk.prompts import IMAGE, Turn, spell
+from cosmos_train.stream.talk.prompts import IMAGE, Turn, tokenize_turns
 from cosmos_train.stream.tar import Members
 from cosmos_train.stream.tokenizer import Tokenizer
 
@@ -86,17 +86,17 @@ class TalkCorpus(Corpus):
         if members is None:
             members = self.reader.read_many([number])[0]
         if isinstance(members, Exception):
-            raise BadSample(self.key(number), str(members) or type(members).__name__) from members
+            raise BadDocument(self.key(number), str(members) or type(members).__name__) from members
         try:
             about = json.loads(bytes(members["json"])) if "json" in members else {}
             if isinstance(about, dict) and "conversations" in about:
                 return Document((_llava(about, members),))
             found = read(members, self.text, 0.0, 0.0).fixed
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise BadSample(self.key(number), f"is no conversation ({type(error).__name__}: {error})") from error
+            raise BadDocument(self.key(number), f"is no conversation ({type(error).__name__}: {error})") from error
         talks = tuple(Talk(one.text, one.times, one.images) for one in found if one.images and one.text)
         if not talks:
-            raise BadSample(self.key(number), "holds neither conversations nor pictures with texts")
+            raise BadDocument(self.key(number), "holds neither conversations nor pictures with texts")
         return Document(talks)
 
     def _clip_count(self, document: int) -> int:
@@ -109,7 +109,9 @@ class TalkCorpus(Corpus):
             assert isinstance(clip, Talk)
             turns = clip.turns or (Turn(f"{IMAGE}\n{QUESTIONS[0]}", clip.text),)
             try:
-                found.append((len(spell(turns, tokenizer, self._talk, self._longest).ids), len(clip.images[:1])))
+                found.append(
+                    (len(tokenize_turns(turns, tokenizer, self._talk, self._longest).ids), len(clip.images[:1]))
+                )
             except ValueError:
                 found.append((1, 0))
         return found
@@ -168,7 +170,7 @@ class TalkSamples(Samples):
             try:
                 frame = decode(talk.images[int(random.integers(len(talk.images)))], self.data.image)
             except ValueError as error:
-                raise BadSample(key, f"its picture {error}") from error
+                raise BadDocument(key, f"its picture {error}") from error
             pixels = squared(frame, size, self.data.talk.pad)[None]
         turns = talk.turns or (Turn(f"{IMAGE}\n{QUESTIONS[int(random.integers(len(QUESTIONS)))]}", talk.text),)
         return Sample(key, tuple(part for one in turns for part in (one.asked, one.answered)), (pixels,), ((),))

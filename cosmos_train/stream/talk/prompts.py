@@ -25,7 +25,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Spelled:
+class TokenizedTurns:
     """ids of a sample, and which of them are learned: answers and what ends them."""
 
     ids: list[int]
@@ -43,12 +43,12 @@ def _pieces(turns: Sequence[Turn], prompt: Prompt) -> Iterator[tuple[str, str]]:
                 turn.answered,
             )
         else:
-            told = not number and prompt == "mistral_instruct_system"
-            system = f"<<SYS>>\n{_SYSTEM}\n<</SYS>>\n\n" if told else ""
+            with_system = not number and prompt == "mistral_instruct_system"
+            system = f"<<SYS>>\n{_SYSTEM}\n<</SYS>>\n\n" if with_system else ""
             yield f"[INST] {system}{turn.asked} [/INST]", turn.answered + " "
 
 
-def spell(turns: Sequence[Turn], tokenizer: Tokenizer, settings: TalkSettings, longest: int) -> Spelled:
+def tokenize_turns(turns: Sequence[Turn], tokenizer: Tokenizer, settings: TalkSettings, longest: int) -> TokenizedTurns:
     """`<begin>` and each turn, cut at `longest` ids; a picture is `image_tokens` times `<visual>`, unlearned.
 
     Raises ValueError where no answer would be left to learn, or a picture would be cut.
@@ -57,16 +57,16 @@ def spell(turns: Sequence[Turn], tokenizer: Tokenizer, settings: TalkSettings, l
     for before, answer in _pieces(turns, settings.prompt):
         ids += _placed(before, tokenizer, settings)
         learned += [False] * (len(ids) - len(learned))
-        ids += [*tokenizer.encode(_clean(answer, tokenizer).replace(IMAGE, " ")), tokenizer.end]
+        ids += [*tokenizer.encode(tokenizer.without_markers(answer).replace(IMAGE, " ")), tokenizer.end]
         learned += [True] * (len(ids) - len(learned))
     if tokenizer.visual in ids[longest:]:
         raise ValueError(f"its picture does not fit in data.max_tokens={longest}")
     if not any(learned[:longest]):
         raise ValueError(f"no answer is left within data.max_tokens={longest}")
-    return Spelled(ids[:longest], learned[:longest])
+    return TokenizedTurns(ids[:longest], learned[:longest])
 
 
-def spell_question(asked: str, tokenizer: Tokenizer, settings: TalkSettings) -> list[int]:
+def tokenize_question(asked: str, tokenizer: Tokenizer, settings: TalkSettings) -> list[int]:
     """`<begin>` and what stands before the answer to a first question, as a model was trained to read it."""
     before, _ = next(_pieces((Turn(asked, ""),), settings.prompt))
     return [tokenizer.begin, *_placed(before, tokenizer, settings)]
@@ -75,15 +75,8 @@ def spell_question(asked: str, tokenizer: Tokenizer, settings: TalkSettings) -> 
 def _placed(before: str, tokenizer: Tokenizer, settings: TalkSettings) -> list[int]:
     """Ids of what stands before an answer: text, and `<visual>` as often as a picture takes places."""
     ids: list[int] = []
-    for number, text in enumerate(_clean(before, tokenizer).split(IMAGE)):
+    for number, text in enumerate(tokenizer.without_markers(before).split(IMAGE)):
         if number:
             ids += [tokenizer.visual] * settings.image_tokens
         ids += tokenizer.encode(text) if text else []
     return ids
-
-
-def _clean(text: str, tokenizer: Tokenizer) -> str:
-    """Without what would be read as a marker."""
-    for marker in (*tokenizer.names.values(), "<visual>", "<|endofchunk|>"):
-        text = text.replace(marker, " ")
-    return text

@@ -14,7 +14,7 @@ Prompt = Literal["plain", "mistral_instruct", "mistral_instruct_system", "vicuna
 class TalkSettings(Settings):
     prompt: Prompt = Field(
         default="mistral_instruct_system",
-        description="how turns are spelled; plain: the picture and the answer alone, without the question",
+        description="how turns become text; plain: the picture and the answer alone, without the question",
     )
     image_tokens: int = Field(
         default=576, gt=0, description="places that a picture takes in a row: the patches of its smallest scale"

@@ -10,7 +10,7 @@ import json
 import numpy as np
 
 from cosmos_train.stream.batch import Sample
-from cosmos_train.stream.corpus import BadSample, Corpus
+from cosmos_train.stream.corpus import BadDocument, Corpus
 from cosmos_train.stream.decode import decode
 from cosmos_train.stream.formats import Document
 from cosmos_train.stream.loader import Place, Samples
@@ -31,14 +31,14 @@ class SceneCorpus(Corpus):
         if members is None:
             members = self.reader.read_many([number])[0]
         if isinstance(members, Exception):
-            raise BadSample(self.key(number), str(members) or type(members).__name__) from members
+            raise BadDocument(self.key(number), str(members) or type(members).__name__) from members
         try:
             found = scenes(members, self.text, self._views)
         except (KeyError, TypeError, ValueError, AttributeError, json.JSONDecodeError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise BadSample(self.key(number), reason) from error
+            raise BadDocument(self.key(number), reason) from error
         if not found:
-            raise BadSample(self.key(number), "has no sentence about a picture")
+            raise BadDocument(self.key(number), "has no sentence about a picture")
         return Document(found)
 
     def _clip_count(self, document: int) -> int:
@@ -62,7 +62,7 @@ class ViewSamples(Samples):
         try:
             frame = decode(scene.images[which], self.data.image)
         except ValueError as error:
-            raise BadSample(key, f"its picture {error}") from error
+            raise BadDocument(key, f"its picture {error}") from error
         settings = self.data.views
         captions = crops(scene.sentences, settings, random)
         return Sample(key, captions, views(frame, self.data.image.size, settings, random), ((), ()))

@@ -25,7 +25,7 @@ from cosmos_train.families.cosmos import recognised
 from cosmos_train.families.cosmos.model import Cosmos
 from cosmos_train.families.cosmos.released import write
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.views.batch import spell
+from cosmos_train.stream.views.batch import tokenize_caption
 from cosmos_train.train.export import export
 from cosmos_train.train.trainer import train
 from judged import COLOURS, cosmos_run, paint
@@ -56,7 +56,7 @@ def test_a_class_is_the_mean_of_its_prompts_unit_vectors(run: Path) -> None:
             several = []
             for prompt in prompts:
                 ids = torch.zeros(1, pair.half.context, dtype=torch.long)  # filled up, as in training
-                spelled = spell(prompt.replace("{}", name), pair.tokenizer, pair.half.context)
+                spelled = tokenize_caption(prompt.replace("{}", name), pair.tokenizer, pair.half.context)
                 ids[0, : len(spelled)] = torch.tensor(spelled)
                 several.append(F.normalize(pair.half.texts(ids).pooled[0], dim=0))
             by_hand = torch.stack(several).mean(0)

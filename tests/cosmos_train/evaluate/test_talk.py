@@ -22,7 +22,7 @@ from cosmos_train.evaluate.run import evaluate_task
 from cosmos_train.evaluate.talk import _right, ratio, worded
 from cosmos_train.evaluate.talker import Talker, load_talker
 from cosmos_train.evaluate.tasks import TASKS
-from cosmos_train.stream.talk.prompts import Turn, spell
+from cosmos_train.stream.talk.prompts import Turn, tokenize_turns
 from cosmos_train.train.trainer import train
 from cumo_recipe import cumo_recipe
 from judged import paint
@@ -60,7 +60,7 @@ def test_a_question_is_spelled_as_in_training(run: Path) -> None:
     talker = load_talker(run, [])
     found = talker.spell("a red square lies left?")
     turns = (Turn("<image>\na red square lies left?", "blue"),)
-    trained = spell(turns, talker.tokenizer, talker.recipe.data.talk, 64)
+    trained = tokenize_turns(turns, talker.tokenizer, talker.recipe.data.talk, 64)
     first = trained.learned.index(True)
     assert found == trained.ids[:first]
     assert found.count(talker.tokenizer.visual) == 4

@@ -6,7 +6,7 @@ import pytest
 
 from cosmos_train.models.backends import open_clip
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.stream.views.batch import spell
+from cosmos_train.stream.views.batch import tokenize_caption
 
 TEXTS = (
     "A photo of a cat.", "It's the  chef's 12th dish -- 3.5 kg, über café!", "naïve 日本語 テスト 🙂 ok",
@@ -22,10 +22,10 @@ def clip() -> Tokenizer:
 def test_ids_are_open_clips(clip: Tokenizer) -> None:
     theirs = open_clip().get_tokenizer("ViT-B-16")
     for text in TEXTS:
-        assert spell(text, clip, 77) == [number for number in theirs(text)[0].tolist() if number], text
+        assert tokenize_caption(text, clip, 77) == [number for number in theirs(text)[0].tolist() if number], text
     assert (clip.begin, clip.end) == (49406, 49407)
     cut = "word " * 100
-    assert spell(cut, clip, 77) == theirs(cut)[0].tolist()
+    assert tokenize_caption(cut, clip, 77) == theirs(cut)[0].tolist()
 
 
 def test_words_come_back(clip: Tokenizer) -> None:

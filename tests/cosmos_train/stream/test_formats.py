@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cosmos_train.stream.batch import IGNORED, Hole, Sample, collate
+from cosmos_train.stream.batch import IGNORED, BadSample, Sample
+from cosmos_train.stream.collate import collate
 from cosmos_train.stream.corpus import Clip, Corpus
 from cosmos_train.stream.loader import Samples
 from cosmos_train.stream.matching import match
@@ -181,14 +182,14 @@ def test_pages_are_learned_from_their_images_on_and_only_within_chunks(tmp_path:
     seen = [visual, *one, chunk, visual, *two, chunk, end]
     kept = [IGNORED, *one, chunk, IGNORED, *two, chunk]
 
-    def spelled(members: Members, learn_lead: bool = False) -> tuple[list[int], list[int]]:
+    def tokenized(members: Members, learn_lead: bool = False) -> tuple[list[int], list[int]]:
         sample = sample_of(corpus_of(shard(tmp_path / "a.tar", [("k", members)]), clips=3))
         batch = collate([sample], tokenizer, 64, learn_lead=learn_lead)
-        return batch.tokens[0].tolist(), batch.labels[0].tolist()
+        return batch.rows.tokens[0].tolist(), batch.rows.labels[0].tolist()
 
-    assert spelled(page) == ([begin, *zero, *seen], [IGNORED, *(IGNORED for _ in zero), *kept, IGNORED])
-    assert spelled(page, learn_lead=True)[1] == [IGNORED, *zero, *kept, IGNORED]
-    assert spelled(video) == ([begin, *seen], [IGNORED, *kept, end])
+    assert tokenized(page) == ([begin, *zero, *seen], [IGNORED, *(IGNORED for _ in zero), *kept, IGNORED])
+    assert tokenized(page, learn_lead=True)[1] == [IGNORED, *zero, *kept, IGNORED]
+    assert tokenized(video) == ([begin, *seen], [IGNORED, *kept, end])
 
 
 def test_mint_pages_take_images_from_members_or_a_tiff(tmp_path: Path) -> None:
@@ -272,7 +273,7 @@ def test_a_gif_and_its_text_are_a_video(tmp_path: Path) -> None:
 def test_what_cannot_be_used_becomes_a_hole_with_its_reason(tmp_path: Path, members: Members, reason: str) -> None:
     corpus = corpus_of(shard(tmp_path / "a.tar", [("odd", members)]))
     found = Samples(corpus, DataSettings(image={"size": 16}), 0)[0]
-    assert isinstance(found, Hole)
+    assert isinstance(found, BadSample)
     assert found.key == "odd"
     assert reason in found.reason
     assert " at 0x" not in found.reason, "another one in each process"

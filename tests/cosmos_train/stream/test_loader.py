@@ -9,7 +9,8 @@ import pytest
 
 from cosmos_train.errors import UserError
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.batch import IGNORED, Batch, Hole, Sample, collate
+from cosmos_train.stream.batch import IGNORED, BadSample, Batch, Sample
+from cosmos_train.stream.collate import collate
 from cosmos_train.stream.corpus import Corpus
 from cosmos_train.stream.stream import Stream, StreamState, open_data, open_stream
 from cosmos_train.stream.tokenizer import Tokenizer
@@ -59,20 +60,20 @@ def test_an_epoch_sees_every_document_and_epochs_differ(tiny: Tiny) -> None:
     assert epochs[0] != epochs[1]
 
 
-def test_bad_samples_leave_holes_and_shift_nothing(tiny: Tiny, make_shards: Callable[..., Path]) -> None:
+def test_bad_samples_shift_nothing(tiny: Tiny, make_shards: Callable[..., Path]) -> None:
     good, corpus = stream_of(tiny(data__shards=str(make_shards("good", documents=12, seed=5))))
     damaged, _ = stream_of(
         tiny(data__shards=str(make_shards("bad", documents=12, seed=5, broken=(3, 7))), data__max_bad_share=1)
     )
     bad_keys = {corpus.key(3), corpus.key(7)}
-    holes = 0
+    bad_samples = 0
     for _ in range(6):
         expected, found = good.next(), damaged.next()
         assert [key for key in expected.keys if key not in bad_keys] == list(found.keys)
-        assert {hole.key for hole in found.holes} == bad_keys & set(expected.keys)
-        assert all("frame at" in hole.reason for hole in found.holes)
-        holes += len(found.holes)
-    assert holes == 4
+        assert {one.key for one in found.bad_samples} == bad_keys & set(expected.keys)
+        assert all("frame at" in one.reason for one in found.bad_samples)
+        bad_samples += len(found.bad_samples)
+    assert bad_samples == 4
 
 
 def test_shards_without_index_give_the_same_samples(tiny: Tiny, make_shards: Callable[..., Path]) -> None:
@@ -107,32 +108,33 @@ def test_a_sample_is_spelled_as_in_the_paper(tokenizer: Tokenizer) -> None:
     visual, chunk = tokenizer.visual, tokenizer.end_of_chunk
     one, two = tokenizer.encode("fold the paper"), tokenizer.encode("cut it")
     ids = [tokenizer.begin, visual, *one, chunk, visual, *two, chunk, tokenizer.end]
-    assert batch.tokens.tolist() == [ids]
+    assert batch.rows.tokens.tolist() == [ids]
     learned = [IGNORED if token in (tokenizer.begin, visual) else token for token in ids]
-    assert batch.labels.tolist() == [learned]
-    assert batch.frame_times.tolist() == [[[0.0, 2.5], [0.0, 2.5]]]
-    assert batch.first_clip_mask[0].sum() == 3 + len(one)
+    assert batch.rows.labels.tolist() == [learned]
+    assert batch.media.times.tolist() == [[[0.0, 2.5], [0.0, 2.5]]]
+    row, begin, end = batch.pairs.first_span[0].tolist()
+    assert (row, end - begin) == (0, 3 + len(one))
 
 
 def test_padding_is_not_learned_and_equal_captions_share_a_group(tokenizer: Tokenizer) -> None:
-    batch = collate([sample("cut it"), sample("fold the paper", "Cut it"), Hole("k", "r")], tokenizer, 64)
-    first, second, third = batch.caption_group.tolist()
+    batch = collate([sample("cut it"), sample("fold the paper", "Cut it"), BadSample("k", "r")], tokenizer, 64)
+    first, second, third = batch.pairs.group.tolist()
     assert first == third != second
-    assert (batch.labels[~batch.token_mask] == IGNORED).all()
-    assert batch.clip_mask.tolist() == [[True, False], [True, True]]
-    assert batch.holes == (Hole("k", "r"),)
+    assert (batch.rows.labels[~batch.rows.mask] == IGNORED).all()
+    assert batch.media.clip_mask.tolist() == [[True, False], [True, True]]
+    assert batch.bad_samples == (BadSample("k", "r"),)
 
 
 def test_a_batch_of_holes_is_empty(tokenizer: Tokenizer) -> None:
-    batch: Batch = collate([Hole("a", "x"), Hole("b", "y")], tokenizer, 64)
+    batch: Batch = collate([BadSample("a", "x"), BadSample("b", "y")], tokenizer, 64)
     assert len(batch) == 0
     assert len(batch.digest()) == 64
 
 
 def test_long_samples_are_cut(tokenizer: Tokenizer) -> None:
     batch = collate([sample("fold the paper " * 20)], tokenizer, 10)
-    assert batch.tokens.shape == (1, 10)
-    assert batch.clip_tokens.shape == (1, 10)
+    assert batch.rows.tokens.shape == (1, 10)
+    assert batch.pairs.tokens.shape == (1, 10)
 
 
 def page() -> Sample:
@@ -143,23 +145,23 @@ def page() -> Sample:
     return Sample("page", ("cut it", "", "fold the paper"), (unseen, seen, seen), ((), (0.0,), (0.0,)))
 
 
-def test_a_page_is_spelled_with_its_lead_and_bare_images(tokenizer: Tokenizer) -> None:
+def test_a_page_is_tokenized_with_its_lead_and_bare_images(tokenizer: Tokenizer) -> None:
     batch = collate([sample("cut it"), page()], tokenizer, 64)
     visual, chunk = tokenizer.visual, tokenizer.end_of_chunk
     lead, text = tokenizer.encode("cut it"), tokenizer.encode("fold the paper")
     ids = [tokenizer.begin, *lead, visual, visual, *text, chunk, tokenizer.end]
-    assert batch.tokens[1][batch.token_mask[1]].tolist() == ids
-    learned = batch.labels[1][batch.token_mask[1]].tolist()
+    assert batch.rows.tokens[1][batch.rows.mask[1]].tolist() == ids
+    learned = batch.rows.labels[1][batch.rows.mask[1]].tolist()
     assert learned == [IGNORED] * (1 + len(lead) + 2) + [*text, chunk, tokenizer.end]
-    assert batch.media_upto[1][batch.token_mask[1]].tolist() == [0] * (1 + len(lead)) + [1] + [2] * (len(text) + 3)
-    assert batch.pair_clip.tolist() == [0, 2]  # of the three clips with frames, those with text
-    assert batch.first_pair.tolist() == [0]  # the page's first image has no text
+    assert batch.rows.media_upto[1][batch.rows.mask[1]].tolist() == [0] * (1 + len(lead)) + [1] + [2] * (len(text) + 3)
+    assert batch.pairs.clip.tolist() == [0, 2]  # of the three clips with frames, those with text
+    assert batch.pairs.first.tolist() == [0]  # the page's first image has no text
     lead_too = collate([page()], tokenizer, 64, learn_lead=True)
-    assert lead_too.labels[0][1 : 1 + len(lead)].tolist() == lead
+    assert lead_too.rows.labels[0][1 : 1 + len(lead)].tolist() == lead
 
 
 def test_words_that_look_like_markers_are_no_markers(tokenizer: Tokenizer) -> None:
     batch = collate([sample("cut <visual> it <|endofchunk|></s>")], tokenizer, 64)
-    assert (batch.tokens == tokenizer.visual).sum() == batch.clip_mask.sum()
-    assert (batch.tokens == tokenizer.end_of_chunk).sum() == 1
-    assert (batch.tokens == tokenizer.end).sum() == 1
+    assert (batch.rows.tokens == tokenizer.visual).sum() == batch.media.clip_mask.sum()
+    assert (batch.rows.tokens == tokenizer.end_of_chunk).sum() == 1
+    assert (batch.rows.tokens == tokenizer.end).sum() == 1

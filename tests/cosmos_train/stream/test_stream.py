@@ -1,4 +1,4 @@
-"""Global batches: the same whatever the ranks and workers, from any state, mixed and packed; holes shift nothing."""
+"""Global batches: the same whatever the ranks and workers, from any state, mixed and packed, bad samples or not."""
 
 from __future__ import annotations
 
@@ -122,22 +122,28 @@ def test_packed_rows_keep_both_budgets_and_say_who_sees_what(tiny: Tiny) -> None
     for _ in range(6):
         batch = stream.next()
         assert batch.packed
-        assert batch.tokens.shape == (4, 96)
-        assert batch.frame_mask.flatten(1).sum(1).max() <= 8
+        assert batch.rows.tokens.shape == (4, 96)
+        assert batch.media.mask.flatten(1).sum(1).max() <= 8
         check_contract(batch, tokenizer)
-    assert batch.document.max() > 0  # something was packed
+    assert batch.rows.document.max() > 0  # something was packed
 
 
 def check_contract(batch: Batch, tokenizer: Tokenizer) -> None:
     """What batch.py says of document, position and media ranges, worked out again token by token."""
-    assert (batch.document[~batch.token_mask] == -1).all()
-    assert (batch.labels[~batch.token_mask] == IGNORED).all()
-    for row in range(len(batch.tokens)):
+    assert (batch.rows.document[~batch.rows.mask] == -1).all()
+    assert (batch.rows.labels[~batch.rows.mask] == IGNORED).all()
+    for row in range(len(batch.rows.tokens)):
         media, document, position, first = 0, -1, 0, 0
         for token, of, at, begin, upto in zip(
             *(
                 grid[row].tolist()
-                for grid in (batch.tokens, batch.document, batch.position, batch.media_from, batch.media_upto)
+                for grid in (
+                    batch.rows.tokens,
+                    batch.rows.document,
+                    batch.rows.position,
+                    batch.rows.media_from,
+                    batch.rows.media_upto,
+                )
             ),
             strict=True,
         ):
@@ -149,67 +155,67 @@ def check_contract(batch: Batch, tokenizer: Tokenizer) -> None:
             media += token == tokenizer.visual
             assert (at, begin, upto) == (position, first, media)
             position += 1
-        assert media == batch.clip_mask[row].sum()
+        assert media == batch.media.clip_mask[row].sum()
 
 
 def test_a_packed_sample_is_the_same_sample(tiny: Tiny) -> None:
     still = {"data__image": {"size": 32, "smallest_crop": 1, "jitter": 0}}
     plain = opened(tiny(data__max_tokens=64, **still))
-    spelled: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    tokenized: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     frames: dict[tuple[str, tuple[str, ...]], torch.Tensor] = {}
     for _ in range(6):
         batch = plain.next()
-        starts = batch.frame_mask.flatten(1).sum(1).cumsum(0).tolist()
+        starts = batch.media.mask.flatten(1).sum(1).cumsum(0).tolist()
         for row, (key, texts) in enumerate(zip(batch.keys, batch.texts, strict=True)):
-            spelled[key, texts] = batch.tokens[row][batch.token_mask[row]].tolist()
-            frames[key, texts] = batch.frames[(starts[row - 1] if row else 0) : starts[row]]
+            tokenized[key, texts] = batch.rows.tokens[row][batch.rows.mask[row]].tolist()
+            frames[key, texts] = batch.media.frames[(starts[row - 1] if row else 0) : starts[row]]
     packed = opened(tiny(**PACKED, **still)).next()
     seen = 0
     at = 0
     for number, (key, texts) in enumerate(zip(packed.keys, packed.texts, strict=True)):
         row = int(packed.row_of[number])
         inside = int((packed.row_of[:number] == row).sum())
-        tokens = packed.tokens[row][packed.document[row] == inside].tolist()
+        tokens = packed.rows.tokens[row][packed.rows.document[row] == inside].tolist()
         count = 2 * len(texts)
-        if (key, texts) in spelled:
-            assert tokens == spelled[key, texts]
-            assert torch.equal(packed.frames[at : at + count], frames[key, texts])
+        if (key, texts) in tokenized:
+            assert tokens == tokenized[key, texts]
+            assert torch.equal(packed.media.frames[at : at + count], frames[key, texts])
             seen += 1
         at += count
     assert seen > 5
 
 
 @pytest.mark.parametrize("settings", [{}, PACKED], ids=["plain", "packed"])
-def test_bad_samples_leave_holes_and_shift_nothing(settings: dict[str, Any], tiny: Tiny, make_shards: Shards) -> None:
+def test_bad_samples_shift_nothing(settings: dict[str, Any], tiny: Tiny, make_shards: Shards) -> None:
     good = opened(tiny(data__shards=str(make_shards("good", documents=12, seed=5)), **settings))
     folder = make_shards("bad", documents=12, seed=5, broken=(3, 7))
     recipe = tiny(data__shards=str(folder), data__max_bad_share=1, **settings)
     bad = opened(recipe)
     bad_keys = {bad.data.corpora[0].key(number) for number in (3, 7)}
-    holes = 0
+    bad_samples = 0
     for _ in range(5):
         expected, found = good.next(), bad.next()
         assert [key for key in expected.keys if key not in bad_keys] == list(found.keys)
-        assert sorted(hole.key for hole in found.holes) == sorted(key for key in expected.keys if key in bad_keys)
-        holes += len(found.holes)
+        assert sorted(one.key for one in found.bad_samples) == sorted(key for key in expected.keys if key in bad_keys)
+        bad_samples += len(found.bad_samples)
         if settings:
-            for row, start, stop in hole_spans(expected, bad_keys):
-                assert not found.token_mask[row, start:stop].any()
-            kept = found.token_mask
-            assert torch.equal(expected.tokens[kept], found.tokens[kept])
-            assert torch.equal(expected.position[kept], found.position[kept])
-    assert holes
+            for row, start, stop in bad_spans(expected, bad_keys):
+                assert not found.rows.mask[row, start:stop].any()
+            kept = found.rows.mask
+            assert torch.equal(expected.rows.tokens[kept], found.rows.tokens[kept])
+            assert torch.equal(expected.rows.position[kept], found.rows.position[kept])
+    assert bad_samples
     assert set(bad.bad) == {key for key in bad.bad if "frame at" in key}
-    assert bad.bad and sum(bad.bad.values()) == holes
+    assert bad.bad and sum(bad.bad.values()) == bad_samples
 
 
-def hole_spans(batch: Batch, keys: set[str]) -> list[tuple[int, int, int]]:
+def bad_spans(batch: Batch, keys: set[str]) -> list[tuple[int, int, int]]:
     found = []
     for number, key in enumerate(batch.keys):
         if key in keys:
             row = int(batch.row_of[number])
             inside = int((batch.row_of[:number] == row).sum())
-            at = (batch.document[row] == inside).nonzero()
+            at = (batch.rows.document[row] == inside).nonzero()
             found.append((row, int(at[0]), int(at[-1]) + 1))
     return found
 

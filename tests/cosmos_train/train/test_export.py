@@ -17,7 +17,8 @@ from cosmos_train.families.cosmo.model import CosMo, build_cosmo
 from cosmos_train.models.backends import transformers
 from cosmos_train.models.pretrained import build_lm
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.batch import Batch, Sample, collate
+from cosmos_train.stream.batch import Batch, Sample
+from cosmos_train.stream.collate import collate
 from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.train import export
 from cosmos_train.train.checkpoint import Loaded, State
@@ -46,8 +47,8 @@ def made(recipe: Recipe, words: Tokenizer, folder: Path) -> tuple[Loaded, CosMo]
 
 def said(model: CosMo, batch: Batch) -> tuple[torch.Tensor, ...]:
     with torch.no_grad():
-        media = model.encode_media(batch.frames, batch.frame_mask, batch.frame_times)
-        logits, states = model(batch.tokens, media.tokens)
+        media = model.encode_media(batch.media.frames, batch.media.mask, batch.media.times)
+        logits, states = model(batch.rows.tokens, media.tokens)
         return logits, states, model.media_embedding(media.query), model.scale()
 
 

@@ -15,7 +15,8 @@ from cosmos_train.families.cosmo.model import CosMo, build_cosmo
 from cosmos_train.families.cosmo.objective import compute, contrast, learned_tokens
 from cosmos_train.losses.settings import ObjectiveSettings
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.batch import Batch, Hole, Sample, collate
+from cosmos_train.stream.batch import BadSample, Batch, Sample
+from cosmos_train.stream.collate import collate
 from cosmos_train.stream.tokenizer import Tokenizer
 
 Tiny = Callable[..., Recipe]
@@ -62,7 +63,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(
     samples[6] = Sample("twin", samples[0].texts, samples[6].frames[:1], samples[6].times[:1])  # across the cut
     whole, expected = gradients(model, [collate(samples, words, 64)], recipe.objective)
     parts = [collate(samples[start:stop], words, 64) for start, stop in ((0, 3), (3, 4), (4, 8))]
-    parts.insert(1, collate([Hole("bad", "gone")], words, 64))
+    parts.insert(1, collate([BadSample("bad", "gone")], words, 64))
     split, found = gradients(model, parts, recipe.objective)
     assert largest_difference(found, expected) < 1e-6
     assert float(found["log_scale"]) == pytest.approx(float(expected["log_scale"]), rel=1e-5)

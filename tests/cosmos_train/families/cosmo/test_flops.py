@@ -17,7 +17,8 @@ from cosmos_train.families.cosmo.parts import plan
 from cosmos_train.models.language import find_stack
 from cosmos_train.models.pretrained import build_lm
 from cosmos_train.recipe import Recipe, load
-from cosmos_train.stream.batch import Batch, Placed, Sample, collate, collate_packed
+from cosmos_train.stream.batch import Batch, Sample
+from cosmos_train.stream.collate import Placed, collate, collate_packed
 from cosmos_train.stream.tokenizer import Tokenizer
 
 Tiny = Callable[..., Recipe]
@@ -47,24 +48,25 @@ def counted(call: Callable[[], Any]) -> int:
 
 def by_running(model: CosMo, recipe: Recipe, batch: Batch, words: Tokenizer) -> dict[str, int]:
     """Forward operations of each part, counted by running it."""
-    language, tokens = model.language, batch.tokens
+    language, tokens = model.language, batch.rows.tokens
     plain = build_lm(recipe.model.language, words)
     for lm in (plain, language.lm):  # torch does not count the grouped product of experts, but does one by one
         lm.config._experts_implementation = "eager"
-    media = model.encode_media(batch.frames, batch.frame_mask, batch.frame_times)
-    states = language.first_half(batch.clip_tokens)
-    vision = counted(lambda: model.vision(batch.frames))
+    media = model.encode_media(batch.media.frames, batch.media.mask, batch.media.times)
+    states = language.first_half(batch.pairs.tokens)
+    vision = counted(lambda: model.vision(batch.media.frames))
     head = counted(lambda: plain.get_output_embeddings()(torch.zeros(*tokens.shape, language.width)))
     first, whole = counted(lambda: language.first_half(tokens)), counted(lambda: plain(input_ids=tokens))
-    query = media.query[batch.pair_clip]
+    query = media.query[batch.pairs.clip]
     return {
         "vision": vision,
-        "resampler": counted(lambda: model.encode_media(batch.frames, batch.frame_mask, batch.frame_times)) - vision,
-        "language, first half": first + counted(lambda: language.first_half(batch.clip_tokens)),
+        "resampler": counted(lambda: model.encode_media(batch.media.frames, batch.media.mask, batch.media.times))
+        - vision,
+        "language, first half": first + counted(lambda: language.first_half(batch.pairs.tokens)),
         "language, second half": whole - first - head,
         "head": head,
         "cross-attention": counted(lambda: model(tokens, media.tokens)) - whole,
-        "text query": counted(lambda: model.text_query(states, batch.clip_token_mask)),
+        "text query": counted(lambda: model.text_query(states, batch.pairs.mask)),
         "projections": counted(lambda: model.media_embedding(query))
         + counted(lambda: model.project_text(states[:, 0])),
     }
@@ -105,7 +107,7 @@ def test_useful_work_is_the_work_of_samples_alone(words: Tokenizer, make_samples
     """Given samples in padded rows and the same ones packed, what is useful is the same; one alone has no padding."""
     samples = make_samples(3, clips=3)
     settings = tiny(objective__pairs="every").objective
-    size = [int(collate([one], words, 64).token_mask.sum()) for one in samples]
+    size = [collate([one], words, 64).num_tokens for one in samples]
     placed = [
         Placed(0, 0, size[0], samples[0]),
         Placed(0, size[0], size[1], samples[1]),

@@ -15,7 +15,8 @@ from cosmos_train.errors import UserError
 from cosmos_train.families.cosmo import objective as objective
 from cosmos_train.families.cosmo.model import CosMo, Layout, build_cosmo
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.batch import Batch, Hole, Placed, Sample, collate, collate_packed
+from cosmos_train.stream.batch import BadSample, Batch, Sample
+from cosmos_train.stream.collate import Placed, collate, collate_packed
 from cosmos_train.stream.tokenizer import Tokenizer
 
 Tiny = Callable[..., Recipe]
@@ -47,20 +48,20 @@ def family(name: str) -> dict[str, Any]:
 
 def packed(samples: list[Sample], words: Tokenizer) -> Batch:
     """Four samples in two rows and a bad one in a third, which stays padding."""
-    alone = [int(collate([sample], words, 64).token_mask.sum()) for sample in samples]
+    alone = [collate([sample], words, 64).num_tokens for sample in samples]
     placed = [
         Placed(0, 0, alone[0], samples[0]),
         Placed(0, alone[0], alone[1], samples[1]),
-        Placed(1, 0, 5, Hole("bad", "gone")),
+        Placed(1, 0, 5, BadSample("bad", "gone")),
         Placed(1, 5, alone[2], samples[2]),
         Placed(1, 5 + alone[2], alone[3], samples[3]),
-        Placed(2, 0, 9, Hole("worse", "gone")),
+        Placed(2, 0, 9, BadSample("worse", "gone")),
     ]
     return collate_packed(placed, 3, words, 60)
 
 
 def layout(batch: Batch) -> Layout:
-    return Layout(batch.document, batch.position, batch.media_from, batch.media_upto)
+    return Layout(batch.rows.document, batch.rows.position, batch.rows.media_from, batch.rows.media_upto)
 
 
 @pytest.fixture
@@ -77,16 +78,16 @@ def test_packed_rows_give_the_logits_of_rows_alone(
     samples = make_samples(4)
     together = packed(samples, words)
     with torch.no_grad():
-        media = model.encode_media(together.frames, together.frame_mask, together.frame_times)
-        logits, states = model(together.tokens, media.tokens, layout(together))
+        media = model.encode_media(together.media.frames, together.media.mask, together.media.times)
+        logits, states = model(together.rows.tokens, media.tokens, layout(together))
         assert torch.isfinite(logits).all()
         for number, sample in enumerate(samples):
             alone = collate([sample], words, 64)
-            own = model.encode_media(alone.frames, alone.frame_mask, alone.frame_times)
-            expected, expected_states = model(alone.tokens, own.tokens)
+            own = model.encode_media(alone.media.frames, alone.media.mask, alone.media.times)
+            expected, expected_states = model(alone.rows.tokens, own.tokens)
             row = int(together.row_of[number])
-            place = together.document[row] == number % 2
-            assert torch.equal(together.tokens[row][place], alone.tokens[0])
+            place = together.rows.document[row] == number % 2
+            assert torch.equal(together.rows.tokens[row][place], alone.rows.tokens[0])
             assert torch.allclose(logits[row][place], expected[0], atol=1e-5)
             assert torch.allclose(states[row][place], expected_states[0], atol=1e-5)
 
@@ -109,15 +110,15 @@ def test_packing_changes_neither_losses_nor_embeddings(
 def test_the_second_clips_frames_reach_only_the_second_clips_text(tiny: Tiny, words: Tokenizer, batch: Batch) -> None:
     model = opened(tiny(), words)
     with torch.no_grad():
-        media = model.encode_media(batch.frames, batch.frame_mask, batch.frame_times).tokens
+        media = model.encode_media(batch.media.frames, batch.media.mask, batch.media.times).tokens
         changed = media.clone()
         changed[:, 1] = 0
-        before, after = model(batch.tokens, media)[0], model(batch.tokens, changed)[0]
-    second = model.text_time(batch.tokens) == 2
+        before, after = model(batch.rows.tokens, media)[0], model(batch.rows.tokens, changed)[0]
+    second = model.text_time(batch.rows.tokens) == 2
     assert second.any()
     assert torch.equal(before[~second], after[~second])
-    two_clips = batch.clip_mask.all(1, keepdim=True)
-    assert ((before - after).abs().amax(-1) > 1e-4)[second & batch.token_mask & two_clips].all()
+    two_clips = batch.media.clip_mask.all(1, keepdim=True)
+    assert ((before - after).abs().amax(-1) > 1e-4)[second & batch.rows.mask & two_clips].all()
 
 
 def test_every_part_learns_once_the_gates_are_open(tiny: Tiny, words: Tokenizer, batch: Batch) -> None:
@@ -166,10 +167,10 @@ def test_as_released_the_temperature_begins_at_a_fifth_and_has_no_bound(tiny: Ti
 def test_as_released_padding_is_pooled(tiny: Tiny, words: Tokenizer, batch: Batch) -> None:
     for padded_counts in (False, True):
         model = opened(tiny(model__paper_compat={"pool_padding": padded_counts}), words)
-        longer = torch.nn.functional.pad(batch.clip_tokens, (0, 3), value=words.pad)
-        mask = torch.nn.functional.pad(batch.clip_token_mask, (0, 3))
+        longer = torch.nn.functional.pad(batch.pairs.tokens, (0, 3), value=words.pad)
+        mask = torch.nn.functional.pad(batch.pairs.mask, (0, 3))
         with torch.no_grad():
-            one, two = model.encode_text(batch.clip_tokens, batch.clip_token_mask), model.encode_text(longer, mask)
+            one, two = model.encode_text(batch.pairs.tokens, batch.pairs.mask), model.encode_text(longer, mask)
         assert torch.allclose(one, two, atol=1e-5) != padded_counts
 
 

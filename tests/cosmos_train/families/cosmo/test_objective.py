@@ -14,7 +14,8 @@ from cosmos_train.families.cosmo.model import CosMo, build_cosmo
 from cosmos_train.losses.contrastive import contrastive_loss
 from cosmos_train.losses.settings import ObjectiveSettings
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.batch import IGNORED, Batch, Hole, Placed, Sample, collate, collate_packed
+from cosmos_train.stream.batch import IGNORED, BadSample, Batch, Sample
+from cosmos_train.stream.collate import Placed, collate, collate_packed
 from cosmos_train.stream.tokenizer import Tokenizer
 
 Tiny = Callable[..., Recipe]
@@ -35,9 +36,9 @@ def test_the_first_clips_embedding_is_the_same_from_the_whole_sample_and_alone(
         first = objective.compute(model, batch, ObjectiveSettings(pairs="first"))
         every = objective.compute(model, batch, ObjectiveSettings(pairs="every"))
     assert len(first.group) == 4
-    assert len(every.group) == len(batch.pair_clip) > 4
-    assert torch.allclose(first.text, every.text[batch.first_pair], atol=1e-5)
-    assert torch.equal(first.media, every.media[batch.first_pair])
+    assert len(every.group) == len(batch.pairs.clip) > 4
+    assert torch.allclose(first.text, every.text[batch.pairs.first], atol=1e-5)
+    assert torch.equal(first.media, every.media[batch.pairs.first])
     assert torch.equal(first.language, every.language)
 
 
@@ -76,11 +77,17 @@ def test_padding_changes_neither_losses_nor_embeddings(
     batch = collate(make_samples(4), words, 64)
     longer = replace(
         batch,
-        tokens=pad(batch.tokens, (0, 5), value=7),
-        labels=pad(batch.labels, (0, 5), value=IGNORED),
-        token_mask=pad(batch.token_mask, (0, 5)),
-        clip_tokens=pad(batch.clip_tokens, (0, 5), value=7),
-        clip_token_mask=pad(batch.clip_token_mask, (0, 5)),
+        rows=replace(
+            batch.rows,
+            tokens=pad(batch.rows.tokens, (0, 5), value=7),
+            labels=pad(batch.rows.labels, (0, 5), value=IGNORED),
+            mask=pad(batch.rows.mask, (0, 5)),
+        ),
+        pairs=replace(
+            batch.pairs,
+            tokens=pad(batch.pairs.tokens, (0, 5), value=7),
+            mask=pad(batch.pairs.mask, (0, 5)),
+        ),
     )
     for settings in (ObjectiveSettings(pairs="first"), ObjectiveSettings(pairs="every")):
         with torch.no_grad():
@@ -91,8 +98,8 @@ def test_padding_changes_neither_losses_nor_embeddings(
 
 def unreadable(kind: str, words: Tokenizer) -> Batch:
     if kind == "plain":
-        return collate([Hole("bad", "gone")], words, 64)
-    return collate_packed([Placed(0, 0, 9, Hole("bad", "gone"))], 2, words, 32)
+        return collate([BadSample("bad", "gone")], words, 64)
+    return collate_packed([Placed(0, 0, 9, BadSample("bad", "gone"))], 2, words, 32)
 
 
 @pytest.mark.parametrize("pairs", ["first", "every"])
@@ -114,19 +121,19 @@ def test_as_released_interleaved_samples_are_not_contrasted(
     model: CosMo, words: Tokenizer, make_samples: MakeSamples
 ) -> None:
     batch = collate(make_samples(4), words, 64)
-    clips = batch.clip_mask.sum(1)
+    clips = batch.media.clip_mask.sum(1)
     for pairs in ("first", "every"):
         settings = ObjectiveSettings.model_validate({"pairs": pairs, "paper_compat": {"single_pairs": True}})
         with torch.no_grad():
             outputs = objective.compute(model, batch, settings)
-        assert torch.equal(outputs.group, batch.caption_group[batch.first_pair[clips == 1]])
+        assert torch.equal(outputs.group, batch.pairs.group[batch.pairs.first[clips == 1]])
 
 
 def test_as_released_equal_captions_are_negatives(model: CosMo, words: Tokenizer, make_samples: MakeSamples) -> None:
     sample = make_samples(1)[0]
     other = replace(make_samples(1, seed=1)[0], texts=(sample.texts[0].upper(),))
     batch = collate([sample, other], words, 64)
-    assert batch.caption_group[0] == batch.caption_group[1]
+    assert batch.pairs.group[0] == batch.pairs.group[1]
     with torch.no_grad():
         outputs = objective.compute(model, batch, ObjectiveSettings())
     assert float(objective.contrast(outputs, ObjectiveSettings())) == pytest.approx(0, abs=1e-6)

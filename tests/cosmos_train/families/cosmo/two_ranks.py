@@ -20,7 +20,7 @@ from cosmos_train.families.cosmo.accumulate import accumulate
 from cosmos_train.families.cosmo.model import build_cosmo
 from cosmos_train.families.cosmo.objective import compute
 from cosmos_train.recipe import Recipe, load
-from cosmos_train.stream.batch import Batch
+from cosmos_train.stream.batch import Batch, Media, Pairs, Rows
 from cosmos_train.stream.tokenizer import BEGIN, END, PAD, Tokenizer
 
 
@@ -62,7 +62,12 @@ def main(folder: Path) -> None:
     dist.init_process_group("gloo", f"file://{folder / 'meet'}", timedelta(seconds=200), world_size=size, rank=rank)
     words = Tokenizer.load(folder / "tokenizer.json", {"begin": BEGIN, "end": END, "pad": PAD})
     for case in sorted(path for path in folder.iterdir() if path.is_dir()):
-        batches = [Batch(**fields) for fields in torch.load(case / f"batches-{rank}.pt", weights_only=True)]
+        batches = [
+            Batch(
+                rows=Rows(**one["rows"]), media=Media(**one["media"]), pairs=Pairs(**one["pairs"]), row_of=one["row_of"]
+            )
+            for one in torch.load(case / f"batches-{rank}.pt", weights_only=True)
+        ]
         torch.save(step(load(str(case / "recipe.yaml")), words, batches, True), case / f"found-{rank}.pt")
     dist.destroy_process_group()
 

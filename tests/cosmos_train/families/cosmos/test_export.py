@@ -18,7 +18,7 @@ from cosmos_train.families.cosmos.model import Cosmos
 from cosmos_train.models.backends import open_clip
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.stream.views.batch import spell
+from cosmos_train.stream.views.batch import tokenize_caption
 from cosmos_train.train.export import export
 from cosmos_train.train.starting import load_any, load_model
 from cosmos_train.train.trainer import Trainer, train
@@ -36,7 +36,7 @@ def test_open_clip_reads_it_and_says_the_same(shards: Path, tmp_path: Path, part
     plain = open_clip().create_model(f"local-dir:{tmp_path / 'out'}").eval()
     words = Tokenizer.load(tmp_path / "out" / "tokenizer.json", {"begin": "<s>", "end": "</s>", "pad": "<pad>"})
     tokens = torch.zeros(1, 16, dtype=torch.long)
-    ids = spell("a red square lies left", words, 16)
+    ids = tokenize_caption("a red square lies left", words, 16)
     tokens[0, : len(ids)] = torch.tensor(ids)
     pixels = torch.randn(2, 3, 32, 32)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Conversations: LLaVA's format, how turns are spelled, batches of samples alike."""
+"""Conversations: LLaVA's format, how turns become tokens, batches of samples alike."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cosmos_train.stream.batch import IGNORED, digest
 from cosmos_train.stream.stream import open_data, open_stream
 from cosmos_train.stream.talk.convert import pack_llava
 from cosmos_train.stream.talk.corpus import QUESTIONS, squared, turns_of
-from cosmos_train.stream.talk.prompts import Turn, spell
+from cosmos_train.stream.talk.prompts import Turn, tokenize_turns
 from cosmos_train.stream.talk.settings import TalkSettings
 from cosmos_train.stream.tokenizer import Tokenizer
 from cumo_recipe import cumo_recipe
@@ -63,7 +63,7 @@ def test_turns_go_from_question_to_answer_and_the_picture_comes_first() -> None:
 def test_only_answers_are_learned_and_a_picture_takes_its_places(words: Tokenizer) -> None:
     settings = TalkSettings(prompt="mistral_instruct", image_tokens=3)
     turns = (Turn("<image>\nwhat lies here?", "a red square"), Turn("where?", "left"))
-    found = spell(turns, words, settings, 200)
+    found = tokenize_turns(turns, words, settings, 200)
     assert found.ids[0] == words.begin
     assert found.ids.count(words.visual) == 3
     assert not any(learned for number, learned in zip(found.ids, found.learned, strict=True) if number == words.visual)
@@ -78,7 +78,7 @@ def test_versions_of_the_prompt(words: Tokenizer) -> None:
     turns = (Turn("<image>\nwhat?", "red"), Turn("where?", "left"))
 
     def text(prompt: Any) -> str:
-        ids = spell(turns, words, TalkSettings(prompt=prompt, image_tokens=1), 900).ids
+        ids = tokenize_turns(turns, words, TalkSettings(prompt=prompt, image_tokens=1), 900).ids
         return words.decode(ids)
 
     assert text("plain").split() == ["red", "left"]
@@ -111,7 +111,7 @@ TOLD = (
 def test_prompts_are_llavas_and_cumos_to_the_space(words: Tokenizer, prompt: Any, official: str) -> None:
     """What `get_prompt` of CuMo's conversation.py gives for two turns; a picture is one `<visual>`."""
     turns = (Turn("<image>\nwhat?", "red"), Turn("where?", "left"))
-    found = spell(turns, words, TalkSettings(prompt=prompt, image_tokens=1), 900)
+    found = tokenize_turns(turns, words, TalkSettings(prompt=prompt, image_tokens=1), 900)
     text = words.backend.decode(found.ids, skip_special_tokens=False)
     # Text after a marker begins with the tokenizer's own space, as SentencePiece's does.
     pieces = [piece for piece in re.split(r"(<s>|</s>|<image>)", official) if piece]
@@ -141,16 +141,16 @@ def test_the_picture_stands_first_in_the_question_that_names_it() -> None:
 
 def test_words_that_look_like_markers_are_only_words(words: Tokenizer) -> None:
     turns = (Turn("<image>\n<visual> </s>", "a <visual> <image> </s> b"),)
-    found = spell(turns, words, TalkSettings(prompt="vicuna_v1", image_tokens=2), 500)
+    found = tokenize_turns(turns, words, TalkSettings(prompt="vicuna_v1", image_tokens=2), 500)
     assert (found.ids.count(words.visual), found.ids.count(words.end)) == (2, 1)
 
 
 def test_what_does_not_fit_is_said(words: Tokenizer) -> None:
     settings = TalkSettings(prompt="mistral_instruct", image_tokens=20)
     with pytest.raises(ValueError, match=r"picture does not fit in data\.max_tokens=16"):
-        spell((Turn("<image>\nwhat?", "red"),), words, settings, 16)
+        tokenize_turns((Turn("<image>\nwhat?", "red"),), words, settings, 16)
     with pytest.raises(ValueError, match="no answer is left"):
-        spell((Turn("what lies in this place? " * 9, "red"),), words, settings, 16)
+        tokenize_turns((Turn("what lies in this place? " * 9, "red"),), words, settings, 16)
 
 
 def test_pictures_become_square_by_borders_or_by_cutting() -> None:

@@ -19,7 +19,7 @@ from cosmos_train.recipe import Recipe
 from cosmos_train.stream.batch import digest
 from cosmos_train.stream.stream import open_data, open_stream
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.stream.views.batch import spell
+from cosmos_train.stream.views.batch import tokenize_caption
 from cosmos_train.stream.views.pictures import crop_box, jittered, views
 from cosmos_train.stream.views.settings import ViewSettings
 from interlink.shards import ShardWriter
@@ -94,11 +94,11 @@ def test_jitter_stays_within_its_bounds() -> None:
 
 
 def test_texts_begin_and_end_and_keep_their_end_when_cut(words: Tokenizer) -> None:
-    ids = spell("a red square lies left of 0 </s> and more and more", words, 6)
+    ids = tokenize_caption("a red square lies left of 0 </s> and more and more", words, 6)
     assert len(ids) == 6
     assert (ids[0], ids[-1]) == (words.begin, words.end)
     assert ids.count(words.end) == 1
-    assert spell("", words, 6) == [words.begin, words.end]
+    assert tokenize_caption("", words, 6) == [words.begin, words.end]
 
 
 def test_batches_hold_views_first_and_are_the_same_for_any_number_of_ranks_and_workers(
@@ -146,8 +146,8 @@ def test_shards_without_the_fields_stop_the_run_and_say_what_to_do(tmp_path: Pat
 def test_a_damaged_picture_is_a_hole(make_shards: Callable[..., Path], words: Tokenizer) -> None:
     folder = make_shards(documents=4, broken=(1,))
     found = batches(cosmos_recipe(folder, data__max_bad_share=1.0), words, 3)
-    holes = [hole for batch in found for hole in batch.holes]
-    assert {hole.key for hole in holes} == {"doc0-1x"}
+    bad_samples = [one for batch in found for one in batch.bad_samples]
+    assert {one.key for one in bad_samples} == {"doc0-1x"}
     assert sum(len(batch) for batch in found) == 9
-    assert all("its picture" in hole.reason for hole in holes)
+    assert all("its picture" in one.reason for one in bad_samples)
     assert dataclasses.asdict(found[0]).keys() >= {"images", "crops", "texts"}

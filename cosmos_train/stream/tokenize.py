@@ -1,4 +1,4 @@
-"""A sample as tokens, and which of them are learned: the paper's spelling, and its two rules of labels."""
+"""A sample as tokens, and which of them are learned: the paper's layout, and its two rules of labels."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmos_train.stream.tokenizer import END_OF_CHUNK, VISUAL, Tokenizer
+from cosmos_train.stream.tokenizer import Tokenizer
 
 IGNORED = -100  # label of tokens that no loss is taken on
 
 
 @dataclass(frozen=True)
-class Words:
-    """A sample as tokens: all of them and their labels, those of each clip alone, and where each clip ends."""
+class TokenizedSample:
+    """A sample as tokens (l,) and their labels (l,); the tokens of each clip alone, and where each clip ends."""
 
     tokens: NDArray[np.int64]
     labels: NDArray[np.int64]
@@ -23,26 +23,24 @@ class Words:
     ends: list[int]
 
 
-def clip_ids(text: str, tokenizer: Tokenizer, has_frames: bool = True) -> list[int]:
+def tokenize_clip(text: str, tokenizer: Tokenizer, has_frames: bool = True) -> list[int]:
     """`<visual>text<|endofchunk|>`: one clip as the language model sees it; without frames or text, less of it."""
-    if "<" in text:  # words that look like markers must not become them: there would be a `<visual>` without frames
-        for marker in (VISUAL, END_OF_CHUNK, *tokenizer.names.values()):
-            text = text.replace(marker, " ")
+    text = tokenizer.without_markers(text)  # there would be a `<visual>` without frames
     if not has_frames:
         return tokenizer.encode(text)
     return [tokenizer.visual, *tokenizer.encode(text), tokenizer.end_of_chunk] if text else [tokenizer.visual]
 
 
-def spell(
-    texts: Sequence[str], seen: Sequence[bool], page: bool, tokenizer: Tokenizer, longest: int, learn_lead: bool
-) -> Words:
-    """`<s>`, each clip, `</s>`, cut at `longest` tokens. seen: whether a clip has frames; page: of a web page.
+def tokenize_sample(
+    texts: Sequence[str], has_frames: Sequence[bool], page: bool, tokenizer: Tokenizer, longest: int, learn_lead: bool
+) -> TokenizedSample:
+    """`<s>`, each clip, `</s>`, cut at `longest` tokens. has_frames: of each clip; page: whether it is of a web page.
 
     Learned are words, `<|endofchunk|>` and `</s>`; not `<s>` and `<visual>`. Of a page nothing is learned between an
     `<|endofchunk|>` and the next `<visual>`, so not `</s>` either: what was cut out of it rarely ends there. Nor is,
     unless learn_lead, text before the first `<visual>`.
     """
-    clips = [clip_ids(text, tokenizer, there) for text, there in zip(texts, seen, strict=True)]
+    clips = [tokenize_clip(text, tokenizer, there) for text, there in zip(texts, has_frames, strict=True)]
     ends, end = [], 1
     for ids in clips:
         end += len(ids)
@@ -50,9 +48,9 @@ def spell(
     tokens = np.array([tokenizer.begin, *(i for ids in clips for i in ids), tokenizer.end][:longest], np.int64)
     labels = np.where(tokens == tokenizer.visual, IGNORED, tokens)
     labels[:1] = IGNORED
-    for there, begin, end in zip(seen, [1, *ends], ends, strict=False):
+    for there, begin, end in zip(has_frames, [1, *ends], ends, strict=False):
         if not there and not learn_lead:
             labels[begin:end] = IGNORED
     if page:
         labels[1 + sum(map(len, clips)) :] = IGNORED
-    return Words(tokens, labels, clips, ends)
+    return TokenizedSample(tokens, labels, clips, ends)

@@ -1,0 +1,69 @@
+"""What a release says about itself: the facts that the card, the Croissant file and RELEASE.json are written from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from interlink.release.settings import ReleaseSettings
+from interlink.release.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a Parquet file, for Croissant. kind: `sc:Text`, …; `{thing}` in about: a video, or a page."""
+
+    kind: str
+    about: str
+
+
+# Facts of a document that have a column in several formats.
+FACTS = {
+    "id": Column("sc:Text", "the document's key"),
+    "video_id": Column("sc:Text", "the {thing} it was made from; the split goes by it"),
+    "url": Column("sc:Text", "where the {thing} is"),
+    "path": Column("sc:Text", "of a local {thing}, relative to the source folder"),
+    "title": Column("sc:Text", "of the {thing}"),
+    "category": Column("sc:Text", "of the {thing}"),
+    "licence": Column("sc:Text", "of the {thing}, as its source tells it"),
+    "dataset": Column("sc:Text", "the list the {thing} was taken from"),
+    "text_tokens": Column("sc:Integer", "words and punctuation marks of all texts"),
+    "document": Column("sc:Text", "the whole document as JSON: frames and texts with times in seconds"),
+}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a format wrote.
+
+    about: one line for the card. records: how many, by split (or file). globs: split -> the files that hold it, where
+    Hugging Face's `datasets` can open them. columns: of Parquet files with a row a document (the first is the key), for
+    Croissant. default: whether `datasets` opens this one where nobody names another.
+    """
+
+    about: str
+    records: Mapping[str, int]
+    globs: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    default: bool = False
+
+
+@dataclass
+class About:
+    """What the card says besides the documents themselves.
+
+    stages: the funnel, a row a stage as `Status.json` has it; lock: of the build.
+    """
+
+    settings: ReleaseSettings
+    statistics: Statistics
+    stages: Mapping[str, Mapping[str, Any]]
+    lock: Mapping[str, Any]
+    formats: dict[str, Description] = field(default_factory=dict)
+    shown: list[tuple[str, str]] = field(default_factory=list)  # (document, picture of it, relative)
+
+    @property
+    def records(self) -> dict[str, dict[str, int]]:
+        """name -> records by split."""
+        return {name: dict(one.records) for name, one in self.formats.items()}
