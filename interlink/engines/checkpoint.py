@@ -50,7 +50,7 @@ class Checkpoint:
         try:
             import torch
 
-            from cosmos_train.train.export import load
+            from cosmos_train.families.cosmo.export import load
         except ImportError as error:
             raise UserError(
                 f"the checkpoint engine needs a package: {error}", "pip install 'interlink[train]'"
@@ -68,7 +68,7 @@ class Checkpoint:
             log.warning(
                 "captions come from %s, a %s trained for %d steps on shards %s: on material of another kind they mean "
                 "nothing, and what its kind is was never measured",
-                folder.name, loaded.recipe.name, loaded.state.step, loaded.state.corpus[:12],
+                folder.name, loaded.recipe.name, loaded.step, loaded.shards[:12],
             )  # fmt: skip
         return Identity(
             engine="checkpoint",
