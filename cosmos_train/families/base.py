@@ -145,9 +145,10 @@ class Family(ABC):
             )
         if recipe.probe.every and not self.evaluation.probe:
             raise self.cannot("be probed in training", "set probe.every to 0")
-        blocks = {"vision": recipe.model.vision, "language": recipe.model.language}
+        vision, language = recipe.model.vision, recipe.model.language
+        given = {"vision": vision.name or vision.config, "language": language.name or language.config}
         for block in self.needs:
-            if not (blocks[block].name or blocks[block].config):
+            if not given[block]:
                 raise UserError(f"model.{block} of a {self.name} has neither", "give either `name` or `config`", 2)
         for key, schema, options in (
             ("model.options", self.model_options, recipe.model.options),

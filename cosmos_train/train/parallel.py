@@ -202,7 +202,7 @@ def no_sync(module: nn.Module, last: bool) -> Iterator[None]:
 
 @contextmanager
 def unshard(module: nn.Module) -> Iterator[None]:
-    """Inside, parts of a parallelized model may be called by themselves, by all ranks alike: its own weights are whole."""
+    """Inside, all ranks may call parts of a parallelized model by themselves: its own weights are whole."""
     from torch.distributed.fsdp import FSDPModule
 
     if not isinstance(module, FSDPModule):
