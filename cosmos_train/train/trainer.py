@@ -274,7 +274,7 @@ class Trainer:
         return numbers
 
     def _use(self, window: Window, seconds: float) -> Numbers:
-        """Operations per second of a device and their share of its peak (MFU), where known; with and without padding."""
+        """Operations per second of a device, their share of its peak (MFU), where known; with and without padding."""
         if self.flops is None:
             return {}
         done = [sum(part.total for part in self.flops.of(work).values()) for work in (window.useful, window.padded)]
