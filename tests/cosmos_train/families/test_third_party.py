@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -191,6 +192,17 @@ def test_it_is_listed_after_the_built_in_families() -> None:
     assert FAMILIES.names()[:3] == ["cosmo", "cosmos", "cumo"]
     assert {"plain", "toy"} <= set(FAMILIES.names())
     assert find("toy").name == "Toy"
+
+
+def test_looking_families_up_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from cosmos_train.families.registry import find\n"
+        "for kind in ('cosmo', 'cosmos', 'cumo'): find(kind)\n"
+        "heavy = {'torch', 'transformers', 'open_clip', 'numpy', 'PIL', 'pyarrow'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_all_commands_work_on_a_family_that_has_everything(said: Said, toy: Path, shards: Path, tmp_path: Path) -> None:
