@@ -122,14 +122,14 @@ class _Side:
         import torch
 
         from cosmos_train import recipe as recipes
-        from cosmos_train.families.cosmo.parts import Planned
         from cosmos_train.families.cosmos.model import build_cosmos
         from cosmos_train.families.cosmos.momentum import Teacher
+        from cosmos_train.models.pretrained import PlannedVocabulary
         from cosmos_train.stream.views.batch import ViewBatch
 
         torch.manual_seed(0)
         self.recipe, self.naive = recipes.load("tiny_cosmos"), naive
-        self.model = build_cosmos(self.recipe, Planned(1024, begin=1, end=2))
+        self.model = build_cosmos(self.recipe, PlannedVocabulary(1024, begin=1, end=2))
         settings = self.recipe.optimiser
         parameters = list(self.model.student.parameters())
         self.optimiser = torch.optim.AdamW(parameters, lr=settings.lr, fused=None if naive else True)

@@ -86,9 +86,9 @@ def _bare_step(trainer: Any, batch: Any) -> None:
     language = outputs.language / objective.learned_tokens(batch)
     loss = settings.language_weight * language + settings.contrastive_weight * objective.contrast(outputs, settings)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(trainer.learning, trainer.recipe.optimiser.clip_norm)
-    trainer.optimiser.step()
-    trainer.optimiser.zero_grad(set_to_none=True)
+    torch.nn.utils.clip_grad_norm_(trainer.learner.learning, trainer.recipe.optimiser.clip_norm)
+    trainer.learner.optimiser.step()
+    trainer.learner.optimiser.zero_grad(set_to_none=True)
     float(loss.detach())
 
 

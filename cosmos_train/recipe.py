@@ -161,15 +161,6 @@ class Recipe(Settings):
     guard: GuardSettings = GuardSettings()
     probe: ProbeSettings = ProbeSettings()
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> Recipe:
-        form = {"cosmo": "clips", "cosmos": "views", "cumo": "talk"}[self.model.kind]
-        if self.data.form != form:
-            raise ValueError(f"model.kind {self.model.kind} learns from data.form {form}, not {self.data.form}")
-        if self.model.kind == "cosmos" and self.train.ema_decay:
-            raise ValueError("a COSMOS has its teacher for a moving average: leave train.ema_decay at 0")
-        return self
-
 
 def load(source: str, settings: Sequence[str] = ()) -> Recipe:
     """The recipe in a YAML file, or the bundled one of that name, with `key=value` settings applied.

@@ -57,26 +57,20 @@ def evaluate(
         found = evaluation.evaluate_task(
             checkpoint, task, data, shots or [0], protocol, made, predictions, part=part.value
         )
-        _told(as_json, evaluation.as_json(found), lambda: evaluation.print_results(found, show))
+        _report(as_json, evaluation.as_json(found), lambda: evaluation.print_results(found, show))
         return
     if probe:
-        from cosmos_train.evaluate import watch
-
-        if watch.kind_of(checkpoint) != "cosmo":
-            numbers = watch.ask_once(checkpoint, made, slots, max_clips, candidates, draws)
-            _told(as_json, numbers, lambda: evaluation.print_numbers(numbers, show))
-            return
-        said = evaluation.evaluate_probe(checkpoint, made, slots, max_clips, candidates, draws)
-        _told(as_json, asdict(said), lambda: evaluation.print_probe(said, show))
+        said = evaluation.probe(checkpoint, made, slots, max_clips, candidates, draws)
+        _report(as_json, said.facts, lambda: said.show(show))
         return
     from cosmos_train.commands.tables import print_scores
     from cosmos_train.evaluate.scores import evaluate as score
 
     scores = score(checkpoint, made, candidates, draws, max_clips)
-    _told(as_json, asdict(scores), lambda: print_scores(scores, show))
+    _report(as_json, asdict(scores), lambda: print_scores(scores, show))
 
 
-def _told(as_json: bool, facts: object, show: Callable[[], None]) -> None:
+def _report(as_json: bool, facts: object, show: Callable[[], None]) -> None:
     if as_json:
         print(json.dumps(facts, indent=1))
     else:
@@ -136,8 +130,13 @@ def attend(
     Example: cosmos_train attend runs/cosmos picture.jpg "a red cup on a table"
     """
     from cosmos_train.families.cosmos.attend import attend as draw
+    from cosmos_train.families.cosmos.model import Cosmos
+    from cosmos_train.train.starting import load_any
 
-    found = draw(checkpoint, image, caption, out, part.value)
+    trained, model = load_any(checkpoint)
+    if not isinstance(model, Cosmos):
+        raise UserError(f"{checkpoint} is no COSMOS: it has no cross-attention poolers", "train one: tiny_cosmos", 2)
+    found = draw(model, trained.tokenizer, image, caption, out, part.value)
     words = sorted(zip(found.weights.tolist(), found.tokens, strict=True), reverse=True)[:5]
     print(f"{out}: similarity {found.similarity:.3f}; looks most at {', '.join(repr(word) for _, word in words)}")
 

@@ -76,12 +76,15 @@ def index(recipe: Which, settings: Set = None) -> None:
     from rich.console import Console
 
     from cosmos_train import recipe as recipes
+    from cosmos_train.families.registry import family_of
 
     loaded = recipes.load(recipe, settings or [])
-    from cosmos_train.stream.index_command import index_recipe, tokenizer_for
+    family = family_of(loaded)
+    from cosmos_train.stream.index_command import index_recipe
 
     console = Console()
-    index_recipe(loaded, tokenizer_for(loaded), lambda one: console.print(str(one), soft_wrap=True, highlight=False))
+    tokenizer = family.pretrained_tokenizer(loaded)  # one trained on the shards is not known before
+    index_recipe(loaded, tokenizer, lambda one: console.print(str(one), soft_wrap=True, highlight=False))
 
 
 def doctor(

@@ -32,6 +32,7 @@ def run(recipe: Which, settings: Set = None, out: Out = None, resume: Resume = F
 
     from cosmos_train import recipe as recipes
     from cosmos_train.experiments import chain as chains
+    from cosmos_train.families.registry import family_of
     from cosmos_train.train.launch import restarted
 
     if path := chains.find(recipe):
@@ -40,6 +41,7 @@ def run(recipe: Which, settings: Set = None, out: Out = None, resume: Resume = F
         _run_chain(path, settings or [], out, 1)
         return
     loaded = recipes.load(recipe, settings or [])
+    family_of(loaded)
     from cosmos_train.train.trainer import train
 
     console = Console()
@@ -100,6 +102,7 @@ def launch(
     """
     from cosmos_train import recipe as recipes
     from cosmos_train.experiments import chain as chains
+    from cosmos_train.families.registry import family_of
     from cosmos_train.stream.settings import rows_of
     from cosmos_train.train import launch as launcher
 
@@ -109,7 +112,8 @@ def launch(
             raise UserError(f"{recipe} is a chain: its stages run on one node", "give --nproc alone", 2)
         _run_chain(path, settings or [], out, most)
         return
-    loaded = recipes.load(recipe, settings or [])  # mistakes are told once, before anything starts
+    loaded = recipes.load(recipe, settings or [])  # mistakes are reported once, before anything starts
+    family_of(loaded)
     folder = out or Path("runs") / loaded.name
     if backend is Backend.ray:
         launcher.launch_with_ray(loaded, folder, launcher.bounds(nproc, "--nproc"), restarts, resume, address)
@@ -119,7 +123,7 @@ def launch(
     if least != most:
         raise UserError(f"--nproc {nproc}: torchrun starts a fixed number per node", "vary --nnodes, or use ray", 2)
     nodes = launcher.Nodes.parse(nnodes, rdzv, job)
-    if nodes.least == nodes.most:  # told once, rather than by every process
+    if nodes.least == nodes.most:  # reported once, rather than by every process
         rows_of(loaded.data, loaded.train.batch_size, most * nodes.most)
     arguments = ["run", recipe, "--out", str(folder), *(["--resume"] if resume else [])]
     arguments += [part for setting in settings or [] for part in ("--set", setting)]

@@ -26,7 +26,8 @@ from cosmos_train.evaluate.prompts import Writer
 from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers.folder import DataFolder, Example, Media
 from cosmos_train.evaluate.subject import Gallery, Seen, Subject, evaluating
-from cosmos_train.families.cosmos.model import CLIP_MEAN, CLIP_STD, Student
+from cosmos_train.families.cosmos.model import Student
+from cosmos_train.models.pixels import CLIP_MEAN, CLIP_STD
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.decode import Frame
 from cosmos_train.stream.talk.corpus import squared
@@ -88,8 +89,8 @@ class Pair:
     def read(self, texts: Sequence[str]) -> Tensor:
         found = []
         for first in range(0, len(texts), _TEXTS):
-            told = [self.template.replace("{text}", text) for text in texts[first : first + _TEXTS]]
-            tokenized = [tokenize_caption(text, self.tokenizer, self.half.context) for text in told]
+            filled = [self.template.replace("{text}", text) for text in texts[first : first + _TEXTS]]
+            tokenized = [tokenize_caption(text, self.tokenizer, self.half.context) for text in filled]
             tokens = torch.full((len(tokenized), self.half.context), PADDING, dtype=torch.long)
             for row, ids in enumerate(tokenized):
                 tokens[row, : len(ids)] = torch.tensor(ids)

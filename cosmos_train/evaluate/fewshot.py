@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
 
@@ -27,7 +28,7 @@ from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers.folder import DataFolder, Example, read
 from cosmos_train.evaluate.readers.images import MEME_LABELS
 from cosmos_train.evaluate.rices import LikeDemonstrations
-from cosmos_train.evaluate.subject import Gallery, Subject
+from cosmos_train.evaluate.subject import Gallery, Subject, load_subject
 from cosmos_train.evaluate.tasks import Task
 
 NAMED = 5  # examples that a result names among those left out
@@ -95,6 +96,25 @@ def asked_examples(task: Task, data: DataFolder, protocol: Protocol) -> list[Exa
     """The examples a protocol scores. Raises UserError for missing or foreign annotations."""
     found = read(task.reader, data, protocol.split or task.split, task.name)
     return draw(found, protocol.examples, protocol.seed)
+
+
+def answer(
+    path: Path, settings: list[str], task: Task, data: DataFolder, protocol: Protocol, shots: Sequence[int],
+    predictions: Path | None, report: Callable[[str], Report],
+) -> list[Result]:  # fmt: skip
+    """The answers of a CosMo: one result per number of shots. Raises UserError as `ask` does."""
+    subject = load_subject(path, settings)
+    found = []
+    for number in shots:
+        what = {
+            "task": task.name, "shots": number, "protocol": protocol.model_dump(mode="json"), "step": subject.step,
+            "checkpoint": str(Path(subject.checkpoint).resolve()),
+        }  # fmt: skip
+        kept_at = predictions / f"{task.name}-{number}.jsonl" if predictions else None
+        with Predictions(kept_at, what) as kept:
+            progress = report(f"{task.name}, {number} shots")
+            found.append(ask(subject, task, data, protocol, number, kept, progress))
+    return found
 
 
 def ask(

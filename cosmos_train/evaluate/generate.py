@@ -66,16 +66,16 @@ def caption_files(checkpoint: Path, paths: Sequence[Path], max_tokens: int, beam
     from cosmos_train.train.parallel import device_of
     from cosmos_train.train.starting import load_model
 
-    loaded, model = load_model(checkpoint)
-    device = device_of(loaded.recipe)
+    trained, model = load_model(checkpoint)
+    device = device_of(trained.recipe)
     images = []
     for path in paths:
         try:
             images.append(path.read_bytes())
-            frames_of(images[-1:], loaded.recipe.data.image)
+            frames_of(images[-1:], trained.recipe.data.image)
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: {error}", "give JPEG files") from error
-    frames = frames_of(images, loaded.recipe.data.image).to(device)
+    frames = frames_of(images, trained.recipe.data.image).to(device)
     mask = torch.ones(1, 1, len(frames), dtype=torch.bool, device=device)
     times = torch.arange(len(frames), dtype=torch.float32, device=device)[None, None]
-    return caption(model, loaded.tokenizer, model.encode_media(frames, mask, times), max_tokens, beams)[0]
+    return caption(model, trained.tokenizer, model.encode_media(frames, mask, times), max_tokens, beams)[0]

@@ -17,7 +17,7 @@ from cosmos_train.evaluate.protocol import Judge
 from cosmos_train.evaluate.readers.folder import Example
 
 if TYPE_CHECKING:
-    from interlink.engines.chat import Ask
+    from cosmos_train.evaluate.chat import Ask
 
 Marks = tuple[float, ...]
 
@@ -84,8 +84,7 @@ def judge(
     settings: Judge, rubric: Rubric, answers: Sequence[tuple[Example, str]]
 ) -> Iterator[tuple[Example, str, str]]:
     """(example, reply, what went wrong) of each answer, as they come. Raises UserError where nothing can be asked."""
-    from interlink.engines.chat import Ask, Chat
-    from interlink.engines.settings import ChatSettings
+    from cosmos_train.evaluate.chat import Ask, Chat, ChatSettings
 
     asked = settings.model_dump()
     chat = Chat(ChatSettings(**asked), "protocol.judge")

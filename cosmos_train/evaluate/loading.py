@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from cosmos_train import recipe as recipes
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.embedder import CosMoEmbedder, Embedder, Pair
+from cosmos_train.evaluate.functions import LoadEmbedder, resolve
 from cosmos_train.evaluate.prompts import Writer
 from cosmos_train.evaluate.protocol import Prompts, Protocol
 from cosmos_train.evaluate.subject import Subject, load_subject
@@ -20,29 +20,27 @@ from cosmos_train.recipe import Recipe
 from cosmos_train.stream.clip_tokenizer import BEGIN as CLIP_BEGIN
 from cosmos_train.stream.clip_tokenizer import END as CLIP_END
 from cosmos_train.stream.tokenizer import BEGIN, END, PAD, VISUAL, Tokenizer
-from cosmos_train.train import checkpoint, export
 from cosmos_train.train.parallel import device_of
-from cosmos_train.train.starting import load_any
-
-Kind = Literal["cosmo", "cosmos", "cumo"]
-
-
-def kind_of(path: Path) -> Kind:
-    """What kind of model a run, a checkpoint, an exported folder or a file holds. UserError where it is none."""
-    if path.is_file() or (path / recognised.CONFIG).is_file():
-        return "cosmos"
-    found = export.kind_of(path)
-    return found or checkpoint.load(path).recipe.model.kind
+from cosmos_train.train.starting import family_at, load_any
 
 
 def load_embedder(path: Path, settings: list[str], protocol: Protocol, part: str, template: str = "") -> Embedder:
     """A model that puts pictures and texts into one space; part: student or teacher, of a COSMOS.
 
-    template: as `protocol.prompts.retrieval`. Raises UserError where the model is of another kind.
+    template: as `protocol.prompts.retrieval`. Raises UserError where its family has none.
     """
-    template = template or Prompts().retrieval
-    if kind_of(path) == "cosmo":
-        return cosmo_embedder(load_subject(path, settings), protocol, template)
+    family = family_at(path)
+    if not family.evaluation.embedder:
+        raise family.cannot("put pictures and texts into one space", family.instead)
+    load: LoadEmbedder = resolve(family.evaluation.embedder)
+    return load(path, settings, protocol, part, template or Prompts().retrieval)
+
+
+def load_cosmo_embedder(path: Path, settings: list[str], protocol: Protocol, part: str, template: str) -> CosMoEmbedder:
+    return cosmo_embedder(load_subject(path, settings), protocol, template)
+
+
+def load_cosmos_embedder(path: Path, settings: list[str], protocol: Protocol, part: str, template: str) -> Pair:
     return load_pair(path, settings, part, protocol.frames, template.replace(VISUAL, ""))
 
 
@@ -64,10 +62,10 @@ def load_pair(path: Path, settings: list[str], part: str, frames: int = 1, templ
         half, recipe, tokenizer = _open_clip(path)
         step, part = 0, ""
     else:
-        loaded, model = load_any(path)
+        trained, model = load_any(path)
         if not isinstance(model, Cosmos):
             raise UserError(f"{path} is no COSMOS", "give a COSMOS: a run, a checkpoint, or a file as released", 2)
-        recipe, tokenizer, step, path = loaded.recipe, loaded.tokenizer, loaded.state.step, loaded.folder
+        recipe, tokenizer, step, path = trained.recipe, trained.tokenizer, trained.step, trained.folder
         half = model.teacher if part == "teacher" else model.student
     recipe = recipes.build(recipe.model_dump(), settings, str(path))
     if recipe.train.threads:

@@ -41,9 +41,9 @@ def regions_of(about: object) -> list[tuple[Region, ...]]:
     clips = about.get("clips") if isinstance(about, dict) else None
     found = []
     for clip in clips or ():
-        told = [(one, str(one.get("kind", ""))) for one in clip.get("regions", ())]
-        untold = [(one, UNTOLD) for one in clip.get("others", ())]
-        found.append(tuple(Region(str(one["text"]), _box(one["box"]), kind) for one, kind in (*told, *untold)))
+        named = [(one, str(one.get("kind", ""))) for one in clip.get("regions", ())]
+        unnamed = [(one, UNTOLD) for one in clip.get("others", ())]
+        found.append(tuple(Region(str(one["text"]), _box(one["box"]), kind) for one, kind in (*named, *unnamed)))
     return found
 
 

@@ -17,12 +17,14 @@ from torch import Tensor
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.clips import Embedded, alone, batches
+from cosmos_train.evaluate.functions import Ask
 from cosmos_train.evaluate.generate import caption
 from cosmos_train.evaluate.metrics.ranking import mean
 from cosmos_train.evaluate.scores import Retrieval, retrieval
 from cosmos_train.evaluate.slots import Said, Slots
 from cosmos_train.evaluate.subject import Subject
-from cosmos_train.families.cosmo.model import Media
+from cosmos_train.families.cosmo.model import CosMo, Media
+from cosmos_train.recipe import Recipe
 from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.tokenizer import Tokenizer
 
@@ -167,6 +169,18 @@ class Probe:
                 raise UserError("a probe needs clips of at least two documents", "give more documents")
             found.append(int(random.choice(others)))
         return found
+
+
+def make_probe(recipe: Recipe, heldout: DataSettings, tokenizer: Tokenizer, slots: Slots) -> Ask:
+    """Of a CosMo in training."""
+    settings = recipe.probe
+    probe = Probe(heldout, tokenizer, slots, settings.clips)
+
+    def ask(model: CosMo, device: torch.device) -> dict[str, float]:
+        subject = Subject(model, tokenizer, recipe, device)
+        return probe.ask(subject, settings.max_tokens, settings.candidates, settings.draws).numbers()
+
+    return ask
 
 
 def slot_numbers(slots: Mapping[str, SlotScore]) -> dict[str, float]:

@@ -12,20 +12,16 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cosmos_train.errors import UserError
-from cosmos_train.evaluate import loading, talk
 from cosmos_train.evaluate import protocol as protocols
 from cosmos_train.evaluate.classify import classify
 from cosmos_train.evaluate.compose import compose
 from cosmos_train.evaluate.embedder import Embedder, Pair
-from cosmos_train.evaluate.fewshot import Report, Result, ask
-from cosmos_train.evaluate.predictions import Predictions
-from cosmos_train.evaluate.probe import Probe, ProbeScores
+from cosmos_train.evaluate.fewshot import Report, Result
+from cosmos_train.evaluate.functions import Answer, LoadEmbedder, ReportProbe, Shown, resolve
+from cosmos_train.evaluate.protocol import Prompts
 from cosmos_train.evaluate.readers.folder import DataFolder
 from cosmos_train.evaluate.retrieval import retrieve
 from cosmos_train.evaluate.segment import segment
-from cosmos_train.evaluate.slots import SAMPLE_WORLD, load_slots
-from cosmos_train.evaluate.subject import load_subject
-from cosmos_train.evaluate.talker import load_talker
 from cosmos_train.evaluate.tasks import (
     SHOTLESS,
     AnyTask,
@@ -36,6 +32,8 @@ from cosmos_train.evaluate.tasks import (
     check_able,
     find,
 )
+from cosmos_train.evaluate.watch import ask_once
+from cosmos_train.train.starting import family_at
 
 _PREFIX = "protocol."
 
@@ -56,8 +54,7 @@ def evaluate_task(
     if chosen.kind not in SHOTLESS and not shots:
         raise UserError(f"{task} is asked with a number of shots", "for example --shots 0 --shots 4", 2)
     folder = DataFolder(data)
-    kind = loading.kind_of(checkpoint)
-    check_able(chosen, kind)
+    evaluation = check_able(chosen, family_at(checkpoint))
     with Progress(console=console or Console(stderr=True), transient=True) as progress:
 
         def reporter(title: str) -> Report:
@@ -66,24 +63,11 @@ def evaluate_task(
 
         if not isinstance(chosen, Task) or chosen.kind in SHOTLESS:
             template = asked.prompts.retrieval if chosen.kind == "retrieval" else ""
-            embedder = loading.load_embedder(checkpoint, own, asked, part, template)
+            load: LoadEmbedder = resolve(evaluation.embedder)
+            embedder = load(checkpoint, own, asked, part, template or Prompts().retrieval)
             return _embedded(embedder, chosen, folder, asked, reporter(task))
-        if kind == "cumo":
-            if any(shots):
-                raise UserError("a CuMo is asked without demonstrations", "leave out --shots", 2)
-            return [talk.ask(load_talker(checkpoint, own), chosen, folder, asked, predictions, reporter)]
-        subject = load_subject(checkpoint, own)
-        found = []
-        for number in shots:
-            what = {
-                "task": task, "shots": number, "protocol": asked.model_dump(mode="json"), "step": subject.step,
-                "checkpoint": str(Path(subject.checkpoint).resolve()),
-            }  # fmt: skip
-            path = predictions / f"{task}-{number}.jsonl" if predictions else None
-            with Predictions(path, what) as kept:
-                report = reporter(f"{task}, {number} shots")
-                found.append(ask(subject, chosen, folder, asked, number, kept, report))
-        return found
+        answer: Answer = resolve(evaluation.answers)
+        return answer(checkpoint, own, chosen, folder, asked, shots, predictions, reporter)
 
 
 def _embedded(
@@ -100,16 +84,19 @@ def _embedded(
     return retrieve(embedder, task, data, protocol, report)
 
 
-def evaluate_probe(
-    checkpoint: Path, settings: Sequence[str], slots: Path | None = None, max_clips: int = 512, candidates: int = 64,
-    draws: int = 10,
-) -> ProbeScores:  # fmt: skip
+def probe(
+    checkpoint: Path, settings: Sequence[str], slots: Path | None, clips: int, candidates: int, draws: int
+) -> Shown:
     """The probe of the shards that `settings` (`data.shards=…`) names. Raises UserError."""
-    table = load_slots(slots or SAMPLE_WORLD)
-    subject = load_subject(checkpoint, list(settings))
-    return Probe(subject.recipe.data, subject.tokenizer, table, max_clips).ask(
-        subject, candidates=candidates, draws=draws
-    )
+    family = family_at(checkpoint)
+    evaluation = family.evaluation
+    if not evaluation.probe:
+        raise family.cannot("be probed", family.instead)
+    if evaluation.probe_report:
+        report: ReportProbe = resolve(evaluation.probe_report)
+        return report(checkpoint, settings, slots, clips, candidates, draws)
+    numbers = ask_once(checkpoint, settings, slots, clips, candidates, draws)
+    return Shown(numbers, lambda console: print_numbers(numbers, console))
 
 
 def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -150,21 +137,3 @@ def print_numbers(numbers: Mapping[str, float], console: Console) -> None:
                 name.removeprefix("probe/"), f"{value:.3f}", *("" if one is None else f"{one:.3f}" for one in beside)
             )
     console.print(table)
-
-
-def print_probe(scores: ProbeScores, console: Console) -> None:
-    table = Table("captions right in", "score", "± s.e.", "frames shuffled", "± s.e.", "chance", box=None)
-    for name, one in scores.slots.items():
-        table.add_row(
-            name, f"{one.right:.3f}", f"{one.error:.3f}", f"{one.shuffled:.3f}", f"{one.shuffled_error:.3f}",
-            f"{one.chance:.3f}",
-        )  # fmt: skip
-    found = scores.retrieval
-    numbers = (found.recall, found.error, found.shuffled, found.shuffled_error, found.chance)
-    table.add_row(
-        f"R@1, frames to text, of {found.candidates} ({found.draws} draws)", *(f"{number:.3f}" for number in numbers)
-    )
-    console.print(table)
-    console.print(f"{scores.asked} clips asked, {scores.open} whose own text leaves a slot open", highlight=False)
-    for truth, said in scores.examples:
-        console.print(f"  {truth}  →  {said}", highlight=False, markup=False, soft_wrap=True)

@@ -64,21 +64,21 @@ def evaluate(
     """
     from cosmos_train import recipe as recipes
     from cosmos_train.train.parallel import device_of
+    from cosmos_train.train.precision import autocast
     from cosmos_train.train.starting import load_model
-    from cosmos_train.train.trainer import autocast
 
-    loaded, model = load_model(path)
-    recipe = recipes.build(loaded.recipe.model_dump(), settings, str(loaded.folder))
+    trained, model = load_model(path)
+    recipe = recipes.build(trained.recipe.model_dump(), settings, str(trained.folder))
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     data: DataSettings = recipe.data
     device = device_of(recipe)
     with autocast(recipe, device):
-        embedded = embed(model, data, loaded.tokenizer, max_clips, device)
-        losses = language_losses(model, data, loaded.tokenizer, max_clips, device)
+        embedded = embed(model, data, trained.tokenizer, max_clips, device)
+        losses = language_losses(model, data, trained.tokenizer, max_clips, device)
     return Scores(
-        checkpoint=str(loaded.folder),
-        step=loaded.state.step,
+        checkpoint=str(trained.folder),
+        step=trained.step,
         clips=len(embedded.texts),
         retrieval=retrieval(embedded, candidates, draws, seed),
         language=language(losses),

@@ -39,14 +39,14 @@ class Subject:
     step: int = 0
 
     def asked(self) -> AbstractContextManager[None]:
-        """In evaluation mode, without gradients, in the recipe's arithmetic; training mode comes back afterwards."""
+        """In evaluation mode, without gradients, in the recipe's precision; training mode comes back afterwards."""
         return evaluating(self.model, self.recipe, self.device)
 
 
 @contextmanager
 def evaluating(model: nn.Module, recipe: Recipe, device: torch.device) -> Iterator[None]:
     """As `Subject.asked`, of any model."""
-    from cosmos_train.train.trainer import autocast
+    from cosmos_train.train.precision import autocast
 
     before = model.training
     model.eval()
@@ -64,11 +64,11 @@ def load_subject(path: Path, settings: list[str]) -> Subject:
     from cosmos_train.train.parallel import device_of
     from cosmos_train.train.starting import load_model
 
-    loaded, model = load_model(path)
-    recipe = recipes.build(loaded.recipe.model_dump(), settings, str(loaded.folder))
+    trained, model = load_model(path)
+    recipe = recipes.build(trained.recipe.model_dump(), settings, str(trained.folder))
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
-    return Subject(model, loaded.tokenizer, recipe, device_of(loaded.recipe), str(loaded.folder), loaded.state.step)
+    return Subject(model, trained.tokenizer, recipe, device_of(trained.recipe), str(trained.folder), trained.step)
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,20 @@ from cosmos_train.evaluate.metrics.ranking import Estimate, mean
 from cosmos_train.evaluate.predictions import Predictions, Said
 from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers.folder import DataFolder, Example
-from cosmos_train.evaluate.talker import Talker
+from cosmos_train.evaluate.talker import Talker, load_talker
 from cosmos_train.evaluate.tasks import Task
 
 Answered = Sequence[tuple[Example, str]]
+
+
+def answer(
+    path: Path, settings: list[str], task: Task, data: DataFolder, protocol: Protocol, shots: Sequence[int],
+    predictions: Path | None, report: Callable[[str], Report],
+) -> list[Result]:  # fmt: skip
+    """The answers of a CuMo. Raises UserError as `ask` does, and for demonstrations: it reads one picture."""
+    if any(shots):
+        raise UserError("a CuMo is asked without demonstrations", "leave out --shots", 2)
+    return [ask(load_talker(path, settings), task, data, protocol, predictions, report)]
 
 
 def ask(

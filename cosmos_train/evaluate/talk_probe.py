@@ -16,14 +16,18 @@ import torch
 from torch import Tensor
 
 from cosmos_train.errors import UserError
+from cosmos_train.evaluate.functions import Ask
 from cosmos_train.evaluate.probe import EVERY, slot_numbers, slot_score
 from cosmos_train.evaluate.slots import Said, Slots
 from cosmos_train.evaluate.talker import Talker
 from cosmos_train.evaluate.view_probe import linear, moved
+from cosmos_train.families.cumo.model import CuMo
+from cosmos_train.recipe import Recipe
 from cosmos_train.stream.corpus import BadDocument
 from cosmos_train.stream.decode import decode
 from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.talk.corpus import QUESTIONS, Talk, TalkCorpus, squared
+from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.stream.views.pictures import Pixels
 
 _AT_ONCE = 64
@@ -104,11 +108,11 @@ class TalkProbe:
         found: dict[str, float] = {}
         for n, name in enumerate(self.slots.names):
             values = {value: place for place, value in enumerate(self.slots.table[name])}
-            told, truth = (
+            labels, truth = (
                 torch.tensor([values[str(one.truth[n])] for one in part]) for part in (self.fitted, self.pictures)
             )
             for kind, features, new in zip(("linear", "linear_connected"), known, asked, strict=True):
-                found[f"{kind}_{name}"] = float((linear(features, told, new) == truth).float().mean())
+                found[f"{kind}_{name}"] = float((linear(features, labels, new) == truth).float().mean())
         return found
 
     def _seen(self, talker: Talker, pictures: Sequence[_Picture]) -> tuple[Tensor, Tensor]:
@@ -121,3 +125,15 @@ class TalkProbe:
                 tower.append(features.flatten(1).float().cpu())
                 connected.append(talker.model.connector(features).flatten(1).float().cpu())
         return torch.cat(tower), torch.cat(connected)
+
+
+def make_probe(recipe: Recipe, heldout: DataSettings, tokenizer: Tokenizer, slots: Slots) -> Ask:
+    """Of a CuMo in training."""
+    settings = recipe.probe
+    _, learned = recipe.data.named()[0]
+    probe = TalkProbe(heldout, slots, settings.clips, learned, settings.fit)
+
+    def ask(model: CuMo, device: torch.device) -> dict[str, float]:
+        return probe.ask(Talker(model, tokenizer, recipe, device), settings.max_tokens)
+
+    return ask

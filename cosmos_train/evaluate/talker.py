@@ -147,11 +147,11 @@ def load_talker(path: Path, settings: list[str]) -> Talker:
 
     A model of stage 1 (prompt `plain`) has never read a question, so it is not asked any.
     """
-    loaded, model = load_any(path)
+    trained, model = load_any(path)
     if not isinstance(model, CuMo):
         raise UserError(f"{path} is no CuMo", "give the checkpoint of a CuMo", 2)
-    recipe = recipes.build(loaded.recipe.model_dump(), settings, str(loaded.folder))
+    recipe = recipes.build(trained.recipe.model_dump(), settings, str(trained.folder))
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     device = device_of(recipe)
-    return Talker(model.to(device).eval(), loaded.tokenizer, recipe, device, str(loaded.folder), loaded.state.step)
+    return Talker(model.to(device).eval(), trained.tokenizer, recipe, device, str(trained.folder), trained.step)

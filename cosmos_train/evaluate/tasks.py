@@ -13,6 +13,7 @@ from cosmos_train.evaluate.readers.classes import Classes
 from cosmos_train.evaluate.readers.compositions import Composition
 from cosmos_train.evaluate.readers.folder import DataFolder, Reader
 from cosmos_train.evaluate.readers.labelmaps import Labelled
+from cosmos_train.families.base import Evaluation, Family
 
 Kind = Literal["caption", "question", "meme", "retrieval", "choice", "judged"]
 
@@ -165,30 +166,20 @@ TASKS: dict[str, Task] = {
 AnyTask = Task | ClassTask | CompositionTask | SegmentTask
 SHOTLESS = frozenset(("retrieval", "classify", "compose", "segment"))  # kinds that have no demonstrations
 
-# What each kind of model can be asked.
-_ABLE = {
-    "cosmo": {"caption", "question", "meme", "retrieval", "classify", "compose"},
-    "cosmos": {"retrieval", "classify", "compose", "segment"},
-    "cumo": {"caption", "question", "choice", "judged"},
-}
+
+def check_able(task: AnyTask, family: Family) -> Evaluation:
+    """How a family is asked a task. Raises UserError (code 2) where it cannot be, naming the tasks that it can do."""
+    if not _able(task, family.evaluation):
+        able = ", ".join(name for name, one in every().items() if _able(one, family.evaluation))
+        raise family.cannot(f"be asked {task.name}", f"what it can be asked: {able or 'no task'}")
+    return family.evaluation
 
 
-def check_able(task: AnyTask, model: str) -> None:
-    """Raises UserError (code 2) where a kind of model cannot do a task, naming those that it can."""
-    if not _able(task, model):
-        able = ", ".join(name for name, one in every().items() if _able(one, model))
-        raise UserError(f"a {NAMES[model]} cannot be asked {task.name}", f"what it can be asked: {able}", 2)
-
-
-def _able(task: AnyTask, model: str) -> bool:
-    if model == "cumo" and isinstance(task, Task) and task.video:
-        return False  # it reads one picture
-    if model == "cosmo" and isinstance(task, Task) and task.own_words:
-        return False  # it is asked in its own words
-    return task.kind in _ABLE[model]
-
-
-NAMES = {"cosmo": "CosMo", "cosmos": "COSMOS", "cumo": "CuMo"}
+def _able(task: AnyTask, evaluation: Evaluation) -> bool:
+    if isinstance(task, Task) and (task.video > evaluation.videos or task.own_words > evaluation.own_words):
+        return False
+    how = evaluation.embedder if task.kind in SHOTLESS else evaluation.answers
+    return bool(how) and task.kind in evaluation.tasks
 
 
 def every() -> dict[str, AnyTask]:

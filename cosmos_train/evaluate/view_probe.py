@@ -22,10 +22,13 @@ from torch.nn import functional as F
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.clips import Embedded
+from cosmos_train.evaluate.functions import Ask
 from cosmos_train.evaluate.pointing import Pointed, Region, attention, covered, regions_of, written
 from cosmos_train.evaluate.scores import retrieval
+from cosmos_train.evaluate.slots import Slots
 from cosmos_train.evaluate.swaps import SAMPLE_WORLD, Asked, Table, ask, load_questions
 from cosmos_train.families.cosmos.model import Cosmos, Student
+from cosmos_train.recipe import Recipe
 from cosmos_train.stream.corpus import BadDocument
 from cosmos_train.stream.decode import decode
 from cosmos_train.stream.settings import DataSettings
@@ -126,10 +129,10 @@ class ViewProbe:
             if rows:
                 asked = [self.scenes[row].asked[name] for row in rows]
                 found |= self._answered(name, half, asked, images[rows], images[[others[row] for row in rows]])
-                told = [number for number, scene in enumerate(self.fitted) if name in scene.asked]
-                if known is not None and told:
-                    own = torch.tensor([self.fitted[row].asked[name].own for row in told])
-                    fitted = linear(known[told], own, images[rows])
+                fitted_on = [number for number, scene in enumerate(self.fitted) if name in scene.asked]
+                if known is not None and fitted_on:
+                    own = torch.tensor([self.fitted[row].asked[name].own for row in fitted_on])
+                    fitted = linear(known[fitted_on], own, images[rows])
                     truth = torch.tensor([one.own for one in asked])
                     found[f"linear_{name}"] = float((fitted == truth).float().mean())
         return found
@@ -187,6 +190,19 @@ class ViewProbe:
             found.append(F.normalize(pooled.float(), dim=-1).cpu())
         place = {text: number for number, text in enumerate(distinct)}
         return torch.cat(found)[[place[text] for text in texts]]
+
+
+def make_probe(recipe: Recipe, heldout: DataSettings, tokenizer: Tokenizer, slots: Slots) -> Ask:
+    """Of a COSMOS in training."""
+    settings = recipe.probe
+    questions = Path(settings.questions) if settings.questions else SAMPLE_WORLD
+    _, learned = recipe.data.named()[0]
+    probe = ViewProbe(heldout, tokenizer, slots.table, questions, settings.clips, learned, settings.fit)
+
+    def ask(model: Cosmos, device: torch.device) -> dict[str, float]:
+        return probe.ask(model, settings.candidates, settings.draws)
+
+    return ask
 
 
 def linear(known: Tensor, labels: Tensor, asked: Tensor) -> Tensor:

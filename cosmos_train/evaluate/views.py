@@ -55,19 +55,19 @@ def evaluate(
 
     Raises UserError where it is no COSMOS, or the shards hold fewer than two distinct captions.
     """
-    loaded, model = load_any(path)
+    trained, model = load_any(path)
     if not isinstance(model, Cosmos):
         raise UserError(f"{path} is no COSMOS", "for a CosMo: cosmos_train evaluate", 2)
-    recipe = recipes.build(loaded.recipe.model_dump(), settings, str(loaded.folder))
+    recipe = recipes.build(trained.recipe.model_dump(), settings, str(trained.folder))
     model.to(device_of(recipe))
     _, data = recipe.data.named()[0]
     found = []
     for part in parts:
         half: Student = getattr(model, part)
-        embedded, bad = embed(model, half, data, loaded.tokenizer, max_scenes)
+        embedded, bad = embed(model, half, data, trained.tokenizer, max_scenes)
         ways = (embedded, replace(embedded, media=embedded.text, text=embedded.media))
         both = [retrieval(one, candidates, draws, seed) for one in ways]
-        found.append(ViewScores(str(loaded.folder), loaded.state.step, part, len(embedded.texts), bad, *both))
+        found.append(ViewScores(str(trained.folder), trained.step, part, len(embedded.texts), bad, *both))
     return found
 
 

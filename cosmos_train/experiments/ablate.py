@@ -1,6 +1,6 @@
 """Ablations: variants of a recipe or chain, several seeds each, as one command that goes on where it was cut off.
 
-Each run has its own folder and is trained once: what it came to lies in its result.json, written last. Stages of
+Each run has its own folder and is trained once: its numbers lie in result.json, written last. Stages of
 chains that runs have in common are done once: of variants a seed, and where a stage has a seed of its own, of all.
 Costs the runs, one after another; several such commands on one folder at a time would train the same run twice.
 """
@@ -287,7 +287,7 @@ def _values(found: Sequence[dict[str, Any]], measure: str) -> list[float]:
 
 
 def _train(run: Run, say: Say) -> Numbers | None:
-    """What a run came to; None where a signal stopped it."""
+    """Result of a run; None where a signal stopped it."""
 
     def tell(text: str) -> None:
         if len(run.stages) > 1:

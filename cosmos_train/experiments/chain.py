@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from cosmos_train import recipe as recipes
 from cosmos_train.errors import UserError
+from cosmos_train.families.registry import family_of
 from cosmos_train.models.settings import ExpertSettings
 from cosmos_train.recipe import CHAINS, Recipe
 from cosmos_train.settings import Settings
@@ -132,6 +133,7 @@ def plan(chain: Chain, out: Path, settings: Sequence[str] = (), known: dict[str,
                 given.append(f"model.vision.pretrained={_tower(found[stage.vision_of], stage.part)}")
             try:
                 recipe = recipes.load(stage.recipe, given)
+                family_of(recipe)
             except UserError as error:
                 raise UserError(f"stage {name}: {error.what}", error.do, error.code) from None
         identity = _identity(stage, recipe, sources)
@@ -143,11 +145,12 @@ def plan(chain: Chain, out: Path, settings: Sequence[str] = (), known: dict[str,
 def single(source: str, settings: Sequence[str], folder: Path) -> Planned:
     """A recipe as a chain of one stage. Raises UserError (code 2) for a bad setting."""
     stage, recipe = Stage(recipe=source), recipes.load(source, settings)
+    family_of(recipe)
     return Planned(recipe.name, stage, folder, recipe, _identity(stage, recipe, []))
 
 
 def run(stages: Sequence[Planned], say: Say, train: Callable[[Planned], bool]) -> Numbers | None:
-    """Runs what is not done yet; what the last stage came to, or None where a signal stopped one.
+    """Runs what is not done yet; the numbers of the last stage, or None where a signal stopped one.
 
     train(stage): trains one, or goes on with it; False where it was stopped. Raises UserError for shards that are
     missing, of whichever stage, before any is run; and where a folder holds a run of other settings.
@@ -319,9 +322,7 @@ def _done(folder: Path) -> Mapping[str, Any]:
     try:
         found: Mapping[str, Any] = json.loads((folder / DONE).read_text())
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{folder / DONE} cannot be read: {error}", "remove that folder to do its stage anew"
-        ) from error
+        raise UserError(f"{folder / DONE} cannot be read: {error}", "remove that folder to repeat its stage") from error
     return found
 
 

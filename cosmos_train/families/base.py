@@ -1,79 +1,312 @@
-"""What the loop asks of a kind of model: one object per family, chosen by `model.kind`. Costs nothing by itself."""
+"""A model family: everything that the trainer, the commands and the evaluation ask of one kind of model.
+
+A family is a class; its kind is the name that a recipe gives as `model.kind`. `registry` maps kinds to classes. Methods
+without a default are `build` and `compute`; the others have one, which for what a family cannot do is a UserError.
+Light: importing this module, or a family's, imports no torch.
+"""
 
 from __future__ import annotations
 
+import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from torch import Tensor, nn
+from pydantic import BaseModel, ValidationError
 
-from cosmos_train.families.cosmo.flops import Operations
-from cosmos_train.recipe import Recipe
-from cosmos_train.stream.stream import Data
-from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.train.metrics import Numbers
+from cosmos_train.errors import UserError
+from cosmos_train.settings import Settings
 
-Work = Any  # a dataclass of numbers that add up: what a batch gives a model to do
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from cosmos_train.models.flops import Count, Operations
+    from cosmos_train.models.pretrained import Vocabulary
+    from cosmos_train.recipe import Recipe
+    from cosmos_train.stream.stream import Data
+    from cosmos_train.stream.tokenizer import Tokenizer
+
+Numbers = dict[str, float]
+Work = Any  # a dataclass of numbers that add up: the amount of work in a batch
+Block = Literal["vision", "language"]
 
 
-class Ledger(Protocol):
-    def of(self, work: Work) -> dict[str, Operations]: ...
+@dataclass(frozen=True)
+class StepContext:
+    """What encloses the parts of a step.
+
+    autocast(): the forward pass's number type. backward(loss): adds gradients up. no_sync(last): encloses a batch's
+    forward and backward pass; processes exchange gradients in the step's last one alone.
+    """
+
+    autocast: Callable[[], AbstractContextManager[Any]]
+    backward: Callable[[Tensor], None]
+    no_sync: Callable[[bool], AbstractContextManager[Any]]
 
 
-class Follower(Protocol):
-    """What moves with the weights; neither is called where a step is left out."""
+@dataclass(frozen=True)
+class Trained:
+    """A trained model's small parts, from a checkpoint or an exported folder; its weights are a module next to it.
+
+    step: optimiser steps done; shards: signature of the shards it was trained on.
+    """
+
+    folder: Path
+    recipe: Recipe
+    tokenizer: Tokenizer
+    step: int
+    shards: str
+
+
+class FlopCount(Protocol):
+    def of(self, work: Work) -> dict[str, Operations]:
+        """Forward and backward operations of each part of a model for this work."""
+
+
+class StepCallback(Protocol):
+    """What follows the weights; neither method is called where a step is left out."""
 
     def before_step(self, step: int) -> None: ...
     def after_step(self, step: int) -> None: ...
 
 
-class Still:
-    """Nothing does."""
-
+class NoCallback:
     def before_step(self, step: int) -> None: ...
     def after_step(self, step: int) -> None: ...
 
 
-class Family(Protocol):
-    """parts: names of the losses that `loss` is made of, as they are shown."""
+@dataclass(frozen=True)
+class Size:
+    """Rows of the table of `size`: parameters by part, and operations of the longest sample the recipe allows.
 
-    parts: tuple[str, ...]
+    A name in `costs` that is no part has a row of its own. title: of the table; empty: the recipe's name.
+    """
 
-    def tokenizer(self, recipe: Recipe, data: Data) -> Tokenizer: ...
-    def build(self, recipe: Recipe, tokenizer: Tokenizer) -> nn.Module: ...
+    parts: dict[str, Count]
+    costs: dict[str, Operations]
+    title: str = ""
 
-    @property
-    def compute(self) -> Callable[..., Any]:
-        """compute(model, batch, settings, …): one forward pass, which wrappers (DDP, FSDP) see."""
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a family is evaluated. Functions are named as "module:function" and imported when they are needed; an empty
+    name means that the family cannot be evaluated so. `cosmos_train.evaluate.functions` has their
+    signatures.
+
+    tasks: kinds of benchmark it can do. videos: whether also those of videos; own_words: also those whose questions say
+    how they want to be answered. embedder: for tasks that compare pictures with texts; answers: for all others. probe:
+    of a run in training; probe_report: what `evaluate --probe` prints in place of the probe's numbers.
+    """
+
+    tasks: frozenset[str] = frozenset()
+    videos: bool = True
+    own_words: bool = True
+    embedder: str = ""
+    answers: str = ""
+    probe: str = ""
+    probe_report: str = ""
+
+
+class NoOptions(Settings):
+    """Of a family that has no settings of its own."""
+
+
+class Family(ABC):
+    """kind: the name in recipes; name: as people write it; form: the `data.form` it learns from.
+
+    losses: parts of `loss` that a line of metrics shows. needs: blocks of `model` that a recipe must give.
+    model_options, objective_options: what `model.options` and `objective.options` may hold. expert_places: where
+    `upcycle` puts experts by default. instead: advice where a command for another family is called.
+    """
+
+    kind: ClassVar[str]
+    name: ClassVar[str]
+    form: ClassVar[str]
+    losses: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[Block, ...]] = ()
+    model_options: ClassVar[type[BaseModel]] = NoOptions
+    objective_options: ClassVar[type[BaseModel]] = NoOptions
+    expert_places: ClassVar[tuple[str, ...]] = ()
+    evaluation: ClassVar[Evaluation] = Evaluation()
+    instead: ClassVar[str] = "see cosmos_train evaluate --help for what it can be asked"
+
+    # Recipes
+
+    def check(self, recipe: Recipe) -> None:
+        """Raises UserError (code 2) where the recipe does not fit the family. Called before any work."""
+        if recipe.data.form != self.form:
+            raise UserError(
+                f"model.kind {self.kind} learns from data.form {self.form}, not {recipe.data.form}",
+                f"set data.form to {self.form}, or choose another model.kind",
+                2,
+            )
+        if recipe.probe.every and not self.evaluation.probe:
+            raise self.cannot("be probed in training", "set probe.every to 0")
+        vision, language = recipe.model.vision, recipe.model.language
+        given = {"vision": vision.name or vision.config, "language": language.name or language.config}
+        for block in self.needs:
+            if not given[block]:
+                raise UserError(f"model.{block} of a {self.name} has neither", "give either `name` or `config`", 2)
+        for key, schema, options in (
+            ("model.options", self.model_options, recipe.model.options),
+            ("objective.options", self.objective_options, recipe.objective.options),
+        ):
+            _validate(schema, options, key, self.name)
+
+    # Building and training
+
+    def pretrained_tokenizer(self, recipe: Recipe) -> Tokenizer | None:
+        """The tokenizer that is known without the shards, if any: that of `model.language.name`."""
+        from cosmos_train.stream.tokenizer import Tokenizer
+
+        name = recipe.model.language.name
+        return Tokenizer.pretrained(name) if name else None
+
+    def tokenizer(self, recipe: Recipe, data: Data) -> Tokenizer:
+        """The pretrained one, or one trained on the shards."""
+        from cosmos_train.stream.tokenizer import Tokenizer
+
+        known = self.pretrained_tokenizer(recipe)
+        return known or Tokenizer.train(data.texts(), recipe.model.language.vocabulary)
+
+    @abstractmethod
+    def build(self, recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> nn.Module:
+        """The recipe's model, new parts drawn from torch's random state. weights=False: its architecture alone."""
+
+    @abstractmethod
+    def compute(self, model: Any, batch: Any, settings: Any, *rest: Any, **more: Any) -> Any:
+        """One forward pass, which wrappers (DDP, FSDP) see. settings: the recipe's `objective` block.
+
+        For the default `step`: the batch's losses by name, `loss` first; means over the batch, with gradients.
+        """
 
     def step(
-        self, forward: Callable[..., Any], batches: Sequence[Any], recipe: Recipe, **around: Any
+        self, forward: Callable[..., Any], batches: Sequence[Any], recipe: Recipe, context: StepContext
     ) -> dict[str, Tensor]:
-        """The gradients of a step, as `accumulate.accumulate`; its losses over all processes, `loss` first."""
+        """Runs backward for the batches of a step. forward: `compute` without its first argument.
 
-    def learned(self, batch: Any) -> int:
-        """Tokens that a loss is taken on."""
+        batches: as many on every process, unreadable ones among them. Gradients are averaged over processes afterwards.
+        Returns losses over all processes, `loss` first. Default: means over batches.
+        """
+        from cosmos_train.families.accumulation import mean_over_processes
 
-    def decays(self, name: str, parameter: nn.Parameter) -> bool: ...
-    def follower(self, model: nn.Module, recipe: Recipe) -> Follower: ...
-    def ledger(self, model: nn.Module, recipe: Recipe) -> Ledger: ...
+        sums: dict[str, Tensor] = {}
+        for number, batch in enumerate(batches):
+            with context.no_sync(number == len(batches) - 1):
+                with context.autocast():
+                    losses = forward(batch, recipe.objective)
+                context.backward(losses["loss"] / len(batches))
+            for name, loss in losses.items():
+                part = loss.detach().float() / len(batches)
+                sums[name] = sums[name] + part if name in sums else part
+        return mean_over_processes(sums)
+
+    def learned_tokens(self, batch: Any) -> int:
+        """Tokens that a loss is taken on. Default: all but padding."""
+        return int(batch.token_mask.sum())
+
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """Whether weight decay applies. Default: to matrices, except embeddings, learned tokens and positions."""
+        from cosmos_train.models.decay import decays
+
+        return decays(name, parameter)
+
+    def step_callback(self, model: Any, recipe: Recipe) -> StepCallback:
+        return NoCallback()
+
+    def numbers(self, model: Any) -> Numbers:
+        """What else to log. All ranks call it. Default: how experts are used, where there are any."""
+        from cosmos_train.families.routing import routing_numbers
+        from cosmos_train.models.moe import routed
+
+        return routing_numbers(model) if routed(model) else {}
+
+    # Costs
+
+    def flop_count(self, model: Any, recipe: Recipe) -> FlopCount | None:
+        """Default: not known; then a run logs no use of its device."""
+        return None
 
     def work(self, batch: Any, recipe: Recipe) -> tuple[Work, Work]:
-        """Without padding, and with it."""
+        """The work in a batch, for `flop_count`: without padding, and with it."""
+        raise NotImplementedError
 
-    def numbers(self, model: nn.Module) -> Numbers:
-        """What else to log. All ranks call it."""
+    def plan(self, recipe: Recipe) -> Any:
+        """The recipe's model on the meta device: nothing is downloaded, nothing is allocated."""
+        import torch
+
+        from cosmos_train.models.pretrained import PlannedVocabulary
+
+        with torch.device("meta"):
+            return self.build(recipe, PlannedVocabulary.of(recipe.model.language), weights=False)
+
+    def size(self, recipe: Recipe) -> Size:
+        """Rows for `cosmos_train size`. Default: parameters by `part_of`, no operations."""
+        from cosmos_train.models.flops import count_parameters
+
+        return Size(count_parameters(self.plan(recipe), self.part_of), {})
+
+    def part_of(self, name: str) -> str:
+        """The part of the model that a parameter belongs to. Default: the module at the top of its name."""
+        return name.partition(".")[0]
+
+    # Weights on disk
+
+    def export(self, out: Path, trained: Trained, model: Any, part: str) -> None:
+        """Writes a model as a folder that is whole in itself. part: which half of a model that has two.
+
+        `families.folder` has the pieces.
+        """
+        raise self.cannot("be exported", "its checkpoints stay in the run's folder")
+
+    def load_exported(self, folder: Path) -> tuple[Trained, Any]:
+        """The model of a folder that `export` wrote, on the CPU, in evaluation mode."""
+        raise self.cannot(f"be read from the exported folder {folder}", "give a run or a checkpoint")
+
+    def recognises(self, path: Path) -> bool:
+        """Whether a file or folder that is neither run nor exported folder holds weights of this family."""
+        return False
+
+    def load_file(self, model: Any, path: Path, recipe: Recipe) -> None:
+        """Puts the weights of a single file into a model, for `train.start_from`."""
+        raise self.cannot(f"begin with the file {path}", "give a run or a checkpoint")
+
+    # Experts
+
+    def drawn_outputs(self, model: Any) -> list[Tensor]:
+        """Outputs for inputs drawn with a fixed seed, by which `upcycle` checks that the function stays the same.
+
+        `families.drawn` draws inputs.
+        """
+        raise self.cannot("be upcycled", "choose a family with experts: cosmo, cosmos or cumo")
+
+    def cannot(self, what: str, do: str) -> UserError:
+        """The error of what a family does not support."""
+        return UserError(f"a {self.name} cannot {what}", do, 2)
 
 
-def family_of(recipe: Recipe) -> Family:
-    if recipe.model.kind == "cosmos":
-        from cosmos_train.families.cosmos.family import CosmosFamily
+def exported_kind(path: Path) -> str | None:
+    """The kind of the model in a folder that `families.folder` wrote; None where it is none."""
+    config = path / "config.json"
+    if not config.is_file():
+        return None
+    try:
+        found = json.loads(config.read_text())
+    except ValueError:
+        return None
+    kind = found.get("model_type") if isinstance(found, dict) and "format_version" in found else None
+    return str(kind) if kind else None
 
-        return CosmosFamily()
-    if recipe.model.kind == "cumo":
-        from cosmos_train.families.cumo.family import CuMoFamily
 
-        return CuMoFamily()
-    from cosmos_train.families.cosmo.family import CosMoFamily
-
-    return CosMoFamily()
+def _validate(schema: type[BaseModel], options: dict[str, Any], key: str, name: str) -> None:
+    try:
+        schema.model_validate(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join([key, *map(str, first["loc"])])
+        known = ", ".join(schema.model_fields) or "none"
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where}: {message}", f"options of a {name}: {known}", 2) from None

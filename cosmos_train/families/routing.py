@@ -7,12 +7,11 @@ from torch import nn
 
 from cosmos_train.losses.gather import world_size
 from cosmos_train.models.moe import utilisation
-from cosmos_train.train.metrics import Numbers
 
 STARVED = 0.1  # of its even share: below it an expert counts as starved
 
 
-def routing_numbers(model: nn.Module) -> Numbers:
+def routing_numbers(model: nn.Module) -> dict[str, float]:
     """Of the last forward pass, over all processes: the least and largest share of an expert, times their number (1 is
     even), how many experts of all blocks are starved, and how far from even the shares are (entropy, 1 is even)."""
     used = [one.float() for one in utilisation(model)]
@@ -35,7 +34,7 @@ def routing_numbers(model: nn.Module) -> Numbers:
     }
 
 
-def alarm(numbers: Numbers) -> str:
+def alarm(numbers: dict[str, float]) -> str:
     """A sentence where routing collapses; empty where it does not."""
     starved = int(numbers.get("experts/starved", 0))
     if not starved:

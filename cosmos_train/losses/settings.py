@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -63,6 +64,9 @@ class ObjectiveSettings(Settings):
         default=0.01, ge=0, description="with experts: weight of the squared log-sum-exp of the gates' logits"
     )
     paper_compat: ObjectiveCompat = ObjectiveCompat()
+    options: dict[str, Any] = Field(
+        default={}, exclude_if=operator.not_, description="settings of a third-party objective, which checks them"
+    )
 
     @field_validator("paper_compat", mode="before")
     @classmethod

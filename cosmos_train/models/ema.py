@@ -6,10 +6,10 @@ fused pass over it a step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 import torch
 from torch import Tensor, nn
+
+from cosmos_train.models.sharded import local
 
 
 class MovingAverage:
@@ -27,13 +27,3 @@ class MovingAverage:
         """After optimiser step number `step`, from 1. Early on the average follows faster: decay (1 + t) / (10 + t)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(local(self.tensors.values())), list(local(self._weights.values())), 1 - decay)
-
-
-def local(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
-    """What of each tensor lies on this rank; empty shards are left out (no kernel takes them)."""
-    from torch.distributed.tensor import DTensor
-
-    for tensor in tensors:
-        here = tensor.to_local() if isinstance(tensor, DTensor) else tensor.detach()
-        if here.numel():
-            yield here

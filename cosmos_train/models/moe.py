@@ -242,8 +242,8 @@ def upcycled(mlp: nn.Module, experts: int, top_k: int, sample_wise: bool = True)
 def expert_layers(model: nn.Module, settings: ExpertSettings) -> int:
     """Puts experts in the place of the feed-forward networks that `settings.places` names; how many there were.
 
-    Modules say by `feed_forwards(place)` where theirs are; without it, every `mlp` in a list of blocks is taken, of
-    the place that its path begins with. Raises UserError where a place has none.
+    Names of modules say where theirs are: every `mlp` is of the place that its path begins with, and a model's
+    `connector` is one by itself. Raises UserError where a place has none.
     """
     total = 0
     for place in settings.places:
@@ -265,10 +265,9 @@ def expert_layers(model: nn.Module, settings: ExpertSettings) -> int:
 
 def _feed_forwards(model: nn.Module, place: str) -> Iterator[tuple[nn.Module, str]]:
     """(module, attribute) of each dense network of a place, in order."""
-    if place == "connector":
-        if isinstance(getattr(model, "connector", None), nn.Module):
-            yield model, "connector"
-        return
+    for name, _ in model.named_children():
+        if name == place == "connector":
+            yield model, name
     for name, module in model.named_modules():
         if hasattr(module, "mlp") and _place_of(name) == place:
             yield module, "mlp"

@@ -5,6 +5,7 @@ By name costs a download, or reading a local folder; without weights nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -29,6 +30,29 @@ class Vocabulary(Protocol):
     def visual(self) -> int: ...
     @property
     def end_of_chunk(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class PlannedVocabulary:
+    """Stands for the tokenizer of a model that is only planned: our tokens follow those its config has."""
+
+    size: int
+    begin: int = 0
+    end: int = 0
+    pad: int = 0
+
+    @classmethod
+    def of(cls, settings: LanguageSettings) -> PlannedVocabulary:
+        words = int(settings.config.get("vocab_size", settings.vocabulary))
+        return cls(words + 2 if settings.name else words)
+
+    @property
+    def visual(self) -> int:
+        return self.size - 2
+
+    @property
+    def end_of_chunk(self) -> int:
+        return self.size - 1
 
 
 def build_lm(settings: LanguageSettings, vocabulary: Vocabulary, weights: bool = True) -> Any:
@@ -68,7 +92,7 @@ def _from_config(settings: LanguageSettings, vocabulary: Vocabulary, dtype: torc
     library = transformers()
     fields = dict(settings.config)
     family = fields.pop("model_type", "opt")
-    # The released weights' config knows its own special tokens; one from scratch is told ours.
+    # The released weights' config knows its own special tokens; one from scratch gets ours.
     ids = {"bos_token_id": vocabulary.begin, "eos_token_id": vocabulary.end, "pad_token_id": vocabulary.pad}
     defaults = {} if settings.name else {"vocab_size": vocabulary.size, **ids}
     try:

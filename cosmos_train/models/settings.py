@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -29,7 +30,7 @@ class VisionSettings(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> VisionSettings:
-        if bool(self.name) == bool(self.config):
+        if self.name and self.config:
             raise ValueError("give either `name` or `config`")
         return self
 
@@ -69,9 +70,7 @@ class LanguageSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _some_source(self) -> LanguageSettings:
-        if not self.name and not self.config:
-            raise ValueError("give `name` or `config`")
+    def _learnable_type(self) -> LanguageSettings:
         if self.dtype == "bfloat16" and self.learns in ("all", "embeddings"):
             raise ValueError("weights that learn stay float32: set dtype to float32, or `trained` to new_tokens")
         return self
@@ -161,12 +160,14 @@ class ConnectorSettings(Settings):
 
 
 class ModelSettings(Settings):
-    kind: Literal["cosmo", "cosmos", "cumo"] = Field(
-        default="cosmo", description="CosMo; COSMOS, a self-distilled CLIP; CuMo, an LM that sees through a connector"
+    kind: str = Field(
+        default="cosmo",
+        description="the model family: cosmo; cosmos, a self-distilled CLIP; cumo, an LM that sees through a "
+        "connector; or a third-party one",
     )
-    vision: VisionSettings
+    vision: VisionSettings = VisionSettings()
     resampler: ResamplerSettings = ResamplerSettings()
-    language: LanguageSettings
+    language: LanguageSettings = LanguageSettings()
     fusion: FusionSettings = FusionSettings()
     embedding_width: int = Field(default=512, gt=0, description="width of the contrastive space")
     embedding_frozen: bool = Field(
@@ -179,6 +180,9 @@ class ModelSettings(Settings):
     connector: ConnectorSettings = ConnectorSettings()
     experts: ExpertSettings = ExpertSettings()
     paper_compat: ModelCompat = ModelCompat()
+    options: dict[str, Any] = Field(
+        default={}, exclude_if=operator.not_, description="settings of a third-party model family, which checks them"
+    )
 
     @field_validator("paper_compat", mode="before")
     @classmethod

@@ -58,12 +58,6 @@ def index_recipe(recipe: Recipe, tokenizer: Tokenizer | None, report: Callable[[
     return found
 
 
-def tokenizer_for(recipe: Recipe) -> Tokenizer | None:
-    """The tokenizer that training will use; None where it is trained on the shards and so not known before."""
-    name = recipe.model.language.name
-    return Tokenizer.pretrained(name) if name and recipe.model.kind != "cosmos" else None
-
-
 def index_shard(shard: str, data: DataSettings, tokenizer: Tokenizer | None) -> Indexed:
     """Writes `<stem>.index.parquet` where there is none, `<stem>.lengths.parquet` where it does not fit."""
     storage, name = split(shard)

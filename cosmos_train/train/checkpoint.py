@@ -6,7 +6,7 @@
 Every rank writes the tensors it holds (torch.distributed.checkpoint, as safetensors: nothing is unpickled when they are
 read), so a checkpoint loads on any number of processes, sharded or not. Training waits while they are copied to memory
 (one copy of weights and optimiser state); they are written behind its back, synced, and the folder is renamed; only
-then does `latest` move. There is no random state to save: the loop draws it anew at each step from (seed, step, rank).
+then does `latest` move. There is no random state to save: the loop seeds it at each step from (seed, step, rank).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from cosmos_train import recipe as recipes
 from cosmos_train.errors import UserError
+from cosmos_train.families.base import Trained
 from cosmos_train.models.misfit import misfit
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
@@ -65,6 +66,10 @@ class Loaded:
     recipe: Recipe
     state: State
     tokenizer: Tokenizer
+
+    @property
+    def trained(self) -> Trained:
+        return Trained(self.folder, self.recipe, self.tokenizer, self.state.step, self.state.corpus)
 
 
 class Saver:
@@ -170,6 +175,11 @@ def latest(out: Path) -> Path | None:
     return whole[-1] if whole else None
 
 
+def find(path: Path) -> Path | None:
+    """The checkpoint at `path`: its folder, or of a run's folder the latest; None where there is none."""
+    return path if (path / "state.json").is_file() else latest(path)
+
+
 def load(path: Path) -> Loaded:
     """The checkpoint at `path`: its folder, or a run's folder (its latest). Raises UserError where there is none."""
     if path.is_file():
@@ -178,7 +188,7 @@ def load(path: Path) -> Loaded:
             "evaluate --task and train.start_from take released weights of a COSMOS; else give a run's folder",
             2,
         )
-    folder = path if (path / "state.json").is_file() else latest(path)
+    folder = find(path)
     if folder is None:
         raise UserError(f"there is no checkpoint in {path}", "give a run's folder or one of its checkpoints", 2)
     try:
@@ -292,9 +302,10 @@ def _optimiser_tensors(
 
 def _compare(folder: Path, wanted: Mapping[str, tuple[int, ...]], saved: Mapping[str, tuple[int, ...]]) -> None:
     of_model = {name: shape for name, shape in saved.items() if name in wanted or name.startswith("model.")}
-    if told := misfit(wanted, of_model):
+    if different := misfit(wanted, of_model):
         raise UserError(
-            f"the checkpoint {folder} is of another model: {told}".replace("model.", ""), "use the recipe saved in it"
+            f"the checkpoint {folder} is of another model: {different}".replace("model.", ""),
+            "use the recipe saved in it",
         )
 
 

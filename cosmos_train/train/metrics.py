@@ -22,9 +22,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cosmos_train.errors import UserError
+from cosmos_train.families.base import Numbers
 from cosmos_train.recipe import TrainSettings
-
-Numbers = dict[str, float]
 
 _WAIT_SHARE = 0.05  # of the time spent waiting for data, saves or slower ranks, from which a run is held back by it
 

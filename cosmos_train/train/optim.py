@@ -8,10 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from cosmos_train.models.decay import decays, is_gate
 from cosmos_train.recipe import OptimiserSettings
-
-# Parameters that are vectors in disguise: learned tokens and positions are not decayed, as biases and norms are not.
-_UNDECAYED = ("latents", "text_query.query", "embed", "wte", "wpe")
 
 
 def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
@@ -21,14 +19,6 @@ def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
     done = (step - settings.warmup_steps) / max(1, steps - settings.warmup_steps)
     cosine = (1 + math.cos(math.pi * min(1.0, done))) / 2
     return settings.lr * (settings.final_lr_share + (1 - settings.final_lr_share) * cosine)
-
-
-def decays(name: str, parameter: nn.Parameter) -> bool:
-    return parameter.ndim >= 2 and not any(part in name for part in _UNDECAYED)
-
-
-def is_gate(name: str) -> bool:
-    return name.endswith("_gate")
 
 
 def build_optimiser(

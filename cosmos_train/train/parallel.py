@@ -1,4 +1,4 @@
-"""Several processes as one: joining them, and spreading a model over them. Architecture files know nothing of it.
+"""Several processes as one: joining them, and parallelizing a model over them. Architecture files know nothing of it.
 
 In order: recompute → compile → shard or replicate. The gradients of all ranks are averaged, so a rank's part of the
 loss is multiplied by the number of ranks. Costs a step: one all-reduce of the gradients (ddp), or one gather of the
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recompute
 
 from cosmos_train.errors import UserError
+from cosmos_train.models.sharded import full_tensor
 from cosmos_train.recipe import ParallelSettings, Recipe
 
 
@@ -62,9 +63,9 @@ class World:
     def all_raise(self, problem: Exception | None) -> None:
         """Raises on every rank what went wrong on any, so that none waits for another."""
         if self.size > 1:
-            told: list[str | None] = [None] * self.size
-            dist.all_gather_object(told, None if problem is None else str(problem), group=self.numbers)
-            found = [(rank, text) for rank, text in enumerate(told) if text is not None]
+            reported: list[str | None] = [None] * self.size
+            dist.all_gather_object(reported, None if problem is None else str(problem), group=self.numbers)
+            found = [(rank, text) for rank, text in enumerate(reported) if text is not None]
             if problem is None and found:
                 raise UserError(f"rank {found[0][0]}: {found[0][1]}", "see its message")
         if problem is not None:
@@ -124,7 +125,7 @@ def _leave() -> None:
             raise
 
 
-class Spread(nn.Module):
+class Parallelized(nn.Module):
     """A model and what is computed with it per batch, as one module, so that wrappers see every use of a weight."""
 
     def __init__(self, model: nn.Module, compute: Callable[..., Any]) -> None:
@@ -136,7 +137,7 @@ class Spread(nn.Module):
         return self.compute(self.model, *args, **kwargs)
 
 
-def spread(
+def parallelize(
     model: nn.Module, compute: Callable[..., Any], settings: ParallelSettings, world: World, dtype: torch.dtype
 ) -> nn.Module:
     """A module whose call is compute(model, …), over all ranks. `model` itself keeps its parameter names.
@@ -150,7 +151,7 @@ def spread(
     if settings.compile:
         for block in blocks:
             block.compile()
-    together = Spread(model, compute)
+    together = Parallelized(model, compute)
     if world.size == 1:
         return together
     if settings.mode == "ddp":
@@ -187,7 +188,7 @@ def _mesh(settings: ParallelSettings, world: World) -> Any:
 
 
 @contextmanager
-def gradients_kept_here(module: nn.Module, last: bool) -> Iterator[None]:
+def no_sync(module: nn.Module, last: bool) -> Iterator[None]:
     """Around a backward pass: unless it is the step's last, gradients add up on this rank and are not exchanged."""
     from torch.distributed.fsdp import FSDPModule
 
@@ -200,8 +201,8 @@ def gradients_kept_here(module: nn.Module, last: bool) -> Iterator[None]:
 
 
 @contextmanager
-def gathered(module: nn.Module) -> Iterator[None]:
-    """Inside, parts of a spread model may be called by themselves, by all ranks alike: its own weights are whole."""
+def unshard(module: nn.Module) -> Iterator[None]:
+    """Inside, all ranks may call parts of a parallelized model by themselves: its own weights are whole."""
     from torch.distributed.fsdp import FSDPModule
 
     if not isinstance(module, FSDPModule):
@@ -218,14 +219,7 @@ def gathered(module: nn.Module) -> Iterator[None]:
 
 def clip(parameters: list[nn.Parameter], largest: float) -> Tensor:
     """Scales the gradients down to the global norm `largest`; returns the norm they had, the same on all ranks."""
-    return whole(nn.utils.clip_grad_norm_(parameters, largest, foreach=True))
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor that may be sharded; all ranks call it."""
-    from torch.distributed.tensor import DTensor
-
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return full_tensor(nn.utils.clip_grad_norm_(parameters, largest, foreach=True))
 
 
 def blocks_of(model: nn.Module) -> Iterator[nn.Module]:

@@ -1,44 +1,42 @@
 """The loop: batches in, steps out, checkpoints on the way; a killed run goes on exactly where its checkpoint stood.
 
 One process or many: at each step all ranks take their shares of the same global batches, agree on the loss, and judge
-it before the optimiser steps. No random state is carried: each step draws its own from (seed, step, rank). Overhead
-over forward, backward and step: the clipping norm, two exchanges of a few numbers, one wait for the device per step.
+it before the optimiser steps. Overhead over forward, backward and step: the clipping norm, two exchanges of a few
+numbers, one wait for the device per step.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor
+from torch import nn
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.watch import Watch
-from cosmos_train.families.base import family_of
+from cosmos_train.families.base import Numbers
+from cosmos_train.families.registry import family_of
 from cosmos_train.families.routing import alarm
-from cosmos_train.models.ema import MovingAverage
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.stream import StreamState, open_data, open_stream
+from cosmos_train.stream.stream import Data, StreamState, open_data, open_stream
+from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.train import checkpoint, guard
 from cosmos_train.train.checkpoint import Loaded, Saver, State
 from cosmos_train.train.guard import Guard, Verdict
-from cosmos_train.train.metrics import Counts, Metrics, Numbers, Window, memory_gigabytes, peak_flops, verdict
-from cosmos_train.train.optim import build_optimiser, learning_rate, set_learning_rate
-from cosmos_train.train.parallel import World, clip, device_of, gathered, gradients_kept_here, spread, world_of
+from cosmos_train.train.learner import Learner
+from cosmos_train.train.metrics import Counts, Metrics, Window, memory_gigabytes, peak_flops, verdict
+from cosmos_train.train.parallel import World, device_of, unshard, world_of
 from cosmos_train.train.profile import Profile
-from cosmos_train.train.starting import begin_with
+from cosmos_train.train.starting import load_initial_weights
 
 Observer = Callable[[int, list[Any], float], None]
 
@@ -47,7 +45,7 @@ _FIXED = ("model",)  # blocks of a recipe that a run cannot change when it goes 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to. stopped: by a signal, before its last step; a checkpoint was saved all the same."""
+    """Result of a run. stopped: by a signal, before its last step; a checkpoint was saved all the same."""
 
     out: Path
     checkpoint: Path
@@ -67,16 +65,20 @@ def train(
     called after each step, for tests and tools. Raises UserError for shards that are missing or not those of the
     checkpoint, for too many bad samples, for a loss that is no number, and where another process is gone.
     """
+    family_of(recipe)  # before processes wait for each other
     with world_of(recipe) as world:
         return Trainer(recipe, out, resume, console or Console(stderr=True), world).run(observe)
 
 
 class Trainer:
+    """One rank of a run. family, model, learner: what learns; data, stream: what from; state(): where it stands."""
+
     def __init__(
         self, recipe: Recipe, out: Path, resume: bool, console: Console, world: World | None = None,
         start: Path | None = None,
     ) -> None:  # fmt: skip
         """start: a checkpoint to begin from, wherever it lies; else, with `resume`, the latest in `out`."""
+        self.family = family_of(recipe)
         self.recipe = recipe
         self.out = out
         self.console = console
@@ -85,38 +87,15 @@ class Trainer:
         if recipe.train.threads:
             torch.set_num_threads(recipe.train.threads)
         saved = checkpoint.load(start) if start else self._saved(resume)
-        self.data = open_data(recipe.data)
-        if saved and saved.state.corpus != self.data.signature:
-            raise UserError(
-                f"the shards are not those that {saved.folder} was trained on: its position would mean other samples",
-                "resume with the same shards and data settings, or start anew in another folder",
-            )
-        self.family = family_of(recipe)
-        origin = begin_with(recipe) if recipe.train.start_from and not saved else None
-        known = saved or origin
-        self.tokenizer = (known.tokenizer if known else None) or self.family.tokenizer(recipe, self.data)
-        torch.manual_seed(recipe.seed)
-        self.model = self.family.build(recipe, self.tokenizer)
-        if origin is not None:
-            origin.fill(self.model)
-        self.model.to(self.device)
-        dtype = arithmetic(recipe, self.device)
-        self.spread = spread(self.model, self.family.compute, recipe.parallel, self.world, dtype)
-        self.ledger, self.peak = self.family.ledger(self.model, recipe), peak_flops(recipe.train, self.device)
-        self.learning = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimiser = build_optimiser(self.model, recipe.optimiser, self.device, self.family.decays)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
-        self.average = MovingAverage(self.model, recipe.train.ema_decay) if recipe.train.ema_decay else None
-        self.follower = self.family.follower(self.model, recipe)
+        self.data = self._open(saved)
+        self.tokenizer, self.model = self._build(saved)
+        self.learner = Learner(recipe, self.family, self.model, self.world)
+        self.flops, self.peak = self.family.flop_count(self.model, recipe), peak_flops(recipe.train, self.device)
         self.step = self.bad = self.used = 0
         self.example = ""  # of what is wrong with samples
         if saved:
-            checkpoint.restore(
-                saved, self.model, self.optimiser, self.average.tensors if self.average else None, self.world
-            )
+            self.learner.restore(saved)
             self.step, self.bad = saved.state.step, saved.state.bad
-            if saved.state.scaler and self.scaler.is_enabled():
-                self.scaler.load_state_dict(saved.state.scaler)
         self.changed = checkpoint.differences(saved.recipe, recipe) if saved else []
         self.guard = Guard(recipe.guard, saved.state.guard if saved else None)
         self.saver = Saver(out, recipe, self.tokenizer, self.world)
@@ -125,6 +104,28 @@ class Trainer:
         self.watch = Watch(recipe, self.tokenizer)
         self._before = self.stream.state  # of the step under way
         self._stop = False
+
+    def _open(self, saved: Loaded | None) -> Data:
+        """The shards of the recipe. Raises UserError where they are not those of the checkpoint."""
+        data = open_data(self.recipe.data)
+        if saved and saved.state.corpus != data.signature:
+            raise UserError(
+                f"the shards are not those that {saved.folder} was trained on: its position would mean other samples",
+                "resume with the same shards and data settings, or start a new run in another folder",
+            )
+        return data
+
+    def _build(self, saved: Loaded | None) -> tuple[Tokenizer, nn.Module]:
+        """Tokenizer and model, on the device; weights are those of `train.start_from`, or drawn."""
+        recipe = self.recipe
+        initial = load_initial_weights(recipe) if recipe.train.start_from and not saved else None
+        known = saved.tokenizer if saved else initial.tokenizer if initial else None
+        tokenizer = known or self.family.tokenizer(recipe, self.data)
+        torch.manual_seed(recipe.seed)
+        model = self.family.build(recipe, tokenizer)
+        if initial is not None:
+            initial.fill(model)
+        return tokenizer, model.to(self.device)
 
     def run(self, observe: Observer | None = None) -> Result:
         """Trains to the last step, or until a signal."""
@@ -156,11 +157,11 @@ class Trainer:
                     numbers = self._log(window, metrics)
                     window = Window()
                 if self.watch.due(self.step):
-                    with window.timed("probe"), gathered(self.spread):
+                    with window.timed("probe"), unshard(self.learner.parallelized):
                         metrics.add(self.step, self.watch.numbers(self.model, self.device))
                 if last or self.step % settings.save_every == 0:
                     with window.timed("save"):
-                        self.saver.save(self.state(), self._tensors())
+                        self.saver.save(self.state(), self.learner.tensors())
                         if last:
                             self.saver.wait()
         assert self.saver.newest is not None  # a run that has done all its steps was resumed from one
@@ -171,7 +172,7 @@ class Trainer:
         """Computes the next step without taking it: its loss, and the norm of its gradient."""
         self.model.train()
         batches, _ = self._fetch(Window())
-        losses, norm = self._compute(batches)
+        losses, norm = self.learner.compute(batches, self.step)
         return losses["loss"], norm
 
     def state(self, before: bool = False) -> State:
@@ -179,7 +180,7 @@ class Trainer:
         place = self._before if before else self.stream.state
         return State(
             self.step, place.to_dict(), self.bad, self.data.signature, self.tokenizer.names, self.world.size,
-            self.guard.numbers(), self.scaler.state_dict(),
+            self.guard.numbers(), self.learner.scaler.state_dict(),
         )  # fmt: skip
 
     def _fetch(self, window: Window) -> tuple[list[Any], Counts]:
@@ -190,53 +191,32 @@ class Trainer:
         bad = Counter(f"{one.key}: {one.reason}" for batch in batches for one in batch.bad_samples)
         for reason, count in sorted(bad.items()):
             self.console.print(f"passed over {count} x {reason}", soft_wrap=True, highlight=False)
-        learned, frames = sum(map(self.family.learned, batches)), sum(batch.num_images for batch in batches)
+        learned, frames = sum(map(self.family.learned_tokens, batches)), sum(batch.num_images for batch in batches)
         counts = Counts(*map(int, self.world.sum([bad.total(), sum(map(len, batches)), learned, frames])))
         self.bad += counts.bad
         self.used += counts.samples
         self.example = next(iter(sorted(bad)), self.example)
-        for batch in batches:
-            window.add_work(*self.family.work(batch, self.recipe))
+        if self.flops is not None:
+            for batch in batches:
+                window.add_work(*self.family.work(batch, self.recipe))
         return batches, counts
 
     def _train_step(self, batches: list[Any], counts: Counts, window: Window, metrics: Metrics) -> tuple[float, bool]:
-        """One optimiser step, unless the guard leaves it out; its loss, and whether any process was told to stop."""
-        set_learning_rate(self.optimiser, learning_rate(self.step, self.recipe.train.steps, self.recipe.optimiser))
+        """One optimiser step, unless the guard leaves it out; its loss, and whether any process is to stop."""
+        self.learner.set_rate(self.step)
         with window.timed("compute"):
-            losses, norm = self._compute(batches)
-        judged = self.guard.judge(losses["loss"], norm, self.scaler.is_enabled())
+            losses, norm = self.learner.compute(batches, self.step)
+        judged = self.guard.judge(losses["loss"], norm, self.learner.scaler.is_enabled())
         if judged.reason:
             self._record(judged, losses, norm, batches, metrics)
         with window.timed("optimiser"):
-            if not judged.skip:
-                self.follower.before_step(self.step)
-                self.scaler.step(self.optimiser)
-                self.follower.after_step(self.step)
-            self.scaler.update()
-            self.optimiser.zero_grad(set_to_none=True)
-            if self.average is not None and not judged.skip:
-                self.average.update(self.step + 1)
+            self.learner.update(self.step, judged.skip)
         self.step += 1
         window.add(counts, losses, norm, judged.skip)
         stop, failed = self.world.sum([self._stop, self.saver.failed])
         if failed:
             self.saver.wait()  # raises, on all ranks
         return losses["loss"], stop > 0
-
-    def _compute(self, batches: list[Any]) -> tuple[Numbers, float]:
-        """The step's gradients, clipped; its losses over all ranks, and the norm that the gradients had."""
-        torch.manual_seed(_seed(self.recipe.seed, self.step, self.world.rank))
-        losses = self.family.step(
-            self.spread,
-            [batch.to(self.device) for batch in batches],
-            self.recipe,
-            autocast=partial(autocast, self.recipe, self.device),
-            backward=lambda part: self.scaler.scale(part).backward(),  # type: ignore[no-untyped-call]
-            around=partial(gradients_kept_here, self.spread),
-        )
-        self.scaler.unscale_(self.optimiser)
-        norm = float(clip(self.learning, self.recipe.optimiser.clip_norm or math.inf))
-        return dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True)), norm
 
     def _record(self, judged: Verdict, losses: Numbers, norm: float, batches: list[Any], metrics: Metrics) -> None:
         """Keeps what a bad step came from; raises UserError where it must stop the run."""
@@ -246,7 +226,7 @@ class Trainer:
         if self.guard.record_allowed():
             self.saver.wait()
             with closing(Saver(folder, self.recipe, self.tokenizer, self.world)) as saver:
-                saver.save(self.state(before=True), self._tensors())
+                saver.save(self.state(before=True), self.learner.tensors())
                 saver.wait()
             problem = None
             try:
@@ -271,7 +251,7 @@ class Trainer:
         slowest = dict(zip(shares, self.world.largest(list(shares.values())), strict=True))
         numbers = {
             **{name: value / window.steps for name, value in window.losses.items()},
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "learning_rate": self.learner.rate,
             "gradient_norm": window.gradient / window.steps,
             **self.family.numbers(self.model),
             "samples_per_second": window.samples / seconds,
@@ -288,15 +268,16 @@ class Trainer:
             "seconds_left": (self.recipe.train.steps - self.step) * seconds / window.steps,
         }
         sentence = verdict(shares, slowest, self.recipe.data.workers, numbers.get("mfu", 0.0))
-        metrics.log(self.step, numbers, self.family.parts, sentence)
+        metrics.log(self.step, numbers, self.family.losses, sentence)
         if alarmed := alarm(numbers):
             metrics.say(f"step {self.step}: {alarmed}")
         return numbers
 
     def _use(self, window: Window, seconds: float) -> Numbers:
-        """Operations per second of a device, and their share of its peak (MFU): without padding, and with it."""
-        assert window.useful is not None and window.padded is not None
-        done = [sum(part.total for part in self.ledger.of(work).values()) for work in (window.useful, window.padded)]
+        """Operations per second of a device, their share of its peak (MFU), where known; with and without padding."""
+        if self.flops is None:
+            return {}
+        done = [sum(part.total for part in self.flops.of(work).values()) for work in (window.useful, window.padded)]
         useful, padded = (total / seconds / self.world.size for total in self.world.sum(done))
         found = {"tflops": useful / 1e12, "tflops_padded": padded / 1e12}
         if self.peak:
@@ -311,9 +292,6 @@ class Trainer:
             for row in rows
             for what in ("planned", "realised", "passes")
         }
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return checkpoint.tensors_of(self.model, self.optimiser, self.average.tensors if self.average else None)
 
     def _saved(self, resume: bool) -> Loaded | None:
         """The checkpoint to go on from. A folder that holds a run is never overwritten by accident."""
@@ -333,7 +311,7 @@ class Trainer:
 
     def _describe(self) -> str:
         total = sum(p.numel() for p in self.model.parameters())
-        learning = sum(p.numel() for p in self.learning)
+        learning = sum(p.numel() for p in self.learner.learning)
         done = f", going on after step {self.step}" if self.step else ""
         ranks = f" x {self.world.size} ({self.recipe.parallel.mode})" if self.world.size > 1 else ""
         return (
@@ -358,21 +336,3 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def arithmetic(recipe: Recipe, device: torch.device) -> torch.dtype:
-    wanted = recipe.train.precision
-    if wanted == "auto":
-        wanted = "bf16" if device.type == "cuda" else "fp32"
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
-
-
-def autocast(recipe: Recipe, device: torch.device) -> Any:
-    """The forward pass's arithmetic, as a context."""
-    dtype = arithmetic(recipe, device)
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
-
-
-def _seed(seed: int, step: int, rank: int) -> int:
-    """Of the random numbers (dropout) that `rank` draws in a step: the same whenever the step is taken."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}/{step}/{rank}".encode(), digest_size=7).digest(), "little")

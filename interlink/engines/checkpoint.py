@@ -87,7 +87,7 @@ class Checkpoint(Captioner):
             log.warning(
                 "captions come from %s, a %s trained for %d steps on shards %s: on material of another kind they mean "
                 "nothing, and what its kind is was never measured",
-                folder.name, loaded.recipe.name, loaded.state.step, loaded.state.corpus[:12],
+                folder.name, loaded.recipe.name, loaded.step, loaded.shards[:12],
             )  # fmt: skip
         return Identity(
             engine="checkpoint",

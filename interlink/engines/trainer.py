@@ -21,7 +21,7 @@ def load(folder: Path) -> tuple[Any, Any]:
     with importing(_WHO, _INSTALL):
         import torch  # noqa: F401 - without it the trainer's own import fails with other words
 
-        from cosmos_train.train import export
+        from cosmos_train.families.cosmo import export
 
     return export.load(folder)
 

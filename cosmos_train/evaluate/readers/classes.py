@@ -47,7 +47,7 @@ class Classes:
 
 
 def _made(labelled: Sequence[tuple[str, Media]], names: dict[str, str] | None = None, keys: Any = None) -> Classes:
-    """Of (class, picture); classes are ordered by their keys unless told."""
+    """Of (class, picture); classes are ordered by their keys unless said otherwise."""
     order = tuple(keys or sorted({key for key, _ in labelled}))
     examples = tuple(
         Example(f"{media.name}:{media.row}" if media.row is not None else media.name, media, label=key)

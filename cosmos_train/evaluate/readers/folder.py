@@ -44,7 +44,7 @@ class Example:
     """One thing to be asked. What a task does not use is empty.
 
     references: captions of the media; answers: what each annotator said (its forms, where several count alike);
-    text: words that are part of the media (a meme's), or what a judge is told of them; label: the right one of the
+    text: words that are part of the media (a meme's), or what a judge reads of them; label: the right one of the
     task's labels, or the letter of the right one of `choices`. group: what kind of question it is. exact: how numbers
     of an answer are compared, "integer", "list" or so many decimals; empty: as words.
     """

@@ -64,7 +64,7 @@ def vqav2(data: DataFolder, split: str) -> list[Example]:
 def okvqa(data: DataFolder, split: str) -> list[Example]:
     """OpenEnded_mscoco_<split>2014_questions.json and mscoco_<split>2014_annotations.json.
 
-    Its answers are stemmed (`answer`); as a model was not told so, what people wrote (`raw_answer`) counts as well.
+    Its answers are stemmed (`answer`); as a model does not know that, what people wrote (`raw_answer`) counts as well.
     """
     return _vqa(data, "", split)
 

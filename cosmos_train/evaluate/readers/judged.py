@@ -10,12 +10,12 @@ from cosmos_train.evaluate.readers.folder import DataFolder, Example, Media, rea
 def llava_bench(data: DataFolder, split: str) -> list[Example]:
     """questions.jsonl, context.jsonl, answers_gpt4.jsonl (or COCO's qa90_…, caps_boxes_…): the reference's answers.
 
-    Of COCO's pictures the judge is told five captions and the boxes of objects, of the others a description.
+    Of COCO's pictures the judge gets five captions and the boxes of objects, of the others a description.
     """
     questions = read_rows(data.annotation("questions.jsonl", "*questions*.jsonl"))
     contexts = read_rows(data.annotation("context.jsonl", "caps_boxes*.jsonl"))
     answers = read_rows(data.annotation("answers_gpt4.jsonl", "*answer*gpt4*.jsonl", "*gpt4*answer*.jsonl"))
-    told = {str(row["image"]): _told(row) for row in contexts}
+    described = {str(row["image"]): _described(row) for row in contexts}
     reference = {str(row["question_id"]): row["text"] for row in answers}
     found = []
     for row in questions:
@@ -28,14 +28,14 @@ def llava_bench(data: DataFolder, split: str) -> list[Example]:
                 Media(image),
                 references=(reference[str(row["question_id"])],),
                 question=row["text"].strip(),
-                text=told[str(row["image"])],
+                text=described[str(row["image"])],
                 group=str(row.get("category", "")),
             )
         )
     return found
 
 
-def _told(row: dict[str, Any]) -> str:
+def _described(row: dict[str, Any]) -> str:
     said = row.get("caption", row.get("captions", ""))
     text = "\n".join(said) if isinstance(said, list) else str(said)
     boxes = [f"{one['category']}: {one['bbox']}" for one in row.get("instances", ())]

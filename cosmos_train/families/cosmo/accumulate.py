@@ -11,20 +11,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from cosmos_train.families.accumulation import RandomState, mean_over_processes
+from cosmos_train.families.base import StepContext
 from cosmos_train.families.cosmo.objective import Outputs, contrast, learned_tokens
 from cosmos_train.losses.gather import world_size
 from cosmos_train.losses.settings import ObjectiveSettings
 from cosmos_train.stream.batch import Batch
 
-Forward = Callable[..., Outputs]  # forward(batch, settings, language=True): objectives.cosmo.compute, maybe wrapped
+Forward = Callable[..., Outputs]  # forward(batch, settings, language=True): `objective.compute`, maybe wrapped
 
 
 @dataclass(frozen=True)
@@ -43,25 +43,22 @@ def accumulate(
     forward: Forward,
     batches: Sequence[Batch],
     settings: ObjectiveSettings,
-    *,
-    autocast: Callable[[], AbstractContextManager[Any]],
-    backward: Callable[[Tensor], None],
-    around: Callable[[bool], AbstractContextManager[Any]],
+    context: StepContext,
 ) -> StepLosses:
     """Runs backward for each batch of a step; gradients are to be averaged over processes.
 
     batches: this process's, on the device; as many on every process, and in the same order of sources. Unreadable
-    ones stay in. around(last): what encloses a batch's forward and backward pass, told whether it is the step's last.
+    ones stay in.
     """
     share = _token_shares(batches, settings)
-    cached = _pooled(forward, batches, settings, autocast)
+    cached = _pooled(forward, batches, settings, context)
     language = contrastive = routing = torch.zeros((), device=batches[0].rows.tokens.device)
     routed = False
     for number, batch in enumerate(batches):
-        with around(number == len(batches) - 1):
+        with context.no_sync(number == len(batches) - 1):
             if cached is not None:
                 cached[number].random.restore()
-            with autocast():
+            with context.autocast():
                 outputs = forward(batch, settings)
             worded = outputs.language.float() * share.weights[number]
             if cached is None:
@@ -73,9 +70,10 @@ def accumulate(
             if outputs.routing is not None:
                 own = outputs.routing.float() / len(batches)
                 loss, routing, routed = loss + own, routing + own.detach(), True
-            backward(loss)
+            context.backward(loss)
         language, contrastive = language + worded.detach(), contrastive + contrasted.detach()
-    language, contrastive, routing = _mean_over_processes(language, contrastive, routing)
+    sums = {"language": language, "contrastive": contrastive, "routing": routing}
+    language, contrastive, routing = mean_over_processes(sums).values()
     total = settings.language_weight * language + settings.contrastive_weight * contrastive + routing
     return StepLosses(total, language, contrastive, share.tokens, routing if routed else None)
 
@@ -99,23 +97,6 @@ def _token_shares(batches: Sequence[Batch], settings: ObjectiveSettings) -> _Sha
 
 
 @dataclass(frozen=True)
-class RandomState:
-    """Torch's random state, of the CPU and of the GPU in use."""
-
-    cpu: Tensor
-    cuda: Tensor | None
-
-    @classmethod
-    def now(cls, device: torch.device) -> RandomState:
-        return cls(torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None)
-
-    def restore(self) -> None:
-        torch.set_rng_state(self.cpu)
-        if self.cuda is not None:
-            torch.cuda.set_rng_state(self.cuda)
-
-
-@dataclass(frozen=True)
 class _Cached:
     """Of one batch: the gradients of the step's loss at its outputs, and its part of that loss."""
 
@@ -136,7 +117,7 @@ def _pooled(
     forward: Forward,
     batches: Sequence[Batch],
     settings: ObjectiveSettings,
-    autocast: Callable[[], AbstractContextManager[Any]],
+    context: StepContext,
 ) -> list[_Cached] | None:
     """The contrastive loss of each source's batches as one, ready to be carried back; None where none has two."""
     sources = Counter(batch.source for batch in batches)
@@ -145,7 +126,7 @@ def _pooled(
     randoms, features = [], []
     for batch in batches:
         randoms.append(RandomState.now(batch.rows.tokens.device))
-        with torch.no_grad(), autocast():
+        with torch.no_grad(), context.autocast():
             features.append(forward(batch, settings, language=False))
     cached: dict[int, _Cached] = {}
     for source, members in sources.items():
@@ -176,10 +157,3 @@ def _leaf(outputs: Outputs) -> Outputs:
         for tensor in (outputs.media, outputs.text, outputs.scale, outputs.bias)
     )
     return Outputs(outputs.language, media, text, outputs.group, scale, bias)
-
-
-def _mean_over_processes(*losses: Tensor) -> tuple[Tensor, ...]:
-    stacked = torch.stack(losses)
-    if world_size() > 1:
-        dist.all_reduce(stacked)
-    return (stacked / world_size()).unbind()

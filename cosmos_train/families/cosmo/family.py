@@ -1,65 +1,122 @@
-"""CosMo as the loop sees it."""
+"""CosMo as a family. Light: heavy imports happen inside the methods."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from cosmos_train.families.base import Evaluation, Family, Numbers, Size, StepContext, Trained
+from cosmos_train.families.cosmo import KIND, NAME
 
-from cosmos_train.families.base import Follower, Still
-from cosmos_train.families.cosmo import flops
-from cosmos_train.families.cosmo import objective as objective
-from cosmos_train.families.cosmo.accumulate import accumulate
-from cosmos_train.families.cosmo.model import CosMo, build_cosmo
-from cosmos_train.families.routing import routing_numbers
-from cosmos_train.models.moe import mixtures
-from cosmos_train.recipe import Recipe
-from cosmos_train.stream.batch import Batch
-from cosmos_train.stream.stream import Data
-from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.train import optim
-from cosmos_train.train.metrics import Numbers
-from cosmos_train.train.optim import is_gate
-from cosmos_train.train.parallel import whole
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from cosmos_train.families.cosmo.flops import CosMoFlopCount, Work
+    from cosmos_train.families.cosmo.model import CosMo
+    from cosmos_train.families.cosmo.objective import Outputs
+    from cosmos_train.losses.settings import ObjectiveSettings
+    from cosmos_train.models.pretrained import Vocabulary
+    from cosmos_train.recipe import Recipe
+    from cosmos_train.stream.batch import Batch
+
+_PARTS = {"head": "embeddings and head"}  # where operations and parameters are of parts with different names
 
 
-class CosMoFamily:
-    parts: tuple[str, ...] = ("language", "contrastive")
-    compute = staticmethod(objective.compute)
-    decays = staticmethod(optim.decays)
-    learned = staticmethod(objective.learned_tokens)
+class CosMoFamily(Family):
+    kind, name, form = KIND, NAME, "clips"
+    losses = ("language", "contrastive")
+    needs = ("vision", "language")
+    expert_places = ("vision",)
+    evaluation = Evaluation(
+        tasks=frozenset(("caption", "question", "meme", "retrieval", "classify", "compose")),
+        own_words=False,  # it is asked in the words of its few-shot prompts
+        embedder="cosmos_train.evaluate.loading:load_cosmo_embedder",
+        answers="cosmos_train.evaluate.fewshot:answer",
+        probe="cosmos_train.evaluate.probe:make_probe",
+        probe_report="cosmos_train.evaluate.probe_report:report",
+    )
+    instead = "a CosMo is scored by cosmos_train evaluate"
 
-    def tokenizer(self, recipe: Recipe, data: Data) -> Tokenizer:
-        if recipe.model.language.name:
-            return Tokenizer.pretrained(recipe.model.language.name)
-        return Tokenizer.train(data.texts(), recipe.model.language.vocabulary)
+    def build(self, recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> CosMo:
+        from cosmos_train.families.cosmo.model import build_cosmo
 
-    def build(self, recipe: Recipe, tokenizer: Tokenizer) -> CosMo:
-        return build_cosmo(recipe, tokenizer)
+        return build_cosmo(recipe, vocabulary, weights)
+
+    def compute(
+        self, model: CosMo, batch: Batch, settings: ObjectiveSettings, language: bool = True, **_: Any
+    ) -> Outputs:
+        from cosmos_train.families.cosmo.objective import compute
+
+        return compute(model, batch, settings, language)
 
     def step(
-        self, forward: Callable[..., Any], batches: Sequence[Batch], recipe: Recipe, **around: Any
+        self, forward: Callable[..., Any], batches: Sequence[Batch], recipe: Recipe, context: StepContext
     ) -> dict[str, Tensor]:
-        found = accumulate(forward, batches, recipe.objective, **around)
+        from cosmos_train.families.cosmo.accumulate import accumulate
+
+        found = accumulate(forward, batches, recipe.objective, context)
         losses = {"loss": found.total, "language": found.language, "contrastive": found.contrastive}
         return losses if found.routing is None else losses | {"routing": found.routing}
 
-    def follower(self, model: nn.Module, recipe: Recipe) -> Follower:
-        return Still()
+    def learned_tokens(self, batch: Batch) -> int:
+        from cosmos_train.families.cosmo.objective import learned_tokens
 
-    def ledger(self, model: nn.Module, recipe: Recipe) -> flops.Ledger:
-        assert isinstance(model, CosMo)
-        return flops.Ledger(model, recipe.objective)
+        return learned_tokens(batch)
 
-    def work(self, batch: Batch, recipe: Recipe) -> tuple[flops.Work, flops.Work]:
-        return flops.useful(batch, recipe.objective), flops.padded(batch, recipe.objective)
+    def numbers(self, model: CosMo) -> Numbers:
+        from cosmos_train.models.decay import is_gate
+        from cosmos_train.models.sharded import full_tensor
 
-    def numbers(self, model: nn.Module) -> Numbers:
-        assert isinstance(model, CosMo)
-        gates = [abs(float(whole(p.detach()).tanh())) for name, p in model.named_parameters() if is_gate(name)]
+        gates = [abs(float(full_tensor(p.detach()).tanh())) for name, p in model.named_parameters() if is_gate(name)]
         found = {
-            "logit_scale": float(whole(model.log_scale.detach()).exp()),
+            "logit_scale": float(full_tensor(model.log_scale.detach()).exp()),
             "mean_gate": sum(gates) / max(1, len(gates)),
         }
-        return found | (routing_numbers(model) if any(block.routing for block in mixtures(model)) else {})
+        return found | super().numbers(model)
+
+    def flop_count(self, model: CosMo, recipe: Recipe) -> CosMoFlopCount:
+        from cosmos_train.families.cosmo.flops import CosMoFlopCount
+
+        return CosMoFlopCount(model, recipe.objective)
+
+    def work(self, batch: Batch, recipe: Recipe) -> tuple[Work, Work]:
+        from cosmos_train.families.cosmo.flops import padded, useful
+
+        return useful(batch, recipe.objective), padded(batch, recipe.objective)
+
+    def size(self, recipe: Recipe) -> Size:
+        from cosmos_train.families.cosmo.flops import longest
+        from cosmos_train.families.cosmo.parts import count
+
+        model, work = self.plan(recipe), longest(recipe)
+        costs = {_PARTS.get(name, name): cost for name, cost in self.flop_count(model, recipe).of(work).items()}
+        title = f"{recipe.name}; a sample of {work.tokens} tokens, {work.clips} clips, {work.frames} frames"
+        return Size(count(model), costs, title)
+
+    def export(self, out: Path, trained: Trained, model: CosMo, part: str) -> None:
+        from cosmos_train.families.cosmo.export import write
+
+        write(out, trained, model)
+
+    def load_exported(self, folder: Path) -> tuple[Trained, CosMo]:
+        from cosmos_train.families.cosmo.export import load
+
+        return load(folder)
+
+    def drawn_outputs(self, model: CosMo) -> list[Tensor]:
+        import torch
+
+        from cosmos_train.families.drawn import Drawn
+
+        draw = Drawn()
+        media = model.encode_media(
+            draw.pictures(model.vision.size),
+            torch.ones(2, 1, 1, dtype=torch.bool),
+            torch.zeros(2, 1, 1).to(model.log_scale.dtype),
+        )
+        words = draw.tokens(8, int(model.language.lm.get_input_embeddings().num_embeddings))
+        words[:, 1] = model.visual_token
+        logits, states = model(words, media.tokens)
+        return [media.query, logits, states]

@@ -1,9 +1,4 @@
-"""What a batch costs: floating-point operations of each part of CosMo, from the shapes of its weights.
-
-Counted are matrix products, two operations per multiply-add; norms, activations and embeddings are left out. Attention
-counts every pair of its rectangle, as kernels are credited everywhere. Backward: once for the gradient of the input and
-once for that of the weights, where each is wanted; what recomputation or a second pass adds is not the model's cost.
-"""
+"""What a batch costs: floating-point operations of each part of CosMo, counted as `models.flops` says."""
 
 from __future__ import annotations
 
@@ -16,8 +11,9 @@ from torch import Tensor, nn
 
 from cosmos_train.families.cosmo.model import CosMo
 from cosmos_train.losses.settings import ObjectiveSettings
+from cosmos_train.models.flops import Operations, in_use, linear, per_pair, per_token
 from cosmos_train.models.language import find_stack
-from cosmos_train.models.moe import mixtures
+from cosmos_train.recipe import Recipe
 from cosmos_train.stream.batch import Batch
 
 
@@ -92,14 +88,24 @@ def useful(batch: Batch, settings: ObjectiveSettings) -> Work:
     )
 
 
-@dataclass(frozen=True)
-class Operations:
-    forward: int
-    backward: int
-
-    @property
-    def total(self) -> int:
-        return self.forward + self.backward
+def longest(recipe: Recipe) -> Work:
+    """A sample as long as the recipe lets it be (of its last source), without padding."""
+    _, data = recipe.data.named()[-1]
+    clips, frames, tokens = data.clips_per_sample, data.clips_per_sample * data.frames_per_clip, data.max_tokens
+    texts = 1 if recipe.objective.pairs == "first" else clips
+    text = tokens // clips
+    return Work(
+        frames=frames,
+        clips=clips,
+        slots=frames,
+        media=clips,
+        tokens=tokens,
+        token_pairs=tokens**2,
+        sight=tokens * clips,
+        texts=texts,
+        text_tokens=texts * text,
+        text_pairs=texts * text**2,
+    )
 
 
 @dataclass(frozen=True)
@@ -119,8 +125,8 @@ class _Part:
         return Operations(self.weights + self.attention, backward)
 
 
-class Ledger:
-    """The costs of a model, which may be on `meta`."""
+class CosMoFlopCount:
+    """Of a model, which may be on `meta`."""
 
     def __init__(self, model: CosMo, settings: ObjectiveSettings) -> None:
         self.model = model
@@ -130,9 +136,7 @@ class Ledger:
         depth = model.language.depth
         self.first = sum(per_token(layer, model.language.lm.config) for layer in stack.layers[:depth])
         self.second = sum(per_token(layer, model.language.lm.config) for layer in stack.layers[depth:])
-        config = model.language.lm.config
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        self.attention = 4 * width * config.num_attention_heads  # per layer and pair of tokens
+        self.attention = per_pair(model.language.lm.config)
         self.layers = (depth, len(stack.layers) - depth)
 
     def of(self, work: Work) -> dict[str, Operations]:
@@ -193,10 +197,10 @@ class Ledger:
         layer: Any
         for layer in resampler.layers:
             own, shared = _perceiver(layer.attention)
-            weights += work.clips * queries * (own + _linear(layer.feed_forward)) + keys * shared
+            weights += work.clips * queries * (own + linear(layer.feed_forward)) + keys * shared
             attention += 4 * queries * keys * _inner(layer.attention)
         if resampler.frame_time is not None:
-            times = work.slots * _linear(resampler.frame_time)
+            times = work.slots * linear(resampler.frame_time)
             return _Part(weights + times, attention, learns, flows, times)
         return _Part(weights, attention, learns, flows)
 
@@ -206,7 +210,7 @@ class Ledger:
         block: Any
         for block in self.model.language.blocks.values():
             own, shared = _perceiver(block.attention)
-            weights += work.tokens * (own + _linear(block.feed_forward)) + work.media * latents * shared
+            weights += work.tokens * (own + linear(block.feed_forward)) + work.media * latents * shared
             attention += 4 * work.sight * latents * _inner(block.attention)
         return _Part(weights, attention, learns, flows)
 
@@ -214,18 +218,8 @@ class Ledger:
         query = self.model.text_query
         own, shared = _perceiver(query.attention)
         keys = work.text_tokens + work.texts
-        weights = work.texts * (own + _linear(query.feed_forward)) + keys * shared
+        weights = work.texts * (own + linear(query.feed_forward)) + keys * shared
         return _Part(weights, 4 * keys * _inner(query.attention), learns, flows)
-
-
-def _linear(module: nn.Module) -> int:
-    """Operations per row of all linear layers below."""
-    return sum(2 * layer.weight.numel() for layer in module.modules() if isinstance(layer, nn.Linear))
-
-
-def _in_use(module: nn.Module) -> int:
-    """Operations per row of the mixtures below, of experts that a row is sent to; their gates are linear layers."""
-    return sum(2 * (one.first.numel() + one.second.numel()) * one.top_k // one.experts for one in mixtures(module))
 
 
 def _perceiver(attention: Any) -> tuple[int, int]:
@@ -235,16 +229,6 @@ def _perceiver(attention: Any) -> tuple[int, int]:
 
 def _inner(attention: Any) -> int:
     return int(attention.to_q.weight.shape[0])
-
-
-def per_token(layer: nn.Module, config: Any) -> int:
-    """Operations of a layer's weights per token; of a mixture's experts only those that a token is sent to."""
-    experts: int = sum(2 * p.numel() for name, p in layer.named_parameters() if ".experts." in name)
-    routers = sum(2 * p.numel() for name, p in layer.named_parameters() if name.endswith("mlp.gate.weight"))
-    if not experts:
-        return _linear(layer)
-    in_use: int = experts * config.num_experts_per_tok // config.num_local_experts
-    return _linear(layer) + routers + in_use
 
 
 def _tower(model: CosMo) -> tuple[int, int, int, int]:
@@ -260,8 +244,7 @@ def _tower(model: CosMo) -> tuple[int, int, int, int]:
     weights = pixels = 2 * tower.conv1.weight.numel() * patches
     attention = 0
     for block in tower.transformer.resblocks:
-        per_token = 2 * block.attn.in_proj_weight.numel() + _linear(block) + _in_use(block)
-        weights += (patches + 1) * per_token
+        weights += (patches + 1) * (2 * block.attn.in_proj_weight.numel() + linear(block) + in_use(block))
         attention += 4 * (patches + 1) ** 2 * block.attn.embed_dim
     return weights, attention, pixels, patches
 

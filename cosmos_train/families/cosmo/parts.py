@@ -5,53 +5,16 @@ Works on `meta` too, where a model of any size costs no memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import torch
 from torch import nn
 
-from cosmos_train.families.cosmo.model import CosMo, build_cosmo
+from cosmos_train.families.cosmo.model import CosMo
+from cosmos_train.models.flops import Count
 from cosmos_train.models.language import find_stack
-from cosmos_train.recipe import Recipe
 
 PARTS = (
     "vision", "resampler", "language, first half", "language, second half", "embeddings and head", "new tokens",
     "cross-attention", "text query", "projections",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Planned:
-    """Stands for the tokenizer of a model that is only counted: our tokens follow those its config has."""
-
-    size: int
-    begin: int = 0
-    end: int = 0
-    pad: int = 0
-
-    @property
-    def visual(self) -> int:
-        return self.size - 2
-
-    @property
-    def end_of_chunk(self) -> int:
-        return self.size - 1
-
-
-def plan(recipe: Recipe) -> CosMo:
-    """The recipe's model without weights: nothing is downloaded, nothing is allocated."""
-    language = recipe.model.language
-    words = int(language.config.get("vocab_size", language.vocabulary))
-    with torch.device("meta"):
-        return build_cosmo(recipe, Planned(words + 2 if language.name else words), weights=False)
-
-
-@dataclass(frozen=True)
-class Count:
-    """Parameters of a part, shared ones once."""
-
-    learnable: int
-    total: int
 
 
 def count(model: CosMo) -> dict[str, Count]:

@@ -19,13 +19,12 @@ from cosmos_train.families.cosmos.model import Cosmos, Student
 from cosmos_train.stream.settings import ImageSettings
 from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.stream.views.batch import PADDING, tokenize_caption
-from cosmos_train.train.starting import load_any
 
 _SIDE, _MARGIN, _LINE = 336, 12, 22  # of the drawing, pixels
 
 
 @dataclass(frozen=True)
-class Looked:
+class AttentionMaps:
     """picture (3, S, S) uint8 as the tower saw it; patches (h, w) and the caption's tokens with their weights, 0 to 1;
     similarity: the cosine of picture and caption."""
 
@@ -39,7 +38,7 @@ class Looked:
 @torch.no_grad()
 def look(
     model: Cosmos, tokenizer: Tokenizer, picture: NDArray[np.uint8], caption: str, part: str = "student"
-) -> Looked:
+) -> AttentionMaps:
     """picture: (3, S, S), of the size that the tower sees."""
     student: Student = model.teacher if part == "teacher" else model.student
     ids = tokenize_caption(caption, tokenizer, student.context)
@@ -52,23 +51,22 @@ def look(
     patches = seen.weights(texts.pooled[:, None], images.tokens)[0, 0]
     words = read.weights(images.pooled[:, None], texts.tokens)[0, 0, 1 : len(ids) - 1]
     side = student.visual.size // student.visual.patch
-    return Looked(
+    return AttentionMaps(
         picture,
-        _spread(patches.reshape(side, side).numpy()),
+        _stretched(patches.reshape(side, side).numpy()),
         tuple(tokenizer.backend.decode([number]).strip() for number in ids[1:-1]),
-        _spread(words.numpy()),
+        _stretched(words.numpy()),
         float(torch.nn.functional.cosine_similarity(images.pooled, texts.pooled)),
     )
 
 
-def attend(checkpoint: Path, image: Path, caption: str, out: Path, part: str = "student") -> Looked:
-    """Draws what a checkpoint looks at into the PNG `out`. UserError for files that are no COSMOS or no picture."""
+def attend(
+    model: Cosmos, tokenizer: Tokenizer, image: Path, caption: str, out: Path, part: str = "student"
+) -> AttentionMaps:
+    """Draws what a model looks at into the PNG `out`. UserError for a file that is no picture, or an empty caption."""
     from cosmos_train.stream.decode import decode
     from cosmos_train.stream.talk.corpus import squared
 
-    loaded, model = load_any(checkpoint)
-    if not isinstance(model, Cosmos):
-        raise UserError(f"{checkpoint} is no COSMOS: it has no cross-attention poolers", "train one: tiny_cosmos", 2)
     if not caption.strip():
         raise UserError("there is no caption to look at", 'for example: "a red cup"', 2)
     size = model.student.visual.size
@@ -76,7 +74,7 @@ def attend(checkpoint: Path, image: Path, caption: str, out: Path, part: str = "
         frame = decode(image.read_bytes(), ImageSettings(size=size))
     except (OSError, ValueError) as error:
         raise UserError(f"{image}: {error}", "give a JPEG, PNG or WebP", 2) from error
-    found = look(model, loaded.tokenizer, squared(frame, size, False), caption, part)
+    found = look(model, tokenizer, squared(frame, size, False), caption, part)
     try:
         draw(found, out)
     except OSError as error:
@@ -84,7 +82,7 @@ def attend(checkpoint: Path, image: Path, caption: str, out: Path, part: str = "
     return found
 
 
-def draw(found: Looked, out: Path) -> None:
+def draw(found: AttentionMaps, out: Path) -> None:
     """The picture, the picture under its heat, and the words, each on a ground as warm as it is looked at."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -127,7 +125,7 @@ def _colours(share: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     return np.concatenate([np.interp(share, at, stops[:, colour]) for colour in range(3)], -1)
 
 
-def _spread(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def _stretched(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """From the least, 0, to the largest, 1."""
     if not weights.size:
         return weights

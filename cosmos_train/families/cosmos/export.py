@@ -10,43 +10,42 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cosmos_train.families.base import Trained
 from cosmos_train.families.cosmos import released
-from cosmos_train.families.cosmos.model import CLIP_MEAN, CLIP_STD, Cosmos
-
-if TYPE_CHECKING:
-    from cosmos_train.train.checkpoint import Loaded
+from cosmos_train.families.cosmos.model import Cosmos
+from cosmos_train.models.pixels import CLIP_MEAN, CLIP_STD
 
 
-def write(out: Path, loaded: Loaded, model: Cosmos, part: str = "teacher") -> None:
+def write(out: Path, trained: Trained, model: Cosmos, part: str = "teacher") -> None:
     """Into an existing folder; the config comes last: a folder with one is whole."""
     from safetensors.torch import save_file
 
     chosen = model.teacher if part == "teacher" else model.student
     state = released.to_open_clip(released.released_state(chosen))
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, str(out / "open_clip_model.safetensors"))
-    released.write(model, out / "cosmos.pt", loaded.recipe.name, loaded.state.step)
-    loaded.tokenizer.save(out / "tokenizer.json")
-    (out / "README.md").write_text(_card(loaded, part))
+    released.write(model, out / "cosmos.pt", trained.recipe.name, trained.step)
+    trained.tokenizer.save(out / "tokenizer.json")
+    (out / "README.md").write_text(_card(trained, part))
     config: dict[str, Any] = {
         "model_cfg": released.open_clip_config(chosen),
         "preprocess_cfg": {"mean": list(CLIP_MEAN), "std": list(CLIP_STD), "interpolation": "bicubic"},
     }
-    words = loaded.tokenizer
-    config["words"] = {"begin": words.begin, "end": words.end, "length": loaded.recipe.data.max_tokens}
+    words = trained.tokenizer
+    config["words"] = {"begin": words.begin, "end": words.end, "length": trained.recipe.data.max_tokens}
     (out / "open_clip_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
 
 
-def _card(loaded: Loaded, part: str) -> str:
-    words = loaded.tokenizer
-    return f"""# {loaded.recipe.name}
+def _card(trained: Trained, part: str) -> str:
+    words = trained.tokenizer
+    return f"""# {trained.recipe.name}
 
-The {part} of a COSMOS trained for {loaded.state.step} steps, as a plain CLIP:
+The {part} of a COSMOS trained for {trained.step} steps, as a plain CLIP:
 
     model = open_clip.create_model("local-dir:FOLDER")
 
 `cosmos.pt` holds student and teacher with their cross-attention poolers, in the layout of the authors' checkpoints.
 Texts are `<begin> words <end>` in the ids of `tokenizer.json` (begin {words.begin}, end {words.end}), filled up with 0
-to {loaded.recipe.data.max_tokens}.
+to {trained.recipe.data.max_tokens}.
 """

@@ -1,43 +1,59 @@
-"""COSMOS as the loop sees it."""
+"""COSMOS as a family. Light: heavy imports happen inside the methods."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from cosmos_train.errors import UserError
-from cosmos_train.families.base import Follower
-from cosmos_train.families.cosmo.flops import Operations
-from cosmos_train.families.cosmos import objective as objective
-from cosmos_train.families.cosmos.model import Cosmos, build_cosmos
-from cosmos_train.families.cosmos.momentum import Teacher
-from cosmos_train.families.routing import routing_numbers
-from cosmos_train.models.moe import mixtures
-from cosmos_train.recipe import Recipe
-from cosmos_train.stream.stream import Data
-from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.stream.views.batch import ViewBatch
-from cosmos_train.train.metrics import Numbers
-from cosmos_train.train.parallel import whole
+from cosmos_train.families.base import Evaluation, Family, Numbers, Size, StepContext, Trained
+from cosmos_train.families.cosmos import KIND, NAME
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from cosmos_train.families.cosmos.distill import Views
+    from cosmos_train.families.cosmos.flops import CosmosFlopCount, Rows
+    from cosmos_train.families.cosmos.model import Cosmos
+    from cosmos_train.families.cosmos.momentum import Teacher
+    from cosmos_train.families.cosmos.objective import Taught
+    from cosmos_train.losses.settings import ObjectiveSettings
+    from cosmos_train.models.pretrained import Vocabulary
+    from cosmos_train.recipe import Recipe
+    from cosmos_train.stream.stream import Data
+    from cosmos_train.stream.tokenizer import Tokenizer
+    from cosmos_train.stream.views.batch import ViewBatch
 
 _UNDECAYED = ("bn", "ln", "bias", "logit_scale")
+_HALVES = ("student", "teacher")
 
 
-def decays(name: str, parameter: nn.Parameter) -> bool:
-    """As released: matrices, and with them positions, token embeddings and projections; no norms, biases, scales."""
-    return parameter.ndim >= 2 and not any(part in name for part in _UNDECAYED)
+class CosmosFamily(Family):
+    kind, name, form = KIND, NAME, "views"
+    losses = ("clip", "distill")
+    needs = ("vision", "language")
+    expert_places = ("vision", "text")
+    evaluation = Evaluation(
+        tasks=frozenset(("retrieval", "classify", "compose", "segment")),
+        embedder="cosmos_train.evaluate.loading:load_cosmos_embedder",
+        probe="cosmos_train.evaluate.view_probe:make_probe",
+    )
+    instead = "a COSMOS is scored by cosmos_train retrieve, or evaluate --task (winoground, imagenet-classify, …)"
 
+    def check(self, recipe: Recipe) -> None:
+        super().check(recipe)
+        if recipe.train.ema_decay:
+            raise UserError("a COSMOS has its teacher for a moving average", "leave train.ema_decay at 0", 2)
 
-class CosmosFamily:
-    parts: tuple[str, ...] = ("clip", "distill")
-    compute = staticmethod(objective.compute)
-    decays = staticmethod(decays)
+    def pretrained_tokenizer(self, recipe: Recipe) -> Tokenizer | None:
+        """None: lengths of its samples are never counted."""
+        return None
 
     def tokenizer(self, recipe: Recipe, data: Data) -> Tokenizer:
+        from cosmos_train.stream.tokenizer import Tokenizer
+
         if recipe.model.language.name == "clip":
             return Tokenizer.clip()
         if recipe.model.language.name:
@@ -48,126 +64,99 @@ class CosmosFamily:
             )
         return Tokenizer.train(data.texts(), recipe.model.language.vocabulary)
 
-    def build(self, recipe: Recipe, tokenizer: Tokenizer) -> Cosmos:
-        return build_cosmos(recipe, tokenizer)
+    def build(self, recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> Cosmos:
+        """It has no pretrained parts: `weights` changes nothing."""
+        from cosmos_train.families.cosmos.model import build_cosmos
+
+        return build_cosmos(recipe, vocabulary)
+
+    def compute(
+        self, model: Cosmos, batch: ViewBatch, settings: ObjectiveSettings, taught: Taught | None = None, **_: Any
+    ) -> tuple[Views, Tensor]:
+        from cosmos_train.families.cosmos.objective import compute
+
+        return compute(model, batch, settings, taught)
 
     def step(
-        self, forward: Callable[..., Any], batches: Sequence[ViewBatch], recipe: Recipe, **around: Any
+        self, forward: Callable[..., Any], batches: Sequence[ViewBatch], recipe: Recipe, context: StepContext
     ) -> dict[str, Tensor]:
-        return objective.accumulate(forward, batches, recipe.objective, **around)
+        from cosmos_train.families.cosmos.objective import accumulate
 
-    def learned(self, batch: ViewBatch) -> int:
-        return int(batch.token_mask.sum())
+        return accumulate(forward, batches, recipe.objective, context)
 
-    def follower(self, model: nn.Module, recipe: Recipe) -> Follower:
-        assert isinstance(model, Cosmos)
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """As released: matrices, with positions, token embeddings and projections; no norms, biases, scales."""
+        return parameter.ndim >= 2 and not any(part in name for part in _UNDECAYED)
+
+    def step_callback(self, model: Cosmos, recipe: Recipe) -> Teacher:
+        from cosmos_train.families.cosmos.momentum import Teacher
+
         return Teacher(model, recipe.objective.teacher, recipe.train.steps)
 
-    def ledger(self, model: nn.Module, recipe: Recipe) -> CosmosLedger:
-        assert isinstance(model, Cosmos)
-        return CosmosLedger(model, recipe)
+    def numbers(self, model: Cosmos) -> Numbers:
+        from cosmos_train.models.sharded import full_tensor
+
+        student = model.student
+        scales = {"logit_scale": student.logit_scale, "distill_logit_scale": student.distill_logit_scale}
+        found = {name: float(full_tensor(scale.detach()).exp()) for name, scale in scales.items()}
+        return found | super().numbers(student)
+
+    def flop_count(self, model: Cosmos, recipe: Recipe) -> CosmosFlopCount:
+        from cosmos_train.families.cosmos.flops import CosmosFlopCount
+
+        return CosmosFlopCount(model, recipe)
 
     def work(self, batch: ViewBatch, recipe: Recipe) -> tuple[Rows, Rows]:
+        from cosmos_train.families.cosmos.flops import rows_of
+
         return rows_of(batch, False), rows_of(batch, True)
 
-    def numbers(self, model: nn.Module) -> Numbers:
-        assert isinstance(model, Cosmos)
-        scales = {name: float(whole(getattr(model.student, name).detach()).exp()) for name in objective.SCALES}
-        return scales | (routing_numbers(model.student) if mixtures(model.student) else {})
+    def plan(self, recipe: Recipe) -> Cosmos:
+        import torch
 
+        from cosmos_train.models.pretrained import PlannedVocabulary
 
-@dataclass(frozen=True)
-class Rows:
-    """Samples; tokens of their texts and pairs of tokens of one text: that the student reads, and the teacher."""
+        with torch.device("meta"):
+            return self.build(recipe, PlannedVocabulary(recipe.model.language.vocabulary))
 
-    rows: int
-    tokens: int
-    pairs: int
-    taught_tokens: int
-    taught_pairs: int
+    def size(self, recipe: Recipe) -> Size:
+        from cosmos_train.families.cosmos.flops import longest
+        from cosmos_train.models.flops import count_parameters
 
+        model = self.plan(recipe)
+        costs = self.flop_count(model, recipe).of(longest(recipe))
+        return Size(count_parameters(model, self.part_of), {f"({part})": cost for part, cost in costs.items()})
 
-def rows_of(batch: ViewBatch, padded: bool) -> Rows:
-    """What a batch gives to do. The first text is read whole, padding and all, since all its tokens are looked at.
+    def part_of(self, name: str) -> str:
+        half, _, rest = name.partition(".")
+        return f"{half}, {'vision' if rest.startswith('visual.') else 'rest'}" if half in _HALVES else half
 
-    The others are read up to their ends, or (padded) to the end of the longest that is read with them: long ones
-    together, and short ones.
-    """
-    if not len(batch):
-        return Rows(0, 0, 0, 0, 0)
-    lengths = batch.token_mask.long().mul(torch.arange(1, batch.texts.shape[2] + 1, device=batch.texts.device)).amax(-1)
-    taught, others = lengths[: len(batch.images)], [lengths[1 : len(batch.images)], lengths[len(batch.images) :]]
-    if padded:
-        taught, *others = (part.max().expand_as(part) if len(part) else part for part in (taught, *others))
-    read = torch.cat(list(others))
-    whole, rows = batch.texts.shape[2], len(batch)
-    return Rows(
-        rows,
-        int(read.sum()) + rows * whole,
-        int(read.square().sum()) + rows * whole**2,
-        int(taught.sum()),
-        int(taught.square().sum()),
-    )
+    def export(self, out: Path, trained: Trained, model: Cosmos, part: str) -> None:
+        from cosmos_train.families.cosmos.export import write
 
+        write(out, trained, model, part)
 
-class CosmosLedger:
-    """Operations of a row, from the shapes of the weights: matrix products and attention, as in `flops`."""
+    def recognises(self, path: Path) -> bool:
+        """A file as released, or a folder that open_clip reads."""
+        from cosmos_train.families.cosmos.recognised import CONFIG
 
-    def __init__(self, model: Cosmos, recipe: Recipe) -> None:
-        views, student = recipe.data.views, model.student
-        visual, context = student.visual, student.context
-        side, small = visual.size // visual.patch, views.local_size // visual.patch
-        texts = views.global_views + views.local_views
-        pixels = 2 * visual.conv1.weight.numel()
-        large_image = (
-            transformer_operations(visual.transformer, side**2 + 1) + pixels * side**2 + 2 * visual.proj.numel()
-        )
-        small_image = (
-            transformer_operations(visual.transformer, small**2 + 1) + pixels * small**2 + 2 * visual.proj.numel()
-        )
-        self._images = views.global_views * large_image + views.local_views * small_image
-        self._pixels = pixels * (views.global_views * side**2 + views.local_views * small**2)
-        block = transformer_operations(student.transformer, 1)
-        self._pair = 4 * student.ln_final.weight.shape[0] * len(student.transformer.resblocks)
-        self._token = block - self._pair
-        self._projected = 2 * student.text_projection.numel()
-        self._views = texts, views.global_views
-        self._taught = views.global_views * large_image
-        maps = views.global_views * side**2 * student.image_token_mapping.weight.numel()
-        maps += context * student.text_token_mapping.weight.numel()
-        self._maps = 2 * maps
-        self._poolers = sum(_pooler(texts, tokens, student.text_projection.shape[1]) for tokens in (side**2, context))
+        return path.is_file() or (path / CONFIG).is_file()
 
-    def of(self, work: Rows) -> dict[str, Operations]:
-        """The student forward and twice back, the teacher forward."""
-        parts = {"token maps": self._maps, "poolers": self._poolers}
-        found = {name: Operations(work.rows * cost, 2 * work.rows * cost) for name, cost in parts.items()}
-        found["vision"] = Operations(work.rows * self._images, work.rows * (2 * self._images - self._pixels))
-        texts, taught = (
-            tokens * self._token + pairs * self._pair + work.rows * views * self._projected
-            for tokens, pairs, views in zip(
-                (work.tokens, work.taught_tokens), (work.pairs, work.taught_pairs), self._views, strict=True
+    def load_file(self, model: Cosmos, path: Path, recipe: Recipe) -> None:
+        from cosmos_train.families.cosmos.released import start
+
+        if recipe.model.experts.count:
+            raise UserError(
+                f"{path} is dense, the recipe has experts", "begin without them, then cosmos_train upcycle", 2
             )
-        )
-        found["text"] = Operations(texts, 2 * texts)
-        return found | {"teacher": Operations(work.rows * self._taught + taught, 0)}
+        start(model, path)
 
+    def drawn_outputs(self, model: Cosmos) -> list[Tensor]:
+        from cosmos_train.families.drawn import Drawn
 
-def transformer_operations(transformer: Any, tokens: int) -> int:
-    """Of one sequence. Of experts those in use."""
-    total = 0
-    for block in transformer.resblocks:
-        weights = block.attn.in_proj_weight.numel() + block.attn.out_proj.weight.numel()
-        mlp = block.mlp
-        if hasattr(mlp, "gate"):
-            experts = (mlp.first.numel() + mlp.second.numel()) * mlp.top_k // mlp.experts
-            weights += experts + mlp.gate.weight.numel()
-        else:
-            weights += mlp.c_fc.weight.numel() + mlp.c_proj.weight.numel()
-        total += 2 * weights * tokens + 4 * tokens**2 * block.attn.out_proj.weight.shape[0]
-    return total
-
-
-def _pooler(queries: int, tokens: int, width: int) -> int:
-    """Two of four projections are of the queries, two of the tokens."""
-    return 2 * width**2 * 2 * (queries + tokens) + 4 * queries * tokens * width
+        draw, student = Drawn(), model.student
+        images = student.images(model.normalised(draw.pictures(student.visual.size)))
+        words = draw.tokens(student.context, student.token_embedding.num_embeddings)
+        words[:, -1] = student.end
+        texts = student.texts(words)
+        return [images.pooled, images.tokens, texts.pooled, texts.tokens]

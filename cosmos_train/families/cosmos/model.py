@@ -17,13 +17,13 @@ from torch.nn import functional as F
 
 from cosmos_train.errors import UserError
 from cosmos_train.models.moe import expert_layers
+from cosmos_train.models.pixels import CLIP_MEAN, CLIP_STD
 from cosmos_train.models.pretrained import Vocabulary
 from cosmos_train.models.settings import ModelSettings
 from cosmos_train.models.towers import Attention, TextTower, VisionTower
 from cosmos_train.recipe import Recipe
 
 LARGEST_LOG_SCALE = math.log(100.0)
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 # What a COSMOS checkpoint holds beyond open_clip's CLIP.
 _POOLER = ("attn.in_proj_weight", "attn.in_proj_bias", "attn.out_proj.weight", "attn.out_proj.bias",

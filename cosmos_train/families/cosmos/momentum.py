@@ -13,7 +13,7 @@ import torch
 
 from cosmos_train.families.cosmos.model import LARGEST_LOG_SCALE, Cosmos
 from cosmos_train.losses.settings import TeacherSettings
-from cosmos_train.models.ema import local
+from cosmos_train.models.sharded import local
 
 
 def momentum(step: int, steps: int, settings: TeacherSettings) -> float:

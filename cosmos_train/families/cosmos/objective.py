@@ -11,19 +11,16 @@ kept, so it runs once. Cost of that: the student's forward pass twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from cosmos_train.families.cosmo.accumulate import RandomState
+from cosmos_train.families.accumulation import RandomState, mean_over_processes
+from cosmos_train.families.base import StepContext
 from cosmos_train.families.cosmos.distill import CosmosLosses, Views, cosmos_losses
 from cosmos_train.families.cosmos.model import Cosmos, Student
-from cosmos_train.losses.gather import world_size
 from cosmos_train.losses.settings import ObjectiveSettings
 from cosmos_train.models.moe import mixtures, router_losses
 from cosmos_train.stream.views.batch import ViewBatch
@@ -31,7 +28,6 @@ from cosmos_train.stream.views.batch import ViewBatch
 SCALES = ("logit_scale", "distill_logit_scale")
 
 Taught = tuple[Tensor, Tensor]  # the teacher's unit vectors (G, b, E) of global images and global texts
-Step = dict[str, Tensor]  # losses by name over all processes, `loss` first
 
 
 def compute(
@@ -100,25 +96,22 @@ def accumulate(
     forward: Callable[..., tuple[Views, Tensor]],
     batches: Sequence[ViewBatch],
     settings: ObjectiveSettings,
-    *,
-    autocast: Callable[[], AbstractContextManager[Any]],
-    backward: Callable[[Tensor], None],
-    around: Callable[[bool], AbstractContextManager[Any]],
-) -> Step:
-    """Runs backward for each batch of a step; arguments and what they must be as of `accumulate.accumulate`."""
+    context: StepContext,
+) -> dict[str, Tensor]:
+    """Runs backward for each batch of a step; arguments and losses as of `Family.step`."""
     sums = {name: torch.zeros((), device=batches[0].images.device) for name in ("loss", "clip", "distill", "routing")}
     groups = _groups(batches, settings)
     last = groups[-1][-1]
     for group in groups:
         share = len(group) / len(batches)
         if len(group) == 1:
-            with around(group[0] == last):
-                with autocast():
+            with context.no_sync(group[0] == last):
+                with context.autocast():
                     views, routing = forward(batches[group[0]], settings)
                 found = cosmos_losses(_precise(views))
-                backward(share * _total(found, settings) + routing.float() / len(batches))
+                context.backward(share * _total(found, settings) + routing.float() / len(batches))
         else:
-            found, routing = _together(forward, batches, group, last, share, settings, autocast, backward, around)
+            found, routing = _together(forward, batches, group, last, share, settings, context)
         sums["clip"] += share * found.clip.detach()
         sums["distill"] += share * found.distill.detach()
         sums["routing"] += share * routing.detach()
@@ -133,15 +126,13 @@ def _together(
     last: int,
     share: float,
     settings: ObjectiveSettings,
-    autocast: Callable[[], AbstractContextManager[Any]],
-    backward: Callable[[Tensor], None],
-    around: Callable[[bool], AbstractContextManager[Any]],
+    context: StepContext,
 ) -> tuple[CosmosLosses, Tensor]:
     """The loss of several batches as one, carried back through each; and the mean of their routers' losses."""
     randoms, leaves, routed = [], [], torch.zeros((), device=batches[0].images.device)
     for number in group:
         randoms.append(RandomState.now(batches[number].images.device))
-        with torch.no_grad(), autocast():
+        with torch.no_grad(), context.autocast():
             leaves.append(_leaf(forward(batches[number], settings)[0]))
     # The scales are factors of the one loss: the first batch's stand for all, and their gradient enters once.
     parts = zip(*(leaf.features for leaf in leaves), strict=True)
@@ -155,16 +146,16 @@ def _together(
         once = float(place == 0)
         gradients = (*rows[4 * place : 4 * place + 4], scale * once, distill_scale * once)
         taught = (leaves[place].teacher_image, leaves[place].teacher_text)
-        with around(number == last):
+        with context.no_sync(number == last):
             randoms[place].restore()
-            with autocast():
+            with context.autocast():
                 views, routing = forward(batches[number], settings, taught)
             outputs = (*views[:4], views.scale, views.distill_scale)
             surrogate = sum(
                 ((one.float() * gradient).sum() for one, gradient in zip(outputs, gradients, strict=True)),
                 views.scale.new_zeros(()),
             )
-            backward(surrogate + routing.float() / len(batches))
+            context.backward(surrogate + routing.float() / len(batches))
         routed = routed + routing.detach() / len(group)
     return found, routed
 
@@ -188,14 +179,6 @@ def _precise(views: Views) -> Views:
 def _leaf(views: Views) -> Views:
     """The same numbers in fp32, where gradients end."""
     return Views(*(part.detach().float().requires_grad_(number not in (4, 5)) for number, part in enumerate(views)))
-
-
-def mean_over_processes(numbers: Step) -> Step:
-    """One exchange for all of them."""
-    stacked = torch.stack(list(numbers.values()))
-    if world_size() > 1:
-        dist.all_reduce(stacked)
-    return dict(zip(numbers, (stacked / world_size()).unbind(), strict=True))
 
 
 def _with_a_row(batch: ViewBatch) -> ViewBatch:

@@ -1,4 +1,4 @@
-"""The architecture of a plain CLIP or COSMOS, told from its file alone: released weights, or a folder open_clip reads.
+"""The architecture of a plain CLIP or COSMOS, by its file alone: released weights, or a folder open_clip reads.
 
 So that a checkpoint is evaluated without a recipe. Costs a read of the names and shapes.
 """

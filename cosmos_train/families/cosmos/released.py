@@ -45,8 +45,8 @@ def read(path: Path) -> dict[str, dict[str, Tensor]]:
 def fill(student: Student, state: Mapping[str, Tensor], source: str) -> None:
     """Puts released weights into a student (or teacher). UserError where they are of another architecture."""
     wanted = {name: tuple(_outside(name, tensor).shape) for name, tensor in student.state_dict().items()}
-    if told := misfit(wanted, {name: tuple(tensor.shape) for name, tensor in state.items()}):
-        raise UserError(f"{source} is of another model than the recipe's: {told}", _advice(state, student))
+    if different := misfit(wanted, {name: tuple(tensor.shape) for name, tensor in state.items()}):
+        raise UserError(f"{source} is of another model than the recipe's: {different}", _advice(state, student))
     student.load_state_dict({name: state[name].reshape(t.shape) for name, t in student.state_dict().items()})
 
 

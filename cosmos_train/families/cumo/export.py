@@ -1,4 +1,4 @@
-"""A trained CuMo as a folder in Hugging Face's style, as `export` writes a CosMo: it is read back to equal logits.
+"""A trained CuMo as a folder in Hugging Face's style, as a CosMo is written: it is read back to equal logits.
 
 Experts are kept as they are trained: stacked in one tensor a block. Costs one copy of the weights on disk.
 """
@@ -8,23 +8,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cosmos_train.families.cosmos.model import CLIP_MEAN, CLIP_STD
+from cosmos_train.families.base import Trained
+from cosmos_train.families.cumo import KIND, NAME
 from cosmos_train.families.cumo.model import CuMo, build_cumo
+from cosmos_train.families.folder import load_folder, tower_config, without_names, write_folder
 from cosmos_train.models.moe import mixtures
+from cosmos_train.models.pixels import CLIP_MEAN, CLIP_STD
 from cosmos_train.recipe import Recipe
-from cosmos_train.train.checkpoint import Loaded
-from cosmos_train.train.export import load_folder, tower_config, without_names, write_folder
 
 
-def write(out: Path, loaded: Loaded, model: CuMo) -> None:
+def write(out: Path, trained: Trained, model: CuMo) -> None:
     """Into an existing folder."""
-    recipe = standalone(loaded.recipe, model)
-    write_folder(out, loaded, model, "cumo", recipe, _preprocessor(recipe), _card(loaded, recipe, model))
+    recipe = standalone(trained.recipe, model)
+    write_folder(out, trained, model, KIND, NAME, recipe, _preprocessor(recipe), _card(trained, recipe, model))
 
 
-def load(folder: Path) -> tuple[Loaded, CuMo]:
-    """The CuMo of an exported folder, on the CPU and ready to be asked. UserError where it is not one, or damaged."""
-    return load_folder(folder, "cumo", build_cumo)
+def load(folder: Path) -> tuple[Trained, CuMo]:
+    """The CuMo of an exported folder, on the CPU and in evaluation mode. UserError where it is not one, or damaged."""
+    return load_folder(folder, KIND, NAME, build_cumo)
 
 
 def standalone(recipe: Recipe, model: CuMo) -> Recipe:
@@ -56,15 +57,15 @@ def _preprocessor(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _card(loaded: Loaded, recipe: Recipe, model: CuMo) -> str:
+def _card(trained: Trained, recipe: Recipe, model: CuMo) -> str:
     millions = sum(p.numel() for p in model.parameters()) / 1e6
     lm = recipe.model.language.config["model_type"]
     blocks = len(mixtures(model))
     experts = f", {blocks} blocks of {recipe.model.experts.count} experts" if blocks else ""
-    return f"""# {loaded.recipe.name}
+    return f"""# {trained.recipe.name}
 
-A CuMo of {millions:.1f} M parameters ({lm} language model{experts}), trained for {loaded.state.step} steps on the
-shards with signature `{loaded.state.corpus[:16]}`. Prompt version: `{recipe.data.talk.prompt}`.
+A CuMo of {millions:.1f} M parameters ({lm} language model{experts}), trained for {trained.step} steps on the
+shards with signature `{trained.shards[:16]}`. Prompt version: `{recipe.data.talk.prompt}`.
 
     cosmos_train evaluate FOLDER --task scienceqa --data DIR
 """

@@ -1,114 +1,98 @@
-"""CuMo as the loop sees it."""
+"""CuMo as a family. Light: heavy imports happen inside the methods."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from cosmos_train.families.base import Evaluation, Family, Size, StepContext, Trained
+from cosmos_train.families.cumo import KIND, NAME
 
-from cosmos_train.families.base import Follower, Still
-from cosmos_train.families.cosmo.flops import Operations, per_token
-from cosmos_train.families.cosmos.family import transformer_operations
-from cosmos_train.families.cumo import objective as objective
-from cosmos_train.families.cumo.model import CuMo, build_cumo
-from cosmos_train.families.routing import routing_numbers
-from cosmos_train.models.language import find_stack
-from cosmos_train.models.moe import MixtureMlp, routed
-from cosmos_train.recipe import Recipe
-from cosmos_train.stream.stream import Data
-from cosmos_train.stream.talk.batch import TalkBatch
-from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.train import optim
-from cosmos_train.train.metrics import Numbers
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from cosmos_train.families.cumo.flops import CuMoFlopCount, Talked
+    from cosmos_train.families.cumo.model import CuMo
+    from cosmos_train.families.cumo.objective import Outputs
+    from cosmos_train.losses.settings import ObjectiveSettings
+    from cosmos_train.models.pretrained import Vocabulary
+    from cosmos_train.recipe import Recipe
+    from cosmos_train.stream.talk.batch import TalkBatch
 
 
-class CuMoFamily:
-    parts: tuple[str, ...] = ("language", "balance", "router_z")
-    compute = staticmethod(objective.compute)
-    decays = staticmethod(optim.decays)
-    learned = staticmethod(objective.learned_tokens)
+class CuMoFamily(Family):
+    kind, name, form = KIND, NAME, "talk"
+    losses = ("language", "balance", "router_z")
+    needs = ("vision", "language")
+    expert_places = ("vision", "connector")
+    evaluation = Evaluation(
+        tasks=frozenset(("caption", "question", "choice", "judged")),
+        videos=False,  # it reads one picture
+        answers="cosmos_train.evaluate.talk:answer",
+        probe="cosmos_train.evaluate.talk_probe:make_probe",
+    )
+    instead = "a CuMo is asked by cosmos_train evaluate --task (vqav2, scienceqa, …)"
 
-    def tokenizer(self, recipe: Recipe, data: Data) -> Tokenizer:
-        if recipe.model.language.name:
-            return Tokenizer.pretrained(recipe.model.language.name)
-        return Tokenizer.train(data.texts(), recipe.model.language.vocabulary)
+    def build(self, recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> CuMo:
+        from cosmos_train.families.cumo.model import build_cumo
 
-    def build(self, recipe: Recipe, tokenizer: Tokenizer) -> CuMo:
-        return build_cumo(recipe, tokenizer)
+        return build_cumo(recipe, vocabulary, weights)
+
+    def compute(self, model: CuMo, batch: TalkBatch, settings: ObjectiveSettings, *_: Any, **__: Any) -> Outputs:
+        from cosmos_train.families.cumo.objective import compute
+
+        return compute(model, batch, settings)
 
     def step(
-        self, forward: Callable[..., Any], batches: Sequence[TalkBatch], recipe: Recipe, **around: Any
+        self, forward: Callable[..., Any], batches: Sequence[TalkBatch], recipe: Recipe, context: StepContext
     ) -> dict[str, Tensor]:
-        return objective.accumulate(forward, batches, recipe.objective, **around)
+        from cosmos_train.families.cumo.objective import accumulate
 
-    def follower(self, model: nn.Module, recipe: Recipe) -> Follower:
-        return Still()
+        return accumulate(forward, batches, recipe.objective, context)
 
-    def ledger(self, model: nn.Module, recipe: Recipe) -> CuMoLedger:
-        assert isinstance(model, CuMo)
-        return CuMoLedger(model)
+    def learned_tokens(self, batch: TalkBatch) -> int:
+        from cosmos_train.families.cumo.objective import learned_tokens
+
+        return learned_tokens(batch)
+
+    def flop_count(self, model: CuMo, recipe: Recipe) -> CuMoFlopCount:
+        from cosmos_train.families.cumo.flops import CuMoFlopCount
+
+        return CuMoFlopCount(model)
 
     def work(self, batch: TalkBatch, recipe: Recipe) -> tuple[Talked, Talked]:
-        lengths = batch.token_mask.sum(1)
-        rows, width = batch.tokens.shape
-        frames = batch.num_images
-        return (
-            Talked(frames, int(lengths.sum()), int(lengths.square().sum())),
-            Talked(frames, rows * width, rows * width**2),
-        )
+        from cosmos_train.families.cumo.flops import work_of
 
-    def numbers(self, model: nn.Module) -> Numbers:
-        return routing_numbers(model) if routed(model) else {}
+        return work_of(batch)
 
+    def size(self, recipe: Recipe) -> Size:
+        from cosmos_train.families.cumo.flops import longest
+        from cosmos_train.models.flops import count_parameters
 
-@dataclass(frozen=True)
-class Talked:
-    """Pictures, tokens, and pairs of tokens that may attend to each other."""
+        model = self.plan(recipe)
+        costs = self.flop_count(model, recipe).of(longest(recipe))
+        return Size(count_parameters(model, self.part_of), {f"({part})": cost for part, cost in costs.items()})
 
-    frames: int
-    tokens: int
-    pairs: int
+    def export(self, out: Path, trained: Trained, model: CuMo, part: str) -> None:
+        from cosmos_train.families.cumo.export import write
 
+        write(out, trained, model)
 
-class CuMoLedger:
-    """Operations by part, from the shapes of the weights; of experts those in use."""
+    def load_exported(self, folder: Path) -> tuple[Trained, CuMo]:
+        from cosmos_train.families.cumo.export import load
 
-    def __init__(self, model: CuMo) -> None:
-        tower, config = model.vision, model.lm.config
-        patches = model.image_tokens
-        self._frame = sum(
-            scale**2
-            * (transformer_operations(tower.transformer, patches + 1) + 2 * tower.conv1.weight.numel() * patches)
-            for scale in model.scales
-        )
-        self._connector = patches * _mlp(model.connector)
-        layers = find_stack(model.lm).layers
-        self._token = sum(
-            per_token(layer, config) + sum(_mlp(one) for one in layer.modules() if isinstance(one, MixtureMlp))
-            - sum(2 * one.gate.weight.numel() for one in layer.modules() if isinstance(one, MixtureMlp))
-            for layer in layers
-        )  # fmt: skip
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        self._pair = 4 * width * config.num_attention_heads * len(layers)
-        self._head = 2 * model.lm.get_output_embeddings().weight.numel()
-        self._vision_learns = not model.vision_frozen
-        self._lm_learns = next(model.lm.parameters()).requires_grad
+        return load(folder)
 
-    def of(self, work: Talked) -> dict[str, Operations]:
-        vision, connector = work.frames * self._frame, work.frames * self._connector
-        weights, attention = work.tokens * (self._token + self._head), work.pairs * self._pair
-        return {
-            "vision": Operations(vision, 2 * vision * self._vision_learns),
-            "connector": Operations(connector, connector * (1 + self._vision_learns)),
-            "language": Operations(weights + attention, weights * (1 + self._lm_learns) + 2 * attention),
-        }
+    def drawn_outputs(self, model: CuMo) -> list[Tensor]:
+        import torch
 
+        from cosmos_train.families.drawn import Drawn
 
-def _mlp(module: nn.Module) -> int:
-    """Operations per token of a connector or a mixture."""
-    if isinstance(module, MixtureMlp):
-        experts = (module.first.numel() + module.second.numel()) * module.top_k // module.experts
-        return 2 * (experts + module.gate.weight.numel())
-    return sum(2 * layer.weight.numel() for layer in module.modules() if isinstance(layer, nn.Linear))
+        draw = Drawn()
+        words = draw.tokens(model.image_tokens + 8, int(model.lm.get_input_embeddings().num_embeddings))
+        words[words == model.visual_token] = 5
+        words[:, 1 : 1 + model.image_tokens] = model.visual_token
+        pictures = draw.pictures(model.vision.size * max(model.scales))
+        return [model(pictures, words, torch.ones_like(words, dtype=torch.bool))]

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cosmos_train.errors import UserError
-from cosmos_train.families.cosmos.model import CLIP_MEAN, CLIP_STD
 from cosmos_train.models.backends import open_clip
 from cosmos_train.models.moe import expert_layers
+from cosmos_train.models.pixels import CLIP_MEAN, CLIP_STD
 from cosmos_train.models.pretrained import Vocabulary, build_lm
 from cosmos_train.models.routers import watch_routers
 from cosmos_train.models.settings import VisionSettings

@@ -9,14 +9,13 @@ all learned tokens of a step, over batches and processes; the routers' are means
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from cosmos_train.families.cosmos.objective import mean_over_processes
+from cosmos_train.families.accumulation import mean_over_processes
+from cosmos_train.families.base import StepContext
 from cosmos_train.families.cumo.model import CuMo
 from cosmos_train.losses.gather import world_size
 from cosmos_train.losses.language import language_loss
@@ -51,24 +50,21 @@ def accumulate(
     forward: Callable[..., Outputs],
     batches: Sequence[TalkBatch],
     settings: ObjectiveSettings,
-    *,
-    autocast: Callable[[], AbstractContextManager[Any]],
-    backward: Callable[[Tensor], None],
-    around: Callable[[bool], AbstractContextManager[Any]],
+    context: StepContext,
 ) -> dict[str, Tensor]:
-    """Runs backward for each batch of a step; arguments as of `accumulate.accumulate`."""
+    """Runs backward for each batch of a step; arguments and losses as of `Family.step`."""
     counted = torch.tensor(sum(map(learned_tokens, batches)), device=batches[0].tokens.device)
     if world_size() > 1:
         dist.all_reduce(counted)
     share = world_size() / max(1, int(counted))
     sums = {name: torch.zeros((), device=counted.device) for name in ("loss", "language", "balance", "router_z")}
     for number, batch in enumerate(batches):
-        with around(number == len(batches) - 1):
-            with autocast():
+        with context.no_sync(number == len(batches) - 1):
+            with context.autocast():
                 summed, balance, z = forward(batch, settings)
             parts = summed.float() * share, balance.float() / len(batches), z.float() / len(batches)
             loss = parts[0] + settings.balance_weight * parts[1] + settings.router_z_weight * parts[2]
-            backward(loss)
+            context.backward(loss)
         for name, part in zip(sums, (loss, *parts), strict=True):
             sums[name] = sums[name] + part.detach()
     return mean_over_processes(sums)

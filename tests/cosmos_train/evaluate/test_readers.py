@@ -15,6 +15,7 @@ from cosmos_train.evaluate.readers import images, videos
 from cosmos_train.evaluate.readers.folder import DataFolder, Media, read, read_lines, read_rows
 from cosmos_train.evaluate.talk import worded
 from cosmos_train.evaluate.tasks import TASKS, check_able, find
+from cosmos_train.families.cosmo.family import CosMoFamily
 
 Put = Callable[[str, Any], None]
 
@@ -163,7 +164,7 @@ def test_textvqa_with_the_words_that_llava_was_told(tmp_path: Path, put: Put) ->
     assert (other.id, other.answers[0]) == ("34603", ("go",))
     assert worded(one, TASKS["textvqa-ocr"], Protocol()) == one.question  # it says itself how to answer
     with pytest.raises(UserError, match="a CosMo cannot be asked textvqa-ocr"):
-        check_able(TASKS["textvqa-ocr"], "cosmo")
+        check_able(TASKS["textvqa-ocr"], CosMoFamily())
 
 
 def test_vizwiz(tmp_path: Path, put: Put) -> None:

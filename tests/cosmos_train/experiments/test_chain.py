@@ -71,7 +71,7 @@ def test_the_chain_is_one_command_and_each_stage_begins_with_the_last(chain: Pat
     assert torch.equal(tower.conv1.weight, cosmos.teacher.visual.conv1.weight)  # frozen: as it was taken
     assert not torch.equal(tower.conv1.weight, cosmos.student.visual.conv1.weight)
     assert len(mixtures(full)) == 2
-    assert loaded.state.step == 1
+    assert loaded.step == 1
     logged = [json.loads(line) for line in (out / "full" / "metrics.jsonl").read_text().splitlines()]
     first = logged[0]
     assert first["loss"] == pytest.approx(first["language"] + first["contrastive"] + first["routing"], rel=1e-5)

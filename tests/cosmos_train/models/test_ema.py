@@ -77,6 +77,6 @@ def test_asking_for_an_average_that_was_not_kept_is_said(tiny: Tiny, tmp_path: P
 def test_an_average_begun_later_starts_from_the_weights(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(train__steps=1), tmp_path / "run", console=QUIET)
     trainer = Trainer(tiny(train__steps=2, train__ema_decay=0.99), tmp_path / "run", True, QUIET)
-    assert trainer.average is not None
+    assert trainer.learner.average is not None
     for name, p in trainer.model.named_parameters():
-        assert torch.equal(trainer.average.tensors[name], p), name
+        assert torch.equal(trainer.learner.average.tensors[name], p), name

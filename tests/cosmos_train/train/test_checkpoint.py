@@ -51,7 +51,7 @@ def test_weights_and_optimiser_come_back_bit_equal(tiny: Tiny, saved: Path) -> N
     first, second = (Trainer(tiny(train__steps=9), saved, True, Console(quiet=True)) for _ in range(2))
     for one, two in zip(first.model.state_dict().values(), second.model.state_dict().values(), strict=True):
         assert torch.equal(one, two)
-    assert str(first.optimiser.state_dict()) == str(second.optimiser.state_dict())
+    assert str(first.learner.optimiser.state_dict()) == str(second.learner.optimiser.state_dict())
     _, model = load_model(saved)
     tied = model.language.lm
     assert tied.get_input_embeddings().weight is tied.get_output_embeddings().weight
@@ -89,7 +89,7 @@ def test_a_save_in_the_background_is_of_the_moment_it_was_asked_for(saved: Path,
     """The weights change while they are written: what was staged is what is saved."""
     trainer = Trainer(tiny(train__steps=9), saved, True, QUIET)
     saver = Saver(tmp_path / "other", trainer.recipe, trainer.tokenizer, trainer.world)
-    tensors = checkpoint.tensors_of(trainer.model, trainer.optimiser)
+    tensors = checkpoint.tensors_of(trainer.model, trainer.learner.optimiser)
     before = {name: tensor.clone() for name, tensor in tensors.items()}
     saver.save(trainer.state(), tensors)
     with torch.no_grad():
@@ -97,8 +97,8 @@ def test_a_save_in_the_background_is_of_the_moment_it_was_asked_for(saved: Path,
             tensor.zero_()
     assert saver.wait() == tmp_path / "other" / "checkpoints" / "step-00000008"
     saver.close()
-    checkpoint.restore(checkpoint.load(tmp_path / "other"), trainer.model, trainer.optimiser)
-    after = checkpoint.tensors_of(trainer.model, trainer.optimiser)
+    checkpoint.restore(checkpoint.load(tmp_path / "other"), trainer.model, trainer.learner.optimiser)
+    after = checkpoint.tensors_of(trainer.model, trainer.learner.optimiser)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
 

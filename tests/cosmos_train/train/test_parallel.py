@@ -18,7 +18,7 @@ from cosmos_train import recipe as recipes
 from cosmos_train.errors import UserError
 from cosmos_train.recipe import ParallelSettings, Recipe
 from cosmos_train.train import checkpoint
-from cosmos_train.train.parallel import World, blocks_of, spread
+from cosmos_train.train.parallel import World, blocks_of, parallelize
 from cosmos_train.train.trainer import train
 from ranks import finish, here, read_diary, start
 
@@ -161,7 +161,7 @@ def test_recomputing_activations_changes_no_gradient_and_no_name() -> None:
     gradients = []
     for every in (0, 1, 2):
         model = build()
-        module = spread(
+        module = parallelize(
             model, compute, ParallelSettings(recompute_every=every), World(0, 1, 1, torch.device("cpu")), torch.float32
         )
         torch.manual_seed(1)
@@ -181,7 +181,8 @@ def test_compiled_blocks_compute_the_same_under_the_same_names() -> None:
     model.layers = nn.ModuleList([nn.Sequential(nn.Linear(4, 4), nn.Tanh())])
     x = torch.ones(2, 4)
     plain = compute(model, x)
-    module = spread(model, compute, ParallelSettings(compile=True), World(0, 1, 1, torch.device("cpu")), torch.float32)
+    alone = World(0, 1, 1, torch.device("cpu"))
+    module = parallelize(model, compute, ParallelSettings(compile=True), alone, torch.float32)
     compiled = module(x)
     compiled.backward()
     assert torch.allclose(compiled, plain)
@@ -217,4 +218,6 @@ def test_half_precision_learns_and_goes_on_to_the_bit(tiny: Tiny, tmp_path: Path
 def test_a_shard_size_that_does_not_divide_is_refused() -> None:
     world = World(0, 4, 4, torch.device("cpu"))
     with pytest.raises(UserError, match="4 processes do not make groups of 3"):
-        spread(nn.Linear(1, 1), lambda m, x: m(x), ParallelSettings(mode="hsdp", shard_size=3), world, torch.float32)
+        parallelize(
+            nn.Linear(1, 1), lambda m, x: m(x), ParallelSettings(mode="hsdp", shard_size=3), world, torch.float32
+        )

@@ -128,7 +128,7 @@ def test_accumulated_gradients_equal_the_large_batchs(tiny: Tiny, tmp_path: Path
         )  # fmt: skip
         trainer = Trainer(recipe, tmp_path / str(batch_size), False, QUIET)
         found: dict[str, torch.Tensor] = {}
-        trainer.optimiser.register_step_pre_hook(
+        trainer.learner.optimiser.register_step_pre_hook(
             lambda *_, model=trainer.model, into=found: into.update(
                 {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
             )

@@ -22,11 +22,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export of an untrained model with open gates: what it says is nonsense that depends on the frames."""
     import torch
 
+    from cosmos_train.families.base import Trained
+    from cosmos_train.families.cosmo import export
     from cosmos_train.families.cosmo.model import build_cosmo
     from cosmos_train.recipe import Recipe
     from cosmos_train.stream.tokenizer import Tokenizer
-    from cosmos_train.train import export
-    from cosmos_train.train.checkpoint import Loaded, State
 
     torch.manual_seed(0)
     words = Tokenizer.train(["stir the soup", "cut the onion"], 400)
@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         elif name.endswith("attention.to_out.weight"):  # so that frames count beside weights never trained
             parameter.data *= 30
     out = tmp_path_factory.mktemp("exported")
-    export.write(out, Loaded(out, recipe, State(3, {}, 0, "abc123", words.names), words), model)
+    export.write(out, Trained(out, recipe, words, 3, "abc123"), model)
     return out
 
 

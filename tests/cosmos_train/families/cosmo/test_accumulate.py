@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cosmos_train.families.base import StepContext
 from cosmos_train.families.cosmo.accumulate import StepLosses, accumulate
 from cosmos_train.families.cosmo.model import CosMo, build_cosmo
 from cosmos_train.families.cosmo.objective import compute, contrast, learned_tokens
@@ -41,9 +42,7 @@ def gradients(model: CosMo, batches: list[Batch], settings: ObjectiveSettings) -
     def around(last: bool) -> Any:
         return nullcontext()
 
-    losses = accumulate(
-        forward, batches, settings, autocast=nullcontext, backward=lambda loss: loss.backward(), around=around
-    )
+    losses = accumulate(forward, batches, settings, StepContext(nullcontext, lambda loss: loss.backward(), around))
     return losses, {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
@@ -131,8 +130,7 @@ def test_batches_of_different_sources_are_no_pool(tiny: Tiny, words: Tokenizer, 
         yield
 
     losses = accumulate(
-        forward, [pairs, videos], recipe.objective, autocast=nullcontext, backward=lambda loss: loss.backward(),
-        around=around,
+        forward, [pairs, videos], recipe.objective, StepContext(nullcontext, lambda loss: loss.backward(), around),
     )  # fmt: skip
     assert runs == ["last=False", "pairs", "last=True", "videos"]
     with torch.no_grad():

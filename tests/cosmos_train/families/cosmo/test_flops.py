@@ -10,10 +10,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from cosmos_train.families.cosmo.flops import Ledger, padded, useful
+from cosmos_train.families.cosmo.family import CosMoFamily
+from cosmos_train.families.cosmo.flops import CosMoFlopCount, padded, useful
 from cosmos_train.families.cosmo.model import CosMo, build_cosmo
 from cosmos_train.families.cosmo.objective import compute
-from cosmos_train.families.cosmo.parts import plan
 from cosmos_train.models.language import find_stack
 from cosmos_train.models.pretrained import build_lm
 from cosmos_train.recipe import Recipe, load
@@ -78,7 +78,7 @@ def test_each_parts_forward_operations_are_torchs(
 ) -> None:
     recipe = tiny(model__language__config={"model_type": family, **SIZE, **FAMILIES[family]})
     model, batch = build_cosmo(recipe, words), collate(make_samples(4), words, 64)
-    found = Ledger(model, recipe.objective).of(padded(batch, recipe.objective))
+    found = CosMoFlopCount(model, recipe.objective).of(padded(batch, recipe.objective))
     assert {name: part.forward for name, part in found.items()} == by_running(model, recipe, batch, words)
 
 
@@ -94,7 +94,7 @@ def test_forward_and_backward_operations_of_a_step_are_torchs(
 ) -> None:
     recipe = tiny(objective__pairs=pairs, **settings)
     model, batch = build_cosmo(recipe, words), collate(make_samples(4), words, 64)
-    parts = Ledger(model, recipe.objective).of(padded(batch, recipe.objective)).values()
+    parts = CosMoFlopCount(model, recipe.objective).of(padded(batch, recipe.objective)).values()
     outputs: list[Any] = []
     forward = counted(lambda: outputs.append(compute(model, batch, recipe.objective)))
     loss = outputs[0].language + outputs[0].media.sum() + outputs[0].text.sum()
@@ -126,27 +126,30 @@ def test_useful_work_is_the_work_of_samples_alone(words: Tokenizer, make_samples
 def test_a_full_size_model_costs_what_its_parameters_say(words: Tokenizer, make_samples: MakeSamples) -> None:
     """Given ViT-L/14, a frame costs its known 2 x 81 G (and the rest is per token twice the weights)."""
     recipe = load("cosmo_2b")
-    model = plan(recipe)
-    ledger = Ledger(model, recipe.objective)
-    assert (ledger.frame + ledger.frame_attention) / 1e9 == pytest.approx(162.0, rel=0.01)
+    model = CosMoFamily().plan(recipe)
+    flops = CosMoFlopCount(model, recipe.objective)
+    assert (flops.frame + flops.frame_attention) / 1e9 == pytest.approx(162.0, rel=0.01)
     layers = find_stack(model.language.lm).layers
     matrices = sum(p.numel() for layer in layers[:12] for p in layer.parameters() if p.ndim == 2)
-    assert ledger.first == 2 * matrices
+    assert flops.first == 2 * matrices
 
 
 def test_of_a_mixtures_experts_those_in_use_are_counted() -> None:
     recipe = load("cos_moe")
-    dense, mixture = Ledger(plan(load("cosmo_8b")), recipe.objective), Ledger(plan(recipe), recipe.objective)
+    dense, mixture = (
+        CosMoFlopCount(CosMoFamily().plan(load("cosmo_8b")), recipe.objective),
+        CosMoFlopCount(CosMoFamily().plan(recipe), recipe.objective),
+    )
     assert 1.7 < mixture.first / dense.first < 1.9, "two experts of eight, beside the same attention"
 
 
 def test_a_tower_of_experts_costs_those_in_use_and_the_gates(tiny: Tiny, words: Tokenizer) -> None:
     recipe = tiny()
-    dense = Ledger(build_cosmo(recipe, words), recipe.objective)
+    dense = CosMoFlopCount(build_cosmo(recipe, words), recipe.objective)
     for top_k in (1, 2):
         experts = {"count": 4, "top_k": top_k, "places": ["vision"]}
         with_experts = tiny(model__experts=experts)
-        sparse = Ledger(build_cosmo(with_experts, words), recipe.objective)
+        sparse = CosMoFlopCount(build_cosmo(with_experts, words), recipe.objective)
         tokens, gates, networks = 17, 2 * 48 * 4, 2 * 2 * 48 * 4 * 48  # of a layer, of which there are two
         assert sparse.frame - dense.frame == 2 * tokens * (gates + (top_k - 1) * networks)
 
@@ -156,4 +159,4 @@ def test_other_towers_are_counted_as_they_run(tiny: Tiny, words: Tokenizer) -> N
     recipe = tiny(model__vision__config=config, data__image__size=64)
     model = build_cosmo(recipe, words)
     expected = counted(lambda: model.vision(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)))
-    assert Ledger(model, recipe.objective).frame == expected
+    assert CosMoFlopCount(model, recipe.objective).frame == expected

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cosmos_train.families.cosmo.parts import PARTS, count, plan
+from cosmos_train.families.cosmo.family import CosMoFamily
+from cosmos_train.families.cosmo.parts import PARTS, count
 from cosmos_train.recipe import load
 
 # Millions: learnable, total, cross-attention blocks, the paper's learnable and total.
@@ -25,7 +26,7 @@ TWINS = {
 
 @pytest.mark.parametrize("name", FULL)
 def test_a_full_size_recipe_has_the_counted_parameters(name: str) -> None:
-    model = plan(load(name))
+    model = CosMoFamily().plan(load(name))
     assert {p.device.type for p in model.parameters()} == {"meta"}
     found = count(model)
     learnable, total, blocks = FULL[name]
@@ -40,7 +41,7 @@ def test_a_full_size_recipe_has_the_counted_parameters(name: str) -> None:
 
 @pytest.mark.parametrize("name", TWINS)
 def test_its_tiny_twin_has_the_same_parts(name: str) -> None:
-    full, tiny = plan(load(name)), plan(load(TWINS[name]))
+    full, tiny = CosMoFamily().plan(load(name)), CosMoFamily().plan(load(TWINS[name]))
     assert type(full.language.lm) is type(tiny.language.lm)
     assert set(count(full)) == set(count(tiny)) == set(PARTS)
     assert sum(part.total for part in count(tiny).values()) < 4e6

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from cosmos_train.families.base import StepContext
 from cosmos_train.families.cosmo.accumulate import accumulate
 from cosmos_train.families.cosmo.model import build_cosmo
 from cosmos_train.families.cosmo.objective import compute
@@ -47,9 +48,11 @@ def step(recipe: Recipe, words: Tokenizer, batches: list[Batch], several: bool =
         whole,
         batches,
         recipe.objective,
-        autocast=nullcontext,
-        backward=lambda loss: loss.backward(),
-        around=lambda last: whole.no_sync() if several and not last else nullcontext(),
+        StepContext(
+            nullcontext,
+            lambda loss: loss.backward(),
+            lambda last: whole.no_sync() if several and not last else nullcontext(),
+        ),
     )
     found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     numbers = (losses.total, losses.language, losses.contrastive, losses.tokens)

@@ -13,10 +13,10 @@ import torch
 from torch.nn import functional as F
 
 from cosmos_train.errors import UserError
-from cosmos_train.families.cosmo.parts import Planned
 from cosmos_train.families.cosmos import released
 from cosmos_train.families.cosmos.model import EXTRA, Cosmos, Student, build_cosmos, build_student
 from cosmos_train.models.backends import open_clip
+from cosmos_train.models.pretrained import PlannedVocabulary
 from cosmos_train.models.settings import ModelSettings
 from cosmos_train.models.towers import VisionTower
 from cosmos_train.recipe import load
@@ -91,7 +91,7 @@ def test_what_is_drawn_are_the_weights_that_give_the_originals_cross_modal_featu
 def test_full_size_has_the_released_names_and_shapes(shared_data: Path, size: int, parameters: int) -> None:
     recipe = load(f"cosmos_vitb{size}_cc3m")
     with torch.device("meta"):
-        model = build_cosmos(recipe, Planned(49408, begin=49406, end=49407))
+        model = build_cosmos(recipe, PlannedVocabulary(49408, begin=49406, end=49407))
     assert sum(p.numel() for p in model.student.parameters()) == parameters
     wanted = json.loads((shared_data / "golden" / f"cosmos_vitb{size}_state_dict_shapes.json").read_text())
     wanted = wanted.get("shapes", wanted)

@@ -19,13 +19,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from cosmos_recipe import cosmos_recipe
 from cosmos_train import recipe as recipes
 from cosmos_train.errors import UserError
-from cosmos_train.families.cosmo.parts import Planned
+from cosmos_train.families.base import StepContext
 from cosmos_train.families.cosmos.distill import cosmos_losses
-from cosmos_train.families.cosmos.family import CosmosFamily, CosmosLedger, Rows, decays
+from cosmos_train.families.cosmos.family import CosmosFamily
+from cosmos_train.families.cosmos.flops import CosmosFlopCount, Rows
 from cosmos_train.families.cosmos.model import Cosmos, build_cosmos
 from cosmos_train.families.cosmos.momentum import Teacher, momentum
 from cosmos_train.families.cosmos.objective import accumulate, compute
+from cosmos_train.families.registry import family_of
 from cosmos_train.losses.settings import TeacherSettings
+from cosmos_train.models.pretrained import PlannedVocabulary
 from cosmos_train.recipe import BUNDLED, Recipe, dump, load
 from cosmos_train.stream.stream import open_data, open_stream
 from cosmos_train.stream.tokenizer import Tokenizer
@@ -45,9 +48,11 @@ def step(recipe: Recipe, words: Tokenizer, count: int = 1) -> tuple[dict[str, to
         lambda *given: compute(model, *given),
         [stream.next() for _ in range(count)],
         recipe.objective,
-        autocast=nullcontext,
-        backward=lambda loss: loss.backward(),  # type: ignore[no-untyped-call]
-        around=lambda last: nullcontext(),
+        StepContext(
+            nullcontext,
+            lambda loss: loss.backward(),  # type: ignore[no-untyped-call]
+            lambda last: nullcontext(),
+        ),
     )
     return losses, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
@@ -136,7 +141,8 @@ def test_the_teacher_follows_and_the_scales_are_kept_in_bounds(shards: Path, wor
 
 def test_only_norms_biases_and_scales_are_left_undecayed() -> None:
     with torch.device("meta"):
-        model = build_cosmos(load("cosmos_vitb16_cc3m"), Planned(49408, end=49407)).student
+        model = build_cosmos(load("cosmos_vitb16_cc3m"), PlannedVocabulary(49408, end=49407)).student
+    decays = CosmosFamily().decays
     found = {name for name, p in model.named_parameters() if decays(name, p) and ".resblocks." not in name}
     pools = {f"{one}.attn.{what}" for one in ("visual.attn_cross_pool", "text_attn_cross_pool")
              for what in ("in_proj_weight", "out_proj.weight")}  # fmt: skip
@@ -150,15 +156,15 @@ def test_only_norms_biases_and_scales_are_left_undecayed() -> None:
 def test_a_recipe_is_built_and_says_what_the_paper_says(name: str) -> None:
     recipe = load(name)
     with torch.device("meta"):
-        model = build_cosmos(recipe, Planned(49408, end=49407))
+        model = build_cosmos(recipe, PlannedVocabulary(49408, end=49407))
     assert (
         recipe.optimiser.lr == 5e-4 and recipe.optimiser.weight_decay == 0.5 and recipe.optimiser.warmup_steps == 2000
     )
     assert recipe.train.batch_size == (1024 if name.endswith("cc3m") else 4096)
     assert recipe.objective.teacher.momentum == (0.999 if name.endswith("cc3m") else 0.99)
-    ledger = CosmosLedger(model, recipe)
+    flops = CosmosFlopCount(model, recipe)
     whole = Rows(1, 8 * 77, 8 * 77**2, 2 * 77, 2 * 77**2)
-    assert sum(part.total for part in ledger.of(whole).values()) > 1e11
+    assert sum(part.total for part in flops.of(whole).values()) > 1e11
 
 
 def test_its_operations_are_those_that_are_counted(shards: Path, words: Tokenizer) -> None:
@@ -169,7 +175,7 @@ def test_its_operations_are_those_that_are_counted(shards: Path, words: Tokenize
         views, _ = compute(model, batch, recipe.objective)
         forward = counter.get_total_flops()
     useful, padded = CosmosFamily().work(batch, recipe)
-    found = CosmosLedger(model, recipe).of(padded)
+    found = CosmosFlopCount(model, recipe).of(padded)
     assert useful.rows == padded.rows == 4
     assert useful.tokens < padded.tokens < 5 * 4 * 16
     assert sum(part.forward for part in found.values()) == pytest.approx(forward, rel=0.02)
@@ -243,16 +249,16 @@ def test_a_run_with_experts_begins_with_the_dense_one(shards: Path, tmp_path: Pa
 
 
 def test_settings_that_do_not_go_together_are_refused(shards: Path) -> None:
-    with pytest.raises(ValueError, match=r"learns from data\.form views, not clips"):
-        cosmos_recipe(shards, data__form="clips")
-    with pytest.raises(ValueError, match="has its teacher for a moving average"):
-        cosmos_recipe(shards, train__ema_decay=0.9)
+    with pytest.raises(UserError, match=r"learns from data\.form views, not clips"):
+        family_of(cosmos_recipe(shards, data__form="clips"))
+    with pytest.raises(UserError, match="has its teacher for a moving average"):
+        family_of(cosmos_recipe(shards, train__ema_decay=0.9))
     with pytest.raises(ValueError, match="rows are not packed"):
         cosmos_recipe(shards, data__pack={"tokens": 64})
     with pytest.raises(UserError, match=r"reads 16 tokens, data\.max_tokens is 20"):
-        build_cosmos(cosmos_recipe(shards, data__max_tokens=20), Planned(400, end=2))
+        build_cosmos(cosmos_recipe(shards, data__max_tokens=20), PlannedVocabulary(400, end=2))
     with pytest.raises(UserError, match="not whole patches of 8"):
-        build_cosmos(cosmos_recipe(shards, data__views={"local_size": 20}), Planned(400, end=2))
+        build_cosmos(cosmos_recipe(shards, data__views={"local_size": 20}), PlannedVocabulary(400, end=2))
 
 
 @pytest.mark.processes

@@ -21,13 +21,15 @@ from cosmos_recipe import cosmos_recipe
 from cosmos_train import recipe as recipes
 from cosmos_train.cli import app
 from cosmos_train.errors import UserError
-from cosmos_train.families.cosmo.parts import Planned
+from cosmos_train.families.base import StepContext
 from cosmos_train.families.cumo.family import CuMoFamily
 from cosmos_train.families.cumo.model import CuMo, PatchTower, build_cumo
 from cosmos_train.families.cumo.objective import accumulate, compute
+from cosmos_train.families.registry import family_of
 from cosmos_train.families.routing import alarm, routing_numbers
 from cosmos_train.models.backends import open_clip
 from cosmos_train.models.moe import MixtureMlp, mixtures
+from cosmos_train.models.pretrained import PlannedVocabulary
 from cosmos_train.models.settings import ExpertSettings
 from cosmos_train.models.towers import VisionTower
 from cosmos_train.recipe import BUNDLED, Recipe, dump, load
@@ -36,7 +38,7 @@ from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.train import checkpoint
 from cosmos_train.train.starting import load_any
 from cosmos_train.train.trainer import Trainer, train
-from cosmos_train.train.upcycle import difference, outputs, upcycle
+from cosmos_train.train.upcycle import difference, upcycle
 from cumo_recipe import cumo_recipe
 from ranks import finish, read_diary, start
 
@@ -52,9 +54,11 @@ def step(recipe: Recipe, words: Tokenizer, count: int = 1) -> tuple[dict[str, to
         lambda *given: compute(model, *given),
         [stream.next() for _ in range(count)],
         recipe.objective,
-        autocast=nullcontext,
-        backward=lambda loss: loss.backward(),  # type: ignore[no-untyped-call]
-        around=lambda last: nullcontext(),
+        StepContext(
+            nullcontext,
+            lambda loss: loss.backward(),  # type: ignore[no-untyped-call]
+            lambda last: nullcontext(),
+        ),
     )
     return losses, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
@@ -181,7 +185,7 @@ def test_three_stages_each_begin_with_the_last(shards: Path, tmp_path: Path) -> 
     three = cumo_recipe(shards, train__steps=3, train__start_from=str(tmp_path / "two"), model__experts=EXPERTS)
     third = Trainer(three, tmp_path / "three", False, QUIET)
     _, dense = load_any(tmp_path / "two")
-    assert difference(dense, third.model, torch.float32) < 1e-6
+    assert difference(CuMoFamily(), dense, third.model, torch.float32) < 1e-6
     third.model.float()
     numbers = third.run().numbers
     assert numbers["experts/blocks"] == 3
@@ -237,6 +241,7 @@ def test_upcycling_is_checked_printed_and_a_checkpoint_to_begin_with(shards: Pat
     assert "in float32: the same function" in said.output and "in float64: the same function" in said.output
     _, dense = load_any(tmp_path / "dense")
     loaded, sparse = load_any(tmp_path / "sparse")
+    outputs = family_of(loaded.recipe).drawn_outputs
     assert loaded.recipe.model.experts.count == 3
     assert len(mixtures(sparse)) == (3 if kind == "cumo" else 8)
     for dtype, most in ((torch.float32, 1e-6), (torch.float64, 1e-12)):
@@ -276,7 +281,7 @@ def test_a_cosmos_tower_and_a_gated_lm_become_experts_of_a_cosmo(tiny: Callable[
 def test_a_full_recipe_is_built(name: str) -> None:
     recipe = load(name)
     with torch.device("meta"):
-        model = build_cumo(recipe, Planned(32002), weights=False)
+        model = build_cumo(recipe, PlannedVocabulary(32002), weights=False)
     assert model.image_tokens == 576
     assert len(model.vision.transformer.resblocks) == 23
     learning = {part for part, p in model.named_parameters() if p.requires_grad}
@@ -312,7 +317,7 @@ def test_its_operations_are_those_that_are_counted(shards: Path, words: Tokenize
     model = build_cumo(recipe, words)
     batch = open_stream(recipe, words, open_data(recipe.data)).next()
     _, padded = CuMoFamily().work(batch, recipe)
-    found = CuMoFamily().ledger(model, recipe).of(padded)
+    found = CuMoFamily().flop_count(model, recipe).of(padded)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         compute(model, batch, recipe.objective)
     assert sum(part.forward for part in found.values()) == pytest.approx(counter.get_total_flops(), rel=0.03)
@@ -320,9 +325,9 @@ def test_its_operations_are_those_that_are_counted(shards: Path, words: Tokenize
 
 def test_parts_that_do_not_fit_are_refused(shards: Path) -> None:
     with pytest.raises(UserError, match=r"a picture is 4 tokens, data\.talk\.image_tokens is 9"):
-        build_cumo(cumo_recipe(shards, data__talk={"image_tokens": 9}), Planned(400))
+        build_cumo(cumo_recipe(shards, data__talk={"image_tokens": 9}), PlannedVocabulary(400))
     with pytest.raises(UserError, match="no multiple of the largest scale 3"):
-        build_cumo(cumo_recipe(shards, model__connector={"scales": [1, 3]}), Planned(400))
+        build_cumo(cumo_recipe(shards, model__connector={"scales": [1, 3]}), PlannedVocabulary(400))
     with pytest.raises(ValueError, match="scales begin with 1 and ascend"):
         cumo_recipe(shards, model__connector={"scales": [3, 1]})
 

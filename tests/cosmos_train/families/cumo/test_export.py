@@ -14,17 +14,16 @@ from typer.testing import CliRunner
 
 from cosmos_train.cli import app
 from cosmos_train.errors import UserError
-from cosmos_train.evaluate.loading import kind_of
+from cosmos_train.families.base import Trained
+from cosmos_train.families.cosmo import export
 from cosmos_train.families.cumo import export as cumo_export
+from cosmos_train.families.cumo.family import CuMoFamily
 from cosmos_train.families.cumo.model import build_cumo
 from cosmos_train.models.pretrained import build_lm
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.train import export
-from cosmos_train.train.checkpoint import Loaded, State
-from cosmos_train.train.starting import load_any, load_model
+from cosmos_train.train.starting import family_at, load_any, load_model
 from cosmos_train.train.trainer import Trainer, train
-from cosmos_train.train.upcycle import outputs
 from cumo_recipe import cumo_recipe
 
 QUIET = Console(quiet=True)
@@ -35,10 +34,10 @@ SIZE = {
 EXPERTS = {"count": 3, "top_k": 2, "places": ["vision", "connector"]}
 
 
-def made(recipe: Recipe, words: Tokenizer, folder: Path) -> tuple[Loaded, Any]:
+def made(recipe: Recipe, words: Tokenizer, folder: Path) -> tuple[Trained, Any]:
     torch.manual_seed(1)
     model = build_cumo(recipe, words).eval()
-    return Loaded(folder, recipe, State(7, {}, 0, "shards' signature", words.names), words), model
+    return Trained(folder, recipe, words, 7, "shards' signature"), model
 
 
 @pytest.mark.parametrize("family", ["mistral", "tied", "mixtral"])
@@ -50,12 +49,12 @@ def test_it_reloads_to_equal_logits(family: str, experts: dict[str, Any], words:
     cumo_export.write(tmp_path, loaded, model)
     found, again = cumo_export.load(tmp_path)
     with torch.no_grad():
-        for one, other in zip(outputs(model), outputs(again), strict=True):
+        for one, other in zip(CuMoFamily().drawn_outputs(model), CuMoFamily().drawn_outputs(again), strict=True):
             assert torch.equal(one, other)
-    assert found.state.step == 7
+    assert found.step == 7
     assert found.tokenizer.encode("a red square") == words.encode("a red square")
     assert found.recipe.data.talk == loaded.recipe.data.talk
-    assert kind_of(tmp_path) == "cumo"
+    assert family_at(tmp_path).kind == "cumo"
 
 
 def test_a_language_model_and_a_tower_that_came_by_name_are_spelled_out(words: Tokenizer, tmp_path: Path) -> None:
@@ -74,7 +73,7 @@ def test_a_language_model_and_a_tower_that_came_by_name_are_spelled_out(words: T
     shutil.rmtree(lm)
     _, again = cumo_export.load(tmp_path / "out")
     with torch.no_grad():
-        assert torch.equal(outputs(model)[0], outputs(again)[0])
+        assert torch.equal(CuMoFamily().drawn_outputs(model)[0], CuMoFamily().drawn_outputs(again)[0])
     assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
 
 

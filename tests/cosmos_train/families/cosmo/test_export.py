@@ -13,6 +13,9 @@ import torch
 from typer.testing import CliRunner
 
 from cosmos_train.errors import UserError
+from cosmos_train.families import folder
+from cosmos_train.families.base import Trained
+from cosmos_train.families.cosmo import export
 from cosmos_train.families.cosmo.model import CosMo, build_cosmo
 from cosmos_train.models.backends import transformers
 from cosmos_train.models.pretrained import build_lm
@@ -20,8 +23,6 @@ from cosmos_train.recipe import Recipe
 from cosmos_train.stream.batch import Batch, Sample
 from cosmos_train.stream.collate import collate
 from cosmos_train.stream.tokenizer import Tokenizer
-from cosmos_train.train import export
-from cosmos_train.train.checkpoint import Loaded, State
 
 Tiny = Callable[..., Recipe]
 MakeSamples = Callable[..., list[Sample]]
@@ -36,13 +37,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 
-def made(recipe: Recipe, words: Tokenizer, folder: Path) -> tuple[Loaded, CosMo]:
+def made(recipe: Recipe, words: Tokenizer, folder: Path) -> tuple[Trained, CosMo]:
     torch.manual_seed(1)
     model = build_cosmo(recipe, words).eval()
     for name, parameter in model.named_parameters():
         if name.endswith("_gate"):
             torch.nn.init.constant_(parameter, 1.0)
-    return Loaded(folder, recipe, State(7, {}, 0, "shards' signature", words.names), words), model
+    return Trained(folder, recipe, words, 7, "shards' signature"), model
 
 
 def said(model: CosMo, batch: Batch) -> tuple[torch.Tensor, ...]:
@@ -63,7 +64,7 @@ def test_it_reloads_to_equal_logits(
     batch = collate(make_samples(3), words, 64)
     for one, two in zip(said(model, batch), said(again, batch), strict=True):
         assert torch.equal(one, two)
-    assert found.state.step == 7
+    assert found.step == 7
     assert found.tokenizer.encode("a red square") == words.encode("a red square")
     assert (found.tokenizer.visual, found.tokenizer.end_of_chunk) == (words.visual, words.end_of_chunk)
 
@@ -112,7 +113,7 @@ def test_hugging_faces_own_classes_read_tokenizer_and_preprocessor(
 def test_weights_of_several_files_are_read_too(
     tiny: Tiny, words: Tokenizer, make_samples: MakeSamples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "_SHARD", "300KB")
+    monkeypatch.setattr(folder, "_SHARD", "300KB")
     loaded, model = made(tiny(), words, tmp_path)
     export.write(tmp_path, loaded, model)
     assert len(list(tmp_path.glob("*.safetensors"))) > 1

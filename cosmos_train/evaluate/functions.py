@@ -1,0 +1,71 @@
+"""The functions that a family names in its `Evaluation`: their signatures, and how a name becomes a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from typing import Protocol as Interface
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    import torch
+
+    from cosmos_train.evaluate.embedder import Embedder
+    from cosmos_train.evaluate.fewshot import Report, Result
+    from cosmos_train.evaluate.protocol import Protocol
+    from cosmos_train.evaluate.readers.folder import DataFolder
+    from cosmos_train.evaluate.slots import Slots
+    from cosmos_train.evaluate.tasks import Task
+    from cosmos_train.recipe import Recipe
+    from cosmos_train.stream.settings import DataSettings
+    from cosmos_train.stream.tokenizer import Tokenizer
+
+Ask = Callable[[Any, "torch.device"], dict[str, float]]  # a model and its device to the scores of a probe
+
+
+class LoadEmbedder(Interface):
+    """`embedder`. settings: `key=value` of the recipe; part: student or teacher, of a model that has both; template:
+    what texts are put in, as `protocol.prompts.retrieval`."""
+
+    def __call__(self, path: Path, settings: list[str], protocol: Protocol, part: str, template: str) -> Embedder: ...
+
+
+class Answer(Interface):
+    """`answers`. One result for each number of shots. predictions: a folder that keeps answers; report: progress."""
+
+    def __call__(
+        self, path: Path, settings: list[str], task: Task, data: DataFolder, protocol: Protocol, shots: Sequence[int],
+        predictions: Path | None, report: Callable[[str], Report],
+    ) -> list[Result]: ...  # fmt: skip
+
+
+class MakeProbe(Interface):
+    """`probe`. heldout: the probe's shards; learned from: those of the recipe."""
+
+    def __call__(self, recipe: Recipe, heldout: DataSettings, tokenizer: Tokenizer, slots: Slots) -> Ask: ...
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A result as JSON and as a person reads it."""
+
+    facts: object
+    show: Callable[[Console], None]
+
+
+class ReportProbe(Interface):
+    """`probe_report`. settings: `data.shards=…` names the held-out shards."""
+
+    def __call__(
+        self, path: Path, settings: Sequence[str], slots: Path | None, clips: int, candidates: int, draws: int
+    ) -> Shown: ...
+
+
+def resolve(name: str) -> Any:
+    """The function that "module:function" names."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)

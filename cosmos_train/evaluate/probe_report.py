@@ -1,0 +1,42 @@
+"""`evaluate --probe` of a CosMo: captions of held-out clips slot by slot, with errors, and some of them to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from cosmos_train.evaluate.functions import Shown
+from cosmos_train.evaluate.probe import Probe, ProbeScores
+from cosmos_train.evaluate.slots import SAMPLE_WORLD, load_slots
+from cosmos_train.evaluate.subject import load_subject
+
+
+def report(path: Path, settings: Sequence[str], slots: Path | None, clips: int, candidates: int, draws: int) -> Shown:
+    """The probe of the shards that `settings` (`data.shards=…`) name. Raises UserError."""
+    table = load_slots(slots or SAMPLE_WORLD)
+    subject = load_subject(path, list(settings))
+    probe = Probe(subject.recipe.data, subject.tokenizer, table, clips)
+    scores = probe.ask(subject, candidates=candidates, draws=draws)
+    return Shown(asdict(scores), lambda console: print_probe(scores, console))
+
+
+def print_probe(scores: ProbeScores, console: Console) -> None:
+    table = Table("captions right in", "score", "± s.e.", "frames shuffled", "± s.e.", "chance", box=None)
+    for name, one in scores.slots.items():
+        table.add_row(
+            name, f"{one.right:.3f}", f"{one.error:.3f}", f"{one.shuffled:.3f}", f"{one.shuffled_error:.3f}",
+            f"{one.chance:.3f}",
+        )  # fmt: skip
+    found = scores.retrieval
+    numbers = (found.recall, found.error, found.shuffled, found.shuffled_error, found.chance)
+    table.add_row(
+        f"R@1, frames to text, of {found.candidates} ({found.draws} draws)", *(f"{number:.3f}" for number in numbers)
+    )
+    console.print(table)
+    console.print(f"{scores.asked} clips asked, {scores.open} whose own text leaves a slot open", highlight=False)
+    for truth, said in scores.examples:
+        console.print(f"  {truth}  →  {said}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,129 @@
+"""A trained model as a folder in Hugging Face's style, whole in itself: nothing is looked up when it is read again.
+
+    OUT/   config.json  model*.safetensors  tokenizer.json  tokenizer_config.json  preprocessor_config.json  README.md
+
+config.json holds the recipe with the language model's and the tower's own configs spelled out in place of names, and
+what the model was trained on. Costs one copy of the weights on disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from cosmos_train import recipe as recipes
+from cosmos_train.errors import UserError
+from cosmos_train.families.base import Trained, exported_kind
+from cosmos_train.models.backends import open_clip, transformers
+from cosmos_train.models.settings import VisionSettings
+from cosmos_train.recipe import Recipe
+from cosmos_train.stream.tokenizer import END_OF_CHUNK, VISUAL, Tokenizer
+
+FORMAT_VERSION = 1
+Model = TypeVar("Model", bound=nn.Module)
+_SHARD = "5GB"  # a weights file grows no larger
+
+
+def write_folder(
+    out: Path, trained: Trained, model: nn.Module, kind: str, name: str, recipe: Recipe, processor: dict[str, Any],
+    card: str,
+) -> None:  # fmt: skip
+    """Everything but config.json first: a folder with one is whole. recipe: with configs in place of names."""
+    from huggingface_hub import save_torch_state_dict
+
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_torch_state_dict(state, str(out), max_shard_size=_SHARD)
+    _write_tokenizer(out, trained.tokenizer)
+    _write_json(out / "preprocessor_config.json", processor)
+    config = {
+        "model_type": kind,
+        "architectures": [name],
+        "format_version": FORMAT_VERSION,
+        "special_tokens": trained.tokenizer.names,
+        "trained_on": {"recipe": trained.recipe.name, "step": trained.step, "shards": trained.shards},
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    (out / "README.md").write_text(card)
+    _write_json(out / "config.json", config)
+
+
+def load_folder(
+    folder: Path, kind: str, name: str, build: Callable[[Recipe, Tokenizer], Model]
+) -> tuple[Trained, Model]:
+    """The model of an exported folder of a kind, made by `build`. UserError where it is none, or damaged."""
+    if exported_kind(folder) != kind:
+        raise UserError(f"{folder} is no exported {name}", "make one: cosmos_train export RUN FOLDER", 2)
+    from huggingface_hub import load_torch_model
+
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        if config["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"its format is {config['format_version']}, known is {FORMAT_VERSION}")
+        recipe = recipes.build(config["recipe"], (), str(folder / "config.json"))
+        tokenizer = Tokenizer.load(folder / "tokenizer.json", config["special_tokens"])
+        about = config["trained_on"]
+        trained = Trained(folder, recipe, tokenizer, int(about["step"]), str(about["shards"]))
+        random = torch.get_rng_state()  # the weights that are drawn here are all overwritten
+        model = build(recipe, tokenizer)
+        torch.set_rng_state(random)
+        # Weights that are one tensor under two names are kept once.
+        found: Any = load_torch_model(model, str(folder), strict=False, weights_only=True)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise UserError(f"the exported model {folder} is damaged: {error}", "export it again") from error
+    shared = {name for names in _shared(model) for name in names}
+    missing = [name for name in (*found.missing_keys, *found.unexpected_keys) if name not in shared]
+    if missing:
+        raise UserError(f"the exported model {folder} is damaged: it lacks {missing[0]}", "export it again")
+    return trained, model.eval()
+
+
+def without_names(recipe: Recipe, vision: VisionSettings, lm: Any) -> Recipe:
+    """The recipe with this tower and the language model's config, without the places where its data and start lay."""
+    config = {
+        key: value
+        for key, value in lm.config.to_diff_dict().items()
+        if key not in ("transformers_version", "architectures", "dtype")
+    }
+    config["model_type"] = lm.config.model_type
+    settings = recipe.model
+    language = settings.language.model_copy(update={"name": "", "config": config, "trained": settings.language.learns})
+    data = recipe.data.model_copy(update={"shards": "", "sources": {}})
+    probe = recipe.probe.model_copy(update={"shards": "", "every": 0})
+    model = settings.model_copy(update={"language": language, "vision": vision})
+    return recipe.model_copy(update={"model": model, "data": data, "probe": probe})
+
+
+def tower_config(name: str) -> dict[str, Any]:
+    """The fields of open_clip's CLIPVisionCfg of a tower that it knows by name."""
+    config = open_clip().get_model_config(name)
+    fields = {"quick_gelu": bool(config.get("quick_gelu", False)), **config["vision_cfg"]}
+    return fields | ({"timm_model_pretrained": False} if fields.get("timm_model_name") else {})
+
+
+def _write_tokenizer(out: Path, tokenizer: Tokenizer) -> None:
+    names = tokenizer.names
+    transformers().PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend,
+        bos_token=names["begin"],
+        eos_token=names["end"],
+        pad_token=names["pad"],
+        additional_special_tokens=[VISUAL, END_OF_CHUNK],
+    ).save_pretrained(str(out))
+    tokenizer.save(out / "tokenizer.json")  # as we write it: what is read back is what was trained
+
+
+def _shared(model: nn.Module) -> list[list[str]]:
+    """Names of parameters that are one tensor."""
+    found: dict[int, list[str]] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        found.setdefault(id(tensor), []).append(name)
+    return [names for names in found.values() if len(names) > 1]
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,17 @@
+"""Which parameters weight decay applies to, and which are gates, by name and shape."""
+
+from __future__ import annotations
+
+from torch import nn
+
+# Parameters that are vectors in disguise: learned tokens and positions are not decayed, as biases and norms are not.
+_UNDECAYED = ("latents", "text_query.query", "embed", "wte", "wpe")
+
+
+def decays(name: str, parameter: nn.Parameter) -> bool:
+    """Matrices, except learned tokens, positions and embeddings."""
+    return parameter.ndim >= 2 and not any(part in name for part in _UNDECAYED)
+
+
+def is_gate(name: str) -> bool:
+    return name.endswith("_gate")
