@@ -55,10 +55,9 @@ class StageActor:
             self.worker = Worker(plan, self._report)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        for group in batch["group"]:
-            entries = (entry.split(":") for entry in group.split(","))
+        for names, counts in zip(batch["partitions"], batch["counts"], strict=True):
             with self._telling():
-                self.worker.run([(name, int(count)) for name, count in entries])
+                self.worker.run([(str(name), int(count)) for name, count in zip(names, counts, strict=True)])
         self._send()
         return batch
 
@@ -106,13 +105,16 @@ def _stream(stages: Sequence[StagePlan], work: Work, board: Any) -> None:
     """One Ray Data pipeline: a pool of actors per stage, a row per group of partitions."""
     import ray
 
-    groups = [",".join(f"{name}:{count}" for name, count in group) for group in work.groups(stages[0])]
+    groups = [
+        {"partitions": [name for name, _ in group], "counts": [count for _, count in group]}
+        for group in work.groups(stages[0])
+    ]
     if not groups:
         return
     total = ray.cluster_resources()
     wanted = {plan.name: plan.resources for plan in stages}
     fit = shares(wanted, total.get("CPU", 1.0), total.get("GPU", 0.0), len(groups))
-    data = ray.data.from_items([{"group": group} for group in groups], override_num_blocks=len(groups))
+    data = ray.data.from_items(groups, override_num_blocks=len(groups))
     for plan in stages:
         share: Share = fit[plan.name]
         data = data.map_batches(
