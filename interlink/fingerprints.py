@@ -17,25 +17,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
-
-from interlink.settings import marks_of
+from interlink.settings import Settings, marks_of
 
 RULE = 2
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What shapes one stage's rows. third_party: `module:Class` of an implementation that is not ours, or empty.
+    """What shapes one stage's rows.
 
-    implementation: `module:Class` of any, as rule 1 had it.
+    implementation: `module:Class`; it counts where it is third-party (rule 1 counted it always).
     """
 
     stage: str
     version: int
     implementation: str
     third_party: bool
-    settings: BaseModel
+    settings: Settings
     needs: tuple[str, ...]
 
 
@@ -56,16 +54,16 @@ def fingerprints(shapes: Iterable[Shape], fresh: Mapping[str, int], rule: int = 
     return found
 
 
-def acting(settings: BaseModel, rule: int = RULE) -> dict[str, Any]:
+def acting(settings: Settings, rule: int = RULE) -> dict[str, Any]:
     """The settings of a block that act on rows, as plain data; blocks inside it likewise."""
     data = settings.model_dump(mode="json")
+    unread = settings.unread() if rule > 1 else frozenset()
     for name, field in type(settings).model_fields.items():
         marks, value = marks_of(field), getattr(settings, name)
-        hidden = marks.operational and rule >= marks.since_rule
-        unused = rule > 1 and not marks.acts(settings)
-        if hidden or unused or (marks.added and value == field.get_default(call_default_factory=True)):
+        hidden = name in unread or (marks.operational and rule >= marks.since_rule)
+        if hidden or (marks.added and value == field.get_default(call_default_factory=True)):
             del data[name]
-        elif isinstance(value, BaseModel):
+        elif isinstance(value, Settings):
             data[name] = acting(value, rule)
     return data
 

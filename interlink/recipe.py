@@ -7,8 +7,6 @@ marked `operational` and stays out of the fingerprints.
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,9 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from interlink.errors import UserError
-from interlink.stage import Settings, Stage
+from interlink.fingerprints import Shape, fingerprints
+from interlink.settings import Settings
+from interlink.stage import Stage
 from interlink.stages import DEFAULT_STAGES, STAGES, implementation, stage_class
 from interlink.stages.collect import SourceSettings
 
@@ -103,23 +103,21 @@ class Recipe:
         data["stages"] = list(data["stages"])
         return data
 
-    def fingerprints(self, fresh: Mapping[str, int]) -> dict[str, str]:
-        """stage -> fingerprint over its own settings, its version and the fingerprints it depends on.
+    @property
+    def shapes(self) -> list[Shape]:
+        """What shapes the rows of each stage, in order."""
+        ours = set(STAGES.values())
+        return [
+            Shape(
+                block.name, block.cls.version, block.implementation, block.implementation not in ours, block.settings,
+                block.needs,
+            )
+            for block in self.blocks
+        ]  # fmt: skip
 
-        fresh: how often `--fresh` has asked for a stage to be made anew.
-        """
-        found: dict[str, str] = {}
-        for block in self.blocks:
-            content = {
-                "stage": block.name,
-                "implementation": block.implementation,
-                "version": block.cls.version,
-                "settings": _lasting(block.settings),
-                "needs": {table: found[table] for table in block.needs},
-                "fresh": fresh.get(block.name, 0),
-            }
-            found[block.name] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-        return found
+    def fingerprints(self, fresh: Mapping[str, int]) -> dict[str, str]:
+        """Stage → fingerprint. fresh: how often `--fresh` has named a stage."""
+        return fingerprints(self.shapes, fresh)
 
 
 def recipe_names() -> list[str]:
@@ -239,15 +237,3 @@ def _keys(model: Any, path: list[str]) -> list[str]:
             return []
         model = annotation
     return list(model.model_fields)
-
-
-def _lasting(settings: BaseModel) -> dict[str, Any]:
-    """The settings that shape rows: all but those marked operational."""
-    data = settings.model_dump(mode="json")
-    for name, info in type(settings).model_fields.items():
-        extra = info.json_schema_extra
-        if isinstance(extra, dict) and extra.get("operational"):
-            data.pop(name, None)
-        elif name in data and isinstance(value := getattr(settings, name), BaseModel):
-            data[name] = _lasting(value)
-    return data

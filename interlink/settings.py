@@ -1,11 +1,11 @@
 """What every block of a recipe is, and the marks that say how a field enters a stage's fingerprint.
 
-A field has a description (`interlink stages` prints it) and may have marks:
+A field has a description (`interlink stages` prints it) and may have one of these marks:
 
     operational  how a stage works, not what its rows say (workers, time limits): never in the fingerprint
     added        came after its block was first released: in the fingerprint only where it differs from its default
-    when         acts only with these values of sibling fields ({"engine": ("openai",)}): else not in the fingerprint
-    since_rule   marked operational since this fingerprint rule: earlier rules had it in the fingerprint
+
+A block says in `unread` which fields have no effect under the present choice, such as the blocks of other engines.
 """
 
 from __future__ import annotations
@@ -25,35 +25,26 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def unread(self) -> frozenset[str]:
+        """Names of the fields that nothing reads under the present choice. They are in no fingerprint."""
+        return frozenset()
+
 
 @dataclass(frozen=True)
 class Marks:
-    """See the module."""
+    """See the module. since_rule: the fingerprint rule from which on an operational field is left out."""
 
     operational: bool = False
     added: bool = False
-    when: Mapping[str, tuple[Any, ...]] | None = None
     since_rule: int = 1
 
-    def acts(self, block: BaseModel) -> bool:
-        """Whether the field has an effect, given its siblings in `block`. A sibling that is a tuple has each item."""
-        for sibling, values in (self.when or {}).items():
-            found = getattr(block, sibling)
-            if not any(value in values for value in (found if isinstance(found, tuple) else (found,))):
-                return False
-        return True
 
+def added(default: Any, description: str, **limits: Any) -> Any:
+    """A field that was added to a released block; `limits` as for pydantic's Field (ge, le, …).
 
-def setting(
-    default: Any,
-    description: str,
-    *,
-    added: bool = False,
-    when: Mapping[str, tuple[Any, ...]] | None = None,
-    **limits: Any,
-) -> Any:
-    """A field with marks; `limits` as for pydantic's Field (ge, le, …)."""
-    return _marked(Marks(added=added, when=when), default, description, limits)
+    A later change of its default must raise the stage's `version`: rows made with the old one have this fingerprint.
+    """
+    return _marked(Marks(added=True), default, description, limits)
 
 
 def operational(default: Any, description: str, *, since_rule: int = 1, **limits: Any) -> Any:
@@ -62,11 +53,12 @@ def operational(default: Any, description: str, *, since_rule: int = 1, **limits
 
 
 def _marked(marks: Marks, default: Any, description: str, limits: Mapping[str, Any]) -> Any:
-    return Field(default, description=description, json_schema_extra={_KEY: marks}, **limits)  # type: ignore[dict-item]
+    extra: Any = {_KEY: marks}
+    return Field(default, description=description, json_schema_extra=extra, **limits)
 
 
 def marks_of(field: FieldInfo) -> Marks:
     """The marks of a field; a plain pydantic Field has none."""
-    extra = field.json_schema_extra
+    extra: Any = field.json_schema_extra
     found = extra.get(_KEY) if isinstance(extra, dict) else None
     return found if isinstance(found, Marks) else Marks()

@@ -10,28 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from interlink.errors import UserError
+from interlink.settings import Settings
 from interlink.storage import Storage
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-class Settings(BaseModel):
-    """Base of every block of a recipe: unknown keys are refused, values are immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def unread(self) -> frozenset[str]:
-        """Names of the fields that nothing reads under the present choice, such as the blocks of other engines."""
-        return frozenset()
-
-
-def operational(default: Any, description: str, **limits: Any) -> Any:
-    """A settings field that changes how a stage works but not what its rows say; it stays out of the fingerprint."""
-    return Field(default, description=description, json_schema_extra={"operational": True}, **limits)
 
 
 @dataclass(frozen=True)

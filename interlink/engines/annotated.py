@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity
 from interlink.engines.settings import AnnotatedSettings
-from interlink.stage import Resources, Settings
+from interlink.settings import Settings
+from interlink.stage import Resources
 
 
 class Annotated(Captioner):

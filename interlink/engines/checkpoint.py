@@ -19,7 +19,8 @@ from interlink.engines.local import Batches, folder_revision
 from interlink.engines.place import gpus_of
 from interlink.engines.settings import CheckpointSettings
 from interlink.errors import StageError, UserError
-from interlink.stage import Resources, Settings
+from interlink.settings import Settings
+from interlink.stage import Resources
 
 log = logging.getLogger(__name__)
 

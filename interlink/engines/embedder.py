@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from interlink.errors import UserError
-from interlink.stage import Settings
+from interlink.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,8 @@ from interlink.engines.place import check_place, gpus_of
 from interlink.engines.reader import Box, FrameRequest, FrameText, Line, Reader
 from interlink.engines.settings import ImageTextModelSettings
 from interlink.errors import StageError, UserError
-from interlink.stage import Resources, Settings
+from interlink.settings import Settings
+from interlink.stage import Resources
 
 WHERE = "regions.florence2"  # the block of the recipe
 TASK = "<DENSE_REGION_CAPTION>"

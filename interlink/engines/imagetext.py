@@ -19,7 +19,8 @@ from interlink.engines.frames import to_picture
 from interlink.engines.present import require_model
 from interlink.errors import UserError
 from interlink.plugins import Group
-from interlink.stage import Resources, Settings, operational
+from interlink.settings import Settings, operational
+from interlink.stage import Resources
 
 if TYPE_CHECKING:
     import numpy as np

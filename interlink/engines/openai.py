@@ -12,7 +12,8 @@ from interlink.engines.chat import Ask, Chat, check_chat
 from interlink.engines.frames import evenly
 from interlink.engines.settings import OpenAISettings
 from interlink.prompts import load
-from interlink.stage import Resources, Settings
+from interlink.settings import Settings
+from interlink.stage import Resources
 
 WHERE = "caption.openai"  # the block of the recipe
 PROMPT = load("clip-1")

@@ -12,7 +12,7 @@ from interlink.engines.captioner import Identity
 from interlink.engines.engine import Engine
 from interlink.errors import StageError
 from interlink.plugins import Group
-from interlink.stage import Settings
+from interlink.settings import Settings
 
 # name -> module:Class. The name is also that of the engine's block in the ocr stage's settings.
 READERS: dict[str, str] = {

@@ -15,7 +15,8 @@ from interlink.engines.captioner import GROUP, Captioner, ClipRequest, Identity,
 from interlink.engines.reader import FrameRequest, FrameText, Line, Reader
 from interlink.engines.settings import OpenAISettings, TransformersSettings
 from interlink.errors import StageError
-from interlink.stage import Resources, Settings
+from interlink.settings import Settings
+from interlink.stage import Resources
 
 NOTHING = "NONE"
 PROMPT = (

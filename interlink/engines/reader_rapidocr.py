@@ -15,7 +15,8 @@ from pydantic import Field
 from interlink.engines.captioner import Identity
 from interlink.engines.reader import Box, FrameRequest, FrameText, Line, Reader, in_reading_order
 from interlink.errors import StageError, UserError
-from interlink.stage import Resources, Settings, operational
+from interlink.settings import Settings, operational
+from interlink.stage import Resources
 
 
 class RapidOcrSettings(Settings):

@@ -17,7 +17,8 @@ from interlink.engines.captioner import Identity
 from interlink.engines.engine import Engine
 from interlink.errors import StageError, UserError
 from interlink.plugins import Group
-from interlink.stage import Resources, Settings, operational
+from interlink.settings import Settings, operational
+from interlink.stage import Resources
 from interlink.subtitles.cues import Cue, Line, Token, plain
 
 if TYPE_CHECKING:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from interlink.stage import Settings
-
-_OPERATIONAL: dict[str, Any] = {"operational": True}  # changes speed, not answers: stays out of fingerprints
+from interlink.settings import Settings, operational
 
 
 class TranscriptSettings(Settings):
@@ -31,21 +29,16 @@ class ImageTextModelSettings(Settings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="number type of the weights; auto = as saved, float32 on a CPU"
     )
-    device: str = Field(
+    device: str = operational(
         "auto",
-        json_schema_extra=_OPERATIONAL,
-        description="cpu, cuda, cuda:N, spread (over all devices, by the package accelerate); auto = cuda where there "
+        "cpu, cuda, cuda:N, spread (over all devices, by the package accelerate); auto = cuda where there "
         "is one (under Ray, say cuda or spread: it asks for a GPU)",
     )
-    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
-        "auto", json_schema_extra=_OPERATIONAL, description="how attention is computed; auto = the library's choice"
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = operational(
+        "auto", "how attention is computed; auto = the library's choice"
     )
-    batch_size: int = Field(
-        8, ge=1, json_schema_extra=_OPERATIONAL, description="images or clips at once; halved by itself without memory"
-    )
-    ahead: int = Field(
-        1, ge=0, json_schema_extra=_OPERATIONAL, description="batches that the CPU prepares while the model works"
-    )
+    batch_size: int = operational(8, "images or clips at once; halved by itself without memory", ge=1)
+    ahead: int = operational(1, "batches that the CPU prepares while the model works", ge=0)
     num_beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")
 
 
@@ -59,24 +52,16 @@ class TransformersSettings(ImageTextModelSettings):
 class ChatSettings(Settings):
     """Any server that speaks OpenAI's chat completions (vLLM, SGLang, llama.cpp, a paid service)."""
 
-    base_url: str = Field(
-        "https://api.openai.com/v1", json_schema_extra=_OPERATIONAL, description="the API's root, ending in /v1"
-    )
+    base_url: str = operational("https://api.openai.com/v1", "the API's root, ending in /v1")
     model: str = Field("", description="the model's name on that server")
-    api_key_env: str = Field(
+    api_key_env: str = operational(
         "OPENAI_API_KEY",
-        json_schema_extra=_OPERATIONAL,
-        description="NAME of the environment variable with the key (the key itself is never stored); empty = no key",
+        "NAME of the environment variable with the key (the key itself is never stored); empty = no key",
     )
-    concurrency: int = Field(16, ge=1, json_schema_extra=_OPERATIONAL, description="requests in flight")
-    timeout: float = Field(120.0, gt=0, json_schema_extra=_OPERATIONAL, description="seconds for one answer")
-    max_attempts: int = Field(6, ge=1, json_schema_extra=_OPERATIONAL, description="tries of one request")
-    longest_wait: float = Field(
-        60.0,
-        ge=0,
-        json_schema_extra=_OPERATIONAL,
-        description="most seconds between two tries, also if the server asks more",
-    )
+    concurrency: int = operational(16, "requests in flight", ge=1)
+    timeout: float = operational(120.0, "seconds for one answer", gt=0)
+    max_attempts: int = operational(6, "tries of one request", ge=1)
+    longest_wait: float = operational(60.0, "most seconds between two tries, also if the server asks more", ge=0)
     max_tokens: int = Field(256, ge=1, description="longest answer, tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="0 = the likeliest words")
     seed: int = Field(0, description="sent along; servers may heed it")
@@ -97,14 +82,10 @@ class WriterSettings(Settings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="number type of the weights; auto = as saved, float32 on a CPU"
     )
-    device: str = Field(
-        "auto",
-        json_schema_extra=_OPERATIONAL,
-        description="cpu, cuda, cuda:N; auto = cuda where there is one (under Ray, say cuda: it asks for a GPU)",
+    device: str = operational(
+        "auto", "cpu, cuda, cuda:N; auto = cuda where there is one (under Ray, say cuda: it asks for a GPU)"
     )
-    batch_size: int = Field(
-        8, ge=1, json_schema_extra=_OPERATIONAL, description="texts at once; halved by itself when memory runs out"
-    )
+    batch_size: int = operational(8, "texts at once; halved by itself when memory runs out", ge=1)
     max_new_tokens: int = Field(160, ge=1, description="longest answer, tokens")
     num_beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")
 
@@ -117,12 +98,8 @@ class CheckpointSettings(Settings):
         description="its folder, or sample-world: the one that comes along, for the videos of `interlink sample`; "
         "`engine: checkpoint:FOLDER` says the same in one word",
     )
-    device: str = Field(
-        "auto", json_schema_extra=_OPERATIONAL, description="cpu, cuda, cuda:N; auto = cuda where there is one"
-    )
-    batch_size: int = Field(
-        32, ge=1, json_schema_extra=_OPERATIONAL, description="clips at once; fewer where memory runs out"
-    )
+    device: str = operational("auto", "cpu, cuda, cuda:N; auto = cuda where there is one")
+    batch_size: int = operational(32, "clips at once; fewer where memory runs out", ge=1)
     max_new_tokens: int = Field(48, ge=1, description="longest caption, tokens")
     num_beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")
 
@@ -133,18 +110,9 @@ class VllmSettings(Settings):
     model: str = Field("", description="hub id, or a local folder, of a model that vLLM knows")
     revision: str = Field("", description="branch, tag or commit of a hub id; empty = its main branch")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="number type of the weights")
-    gpus: int = Field(
-        1, ge=1, json_schema_extra=_OPERATIONAL, description="GPUs that share the model (tensor parallel)"
-    )
-    gpu_memory: float = Field(
-        0.9, gt=0, le=1, json_schema_extra=_OPERATIONAL, description="share of each GPU's memory that vLLM takes"
-    )
-    batch_size: int = Field(
-        256,
-        ge=1,
-        json_schema_extra=_OPERATIONAL,
-        description="requests that it is given at once, to schedule as it likes",
-    )
+    gpus: int = operational(1, "GPUs that share the model (tensor parallel)", ge=1)
+    gpu_memory: float = operational(0.9, "share of each GPU's memory that vLLM takes", gt=0, le=1)
+    batch_size: int = operational(256, "requests that it is given at once, to schedule as it likes", ge=1)
     max_model_len: int = Field(0, ge=0, description="longest question and answer, tokens; 0 = the model's own")
     max_tokens: int = Field(256, ge=1, description="longest answer, tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="0 = the likeliest words")

@@ -17,7 +17,8 @@ from interlink.engines.place import check_place, gpus_of
 from interlink.engines.settings import TransformersSettings
 from interlink.errors import StageError
 from interlink.prompts import load
-from interlink.stage import Resources, Settings
+from interlink.settings import Settings
+from interlink.stage import Resources
 
 WHERE = "caption.transformers"  # the block of the recipe
 CHAT_PROMPT = load("clip-1")

@@ -18,7 +18,8 @@ from interlink.engines.present import importing, require_model, require_packages
 from interlink.engines.settings import VllmCaptionSettings, VllmSettings
 from interlink.engines.writer import Writer, WriteRequest, Written
 from interlink.errors import StageError, UserError
-from interlink.stage import Resources, Settings
+from interlink.settings import Settings
+from interlink.stage import Resources
 
 CAPTION, NARRATE = "caption.vllm", "narrate.vllm"  # the blocks of the recipe
 _WHO = "the vllm engine"

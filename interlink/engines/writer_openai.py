@@ -9,7 +9,8 @@ from interlink.engines.captioner import Identity
 from interlink.engines.chat import Ask, Chat, check_chat
 from interlink.engines.settings import ChatSettings
 from interlink.engines.writer import Writer, WriteRequest, Written
-from interlink.stage import Resources, Settings
+from interlink.settings import Settings
+from interlink.stage import Resources
 
 WHERE = "narrate.openai"  # the block of the recipe
 

@@ -14,7 +14,8 @@ from interlink.engines.place import Place, check_place, gpus_of
 from interlink.engines.settings import WriterSettings
 from interlink.engines.writer import Writer, WriteRequest, Written
 from interlink.errors import StageError
-from interlink.stage import Resources, Settings
+from interlink.settings import Settings
+from interlink.stage import Resources
 
 WHERE = "narrate.transformers"  # the block of the recipe
 

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from interlink.errors import Dropped, StageError, UserError
 from interlink.fetch.status import class_of_status
-from interlink.stage import Settings, operational
+from interlink.settings import Settings, operational
 
 PROGRAM = "INTERLINK_IMG2DATASET"  # environment variable: its path, where it has an environment of its own
 SHARD = 200  # pictures of one of its shards

@@ -32,6 +32,7 @@ class AssignmentPolicy(Policy):
 
     roles: ClassVar[frozenset[str]] = ALL_ROLES - {"ocr"}  # lines on screen have no vectors
     needs: ClassVar[tuple[str, ...]] = ("score",)
+    reads: ClassVar[tuple[str, ...]] = ("assignment",)
 
     def __init__(self, settings: InterleaveSettings) -> None:
         self._settings = settings.assignment

@@ -84,6 +84,8 @@ class StepPolicy(Policy):
     those of the clip before, and where the step would be too long.
     """
 
+    reads: ClassVar[tuple[str, ...]] = ("step",)
+
     def __init__(self, settings: InterleaveSettings) -> None:
         self._settings = settings.step
 

@@ -16,20 +16,22 @@ ALL_ROLES: frozenset[str] = frozenset(("narration", "caption", "speech", "ocr"))
 class Policy:
     """An order of frames and texts. Derive from it and say what differs from the defaults.
 
-    roles: the texts it tells. needs: tables it reads next to those that every build has.
+    roles: the texts that it places. needs: tables it reads next to those that every build has. reads: the blocks of
+    `interleave` that are its own.
     """
 
     roles: ClassVar[frozenset[str]] = ALL_ROLES
     needs: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: InterleaveSettings) -> None:
         self.settings = settings
 
     def arrange(self, clips: Sequence[ToldClip], seed: str) -> list[Piece]:
-        """The frames and texts of one document's clips, in the order in which they are told.
+        """The frames and texts of one document's clips, in their order.
 
-        Every text of its roles is told once, every frame at most once (what is not told counts as left out); times of
-        frames, and of the texts of one role, never go back. Whatever is drawn is drawn from `seed`.
+        Every text of its roles is placed once, every frame at most once (what is not placed counts as left out); times
+        of frames, and of the texts of one role, never go back. Whatever is drawn is drawn from `seed`.
         """
         raise NotImplementedError(f"{type(self).__name__} must define arrange")
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from interlink.interleave.registry import check_policy
-from interlink.stage import Settings
+from interlink.interleave.registry import GROUP, POLICIES, check_policy
+from interlink.settings import Settings
 
 
 class FilterSettings(Settings):
@@ -110,6 +110,11 @@ class InterleaveSettings(Settings):
     scrub: bool = Field(False, description="blot out e-mail addresses and telephone numbers in all texts")
     assignment: AssignmentSettings = Field(AssignmentSettings(), description="settings of the assignment policy")
     step: StepSettings = Field(StepSettings(), description="settings of the step policy")
+
+    def unread(self) -> frozenset[str]:
+        unused = {"assignment", "step"} - set(GROUP.load(self.policy).reads)
+        unused |= {"options"} if self.policy in POLICIES else set()
+        return frozenset(unused | ({"lead_confidence"} if self.lead == "ignore" else set()))
 
     @field_validator("policy")
     @classmethod

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, field_validator
 from interlink.engines.settings import ChatSettings, VllmSettings, WriterSettings
 from interlink.engines.writer import GROUP, WRITERS, Writer, check_writer, writer_class
 from interlink.narrate.template import Template
-from interlink.stage import Settings, operational
+from interlink.settings import Settings, added, operational
 
 Style = Literal["howto_interlink", "fuse", "short", "dense", "none"]
 
@@ -41,9 +41,7 @@ class NarrateSettings(Settings):
         description="openai (any compatible server), transformers or vllm (a model run here), or an entry point of "
         "interlink.writers",
     )
-    options: dict[str, str | int | float | bool] = Field(
-        {}, exclude_if=lambda value: not value, description="options of a third-party engine"
-    )
+    options: dict[str, str | int | float | bool] = added({}, "options of a third-party engine")
     prompt: str = Field(
         "", description="a template of your own in the place of the style's: sections ## system, first, later, retry"
     )
@@ -66,7 +64,8 @@ class NarrateSettings(Settings):
         return GROUP.settings_of(self.engine, self, self.options)
 
     def unread(self) -> frozenset[str]:
-        return frozenset(WRITERS) - ({self.engine} if self.style != "none" else set())
+        unused = set(WRITERS) - ({self.engine} if self.style != "none" else set())
+        return frozenset(unused | ({"options"} if self.engine in WRITERS else set()))
 
     @field_validator("engine")
     @classmethod

@@ -15,7 +15,7 @@ from interlink.release.about import Column, Description
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample
 from interlink.release.target import Target
-from interlink.stage import Settings
+from interlink.settings import Settings
 
 # name -> module:class, in the order of the card.
 FORMATS = {

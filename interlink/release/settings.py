@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from interlink.errors import UserError
-from interlink.stage import Settings
+from interlink.settings import Settings
 
 TextKind = Literal["narration", "caption", "speech", "ocr"]
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from interlink.recipe import BaseRecipe
-from interlink.stage import Settings
+from interlink.settings import Settings
 from interlink.stages import STAGES, stage_class
 from interlink.stages.collect import SourceSettings
 from interlink.tables import COMMON, SCHEMAS

@@ -22,9 +22,9 @@ from interlink.ids import safe_id
 from interlink.recipe import StageBlock
 from interlink.runtime.partition import OPEN
 from interlink.runtime.workspace import Workspace
+from interlink.settings import Settings, marks_of
 from interlink.shards import index
 from interlink.shards.names import document_keys
-from interlink.stage import Settings
 from interlink.storage import Storage, arrow_file
 from interlink.tables import COMMON
 
@@ -280,8 +280,8 @@ def _thresholds(settings: Settings, prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     unread = settings.unread()
     for name, info in type(settings).model_fields.items():
-        value, extra = getattr(settings, name), info.json_schema_extra
-        if name in unread or (isinstance(extra, dict) and extra.get("operational")):
+        value = getattr(settings, name)
+        if name in unread or marks_of(info).operational:
             continue
         if isinstance(value, Settings):
             found |= _thresholds(value, f"{prefix}{name}.")

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from interlink.sample import world
 from interlink.sample.world import Combination, Split
-from interlink.stage import Settings
+from interlink.settings import Settings
 
 WALLS = 8  # kinds of wall and of table that `scenery` can draw
 TABLES = 6

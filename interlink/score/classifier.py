@@ -16,7 +16,8 @@ from interlink.engines.place import Place, check_place, gpus_of
 from interlink.errors import UserError
 from interlink.score.pictured import Judged, by_clip, harmful
 from interlink.score.safety import ClassifierSettings, Judgeable, SafetyChecker, Verdict
-from interlink.stage import Resources, Settings
+from interlink.settings import Settings
+from interlink.stage import Resources
 
 WHERE = "score.classifier"
 

@@ -18,7 +18,7 @@ from interlink.engines.local import Batches, file_revision
 from interlink.errors import StageError, UserError
 from interlink.score.pictured import Judged, by_clip, harmful
 from interlink.score.safety import Judgeable, NudenetSettings, SafetyChecker, Verdict
-from interlink.stage import Settings
+from interlink.settings import Settings
 
 WHERE = "score.nudenet"
 SIDE = 320  # pixels that the detector was trained on

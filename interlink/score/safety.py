@@ -14,7 +14,7 @@ from pydantic import Field
 from interlink.engines.captioner import Identity
 from interlink.engines.engine import Engine
 from interlink.plugins import Group
-from interlink.stage import Settings, operational
+from interlink.settings import Settings, operational
 from interlink.text.words import words
 
 Judgeable = tuple[Sequence[bytes], str]  # a clip's JPEGs, and all its words

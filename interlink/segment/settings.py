@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from interlink.engines.embedder import EmbedderSettings
 from interlink.plugins import Group
 from interlink.segment.verdict import Segmenter, Video
-from interlink.stage import Settings
+from interlink.settings import Settings, added
 
 # name -> module:Class
 SEGMENTERS: dict[str, str] = {
@@ -67,11 +67,7 @@ class SegmentSettings(Settings):
         "(kts), with sentences or steps of speech (transcript), every `length` seconds (fixed), or as annotated "
         "(annotations: their times are kept, max_clip divides none); or an entry point of interlink.segmenters",
     )
-    options: dict[str, str | int | float | bool] = Field(
-        {},
-        exclude_if=lambda value: not value,  # recipes without it keep their fingerprint
-        description="options of a third-party segmenter",
-    )
+    options: dict[str, str | int | float | bool] = added({}, "options of a third-party segmenter")
     length: float = Field(10.0, gt=0, description="seconds of a clip with the fixed segmenter")
     kts: KtsSettings = Field(KtsSettings(), description="settings of kts")
     transnet: TransnetSettings = Field(TransnetSettings(), description="settings of transnet")
@@ -98,7 +94,8 @@ class SegmentSettings(Settings):
         return self if self.segmenter in SEGMENTERS else GROUP.options_of(self.segmenter, self.options)
 
     def unread(self) -> frozenset[str]:
-        return frozenset(_OWN) - set(self.segmenter_class.reads)
+        unused = set(_OWN) - set(self.segmenter_class.reads)
+        return frozenset(unused | ({"options"} if self.segmenter in SEGMENTERS else set()))
 
     @field_validator("segmenter")
     @classmethod

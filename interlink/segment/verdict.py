@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from interlink.media.look import Look
-    from interlink.stage import Settings
+    from interlink.settings import Settings
 
 
 @dataclass(frozen=True)

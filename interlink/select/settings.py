@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from interlink.stage import Settings
+from interlink.settings import Settings
 
 
 class SketchSettings(Settings):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from interlink.stage import Item, PerItem, Resources, Row, Settings
+from interlink.settings import Settings
+from interlink.stage import Item, PerItem, Resources, Row
 from interlink.subtitles.lead import estimate
 
 

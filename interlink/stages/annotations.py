@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from interlink.annotations.settings import AnnotationSource, AnnotationsSettings
 from interlink.errors import Dropped, UserError
-from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
+from interlink.settings import Settings
+from interlink.stage import Context, Item, PerItem, Resources, Row
 
 if TYPE_CHECKING:
     from interlink.annotations.entries import Span

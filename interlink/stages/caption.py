@@ -36,8 +36,9 @@ from interlink.engines.settings import (
 )
 from interlink.engines.speech import sentences_of_clips, speech_of_clips
 from interlink.errors import StageError
+from interlink.settings import Settings, added, operational
 from interlink.shards.document import join
-from interlink.stage import Context, Item, Resources, Row, Settings, Stage, failed, operational
+from interlink.stage import Context, Item, Resources, Row, Stage, failed
 
 # Flags that are no fault of the engine.
 _EXPECTED = ("", "no_speech", "no_frames", "not_annotated", "length", "unfamiliar")
@@ -51,20 +52,14 @@ class CaptionSettings(Settings):
         description="transcript (the speech in the clip), annotations (what a file says of it), transformers, vllm, "
         "openai, checkpoint (checkpoint:FOLDER, checkpoint:sample-world), or an entry point of interlink.captioners",
     )
-    options: dict[str, str | int | float | bool] = Field(
-        {}, exclude_if=lambda value: not value, description="options of a third-party engine"
-    )
+    options: dict[str, str | int | float | bool] = added({}, "options of a third-party engine")
     prompt: str = Field(
         "",
         description="what the engine is asked; {title}, {speech} and {ocr} (needs ocr) are filled in; "
         "empty = the engine's own",
     )
     transcript: TranscriptSettings = Field(TranscriptSettings(), description="settings of the transcript engine")
-    annotations: AnnotatedSettings = Field(
-        AnnotatedSettings(),
-        exclude_if=lambda value: value == AnnotatedSettings(),  # recipes without it keep their fingerprint
-        description="settings of the annotations engine",
-    )
+    annotations: AnnotatedSettings = added(AnnotatedSettings(), "settings of the annotations engine")
     transformers: TransformersSettings = Field(
         TransformersSettings(),
         description="settings of the transformers engine",
@@ -109,7 +104,8 @@ class CaptionSettings(Settings):
         return GROUP.settings_of(self.engine, self, self.options)
 
     def unread(self) -> frozenset[str]:
-        return frozenset(ENGINES) - {self.engine}
+        unused = set(ENGINES) - {self.engine}
+        return frozenset(unused | ({"options"} if self.engine in ENGINES else set()))
 
     @field_validator("engine")
     @classmethod

@@ -23,7 +23,8 @@ from interlink.errors import UserError
 from interlink.fetch.addresses import SITE_ID, YOUTUBE_ID, YOUTUBE_TEMPLATE, parse_url
 from interlink.fetch.lists import BadLine, Record, metadata, read_list
 from interlink.ids import safe_id
-from interlink.stage import Row, Settings
+from interlink.settings import Settings
+from interlink.stage import Row
 
 MEDIA_EXTENSIONS = (
     *("mp4", "m4v", "mov", "mkv", "webm", "avi", "flv", "wmv", "asf", "mpg", "mpeg", "m2v"),

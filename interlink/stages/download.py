@@ -30,7 +30,8 @@ from interlink.fetch.img2dataset import ImageSettings
 from interlink.fetch.local import Sidecars, Subtitle, digest
 from interlink.fetch.pacing import Pacer
 from interlink.fetch.transfers import Transfer, transfer_all
-from interlink.stage import Blob, Context, Item, Resources, Row, Settings, Stage
+from interlink.settings import Settings, added, operational
+from interlink.stage import Blob, Context, Item, Resources, Row, Stage
 
 # yt-dlp options that a recipe may set: none runs a command, writes a file, or holds a secret (a recipe is kept with the
 # data).
@@ -42,19 +43,10 @@ ALLOWED_OPTIONS = frozenset(
 )
 
 
-_OPERATIONAL: dict[str, Any] = {"operational": True}  # how fast and by which way, not what: outside the fingerprint
-
-
-def _fetches_as_ever(images: ImageSettings) -> bool:
-    return images == ImageSettings()
-
-
 class DownloadSettings(Settings):
     """The block `download` of a recipe."""
 
-    concurrency: int = Field(
-        8, ge=1, le=256, description="Transfers that are open at once.", json_schema_extra=_OPERATIONAL
-    )
+    concurrency: int = operational(8, "Transfers that are open at once.", ge=1, le=256)
     max_height: int = Field(720, ge=1, description="Short side in pixels; the best that is no larger is taken, if any.")
     max_megabytes: float | None = Field(None, gt=0, description="Larger media fail as too_large (10^6 bytes).")
     max_seconds: float | None = Field(None, gt=0, description="Longer media fail as too_long, where the site says so.")
@@ -63,41 +55,16 @@ class DownloadSettings(Settings):
     subtitles_path: str = Field(
         "", description="A folder with more subtitles: <stem or video id>[.<language>].vtt, .srt, .json3 …"
     )
-    requests_per_second: float = Field(
-        2.0, gt=0, description="Most requests a second to one host.", json_schema_extra=_OPERATIONAL
+    requests_per_second: float = operational(2.0, "Most requests a second to one host.", gt=0)
+    burst: int = operational(4, "Requests to one host that may follow at once after a pause.", ge=1)
+    patience_seconds: float = operational(
+        900.0, "Wait so long for a host that asks for patience, else throttled.", ge=0
     )
-    burst: int = Field(
-        4,
-        ge=1,
-        description="Requests to one host that may follow at once after a pause.",
-        json_schema_extra=_OPERATIONAL,
-    )
-    patience_seconds: float = Field(
-        900.0,
-        ge=0,
-        description="Wait so long for a host that asks for patience, else throttled.",
-        json_schema_extra=_OPERATIONAL,
-    )
-    timeout_seconds: float = Field(
-        20.0, gt=0, description="Seconds for a server to connect and to answer.", json_schema_extra=_OPERATIONAL
-    )
-    stall_seconds: float = Field(
-        60.0,
-        gt=0,
-        description="Seconds without a byte after which a transfer is stalled.",
-        json_schema_extra=_OPERATIONAL,
-    )
-    proxy: str | None = Field(
-        None, description="Proxy URL; empty for none, unset for the environment's.", json_schema_extra=_OPERATIONAL
-    )
-    cookies: str = Field(
-        "", description="A cookie file in Netscape format; it is read, never written.", json_schema_extra=_OPERATIONAL
-    )
-    images: ImageSettings = Field(
-        ImageSettings(),
-        exclude_if=_fetches_as_ever,  # recipes of videos keep their fingerprint
-        description="how the pictures of pairs and pages are fetched",
-    )
+    timeout_seconds: float = operational(20.0, "Seconds for a server to connect and to answer.", gt=0)
+    stall_seconds: float = operational(60.0, "Seconds without a byte after which a transfer is stalled.", gt=0)
+    proxy: str | None = operational(None, "Proxy URL; empty for none, unset for the environment's.")
+    cookies: str = operational("", "A cookie file in Netscape format; it is read, never written.")
+    images: ImageSettings = added(ImageSettings(), "how the pictures of pairs and pages are fetched")
     ydl_options: dict[str, Any] = Field({}, description="More options of yt-dlp: " + ", ".join(sorted(ALLOWED_OPTIONS)))
 
     @field_validator("ydl_options")

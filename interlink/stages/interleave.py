@@ -19,9 +19,10 @@ from interlink.interleave.evidence import ToldClip, gather
 from interlink.interleave.filters import LeftOut, judge, without_duplicates
 from interlink.interleave.policy import policy_class
 from interlink.interleave.settings import InterleaveSettings
+from interlink.settings import Settings
 from interlink.shards.document import Provenance, Source
 from interlink.shards.names import document_keys
-from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
+from interlink.stage import Context, Item, PerItem, Resources, Row
 
 # Of tables that hold much else: words with their times, places of images.
 _READ = {

@@ -19,7 +19,8 @@ from interlink.errors import StageError
 from interlink.fetch.facts import stated_seconds
 from interlink.segment.settings import SegmentSettings, make_segmenter
 from interlink.segment.verdict import Segmenter, Video
-from interlink.stage import Blob, Context, Item, PerItem, Resources, Row, Settings
+from interlink.settings import Settings, added, operational
+from interlink.stage import Blob, Context, Item, PerItem, Resources, Row
 
 if TYPE_CHECKING:
     from interlink.media.choose import Chosen
@@ -41,45 +42,39 @@ class KeyframesSettings(SegmentSettings):
         description="which frames of a clip: sharp, well exposed ones that differ (best), the middle one (middle), or "
         "`frames_per_clip` at even distances (uniform); the last two look into the file twice",
     )
-    speech_weight: float = Field(
-        0.0,
-        ge=0,
-        le=10,
-        exclude_if=lambda value: not value,  # recipes without it keep their fingerprint, and need no transcript
-        description="a `best` frame shown while something is said counts for (1 + this) as good; needs transcribe",
+    speech_weight: float = added(
+        0.0, "a `best` frame shown while something is said counts for (1 + this) as good; needs transcribe", ge=0, le=10
     )
     decode: Literal["sparse", "full"] = Field(
         "sparse", description="decode keyframes and what cuts ask for (sparse), or every picture (full)"
     )
     short_side: int = Field(256, ge=16, description="pixels of the shorter side of a frame; never scaled up")
     quality: int = Field(90, ge=1, le=100, description="JPEG quality")
-    clip_files: Literal["none", "copy", "exact"] = Field(
+    clip_files: Literal["none", "copy", "exact"] = added(
         "none",
-        exclude_if=lambda value: value == "none",  # recipes that ask for no files keep their fingerprint
-        description="each clip as an mp4: copied from keyframe to keyframe (what mp4 cannot hold is cut exactly), or "
+        "each clip as an mp4: copied from keyframe to keyframe (what mp4 cannot hold is cut exactly), or "
         "encoded anew to hold exactly its pictures; asks for ffmpeg",
     )
-    clip_height: int = Field(
-        360,
-        ge=16,
-        exclude_if=lambda value: value == 360,
-        description="pixels of the shorter side of clips cut exactly; never scaled up",
+    clip_height: int = added(360, "pixels of the shorter side of clips cut exactly; never scaled up", ge=16)
+    clip_audio: Literal["none", "m4a", "flac"] = added(
+        "none", "each clip's sound as a file: AAC (m4a) or lossless (flac)"
     )
-    clip_audio: Literal["none", "m4a", "flac"] = Field(
-        "none",
-        exclude_if=lambda value: value == "none",
-        description="each clip's sound as a file: AAC (m4a) or lossless (flac)",
-    )
-    clip_megabytes: int = Field(
-        512,
-        ge=1,
-        exclude_if=lambda value: value == 512,
-        description="most megabytes of a video's clip files; the clips after that have none (too_large)",
+    clip_megabytes: int = added(
+        512, "most megabytes of a video's clip files; the clips after that have none (too_large)", ge=1
     )
     max_seconds: float = Field(0.0, ge=0, description="videos longer than this fail as too_long; 0 = no limit")
-    deadline_seconds: float = Field(60.0, gt=0, description="an item counts as stalled after this many seconds, plus …")
-    deadline_per_second: float = Field(4.0, ge=0, description="… this for each second of video, where it is known")
-    deadline_per_megabyte: float = Field(30.0, ge=0, description="… or this for each megabyte, where it is not")
+    deadline_seconds: float = operational(
+        60.0, "an item counts as stalled after this many seconds, plus …", since_rule=2, gt=0
+    )
+    deadline_per_second: float = operational(
+        4.0, "… this for each second of video, where it is known", since_rule=2, ge=0
+    )
+    deadline_per_megabyte: float = operational(30.0, "… or this for each megabyte, where it is not", since_rule=2, ge=0)
+
+    def unread(self) -> frozenset[str]:
+        pictures, sound = self.clip_files != "none", self.clip_audio != "none"  # what cannot be copied is encoded
+        unused = [] if pictures else ["clip_height"]
+        return super().unread().union(unused if pictures or sound else [*unused, "clip_megabytes"])
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> KeyframesSettings:

@@ -20,7 +20,8 @@ from interlink.narrate.checks import Checker
 from interlink.narrate.settings import NarrateSettings
 from interlink.narrate.tale import Tale, Telling
 from interlink.narrate.template import Template
-from interlink.stage import Context, Item, Resources, Row, Settings, Stage, failed
+from interlink.settings import Settings
+from interlink.stage import Context, Item, Resources, Row, Stage, failed
 
 _EXPECTED = ("", "no_evidence")
 _LOST = ("error", "refused", "empty")

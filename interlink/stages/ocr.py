@@ -16,7 +16,8 @@ from interlink.engines.reader import GROUP, READERS, Reader, check_reader, reade
 from interlink.engines.reader_caption import CaptionReaderSettings
 from interlink.engines.reader_rapidocr import RapidOcrSettings
 from interlink.errors import StageError
-from interlink.stage import Context, Item, Resources, Row, Settings, Stage
+from interlink.settings import Settings
+from interlink.stage import Context, Item, Resources, Row, Stage
 from interlink.stages.reading import Reading, line_fields, lost_message, read_videos
 
 

@@ -14,7 +14,8 @@ from interlink.engines.captioner import Identity
 from interlink.engines.florence import FlorenceSettings
 from interlink.engines.reader import LOOKERS, REGIONS, Reader, reader_class
 from interlink.errors import StageError
-from interlink.stage import Context, Item, Resources, Row, Settings, Stage
+from interlink.settings import Settings
+from interlink.stage import Context, Item, Resources, Row, Stage
 from interlink.stages.reading import Reading, line_fields, lost_message, read_videos
 
 

@@ -33,8 +33,9 @@ from interlink.score.safety import (
     checker_class,
     make_checker,
 )
+from interlink.settings import Settings, added
 from interlink.shards.document import count_tokens, join
-from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
+from interlink.stage import Context, Item, PerItem, Resources, Row
 from interlink.text.personal import count as count_personal
 from interlink.text.sentences import split
 from interlink.text.words import agreement, repeated_share
@@ -44,9 +45,7 @@ class ScoreSettings(Settings):
     """What is measured."""
 
     engine: str = Field("none", description="none, open_clip, or an entry point of interlink.imagetext")
-    options: dict[str, str | int | float | bool] = Field(
-        {}, exclude_if=lambda value: not value, description="options of a third-party engine"
-    )
+    options: dict[str, str | int | float | bool] = added({}, "options of a third-party engine")
     open_clip: ImageTextSettings = Field(ImageTextSettings(), description="settings of the open_clip engine")
     vectors: bool = Field(
         False,
@@ -58,16 +57,8 @@ class ScoreSettings(Settings):
         (), description="checkers: words, classifier, nudenet, or entry points of interlink.safety"
     )
     blocked_words: tuple[str, ...] = Field((), description="words and runs of words that the checker `words` finds")
-    classifier: ClassifierSettings = Field(
-        ClassifierSettings(),
-        exclude_if=lambda value: value == ClassifierSettings(),  # recipes without it keep their fingerprint
-        description="settings of the checker `classifier`",
-    )
-    nudenet: NudenetSettings = Field(
-        NudenetSettings(),
-        exclude_if=lambda value: value == NudenetSettings(),
-        description="settings of the checker `nudenet`",
-    )
+    classifier: ClassifierSettings = added(ClassifierSettings(), "settings of the checker `classifier`")
+    nudenet: NudenetSettings = added(NudenetSettings(), "settings of the checker `nudenet`")
 
     @property
     def image_text(self) -> type[ImageText] | None:
@@ -84,7 +75,9 @@ class ScoreSettings(Settings):
         return {"classifier": self.classifier, "nudenet": self.nudenet}.get(name, self.blocked_words)
 
     def unread(self) -> frozenset[str]:
-        return frozenset((*ENGINES, "classifier", "nudenet")) - {self.engine, *self.safety}
+        unused = {*ENGINES, "classifier", "nudenet"} - {self.engine, *self.safety}
+        unused |= {"options"} if self.engine in ("none", *ENGINES) else set()
+        return frozenset(unused if self.safety else unused | {"blocked_words"})
 
     @field_validator("engine")
     @classmethod

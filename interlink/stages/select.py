@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 
 from interlink.select.decide import decide
 from interlink.select.settings import SelectSettings
-from interlink.stage import Item, Row, Settings, Stage
+from interlink.settings import Settings
+from interlink.stage import Item, Row, Stage
 
 
 class Select(Stage):

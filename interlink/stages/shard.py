@@ -13,11 +13,12 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from interlink.errors import StageError
+from interlink.settings import Settings, added
 from interlink.shards import tar
 from interlink.shards.document import File, load
 from interlink.shards.names import is_of_run, run_of, shard_name
 from interlink.shards.writer import ShardWriter
-from interlink.stage import Context, Item, Resources, Row, Settings, Stage, failed
+from interlink.stage import Context, Item, Resources, Row, Stage, failed
 
 _NEAR = 4  # a span of a blob file is read at once when it is at most this many times as long as what is wanted of it
 
@@ -45,10 +46,8 @@ class ShardSettings(Settings):
     """How large shards are."""
 
     target_megabytes: int = Field(128, ge=1, description="a shard is cut before the document that would make it larger")
-    clip_files: bool = Field(
-        False,
-        exclude_if=lambda value: not value,  # recipes without it keep their fingerprint
-        description="put the clips' mp4 and sound into the shards, where keyframes made them (keyframes.clip_files)",
+    clip_files: bool = added(
+        False, "put the clips' mp4 and sound into the shards, where keyframes made them (keyframes.clip_files)"
     )
 
 

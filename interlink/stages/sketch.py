@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 from interlink.select.concepts import Concepts
 from interlink.select.minhash import of_frames, of_text, pack
 from interlink.select.settings import SketchSettings
+from interlink.settings import Settings
 from interlink.shards.document import join
-from interlink.stage import Context, Item, PerItem, Resources, Row, Settings
+from interlink.stage import Context, Item, PerItem, Resources, Row
 
 FEW_WORDS = 30  # spoken words below which what is told counts too
 

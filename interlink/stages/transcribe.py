@@ -20,7 +20,8 @@ from interlink.engines.language_codes import short
 from interlink.engines.recogniser import Recogniser, RecogniserSettings, recogniser_class
 from interlink.errors import StageError
 from interlink.fetch.facts import stated_seconds
-from interlink.stage import Context, Item, PerItem, Resources, Row, Settings, operational
+from interlink.settings import Settings, operational
+from interlink.stage import Context, Item, PerItem, Resources, Row
 
 if TYPE_CHECKING:
     from interlink.engines.captioner import Identity

@@ -13,7 +13,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from interlink.errors import Dropped, StageError
-from interlink.stage import Blob, Context, Item, PerItem, Resources, Row, Settings
+from interlink.settings import Settings
+from interlink.stage import Blob, Context, Item, PerItem, Resources, Row
 from interlink.tables import BLOB, COMMON
 
 

@@ -10,7 +10,7 @@ import pytest
 from interlink.engines.captioner import ClipRequest, Identity, check_engine, fill_prompt, make_captioner
 from interlink.engines.frames import evenly
 from interlink.errors import UserError
-from interlink.stage import Settings
+from interlink.settings import Settings
 
 
 def test_an_unknown_engine_names_the_nearest() -> None:
