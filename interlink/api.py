@@ -19,6 +19,7 @@ from interlink.errors import FAILURES, UserError
 from interlink.recipe import Recipe
 from interlink.report.status import Status, Trouble, build_status, troubles
 from interlink.runtime.lease import Lease
+from interlink.runtime.lock import Lock
 from interlink.runtime.plan import Report
 from interlink.runtime.planning import (
     Left,
@@ -46,13 +47,15 @@ __all__ = ("Build", "Outcome", "Redo")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did. new: ids that `collect` added; worked: whether any stage had anything to do."""
+    """Result of a run. new: ids that `collect` added. worked: whether any stage had something to do. changed: stages
+    with other settings (or another version of their code) than in the build before."""
 
     status: Status
     new: int
     worked: bool
     failed_share: float
     within_limit: bool  # failed_share <= max_failed_share of the recipe
+    changed: tuple[str, ...] = ()
 
 
 class Build:
@@ -76,23 +79,23 @@ class Build:
                 raise UserError(
                     f"there is no build in {self.workspace.storage.url}", "give a recipe: interlink build RECIPE", 2
                 )
-            recipe = lock["recipe"]
+            recipe = lock.recipe
         self.recipe = Recipe.load(recipe, sets)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
     def status(self) -> Status:
-        lock = self.workspace.lock() or {"fingerprints": {}, "shards": ""}
-        return build_status(self.workspace, self.recipe.blocks, lock["fingerprints"], lock["shards"])
+        lock = self.workspace.lock() or Lock()
+        return build_status(self.workspace, self.recipe.blocks, lock.fingerprints, lock.shards)
 
     def troubles(self) -> Iterator[Trouble]:
         """Every row that failed, was dropped or is partial, with its message."""
-        lock = self.workspace.lock() or {"fingerprints": {}}
-        return troubles(self.workspace, self.recipe.blocks, lock["fingerprints"])
+        lock = self.workspace.lock() or Lock()
+        return troubles(self.workspace, self.recipe.blocks, lock.fingerprints)
 
     def documents(self) -> Iterator[dict[str, Any]]:
         """Every finished document, in the order of the shards."""
-        fingerprint = (self.workspace.lock() or {}).get("fingerprints", {}).get("interleave")
+        fingerprint = (self.workspace.lock() or Lock()).fingerprints.get("interleave")
         return self.workspace.documents(fingerprint) if fingerprint else iter(())
 
     def verify(self) -> list[Problem]:
@@ -100,16 +103,16 @@ class Build:
         from interlink.shards.verify import verify
 
         lock = self.workspace.lock()
-        if not lock or not lock["shards"] or not self.workspace.storage.exists(f"{lock['shards']}/MANIFEST.json"):
+        if not lock or not lock.shards or not self.workspace.storage.exists(f"{lock.shards}/MANIFEST.json"):
             raise UserError(f"{self.workspace.storage.url} holds no finished shards", "finish them: interlink build")
-        return verify(self.workspace.storage, lock["shards"]).problems
+        return verify(self.workspace.storage, lock.shards).problems
 
     def why(self, name: str, frames: Path | None = None) -> Why:
         """What became of an item or document at every stage, and why. frames: a folder for pictures of its frames."""
         from interlink.report.why import draw, why
 
-        lock = self.workspace.lock() or {"fingerprints": {}, "shards": ""}
-        found = why(self.workspace, self.recipe.blocks, lock["fingerprints"], lock["shards"], name)
+        lock = self.workspace.lock() or Lock()
+        found = why(self.workspace, self.recipe.blocks, lock.fingerprints, lock.shards, name)
         if frames is not None:
             draw(self.workspace.storage, found, frames)
         return found
@@ -124,7 +127,7 @@ class Build:
         """Writes the finished shards in these formats to `out`, with a dataset card; see `interlink.release`."""
         from interlink.release import ReleaseSettings, release
 
-        lock = self.workspace.lock() or {}
+        lock = (self.workspace.lock() or Lock()).model_dump(mode="json")
         stages = self.status().json()["stages"]
         return release(self.workspace.storage, lock, stages, formats, out, settings or ReleaseSettings(), report)
 
@@ -160,7 +163,7 @@ class Build:
                 if stages and block.name not in stages:
                     continue
                 for name, _ in self.workspace.partitions():
-                    partition = partition_of(self.workspace, block, lock["fingerprints"][block.name], name)
+                    partition = partition_of(self.workspace, block, lock.fingerprints[block.name], name)
                     failed = [k for k, row in partition.rows().items() if row["error_class"] in classes]
                     if failed:
                         partition.reopen(lease.epoch, failed)
@@ -168,7 +171,7 @@ class Build:
 
     def outdated(self) -> list[str]:
         """Folders of tables and shards that the lock no longer names: what earlier settings made."""
-        lock = self.workspace.lock() or {"fingerprints": {}, "shards": ""}
+        lock = self.workspace.lock() or Lock()
         storage = self.workspace.storage
         tables = [
             f"tables/{stage}/{print_}"
@@ -176,7 +179,7 @@ class Build:
             for print_ in storage.names(f"tables/{stage}")
         ]
         shards = [f"shards/{print_}" for print_ in storage.names("shards")]
-        kept = {f"tables/{stage}/{print_}" for stage, print_ in lock["fingerprints"].items()} | {lock["shards"]}
+        kept = {f"tables/{stage}/{print_}" for stage, print_ in lock.fingerprints.items()} | {lock.shards}
         return [folder for folder in [*tables, *shards] if folder not in kept]
 
     def prune(self) -> list[str]:
@@ -196,32 +199,29 @@ class Build:
         confirm: Callable[[list[Redo]], bool] | None,
         report: Report | None,
     ) -> Outcome:
-        old = self.workspace.lock() or {}
-        counts = dict(old.get("fresh", {}))
-        for name in fresh:
-            counts[name] = counts.get(name, 0) + 1
-        prints = self.recipe.fingerprints(counts)
-        redo = costly_redo(self.workspace, self.recipe, old.get("fingerprints", {}), prints)
+        old = self.workspace.lock()
+        lock = lock_of(self.recipe, old, fresh)
+        before = old.fingerprints if old else {}
+        redo = costly_redo(self.workspace, self.recipe, before, lock.fingerprints)
         if redo and not (confirm and confirm(redo)):
-            told = ", ".join(f"{r.stage} ({r.rows} rows)" for r in redo)
-            raise UserError(f"this change makes costly work anew: {told}", "add --yes to go ahead, or undo the change")
+            rows = ", ".join(f"{r.stage} ({r.rows} rows)" for r in redo)
+            raise UserError(f"this change recomputes costly rows: {rows}", "add --yes to go ahead, or undo the change")
         new = self._collect() if not stages or COLLECT in stages else 0
-        lock = lock_of(self.recipe, prints, counts)
         self.workspace.write_lock(lock)
         partitions = self.workspace.partitions(limit)
         if not partitions:
             raise UserError(
                 f"the source {self.recipe.base.source.path} has no items", "check source.path and source.kind"
             )
-        plans = plan_stages(self.workspace, self.recipe, prints, counts, epoch, stages)
+        plans = plan_stages(self.workspace, self.recipe, lock, epoch, stages)
         check_inputs(plans, partitions)
         left = Left(plans, partitions)
         work = left.find()
         check_ready(self.recipe, plans, left.stages)
-        tell = report or (lambda event: None)
-        left.announce(work, tell)
+        listen = report or (lambda event: None)
+        left.announce(work, listen)
         if work.partitions or work.runs:
-            execute(self.recipe, plans, work, tell)
+            execute(self.recipe, plans, work, listen)
         commit_shards(self.workspace, self.recipe, partitions, lock)
         status = self.status()
         missing = {p.name: status.stages[p.name].pending for p in plans.chosen if status.stages[p.name].pending}
@@ -229,7 +229,12 @@ class Build:
             raise AssertionError(f"rows were lost: {missing}")
         share = status.failed_items / max(1, sum(count for _, count in partitions))
         return Outcome(
-            status, new, bool(work.partitions or work.runs), share, share <= self.recipe.base.max_failed_share
+            status,
+            new,
+            worked=bool(work.partitions or work.runs),
+            failed_share=share,
+            within_limit=share <= self.recipe.base.max_failed_share,
+            changed=tuple(s for s, print_ in lock.fingerprints.items() if before.get(s, print_) != print_),
         )
 
     # -- steps of a run -----------------------------------------------------------------------------------------

@@ -100,8 +100,8 @@ def build(
     def confirm(redo: list[Redo]) -> bool:
         if yes or not sys.stdin.isatty():
             return yes
-        told = ", ".join(f"{r.stage} ({r.rows} rows)" for r in redo)
-        return typer.confirm(f"This change makes costly work anew: {told}. Go ahead?", err=True)
+        rows = ", ".join(f"{r.stage} ({r.rows} rows)" for r in redo)
+        return typer.confirm(f"This change recomputes costly rows: {rows}. Go ahead?", err=True)
 
     with BuildProgress(console) as progress:
         outcome = made.run(_names(stage), limit, _names(fresh), confirm, progress.report)
@@ -110,13 +110,16 @@ def build(
     else:
         _print_status(console, outcome.status)
         _print_bugs(console, made, outcome.status)
+        if outcome.changed:
+            names = ", ".join(outcome.changed)
+            console.print(f"changed since the last build: {names}", highlight=False, soft_wrap=True)
         if not outcome.worked:
             console.print("nothing to do: every item is final at every stage")
         else:
             console.print(totals_line(outcome.status), highlight=False)
         console.print(f"root: {made.workspace.storage.url}", highlight=False, soft_wrap=True)
-        if folder := (made.workspace.lock() or {}).get("shards"):
-            console.print(f"shards: {made.workspace.storage.full(folder)}", highlight=False, soft_wrap=True)
+        if lock := made.workspace.lock():
+            console.print(f"shards: {made.workspace.storage.full(lock.shards)}", highlight=False, soft_wrap=True)
     if not outcome.within_limit:
         raise UserError(
             f"{outcome.failed_share:.0%} of the items failed, more than max_failed_share",
@@ -312,9 +315,9 @@ def why(
 
 def _recipe_and_root(recipe: str | None, root: str | None) -> tuple[str | None, str | None]:
     from interlink.recipe import FILE_NAME
-    from interlink.runtime.workspace import LOCK
+    from interlink.runtime.lock import NAME
 
-    if recipe is None and root is None and Path(LOCK).exists():
+    if recipe is None and root is None and Path(NAME).exists():
         return None, "."
     if recipe is None and (root is None or not _holds_build(root)):
         if not Path(FILE_NAME).exists():

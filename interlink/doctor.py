@@ -18,6 +18,7 @@ from interlink.engines.captioner import ClipRequest, make_captioner
 from interlink.engines.ceiling import Ceiling, measure_ceiling
 from interlink.errors import UserError
 from interlink.recipe import StageBlock
+from interlink.runtime.lock import Lock
 from interlink.stages.caption import CaptionSettings
 from interlink.storage import Storage
 
@@ -74,7 +75,7 @@ def _block(build: Build, name: str) -> StageBlock:
 def _built(build: Build) -> Iterator[ClipRequest]:
     """Clips with frames of the keyframes that a build has made."""
     workspace = build.workspace
-    fingerprint = (workspace.lock() or {})["fingerprints"]["keyframes"]
+    fingerprint = (workspace.lock() or Lock()).fingerprints["keyframes"]
     for name, _ in workspace.partitions():
         partition = workspace.partition("keyframes", fingerprint, name)
         for key, row in partition.rows().items():

@@ -25,7 +25,7 @@ from interlink.release.source import Sample, samples
 from interlink.release.statistics import THINGS, Statistics, told
 from interlink.release.target import Target
 from interlink.report.pictures import draw_document
-from interlink.runtime.workspace import LOCK, encode_lock
+from interlink.runtime.lock import NAME, encode
 from interlink.shards import manifest
 from interlink.storage import Storage
 
@@ -99,7 +99,7 @@ def _write(
         for writer in writers:
             writer.close()
             about.formats[writer.name] = writer.description()
-        target.write(LOCK, encode_lock(public(dict(about.lock))))
+        target.write(NAME, encode(public(dict(about.lock))))
         target.write(CARD, card(about).encode())
         target.write(CROISSANT, croissant(about, target.files))
         target.commit(_describe(about, shards, target))

@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from interlink.errors import UserError
+from interlink.tables import FORMAT_VERSION
 
 NAME = "recipe.lock.json"
 ROOT_VERSION = 2  # 2: fingerprint rule 2. The document's format_version is another thing, and stays.
@@ -27,29 +28,33 @@ class Lock(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     root_version: int = 1
-    format_version: str
-    recipe: dict[str, Any]
-    fingerprints: dict[str, str]
+    format_version: str = FORMAT_VERSION
+    recipe: dict[str, Any] = {}
+    fingerprints: dict[str, str] = {}
     adopted: dict[str, str] = {}
     fresh: dict[str, int] = {}
     versions: dict[str, str] = {}
     shards: str = ""
 
-    def folder_names(self, fingerprints: Mapping[str, str]) -> dict[str, str]:
-        """Stage → where its rows lie, for fingerprints of today's rule."""
-        return {stage: self.adopted.get(print_, print_) for stage, print_ in fingerprints.items()}
+    def for_shards(self) -> dict[str, Any]:
+        """What is kept with the shards: all that shaped them, and nothing of the root or of how stages ran."""
+        kept = self.model_dump(mode="json", exclude={"root_version", "adopted", "shards"})
+        kept["recipe"] = {key: value for key, value in kept["recipe"].items() if key not in ("executor", "retry")}
+        return kept
 
 
-def encode(lock: Lock, leave_out: frozenset[str] = frozenset()) -> bytes:
-    data = lock.model_dump(mode="json", exclude=set(leave_out))
-    return (json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+def encode(lock: Mapping[str, Any]) -> bytes:
+    """A lock's plain data as JSON for people and programs."""
+    return (json.dumps(lock, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def decode(data: bytes, where: str) -> Lock:
     """The lock in `data`. Raises UserError where it is damaged or of a newer version; where: its name in messages."""
     try:
         found = Lock.model_validate(json.loads(data))
-    except (ValueError, ValidationError) as error:
+        if not (found.recipe and found.fingerprints):
+            raise ValueError("it names no recipe or no fingerprints")
+    except ValueError as error:  # of JSON, UTF-8 and pydantic
         first = str(error).splitlines()[0]
         raise UserError(
             f"{where} is damaged: {first}",
@@ -57,7 +62,7 @@ def decode(data: bytes, where: str) -> Lock:
         ) from error
     if found.root_version > ROOT_VERSION:
         raise UserError(
-            f"{where} is of root version {found.root_version}; this program knows versions up to {ROOT_VERSION}",
+            f"{where} has root version {found.root_version}; this program knows versions up to {ROOT_VERSION}",
             "upgrade interlink: pip install --upgrade interlink",
         )
     return found

@@ -12,14 +12,15 @@ from importlib import metadata
 from typing import Any
 
 from interlink.errors import UserError
+from interlink.fingerprints import adopted
 from interlink.recipe import Recipe, StageBlock
 from interlink.runtime.isolate import StageSpec
+from interlink.runtime.lock import NAME, ROOT_VERSION, Lock, encode
 from interlink.runtime.partition import Partition
 from interlink.runtime.plan import Event, Report, Retry, StagePlan, given_together
 from interlink.runtime.work import Work, runs_of
-from interlink.runtime.workspace import Workspace, encode_lock
+from interlink.runtime.workspace import Workspace
 from interlink.stage import Context
-from interlink.tables import FORMAT_VERSION
 
 VERSIONED = ("interlink", "av", "numpy", "pillow", "pyarrow", "simplejpeg", "torch", "transformers", "yt-dlp")
 
@@ -51,22 +52,48 @@ def partition_of(workspace: Workspace, block: StageBlock, fingerprint: str, name
     return workspace.partition(block.name, fingerprint, name, block.cls.table_schema(block.name))
 
 
-def lock_of(recipe: Recipe, prints: Mapping[str, str], fresh: Mapping[str, int]) -> dict[str, Any]:
-    """What a root keeps of a build: the recipe with every default, fingerprints, versions of what shapes bytes."""
+def lock_of(recipe: Recipe, old: Lock | None, fresh: Sequence[str]) -> Lock:
+    """The lock of a build: the recipe with every default, fingerprints, versions of what shapes bytes.
+
+    old: the root's lock so far. fresh: stages to compute again.
+    """
+    counts = dict(old.fresh) if old else {}
+    for name in fresh:
+        counts[name] = counts.get(name, 0) + 1
+    known = adopted_by(old) if old else {}
+    prints = {stage: known.get(print_, print_) for stage, print_ in recipe.fingerprints(counts).items()}
     versions = {}
     for name in VERSIONED:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return {
-        "format_version": FORMAT_VERSION,
-        "recipe": recipe.dump(),
-        "fingerprints": dict(prints),
-        "fresh": dict(fresh),
-        "versions": versions,
-        "shards": f"shards/{prints['shard']}" if "shard" in prints else "",
-    }
+    return Lock(
+        root_version=ROOT_VERSION,
+        recipe=recipe.dump(),
+        fingerprints=prints,
+        adopted=known,
+        fresh=counts,
+        versions=versions,
+        shards=f"shards/{prints['shard']}" if "shard" in prints else "",
+    )
+
+
+def adopted_by(lock: Lock) -> dict[str, str]:
+    """Fingerprint of today's rule → the folder that a root of version 1 has for the same rows.
+
+    Raises UserError where the root's recipe cannot be read any more.
+    """
+    if lock.root_version > 1:
+        return lock.adopted
+    try:
+        shapes = Recipe.load(lock.recipe).shapes
+    except UserError as error:
+        raise UserError(
+            f"this root was built by an earlier version, with a recipe that this one cannot read: {error.what}",
+            "build into a new --root, or go on with the earlier version",
+        ) from error
+    return adopted(shapes, lock.fresh, lock.fingerprints)
 
 
 def costly_redo(workspace: Workspace, recipe: Recipe, old: Mapping[str, str], new: Mapping[str, str]) -> list[Redo]:
@@ -85,16 +112,9 @@ def costly_redo(workspace: Workspace, recipe: Recipe, old: Mapping[str, str], ne
     return found
 
 
-def plan_stages(
-    workspace: Workspace,
-    recipe: Recipe,
-    prints: Mapping[str, str],
-    fresh: Mapping[str, int],
-    epoch: int,
-    stages: Sequence[str] = (),
-) -> Plans:
+def plan_stages(workspace: Workspace, recipe: Recipe, lock: Lock, epoch: int, stages: Sequence[str] = ()) -> Plans:
     """A plan for each stage of the recipe. stages: the names of those that run; empty = all."""
-    context = Context(workspace.storage, recipe.base.seed, recipe.name, prints, fresh)
+    context = Context(workspace.storage, recipe.base.seed, recipe.name, lock.fingerprints, lock.fresh)
     schemas = {block.name: block.cls.schema for block in recipe.blocks if block.cls.schema is not None}
     every = tuple(_plan(recipe, block, context, schemas, epoch) for block in recipe.blocks)
     return Plans(workspace, every, tuple(plan for plan in every if not stages or plan.name in stages))
@@ -246,11 +266,11 @@ def execute(recipe: Recipe, plans: Plans, work: Work, report: Report) -> None:
         inline.run(plans.chosen, work, report)
 
 
-def commit_shards(workspace: Workspace, recipe: Recipe, partitions: Partitions, lock: Mapping[str, Any]) -> None:
+def commit_shards(workspace: Workspace, recipe: Recipe, partitions: Partitions, lock: Lock) -> None:
     """Writes the manifest once every partition's shards are there."""
     from interlink.shards import manifest
 
-    fingerprint = lock["fingerprints"].get("shard")
+    fingerprint = lock.fingerprints.get("shard")
     if fingerprint is None:
         return
     names: set[str] = set()
@@ -260,9 +280,7 @@ def commit_shards(workspace: Workspace, recipe: Recipe, partitions: Partitions, 
             return
         for row in partition.rows().values():
             names.update(entry["shard"] for entry in row["shards"] or ())
-    folder, storage = lock["shards"], workspace.storage
+    folder, storage = lock.shards, workspace.storage
     made = manifest.build_manifest(storage, folder, names, fingerprint, recipe.name)
-    kept = {key: value for key, value in lock.items() if key != "shards"}
-    kept["recipe"] = {k: v for k, v in kept["recipe"].items() if k not in ("executor", "retry")}
-    storage.write(f"{folder}/recipe.lock.json", encode_lock(kept))
+    storage.write(f"{folder}/{NAME}", encode(lock.for_shards()))
     manifest.commit(storage, folder, made)

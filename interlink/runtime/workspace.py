@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,12 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from interlink.ids import keyed_hash
+from interlink.runtime.lock import NAME, Lock, decode, encode
 from interlink.runtime.partition import Partition
 from interlink.stage import Row
 from interlink.storage import Storage, arrow_file
 from interlink.tables import SCHEMAS
 
-LOCK = "recipe.lock.json"
 LARGEST_PARTITION = 32  # source videos
 SMALL_BUILD_PARTITIONS = 16  # a build smaller than 16 × 32 is cut into about this many
 # What is smaller than a video comes in larger partitions: at least what a start of img2dataset is worth, and at most.
@@ -63,22 +63,21 @@ class Workspace:
 
     # -- the lock -----------------------------------------------------------------------------------------------
 
-    def lock(self) -> dict[str, Any] | None:
-        """The lock of the last build, or None where nothing was built."""
+    def lock(self) -> Lock | None:
+        """The lock of the last build, or None where nothing was built. UserError where it is damaged or newer."""
         try:
-            found: dict[str, Any] = json.loads(self.storage.read(LOCK))
+            return decode(self.storage.read(NAME), self.storage.full(NAME))
         except FileNotFoundError:
             return None
-        return found
 
-    def write_lock(self, lock: Mapping[str, Any]) -> None:
-        data = encode_lock(lock)
+    def write_lock(self, lock: Lock) -> None:
+        data = encode(lock.model_dump(mode="json"))
         try:
-            if self.storage.read(LOCK) == data:
+            if self.storage.read(NAME) == data:
                 return
         except FileNotFoundError:
             pass
-        self.storage.write(LOCK, data)
+        self.storage.write(NAME, data)
 
     # -- generations --------------------------------------------------------------------------------------------
 
@@ -163,7 +162,3 @@ class Workspace:
             for row in self.partition("interleave", fingerprint, name).rows().values():
                 for document in row["documents"] or ():
                     yield json.loads(document["document"])
-
-
-def encode_lock(lock: Mapping[str, Any]) -> bytes:
-    return (json.dumps(lock, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()

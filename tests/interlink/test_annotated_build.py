@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from builds import make
+from builds import locked, make
 from interlink.api import Build
 from interlink.errors import UserError
 from interlink.recipe import Recipe
@@ -22,7 +22,7 @@ GIVEN = ("keyframes.segmenter=annotations", "caption.engine=annotations")
 
 
 def rows(build: Build, stage: str) -> dict[str, dict[str, Any]]:
-    prints = (build.workspace.lock() or {})["fingerprints"]
+    prints = locked(build.workspace).fingerprints
     return {
         key: row
         for name, _ in build.workspace.partitions()

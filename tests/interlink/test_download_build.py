@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builds import SAMPLE
+from builds import SAMPLE, locked
 from http_server import MediaServer
 from interlink.api import Build
 
@@ -25,7 +25,7 @@ CLASSES = {
 def outcomes(build: Build, stage: str) -> dict[str, str]:
     """Path of the URL -> ok or the failure's class."""
     found = {}
-    prints = (build.workspace.lock() or {})["fingerprints"]
+    prints = locked(build.workspace).fingerprints
     for name, _ in build.workspace.partitions():
         source = build.workspace.source_rows(name)
         for key, row in build.workspace.partition(stage, prints[stage], name).rows().items():

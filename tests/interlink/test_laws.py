@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from builds import make, start, sums, tables
+from builds import locked, make, start, sums, tables
 from interlink.api import Build
 from interlink.sample import render
 from leftovers import left, mark
@@ -132,7 +132,7 @@ def _committed(root: Path) -> set[str]:
     if not (root / "recipe.lock.json").exists():
         return set()
     space = Build(None, root).workspace
-    print_ = (space.lock() or {})["fingerprints"]["keyframes"]
+    print_ = locked(space).fingerprints["keyframes"]
     return {key for name, _ in space.partitions() for key in space.partition("keyframes", print_, name).load().entries}
 
 
@@ -172,7 +172,7 @@ def test_poison_under_ray_costs_four_rows_and_nothing_else(tmp_path: Path, monke
     status = build.run().status
     found = {}
     for name, _ in build.workspace.partitions():
-        print_ = (build.workspace.lock() or {})["fingerprints"]["keyframes"]
+        print_ = locked(build.workspace).fingerprints["keyframes"]
         for key, row in build.workspace.partition("keyframes", print_, name).rows().items():
             if row["status"] == "failed":
                 found[key.split("-")[0]] = row["error_class"]

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 import img2dataset_stand_in
-from builds import sums
+from builds import locked, sums
 from interlink.api import Build
 from interlink.fetch.img2dataset import PROGRAM
 from interlink.release import ReleaseSettings
@@ -42,7 +42,7 @@ def picture(seed: int, form: str = "JPEG", size: tuple[int, int] = (80, 60)) -> 
 
 
 def rows(build: Build, stage: str) -> dict[str, dict[str, Any]]:
-    prints = (build.workspace.lock() or {})["fingerprints"]
+    prints = locked(build.workspace).fingerprints
     return {
         key: row
         for name, _ in build.workspace.partitions()
@@ -109,7 +109,7 @@ def test_cosmos_reads_every_sentence_of_a_recaptioned_pair(pairs: Path, tmp_path
         build_of("pairs", tmp_path / "root", pairs, "annotations.clips.columns=[raw_caption, shortIB_captions]")
     )
     (name,) = sums(build)
-    folder = Storage(str(tmp_path / "root" / (build.workspace.lock() or {})["shards"]))
+    folder = Storage(str(tmp_path / "root" / locked(build.workspace).shards))
     entry = read_index(folder.full(name))[0]
     (scene,) = scenes(read_sample(folder, name, entry), ("caption",), ViewSettings())
     number = scene.sentences[0].rpartition(" ")[2]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from builds import make, start, sums, tables
+from builds import locked, make, start, sums, tables
 from caption_server import CaptionServer
 from interlink.api import Build
 from interlink.stages.score import Score
@@ -29,7 +29,7 @@ def sets_of(server: CaptionServer, *more: str) -> tuple[str, ...]:
 
 
 def rows(build: Build, stage: str) -> dict[str, dict[str, Any]]:
-    prints = (build.workspace.lock() or {})["fingerprints"]
+    prints = locked(build.workspace).fingerprints
     return {
         key: row
         for name, _ in build.workspace.partitions()

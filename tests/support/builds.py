@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from interlink.api import Build
+from interlink.runtime.lock import Lock
 from interlink.runtime.workspace import Workspace
 
 SAMPLE = "sample"
@@ -21,10 +22,17 @@ def make(root: str | Path, clips: Path, *sets: str, **storage: Any) -> Build:
     return Build(SAMPLE, root, [f"source.path={clips}", "executor.kind=inline", *sets], **storage)
 
 
+def locked(space: Workspace) -> Lock:
+    """The lock of a root that was built."""
+    lock = space.lock()
+    assert lock is not None
+    return lock
+
+
 def sums(build: Build | Path | str) -> dict[str, str]:
     """sha256 of every shard by name."""
     space = build.workspace if isinstance(build, Build) else Build(None, build).workspace
-    folder = (space.lock() or {})["shards"]
+    folder = locked(space).shards
     names = [name for name in space.storage.names(folder) if name.endswith(".tar")]
     return {name: hashlib.sha256(space.storage.read(f"{folder}/{name}")).hexdigest() for name in names}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from builds import make
+from builds import locked, make
 from interlink.api import Build
 from interlink.errors import UserError
 from interlink.report.why import nearest
@@ -118,7 +118,7 @@ def test_a_retry_that_is_open_is_pending_again(sample_clips: Path, tmp_path: Pat
     made.run(limit=1)
     (partition, _), *_ = made.workspace.partitions(1)
     (name,) = list(made.workspace.source_rows(partition))[:1]
-    prints = (made.workspace.lock() or {})["fingerprints"]
+    prints = locked(made.workspace).fingerprints
     made.workspace.partition("caption", prints["caption"], partition).reopen(9, [name])
     assert {step.stage: step.outcome for step in made.why(name).steps}["caption"] == "pending"
 

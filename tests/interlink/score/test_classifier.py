@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from builds import make
+from builds import locked, make
 from interlink.api import Build
 from interlink.errors import StageError, UserError
 from interlink.score.classifier import Classifier
@@ -137,7 +137,7 @@ def test_unsafe_clips_are_left_out_with_their_value_and_told(sample_clips: Path,
         "score.classifier.device=cpu",
     )
     build.run(limit=2)
-    prints = (build.workspace.lock() or {})["fingerprints"]
+    prints = locked(build.workspace).fingerprints
     rows: dict[str, Any] = {}
     for name, _ in build.workspace.partitions(2):
         rows |= build.workspace.partition("score", prints["score"], name).rows()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from builds import make
+from builds import locked, make
 from caption_server import CaptionServer, caption_of
 from interlink.api import Build
 from interlink.engines.reader import Box, FrameRequest, make_reader
@@ -164,7 +164,7 @@ def test_the_titles_of_the_sample_world_are_read_where_and_when_they_are_shown(
 def table(build: Build, stage: str) -> dict[str, Any]:
     """The committed rows of a stage by id."""
     space = build.workspace
-    fingerprint = (space.lock() or {})["fingerprints"][stage]
+    fingerprint = locked(space).fingerprints[stage]
     rows: dict[str, Any] = {}
     for partition, _ in space.partitions():
         rows |= space.partition(stage, fingerprint, partition).rows()
