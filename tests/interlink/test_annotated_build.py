@@ -167,14 +167,15 @@ def test_a_wrong_recipe_is_told_before_anything_runs(three_clips: Path, tmp_path
         make(tmp_path / "d", three_clips, STAGES, "annotations.clips.path=x", "annotations.clips.columns=[title]")
 
 
-def test_recipes_that_take_no_annotations_keep_their_fingerprints() -> None:
-    def prints(**caption: Any) -> dict[str, str]:
-        recipe = Recipe.load({"source": {"path": "clips"}, "caption": caption})
-        assert ("annotations" in recipe.dump()["caption"]) == bool(caption.get("annotations", {}).get("missing"))
-        return recipe.fingerprints({})
+def test_the_annotations_block_counts_with_its_engine_only() -> None:
+    def print_of(engine: str, **annotations: Any) -> str:
+        caption = {"engine": engine, "annotations": annotations}
+        recipe = {"source": {"path": "clips"}, "caption": caption}
+        return Recipe.load(recipe, [STAGES]).fingerprints({})["caption"]
 
-    assert prints() == prints(annotations={})
-    assert prints()["caption"] != prints(annotations={"missing": "speech"})["caption"]
+    assert print_of("transcript") == print_of("transcript", missing="speech")
+    assert print_of("annotations") != print_of("annotations", missing="speech")
+    assert print_of("annotations") == print_of("annotations", missing="nothing")  # its default
 
 
 def test_times_count_from_where_a_player_begins(three_clips: Path, tmp_path: Path) -> None:

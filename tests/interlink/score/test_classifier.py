@@ -14,6 +14,7 @@ import simplejpeg
 from builds import locked, make
 from interlink.api import Build
 from interlink.errors import StageError, UserError
+from interlink.fingerprints import acting
 from interlink.score.classifier import Classifier
 from interlink.score.safety import ClassifierSettings
 from interlink.stages.score import Score, ScoreSettings
@@ -118,9 +119,9 @@ def test_what_is_no_classifier_in_safetensors_is_refused(model: Path, tmp_path: 
 
 
 def test_recipes_without_a_classifier_keep_their_fingerprint() -> None:
-    assert "classifier" not in ScoreSettings(safety=("words",)).model_dump()
+    assert "classifier" not in acting(ScoreSettings(safety=("words",)))
     named = ScoreSettings(safety=("classifier",), classifier=ClassifierSettings(model="m", device="cuda"))
-    assert named.model_dump()["classifier"]["model"] == "m"
+    assert acting(named)["classifier"]["model"] == "m"
     assert Score.costly(named) and Score.resources(named).gpus == 1
     assert not Score.costly(ScoreSettings(safety=("words",)))
 
