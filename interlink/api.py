@@ -108,7 +108,7 @@ class Build:
         return verify(self.workspace.storage, lock.shards).problems
 
     def why(self, name: str, frames: Path | None = None) -> Why:
-        """What became of an item or document at every stage, and why. frames: a folder for pictures of its frames."""
+        """The result of an item or document at every stage, with reasons. frames: a folder for pictures."""
         from interlink.report.why import draw, why
 
         lock = self.workspace.lock() or Lock()
@@ -141,7 +141,7 @@ class Build:
         confirm: Callable[[list[Redo]], bool] | None = None,
         report: Report | None = None,
     ) -> Outcome:
-        """Does what is left to do. stages: only these; limit: only the first so many ids; fresh: make these anew.
+        """Does what is left to do. stages: only these; limit: only the first so many ids; fresh: compute these again.
 
         confirm: asked when a changed setting would redo costly work; without it such a change is a UserError.
         """
@@ -183,7 +183,7 @@ class Build:
         return [folder for folder in [*tables, *shards] if folder not in kept]
 
     def prune(self) -> list[str]:
-        """Removes what `outdated` lists; going back to those settings then means making their rows anew."""
+        """Removes what `outdated` lists; going back to those settings then computes their rows again."""
         with self._lease():
             folders = self.outdated()
             for folder in folders:
@@ -246,7 +246,7 @@ class Build:
         except OSError as error:
             raise UserError(
                 f"cannot write below {self.workspace.storage.url}: {error}",
-                "choose another --root, or mend its permissions",
+                "choose another --root, or fix its permissions",
             ) from error
         try:
             yield lease

@@ -29,8 +29,7 @@ Root = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a build; 
 RecipeName = Annotated[
     str | None,
     typer.Argument(
-        help="A file, or a recipe that comes with interlink ({}); "
-        "left out: interlink.yaml here, or the one frozen in the root."
+        help="A file, or a bundled recipe ({}); left out: interlink.yaml here, or the one frozen in the root."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -59,7 +58,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Same seed, same videos.")] = 0,
     split: Annotated[str, typer.Option(help="train, or heldout: combinations never seen in train.")] = "train",
 ) -> None:
-    """Render short how-to videos of which everything is known (cuts, captions, on-screen text, speech)."""
+    """Render short how-to videos with known truth (cuts, captions, on-screen text, speech)."""
     from rich.progress import Progress
 
     from interlink.sample import render
@@ -84,12 +83,13 @@ def build(
     set_: Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items of the order.")] = None,
     executor: Annotated[str | None, typer.Option(help="ray or inline.")] = None,
-    fresh: Annotated[str, typer.Option(help="Make these stages anew, separated by commas.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Go ahead where costly work is made anew.")] = False,
+    fresh: Annotated[str, typer.Option(help="Compute these stages again, separated by commas.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Go ahead where costly rows are computed again.")] = False,
     json_: Json = False,
 ) -> None:
-    """Do what is left to do of a build; resume, finish or extend it: the command is the same."""
+    """Build: start, resume, finish or extend it. The command is always the same."""
     from interlink.api import Build, Redo
+    from interlink.report import terminal
     from interlink.report.progress import BuildProgress, totals_line
 
     sets = [*(set_ or []), *([f"executor.kind={executor}"] if executor else [])]
@@ -106,10 +106,9 @@ def build(
     with BuildProgress(console) as progress:
         outcome = made.run(_names(stage), limit, _names(fresh), confirm, progress.report)
     if json_:
-        _print_json(outcome.status.json())
+        terminal.print_json(outcome.status.json())
     else:
-        _print_status(console, outcome.status)
-        _print_bugs(console, made, outcome.status)
+        terminal.print_status(console, outcome.status, made.troubles())
         if outcome.changed:
             names = ", ".join(outcome.changed)
             console.print(f"changed since the last build: {names}", highlight=False, soft_wrap=True)
@@ -133,21 +132,26 @@ def status(
     json_: Json = False,
     rows: Annotated[bool, typer.Option("--rows", help="List the failed, dropped and partial rows.")] = False,
 ) -> None:
-    """Rows by outcome for every stage, errors by class, and what came of it."""
+    """Show how far a build is: rows by outcome for every stage, errors by class, totals."""
     from interlink.api import Build
     from interlink.doctor import read_ceiling
+    from interlink.report import terminal
     from interlink.report.progress import caption_line, totals_line
 
     made = Build(None, root)
     if rows:
-        _print_troubles(made, json_)
+        troubles = made.troubles()
+        if json_:
+            terminal.print_json(terminal.troubles_json(troubles))
+        else:
+            terminal.print_troubles(_console(), troubles)
         return
     found = made.status()
     if json_:
-        _print_json(found.json())
+        terminal.print_json(found.json())
         return
     console = _console()
-    _print_status(console, found)
+    terminal.print_status(console, found, made.troubles())
     console.print(totals_line(found), highlight=False)
     if line := caption_line(found, read_ceiling(made.workspace.storage)):
         console.print(line, highlight=False, soft_wrap=True)
@@ -159,18 +163,19 @@ def status(
 )
 def doctor(
     recipe: RecipeName = None,
-    root: Annotated[str | None, typer.Option(help="Folder or URL of a build, whose frames are used.")] = None,
+    root: Annotated[str | None, typer.Option(help="Folder or URL of a build to take frames from.")] = None,
     captioner: Annotated[bool, typer.Option("--captioner", help="Clips/s and tokens/s of the caption engine.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")] = None,
     frames: Annotated[Path | None, typer.Option(help="Folder of JPEGs to caption instead.")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long to measure.")] = 20.0,
     json_: Json = False,
 ) -> None:
-    """Measure what a part of a build does by itself: its ceiling, which `interlink status` holds the build against."""
+    """Measure the top speed of a part of a build by itself; `interlink status` compares the build with it."""
     from dataclasses import asdict
 
     from interlink.api import Build
     from interlink.doctor import captioner_ceiling
+    from interlink.report import terminal
     from interlink.report.progress import rates
 
     if not captioner:
@@ -180,12 +185,12 @@ def doctor(
     found = captioner_ceiling(made, seconds, frames)
     if json_:
         more = {"clips_per_second": found.clips_per_second, "tokens_per_second": found.tokens_per_second}
-        _print_json({**asdict(found), **more})
+        terminal.print_json({**asdict(found), **more})
         return
-    told = rates(found.clips_per_second, found.tokens_per_second)
+    measured = rates(found.clips_per_second, found.tokens_per_second)
     name = " ".join(filter(None, (found.engine, found.model)))
     _console().print(
-        f"{name}: {told} ({found.clips} clips in {found.seconds:.1f} s with its batches full; "
+        f"{name}: {measured} ({found.clips} clips in {found.seconds:.1f} s with its batches full; "
         f"opening took {found.opening:.1f} s)",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
@@ -198,19 +203,21 @@ def retry(
     stage: Annotated[str, typer.Option(help="Only rows of these stages.")] = "",
     json_: Json = False,
 ) -> None:
-    """Try failed rows of the named classes again, and carry on from there."""
+    """Try failed rows of the named classes again, then build on."""
     from interlink.api import Build
+    from interlink.report import terminal
     from interlink.report.progress import BuildProgress
 
     if not class_:
         raise UserError("retry needs --class", "for example --class throttled,network", 2)
     console = _console(json_)
+    made = Build(None, root)
     with BuildProgress(console) as progress:
-        outcome = Build(None, root).retry(_names(class_), _names(stage), progress.report)
+        outcome = made.retry(_names(class_), _names(stage), progress.report)
     if json_:
-        _print_json(outcome.status.json())
+        terminal.print_json(outcome.status.json())
     else:
-        _print_status(console, outcome.status)
+        terminal.print_status(console, outcome.status, made.troubles())
 
 
 @app.command(epilog="Example: interlink prune out --yes")
@@ -225,17 +232,18 @@ def prune(
     folders = made.prune() if yes else made.outdated()
     for folder in folders:
         _console().print(folder, highlight=False)
-    told = "removed" if yes else "would go; add --yes to remove them"
-    _console().print(f"{len(folders)} folders {told}" if folders else "nothing is outdated")
+    outcome = "removed" if yes else "would be removed; add --yes"
+    _console().print(f"{len(folders)} folders {outcome}" if folders else "nothing is outdated")
 
 
 @app.command(epilog="Example: interlink stages")
 def stages(json_: Json = False) -> None:
     """Every key of a recipe: what each stage reads and writes, and its options."""
+    from interlink.report import terminal
     from interlink.report.tables import stage_descriptions, stages_tables
 
     if json_:
-        _print_json(stage_descriptions())
+        terminal.print_json(stage_descriptions())
         return
     for table in stages_tables():
         _console().print(table)
@@ -245,10 +253,11 @@ def stages(json_: Json = False) -> None:
 def verify(root: Root = ".", json_: Json = False) -> None:
     """Check every shard: sums, complete documents, reading back by index and through stock webdataset."""
     from interlink.api import Build
+    from interlink.report import terminal
 
     problems = Build(None, root).verify()
     if json_:
-        _print_json([str(problem) for problem in problems])
+        terminal.print_json([str(problem) for problem in problems])
     else:
         console = _console()
         for problem in problems:
@@ -269,13 +278,14 @@ def release(
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, see docs/release.md; repeatable.")] = None,
     json_: Json = False,
 ) -> None:
-    """Write the documents in formats that others read, with a dataset card."""
+    """Export the documents in formats of other tools, with a dataset card."""
     from dataclasses import asdict
 
     from rich.progress import Progress
 
     from interlink.api import Build
     from interlink.release import ReleaseSettings
+    from interlink.report import terminal
 
     if not out:
         raise UserError("release needs --out", "for example --out release", 2)
@@ -286,12 +296,12 @@ def release(
             _names(format_), out, settings, lambda done, total: bar.update(task, completed=done, total=total)
         )
     if json_:
-        _print_json(asdict(made))
+        terminal.print_json(asdict(made))
         return
     console = _console()
     for name, records in made.formats.items():
-        told = ", ".join(f"{split} {count:,}" for split, count in sorted(records.items()))
-        console.print(f"{name:<9} {told}", highlight=False)
+        records_by_split = ", ".join(f"{split} {count:,}" for split, count in sorted(records.items()))
+        console.print(f"{name:<9} {records_by_split}", highlight=False)
     console.print(f"{made.files} files, {made.bytes / 1e6:,.1f} MB: {made.url}", highlight=False, soft_wrap=True)
 
 
@@ -302,12 +312,13 @@ def why(
     frames: Annotated[Path | None, typer.Option(help="Write pictures of its frames into this folder.")] = None,
     json_: Json = False,
 ) -> None:
-    """What became of one id: every stage, its reason, scores and thresholds, and where its documents lie."""
+    """Follow one id: its result and reason at every stage, scores and thresholds, the place of its documents."""
     from interlink.api import Build
+    from interlink.report import terminal
 
     found = Build(None, root).why(name, frames)
     if json_:
-        _print_json(found.json())
+        terminal.print_json(found.json())
         return
     for line in found.lines():
         _console().print(line, markup=False, highlight=False, soft_wrap=True)
@@ -322,7 +333,7 @@ def _recipe_and_root(recipe: str | None, root: str | None) -> tuple[str | None, 
     if recipe is None and (root is None or not _holds_build(root)):
         if not Path(FILE_NAME).exists():
             raise UserError(
-                f"no recipe: there is no {FILE_NAME} here and no build to go on with",
+                f"no recipe: there is no {FILE_NAME} here and no build to continue",
                 "give one: interlink build folder --set source.path=CLIPS",
                 2,
             )
@@ -354,39 +365,6 @@ def _console(quiet: bool = False) -> Any:
     return Console(stderr=quiet)
 
 
-def _print_status(console: Any, status: Any) -> None:
-    from interlink.report.progress import status_table
-
-    console.print(status_table(status))
-
-
-def _print_bugs(console: Any, made: Any, status: Any) -> None:
-    """Bugs are ours: the first is shown in full, so that it can be reported."""
-    if any(stage.errors["bug"] for stage in status.stages.values()):
-        first = next(trouble for trouble in made.troubles() if trouble.why == "bug")
-        console.print(f"[red]bug[/] in {first.stage}, item {first.id}:", highlight=False)
-        console.print(first.message, markup=False, highlight=False)
-
-
-def _print_troubles(made: Any, json_: bool) -> None:
-    from dataclasses import asdict
-
-    found = list(made.troubles())
-    if json_:
-        _print_json([asdict(trouble) for trouble in found])
-        return
-    for trouble in found:
-        message = trouble.message.split("\n")[0]
-        told = f"{trouble.stage:<11} {trouble.id}  {' '.join(filter(None, (trouble.outcome, trouble.why)))}: {message}"
-        _console().print(told, markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_json(data: Any) -> None:
-    import json
-
-    print(json.dumps(data, indent=1, ensure_ascii=False))
-
-
 def main() -> None:
     """The entry point: a UserError becomes two lines and its exit code."""
     try:
@@ -397,5 +375,5 @@ def main() -> None:
             print(f"  {error.do}", file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
-        print("interlink: stopped; what was committed is kept, the same command goes on", file=sys.stderr)
+        print("interlink: stopped; committed rows are kept, the same command continues", file=sys.stderr)
         sys.exit(1)

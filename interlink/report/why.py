@@ -1,5 +1,5 @@
-"""What became of one id: each stage's outcome with its reason, attempts and seconds, the scores and thresholds that the
-tables hold, which frames stand for it, and where its documents lie.
+"""One id through a build: each stage's outcome with its reason, attempts and seconds, the scores and thresholds in the
+tables, which frames stand for it, and where its documents lie.
 
 Reads the ids of the generations, one partition of each table, and the index of the shards that hold its documents.
 """
@@ -186,7 +186,7 @@ def why(
 
 
 def draw(storage: Storage, found: Why, folder: Path) -> Path | None:
-    """Writes `<id>.png`: clip by clip the frames with their scores, and what became of them. None without frames."""
+    """Writes `<id>.png`: clip by clip the frames with their scores, and which were used. None without frames."""
     from interlink.report.pictures import draw_document
 
     images: dict[str, bytes] = {}
@@ -323,7 +323,7 @@ def _clips(rows: Mapping[str, Mapping[str, Any]], folder: str) -> Iterator[Clip]
 
 
 def _of_clip(table: str, row: Mapping[str, Any], number: int, count: int) -> Iterator[tuple[str, Any]]:
-    """What a table tells of one clip: entries that name it (`clip`), or lists that run along with the clips."""
+    """What a table holds of one clip: entries that name it (`clip`), or lists that run along with the clips."""
     for column, value in row.items():
         if table == "keyframes" and column == "clips":
             continue
