@@ -108,8 +108,8 @@ class Group:
             raise self._refusal(name, dict(settings), why) from error
 
     def settings_of(self, name: str, block: BaseModel, options: Mapping[str, Any]) -> BaseModel | Mapping[str, Any]:
-        """What the part `name` is made from: its own block inside `block` if it is ours, else its `options`."""
-        if name in self.ours:
+        """What the part `name` is made from: its own block inside `block` if it has one, else its `options`."""
+        if name in self.ours and name in type(block).model_fields:
             own: BaseModel = getattr(block, name)
             return own
         return self.options_of(name, options)

@@ -206,7 +206,7 @@ class Family(ABC):
 
     def learned_tokens(self, batch: Any) -> int:
         """Tokens that a loss is taken on. Default: all but padding."""
-        return int(batch.token_mask.sum())
+        return int(batch.num_tokens)
 
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
         """Whether weight decay applies. Default: to matrices, except embeddings, learned tokens and positions."""

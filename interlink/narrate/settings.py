@@ -65,7 +65,7 @@ class NarrateSettings(Settings):
 
     def unread(self) -> frozenset[str]:
         unused = set(WRITERS) - ({self.engine} if self.style != "none" else set())
-        return frozenset(unused | ({"options"} if self.engine in WRITERS else set()))
+        return frozenset(unused | ({"options"} if self.engine in type(self).model_fields else set()))
 
     @field_validator("engine")
     @classmethod

@@ -105,7 +105,7 @@ class CaptionSettings(Settings):
 
     def unread(self) -> frozenset[str]:
         unused = set(ENGINES) - {self.engine}
-        return frozenset(unused | ({"options"} if self.engine in ENGINES else set()))
+        return frozenset(unused | ({"options"} if self.engine in type(self).model_fields else set()))
 
     @field_validator("engine")
     @classmethod
