@@ -6,7 +6,7 @@ attempts, isolation, commits) is wrapped around it by the executor.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -165,6 +165,15 @@ class Stage:
     def costly(settings: Any) -> bool:
         """Whether redoing finished rows needs `--yes`, and attempts are written down before they begin."""
         return False
+
+    @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Counts of what the rows of one partition hold, such as clips, frames or tokens.
+
+        rows: all columns of every row, whatever its status. The counts are written to the partition's summary; reports
+        add them up over the build.
+        """
+        return {}
 
     @staticmethod
     def check(settings: Any, context: Context) -> None:

@@ -7,9 +7,6 @@ stages with `interlink.stage.Blob` and read back as a reference {blob, offset, s
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
-
 import pyarrow as pa
 
 FORMAT_VERSION = "1"
@@ -388,39 +385,3 @@ SCHEMAS: dict[str, pa.Schema] = {
         "shard": SHARD,
     }.items()
 }
-
-
-def measure(stage: str, rows: list[dict[str, Any]]) -> dict[str, int]:
-    """What a table's rows hold, for summaries: clips and frames, documents and tokens."""
-    ok = [row for row in rows if row["status"] == "ok"]
-    if stage == "keyframes":
-        clips = [clip for row in ok for clip in row["clips"]]
-        return {"clips": len(clips), "frames": sum(len(clip["frames"]) for clip in clips)}
-    if stage == "ocr":
-        return {"lines": sum(len(row["lines"]) for row in ok)}
-    if stage == "regions":
-        return {"regions": sum(len(frame["regions"]) for row in ok for frame in row["frames"])}
-    if stage == "interleave":
-        documents = [document for row in ok for document in row["documents"]]
-        return {
-            "documents": len(documents),
-            "clips": sum(document["clips"] for document in documents),
-            "frames": sum(len(document["images"]) for document in documents),
-            "text_tokens": sum(document["text_tokens"] for document in documents),
-            **_left_out(rows),
-        }
-    if stage == "caption":
-        clips = [clip for row in ok for clip in row["clips"]]
-        flags = Counter(clip["flag"] for clip in clips if clip["flag"] == "unfamiliar")
-        told = {"clips": len(clips), "tokens": sum(clip["tokens"] or 0 for clip in clips)}
-        return told | {f"flagged {flag}": count for flag, count in flags.items()}
-    if stage == "narrate":
-        flags = Counter(flag for row in ok for clip in row["clips"] for flag in clip["flag"].split(",") if flag)
-        return {f"flagged {flag}": count for flag, count in sorted(flags.items())}
-    return {}
-
-
-def _left_out(rows: list[dict[str, Any]]) -> dict[str, int]:
-    """How many clips and frames are in no document, by reason: of dropped videos too."""
-    counts = Counter(f"{one['what']}s {one['reason']}" for row in rows for one in row.get("left_out") or ())
-    return dict(sorted(counts.items()))

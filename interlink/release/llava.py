@@ -43,11 +43,13 @@ class Llava(Format):
         ]
         if self.settings.conversation == "document":
             if told:
-                self._write(sample, sample.key, told)
+                self._add_conversation(sample, sample.key, told)
             return
         for number, clip, answer, pictures in told:
             if pictures:
-                self._write(sample, f"{sample.key}-{number:03d}", [(number, clip, answer, spaced(pictures, 1))])
+                self._add_conversation(
+                    sample, f"{sample.key}-{number:03d}", [(number, clip, answer, spaced(pictures, 1))]
+                )
 
     def close(self) -> None:
         for split, file in self._files.items():
@@ -55,7 +57,7 @@ class Llava(Format):
             file.close()
             self.target.finish(f"llava/{split}.json")
 
-    def _write(
+    def _add_conversation(
         self, sample: Sample, key: str, told: Sequence[tuple[int, Clip, str, list[tuple[Picture, float]]]]
     ) -> None:
         """One conversation about these clips: (number, clip, answer, pictures with times)."""

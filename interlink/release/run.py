@@ -70,14 +70,14 @@ def release(
     kind = lock.get("recipe", {}).get("source", {}).get("kind", "")
     about = About(settings, Statistics(settings.texts, THINGS.get(kind, "video")), stages, lock)
     try:
-        return _write(storage, shards, classes, out, about, report)
+        return _write_release(storage, shards, classes, out, about, report)
     except OSError as error:
         raise UserError(
             f"the release stopped: {error}", f"check the space and permissions of {out}; nothing is left there"
         ) from error
 
 
-def _write(
+def _write_release(
     storage: Storage,
     shards: manifest.Manifest,
     classes: Sequence[type[Format]],

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from interlink.errors import UserError
-from interlink.storage import TEMPORARY, Storage
+from interlink.storage import TEMPORARY, Storage, sync_file, sync_folder
 
 COMMIT = "RELEASE.json"
 SUMS = "SHA256SUMS"
@@ -97,7 +97,7 @@ class Target:
                 self._work.rename(self._final)  # replaces an empty folder, and nothing else
             except OSError as error:
                 raise UserError(f"cannot put the release at {self._final}: {error}", "choose another --out") from error
-            _sync(self._final.parent)
+            sync_folder(self._final.parent)
         else:
             for name in (SUMS, COMMIT):
                 self.storage.put(name, self._work / name)
@@ -151,12 +151,4 @@ def _sync_tree(folder: Path, files: int) -> None:
         os.sync()
         return
     for path in [*folder.rglob("*"), folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_file(path)

@@ -220,9 +220,7 @@ def plan(seed: int, split: Split, index: int, options: SampleOptions) -> Plan:
             )
         )
     transitions = tuple(_transition(draw, step.first, options) for step in steps[1:])
-    must = {step.first for step in steps} | {0, firsts[-1] - 1}
-    must |= {n for t in transitions for n in range(t.boundary - t.frames // 2, t.boundary + t.frames // 2 + 1)}
-    dropped = {number for number in range(firsts[-1]) if draw.random() < 0.35 and number not in must}
+    dropped = _dropped(draw, firsts, transitions)
     return Plan(
         name=name_of(split, seed, index),
         width=width,
@@ -237,6 +235,13 @@ def plan(seed: int, split: Split, index: int, options: SampleOptions) -> Plan:
         transitions=transitions,
         kept=tuple(n for n in range(firsts[-1]) if not (vfr and n in dropped)),
     )
+
+
+def _dropped(draw: Random, firsts: list[int], transitions: tuple[Transition, ...]) -> set[int]:
+    """Frames that a file of variable frame rate leaves out: never a step's first, the last, or one in a transition."""
+    must = {*firsts[:-1], 0, firsts[-1] - 1}
+    must |= {n for t in transitions for n in range(t.boundary - t.frames // 2, t.boundary + t.frames // 2 + 1)}
+    return {number for number in range(firsts[-1]) if draw.random() < 0.35 and number not in must}
 
 
 def _speech_times(firsts: list[int], spoken: list[str], lead: float, fps: int) -> list[tuple[float, float]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from interlink.errors import UserError
 from interlink.plugins import Group
@@ -54,3 +56,13 @@ def stage_class(name: str, entry: str = "") -> type[Stage]:
     found = ENTRIES.load(entry)
     found.table_schema(name)
     return found
+
+
+def amounts(name: str, stage: Stage, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """What `stage` counts in its rows (`Stage.amounts`).
+
+    A class that stands in for one of ours and declares no amounts is counted like ours: its rows have our columns.
+    """
+    declares = type(stage).amounts is not Stage.amounts
+    cls = type(stage) if declares or name not in STAGES else stage_class(name)
+    return cls.amounts(rows)

@@ -6,7 +6,7 @@ Frames are read when the engine asks for more, so that only what is in work is i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -154,6 +154,13 @@ class Caption(Stage):
     def together(settings: CaptionSettings) -> int:
         """How many videos it wants to have at once: then batches are full across small partitions."""
         return settings.captioner.parallel(settings.of_engine)
+
+    @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        clips = [clip for row in rows if row["status"] == "ok" for clip in row["clips"]]
+        counts = {"clips": len(clips), "tokens": sum(clip["tokens"] or 0 for clip in clips)}
+        unfamiliar = sum(clip["flag"] == "unfamiliar" for clip in clips)
+        return counts | ({"flagged unfamiliar": unfamiliar} if unfamiliar else {})
 
     @staticmethod
     def check(settings: CaptionSettings, context: Context) -> None:

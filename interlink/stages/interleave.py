@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from interlink.errors import Dropped
 from interlink.interleave.budgets import cut, fitted, sampled
 from interlink.interleave.compose import compose
-from interlink.interleave.evidence import ToldClip, gather
+from interlink.interleave.evidence import ClipEvidence, gather
 from interlink.interleave.filters import LeftOut, judge, without_duplicates
 from interlink.interleave.policy import policy_class
 from interlink.interleave.settings import InterleaveSettings
@@ -64,6 +64,19 @@ class Interleave(PerItem):
     def resources(settings: InterleaveSettings) -> Resources:
         return Resources(cpus=0.5)
 
+    @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Documents and what they hold; clips and frames that are in no document, by reason, also of dropped videos."""
+        documents = [document for row in rows if row["status"] == "ok" for document in row["documents"]]
+        left_out = Counter(f"{one['what']}s {one['reason']}" for row in rows for one in row.get("left_out") or ())
+        return {
+            "documents": len(documents),
+            "clips": sum(document["clips"] for document in documents),
+            "frames": sum(len(document["images"]) for document in documents),
+            "text_tokens": sum(document["text_tokens"] for document in documents),
+            **dict(sorted(left_out.items())),
+        }
+
     def columns(self) -> dict[str, tuple[str, ...]]:
         return _READ
 
@@ -90,7 +103,7 @@ class Interleave(PerItem):
             left += unplaced
         return Row(item.id, {"documents": documents, "left_out": [one.row() for one in left]})
 
-    def _clips(self, item: Item) -> tuple[list[ToldClip], list[LeftOut]]:
+    def _clips(self, item: Item) -> tuple[list[ClipEvidence], list[LeftOut]]:
         """The clips that stay, and what does not."""
         rows, settings = item.rows, self.settings
         told = gather(rows, settings, self._policy.roles, "score" in self._policy.needs)

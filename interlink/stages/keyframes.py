@@ -8,7 +8,7 @@ first frame is not at 0, `start` says so and nothing is subtracted.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -109,6 +109,11 @@ class Keyframes(PerItem):
     def resources(settings: KeyframesSettings) -> Resources:
         files = 2 * settings.clip_megabytes + 200 if _wants_files(settings) else 0  # bytes, twice: pickled; and x264
         return Resources(cpus=1.0, memory_mb=settings.segmenter_class.memory_mb(settings.of_segmenter) + files)
+
+    @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        clips = [clip for row in rows if row["status"] == "ok" for clip in row["clips"]]
+        return {"clips": len(clips), "frames": sum(len(clip["frames"]) for clip in clips)}
 
     @staticmethod
     def check(settings: KeyframesSettings, context: Context) -> None:

@@ -5,7 +5,7 @@ Reads committed frames, never the video. As slow as its engine: 0.1 to 0.5 s a f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -84,6 +84,10 @@ class Ocr(Stage):
     @staticmethod
     def resources(settings: OcrSettings) -> Resources:
         return settings.reader.resources(settings.of_engine)
+
+    @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        return {"lines": sum(len(row["lines"]) for row in rows if row["status"] == "ok")}
 
     @staticmethod
     def check(settings: OcrSettings, context: Context) -> None:

@@ -5,7 +5,7 @@ Reads committed frames, never the video. Its rows are evidence for narrate, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -68,6 +68,11 @@ class Regions(Stage):
     @staticmethod
     def resources(settings: RegionsSettings) -> Resources:
         return Resources(cpus=0.25) if settings.looker is None else settings.looker.resources(settings.of_engine)
+
+    @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        frames = [frame for row in rows if row["status"] == "ok" for frame in row["frames"]]
+        return {"regions": sum(len(frame["regions"]) for frame in frames)}
 
     @staticmethod
     def check(settings: RegionsSettings, context: Context) -> None:

@@ -16,7 +16,7 @@ from interlink.engines.regions import regions_of_clips
 from interlink.engines.settings import TransformersSettings
 from interlink.engines.transformers import FLORENCE_PROMPT, Transformers
 from interlink.errors import UserError
-from interlink.narrate.tale import known_of_clips
+from interlink.narrate.video import known_of_clips
 from interlink.stage import Item, Row
 from interlink.stages.regions import Regions, RegionsSettings
 from interlink.storage import Storage
