@@ -18,22 +18,18 @@ Style = Literal["howto_interlink", "fuse", "short", "dense", "none"]
 class CheckSettings(Settings):
     """Checks of an answer. Each check has a flag; a clip is asked for once more if its answer fails a check."""
 
-    least_tokens: int = Field(3, ge=0, description="answers with fewer tokens get the flag `short`")
-    most_tokens: int = Field(200, ge=0, description="answers with more tokens get the flag `long` (0 = no limit)")
-    repetition: float = Field(
-        0.3, ge=0, le=1, description="a larger share of repeated 4-grams gets the flag `repetition`"
-    )
+    least_tokens: int = Field(3, ge=0, description="answers with fewer tokens: flag `short`")
+    most_tokens: int = Field(200, ge=0, description="answers with more tokens: flag `long` (0 = no limit)")
+    repetition: float = Field(0.3, ge=0, le=1, description="a larger share of repeated 4-grams: flag `repetition`")
     copied: float = Field(
         0.8,
         ge=0,
         le=1,
-        description="a larger share of words in 5-grams of the speech gets the flag `copied` (1 = never)",
+        description="a larger share of words in 5-grams of the speech: flag `copied` (1 = never)",
     )
-    names: bool = Field(True, description="names that are not in the input of the model get the flag `names`")
-    refusal: bool = Field(True, description="phrases of refusal get the flag `refusal`")
-    language: str = Field(
-        "", description="two letters: answers in another language get the flag `language`; empty = any"
-    )
+    names: bool = Field(True, description="names that are not in the input of the model: flag `names`")
+    refusal: bool = Field(True, description="phrases of refusal: flag `refusal`")
+    language: str = Field("", description="two letters; answers in another language: flag `language`; empty = any")
 
 
 class NarrateSettings(Settings):
@@ -41,7 +37,7 @@ class NarrateSettings(Settings):
 
     style: Style = Field(
         "howto_interlink",
-        description="howto_interlink (COSMO's, with history), fuse (CapsFusion's, caption + speech), short, dense, none",
+        description="howto_interlink (COSMO's, with history), fuse (CapsFusion's), short, dense, none",
     )
     engine: str = Field(
         "openai",
