@@ -81,7 +81,7 @@ class Group:
             if name in self.ours and not isinstance(error, ImportError):
                 raise
             why = f"{type(error).__name__}: {error}"
-            where = self.whose(name)
+            where = self.distribution_of(name)
             raise UserError(
                 f"the {self._named(name)} cannot be imported: {why}",
                 f"install what {where or 'it'} needs, or fix it",
@@ -133,10 +133,10 @@ class Group:
         )
 
     def _named(self, name: str) -> str:
-        where = self.whose(name)
+        where = self.distribution_of(name)
         return f"{self.kind} {name!r}{f' of {where}' if where else ''}"
 
-    def whose(self, name: str) -> str:
+    def distribution_of(self, name: str) -> str:
         """The distribution that offers a name, with its version; empty for ours."""
         offers = self._offered().get(name, ())
         return "" if name in self.ours or not offers else offers[0].distribution

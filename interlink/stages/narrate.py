@@ -1,6 +1,7 @@
-"""narrate: captions, speech and what came before become one narration, by a language model. As slow as that model.
+"""narrate: turns captions, speech and previous narrations into one narration per clip, with a language model.
 
-One question at a time inside a video, many videos at once: the narration of a clip is part of the next clip's question.
+Costs what that model costs. One request at a time per video, many videos at once: the narration of a clip is part of
+the next clip's request.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from interlink.stage import Context, Item, Resources, Row, Stage, failed
 
 _EXPECTED = ("", "no_evidence")
 _LOST = ("error", "refused", "empty")
-_AHEAD = 16  # rows that may wait while nothing is asked
+_AHEAD = 16  # rows that may wait while no request is in flight
 
 
 class Narrate(Stage):
-    """Tellings of the clips of many videos. The schema is tables.NARRATE."""
+    """Narrates the clips of many videos. The schema is tables.NARRATE."""
 
     name: ClassVar[str] = "narrate"
     version: ClassVar[int] = 2  # 2: howto_interlink-2
@@ -65,7 +66,7 @@ class Narrate(Stage):
 
     @staticmethod
     def together(settings: NarrateSettings) -> int:
-        """How many videos it wants to have at once."""
+        """How many videos the stage wants at once."""
         return 1 if settings.style == "none" else settings.writer.parallel(settings.of_engine)
 
     @staticmethod
@@ -79,7 +80,7 @@ class Narrate(Stage):
         if settings.checks.language:
             LanguageDetector.check()
         if settings.style != "none":
-            make_writer(settings.engine, settings.of_engine)  # it may refuse them
+            make_writer(settings.engine, settings.of_engine)  # raises UserError for wrong options
             settings.writer.check(settings.of_engine)
 
     def open(self) -> None:
@@ -93,7 +94,7 @@ class Narrate(Stage):
             parameters["history"] = history
         self._identity = replace(identity, prompt=self._template.text, parameters=parameters)
         if self.settings.cache:
-            # What is remembered is part of each question, so a question's answer does not depend on its length.
+            # The history is part of each request, so the cache key needs none of its limits.
             fresh = self.context.fresh.get(self.name, 0)
             self._cache = AnswerCache(self.context.root, self.name, replace(identity, prompt=""), fresh)
 
@@ -119,7 +120,7 @@ class Narrate(Stage):
                 yield work.ready.popleft()
 
     def _questions(self, work: _Work) -> Iterator[WriteRequest | None]:
-        """What can be asked now; None while every video waits for an answer."""
+        """The requests that can be sent now; None while every video waits for an answer."""
         while True:
             if work.questions:
                 work.flying += 1
@@ -131,7 +132,7 @@ class Narrate(Stage):
             else:
                 return
             if not work.flying and len(work.ready) >= _AHEAD:
-                return  # what is known already does not wait for the end
+                return  # finished rows do not wait for the end
 
     def _begin(self, work: _Work, item: Item) -> None:
         try:
@@ -143,7 +144,7 @@ class Narrate(Stage):
         self._go_on(work, video)
 
     def _go_on(self, work: _Work, video: VideoNarration, answer: Written | None = None) -> None:
-        """Takes an answer in and asks on, as far as the cache knows the answers."""
+        """Takes an answer and continues, as far as the cache holds the next answers."""
         while True:
             if answer is not None:
                 video.take(answer, self._checker)
@@ -164,10 +165,10 @@ class Narrate(Stage):
             return
 
     def _row(self, video: VideoNarration) -> Row:
-        """ok, partial where answers could not be used, failed where none could or something else went wrong."""
+        """The row: ok, partial if some answers were unusable, failed if all were or another error occurred."""
         faults = [narration.error for narration in video.narrations if narration.error is not None]
         for fault in faults:
-            if fault.error_class != "model":  # the clip may well succeed another time
+            if fault.error_class != "model":  # a retry of the clip may succeed
                 return failed(video.id, fault)
         lost = [narration for narration in video.narrations if set(narration.flag.split(",")) & set(_LOST)]
         flagged = [narration for narration in video.narrations if narration.flag not in _EXPECTED]
@@ -182,30 +183,32 @@ class Narrate(Stage):
         return Row(video.id, self._fields(video.narrations), partial=bool(lost), message=message)
 
     def _unwritten(self, item: Item) -> Row:
-        """Style none: nothing is told, and captions stay what they are."""
+        """The row of style none: no narrations, so that the captions are used."""
         return Row(item.id, self._fields([Narration() for _ in item.rows["keyframes"]["clips"]]))
 
-    def _fields(self, told: list[Narration]) -> dict[str, Any]:
+    def _fields(self, narrations: list[Narration]) -> dict[str, Any]:
         return {
             **self._identity.columns(),
-            "clips": [{"clip": n, "narration": t.text, "flag": t.flag, "asked": t.asked} for n, t in enumerate(told)],
+            "clips": [
+                {"clip": n, "narration": t.text, "flag": t.flag, "asked": t.asked} for n, t in enumerate(narrations)
+            ],
         }
 
 
 class _Work:
-    """Videos in work: at most twice what the engine works on at once, so that it never waits for a new one."""
+    """The videos in work: at most twice as many as the engine handles at once, so that it never waits for one."""
 
     def __init__(self, items: Iterator[Item], parallel: int) -> None:
         self.items = items
         self.most = 2 * parallel
         self.videos: dict[str, VideoNarration] = {}
         self.questions: deque[WriteRequest] = deque()
-        self.keys: dict[str, str] = {}  # id -> cache key of its open question
+        self.keys: dict[str, str] = {}  # id -> cache key of its open request
         self.ready: deque[Row] = deque()
         self.flying = 0
 
     def more(self) -> bool:
-        """Whether anything is left to do. Where nothing is in work it takes an item to know, and puts it back."""
+        """Whether anything is left to do. If nothing is in work, it takes an item to find out, and puts it back."""
         if self.videos or self.questions or self.ready:
             return True
         following = next(self.items, None)
