@@ -50,7 +50,7 @@ class Classifier(SafetyChecker):
         """Loads the checkpoint. Raises UserError where it is missing, is not a classifier, or lacks a label."""
         settings = self.settings
         place = Place.of(settings.model, settings.revision, settings.device, settings.dtype, WHERE)
-        remedy = f"check {WHERE}.model: a hub id within reach, or a folder of an image classifier with safetensors"
+        remedy = f"check {WHERE}.model: an accessible hub id, or a folder of an image classifier with safetensors"
         with place.loading("the image classifier", remedy):
             from transformers import AutoImageProcessor, AutoModelForImageClassification
 

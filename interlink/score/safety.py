@@ -52,7 +52,7 @@ class ClassifierSettings(Settings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="number type of the weights; auto = as saved, float32 on a CPU"
     )
-    device: str = operational("auto", "cpu, cuda, cuda:N; auto = cuda where there is one")
+    device: str = operational("auto", "cpu, cuda, cuda:N; auto = cuda if available")
     batch_size: int = operational(16, "frames per batch; halved automatically when memory runs out", ge=1)
 
 
