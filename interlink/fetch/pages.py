@@ -133,7 +133,7 @@ class Reader:
 
 
 def _with_pictures(about: Mapping[str, Any], members: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The members, and the pictures in `folder` that an MMC4 record names. Ignores names that lead out of the folder."""
+    """The members, and the pictures in `folder` that an MMC4 record names. Ignores names that leave the folder."""
     found = dict(members)
     for info in about["image_info"]:
         name = str(info.get("image_name") or "")
