@@ -72,7 +72,7 @@ class StepSettings(Settings):
     """Settings of the step policy: where one step of the task ends and the next begins."""
 
     overlap: float = Field(
-        0.5, ge=0, le=1, description="adjacent clips whose texts share this much of their content words are one step"
+        0.5, ge=0, le=1, description="adjacent clips with at least this share of common content words are one step"
     )
     most_clips: int = Field(4, ge=1, description="most clips of a step")
 

@@ -10,7 +10,7 @@ from interlink.shards.document import count_tokens
 from interlink.text.sentences import split
 from interlink.text.words import copied_share, repeated_share, stem, words
 
-# By flag: what the model is told when it is asked again. Part of a prompt: a change needs a new prompt version.
+# By flag: the problem in a repeated request. Part of a prompt: a change needs a new prompt version.
 PROBLEMS = {
     "empty": "it was empty",
     "length": "it was cut off, so it must be shorter",

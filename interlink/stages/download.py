@@ -138,10 +138,10 @@ class Download(Stage):
     def _local(self, item: Item, source: Any, transfer: Transfer) -> Row:
         path = Path(source["uri"])
         sha256, size = digest(path, transfer.progress, self._most_bytes)
-        beside, lost = self._sidecars.find(path.parent, path.stem)
+        sidecars, lost = self._sidecars.find(path.parent, path.stem)
         more, more_lost = self._further_subtitles(source, path.stem)
         fields = {"media": str(path), "sha256": sha256, "size": size, "url": "", "info": "{}"}
-        return _row(item.id, fields, source["title"] or "", beside + more, lost + more_lost)
+        return _row(item.id, fields, source["title"] or "", sidecars + more, lost + more_lost)
 
     def _remote(self, item: Item, source: Any, transfer: Transfer) -> Row:
         try:
