@@ -152,6 +152,7 @@ def test_a_segmenter_a_stage_of_a_new_name_and_all_other_examples_of_the_docs_in
         assert row["engine"] == "acme_sizes" and row["clips"][0]["safety"] is not None
     steps = {step.stage: step for step in build.why(rows[0]["id"]).steps}
     assert steps["counts"].facts == {"sentences": rows[0]["sentences"], "words": rows[0]["words"]}
+    assert status.json()["stages"]["counts"]["amounts"] == {"words": sum(row["words"] for row in rows)}
     first = next(iter(build.documents()))["segments"]
     assert [segment["type"] for segment in first[:2]] == ["text", "frames"]
 

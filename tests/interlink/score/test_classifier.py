@@ -95,7 +95,7 @@ def test_labels_that_the_model_does_not_have_are_told_with_those_it_has(model: P
     with pytest.raises(UserError, match="vit has no label 'nsfw'") as caught:
         opened(model, "harmful", "nsfw")
     assert "harmless, harmful, other" in caught.value.do
-    with pytest.raises(UserError, match="score.classifier.unsafe_labels is empty") as caught:
+    with pytest.raises(UserError, match=r"score\.classifier\.unsafe_labels is empty") as caught:
         opened(model)
     assert "harmless, harmful, other" in caught.value.do
 
@@ -105,7 +105,7 @@ def test_what_is_no_classifier_in_safetensors_is_refused(model: Path, tmp_path: 
 
     with pytest.raises(UserError, match="has no model"):
         Classifier(ClassifierSettings(unsafe_labels=("harmful",))).open()
-    with pytest.raises(UserError, match="the model folder .* does not exist"):
+    with pytest.raises(UserError, match=r"the model folder .* does not exist"):
         opened(tmp_path / "nowhere", "harmful")
     with pytest.raises(UserError, match="cannot load the image classifier"):
         opened(save_blip2(tmp_path / "blip2"), "harmful")
