@@ -244,12 +244,12 @@ class Chat:
         self.asked += 1
         if not isinstance(usage, Mapping):
             return 0
-        read, said = (
+        read, written = (
             count if isinstance(count := usage.get(name), int) else 0 for name in ("prompt_tokens", "completion_tokens")
         )
         self.tokens_in += read
-        self.tokens_out += said
-        return said
+        self.tokens_out += written
+        return written
 
 
 def _retry_after(headers: Any) -> float | None:

@@ -96,10 +96,10 @@ class Florence(Reader):
     def _answers(self, batch: Sequence[FrameRequest], prepared: Prepared) -> list[FrameText]:
         assert self._open is not None, "call open() first"
         inputs, sizes = prepared
-        said = self._open.answer(inputs, self.settings.max_new_tokens, self.settings.num_beams, marks=True)
+        answers = self._open.answer(inputs, self.settings.max_new_tokens, self.settings.num_beams, marks=True)
         return [
             FrameText(request.id, request.frame, parse_regions(one.text, *size))
-            for request, one, size in zip(batch, said, sizes, strict=True)
+            for request, one, size in zip(batch, answers, sizes, strict=True)
         ]
 
 

@@ -98,10 +98,10 @@ class ImageTextModel:
         ends = self.model.generation_config.eos_token_id  # the end tokens
         ends = ends if isinstance(ends, list) else [ends]
         end = next((place for place, token in enumerate(ids) if token in ends), None)
-        said = [token for token in ids[:end] if token != self.reader.pad_token_id]
-        text = self.reader.decode(said, skip_special_tokens=not marks)
+        kept = [token for token in ids[:end] if token != self.reader.pad_token_id]
+        text = self.reader.decode(kept, skip_special_tokens=not marks)
         return ModelAnswer(
-            " ".join(text.split()), sum(token not in special for token in said), end is None and bool(said)
+            " ".join(text.split()), sum(token not in special for token in kept), end is None and bool(kept)
         )
 
 

@@ -111,8 +111,8 @@ def recognise(engine: Recogniser, utterances: Iterable[Utterance]) -> tuple[list
     language = ""
     while batch := list(islice(waiting, engine.batch_size)):
         language = language or _guarded(engine, batch, lambda part: [engine.language_of(part)])[0]
-        for said in _guarded(engine, batch, partial(engine.recognise, language=language)):
-            cues += said
+        for batch_cues in _guarded(engine, batch, partial(engine.recognise, language=language)):
+            cues += batch_cues
     return cues, language
 
 

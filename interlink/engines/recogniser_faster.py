@@ -109,12 +109,12 @@ class FasterWhisper(Recogniser):
             temperature=0.0,
             word_timestamps=True,
         )
-        said: list[list[tuple[str, float | None, float | None]]] = [[] for _ in utterances]
+        timed_words: list[list[tuple[str, float | None, float | None]]] = [[] for _ in utterances]
         for segment in segments:
             number = round(segment.seek / self._model.frames_per_second / WINDOW_SECONDS)
             begin = number * WINDOW_SECONDS
-            said[number] += [(word.word, word.start - begin, word.end - begin) for word in segment.words or ()]
-        cues = [cue_of_words(utterance, words) for utterance, words in zip(utterances, said, strict=True)]
+            timed_words[number] += [(word.word, word.start - begin, word.end - begin) for word in segment.words or ()]
+        cues = [cue_of_words(utterance, words) for utterance, words in zip(utterances, timed_words, strict=True)]
         return [[cue] if cue is not None else [] for cue in cues]
 
 

@@ -109,16 +109,16 @@ class TransformersWhisper(Recogniser):
 
     def _cues(self, utterance: Utterance, answer: dict[str, Any]) -> list[Cue]:
         chunks = answer.get("chunks") or [{"text": answer["text"], "timestamp": (None, None)}]
-        said: list[tuple[str, float | None, float | None]] = []
+        timed_words: list[tuple[str, float | None, float | None]] = []
         for chunk in chunks:
             start, end = chunk["timestamp"]
             if self._word_times:
-                said.append((chunk["text"], start, end))
+                timed_words.append((chunk["text"], start, end))
             else:  # the first word gets the phrase's start; the others divide the rest
-                said += [
+                timed_words += [
                     (word, start if number == 0 else None, None) for number, word in enumerate(chunk["text"].split())
                 ]
-        cue = cue_of_words(utterance, said)
+        cue = cue_of_words(utterance, timed_words)
         return [cue] if cue is not None else []
 
 

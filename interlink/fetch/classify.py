@@ -113,10 +113,10 @@ def _by_kind(link: BaseException, text: str) -> StageError | None:
 
 
 def _by_words(chain: list[BaseException]) -> str | None:
-    said = [
+    messages = [
         link.orig_msg for link in chain if isinstance(link, ExtractorError)
     ]  # without the id, which may contain any word
-    for words in said or [str(link) for link in chain if isinstance(link, DownloadError)]:
+    for words in messages or [str(link) for link in chain if isinstance(link, DownloadError)]:
         for name, pattern in _WORDS:
             if re.search(pattern, words, re.IGNORECASE):
                 return name

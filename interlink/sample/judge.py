@@ -37,8 +37,8 @@ def judge(folder: Path, documents: Iterable[Mapping[str, Any]]) -> Judged:
             middle = (clip["start"] + clip["end"]) / 2
             step = next(step for step in steps if step["start"] <= middle <= step["end"])
             drawn = world.Combination(step["object"], step["colour"], step["action"])
-            said = world.parts(clip["caption"] or "")
+            named = world.parts(clip["caption"] or "")
             clips += 1
-            right.update(name for name, own, said_ in zip(drawn._fields, drawn, said, strict=True) if own == said_)
-            right["all"] += said == drawn
+            right.update(name for name, own, found in zip(drawn._fields, drawn, named, strict=True) if own == found)
+            right["all"] += named == drawn
     return Judged(clips, right)

@@ -60,11 +60,11 @@ def _surrounded(step: Step, coloured: float, draw: Random) -> Step:
 def describe(step: Step, draw: Random) -> Scene:
     """A sentence of each kind about the subject; for the other objects, the sentence that would name them."""
     box = box_of(step.combination.object, step.combination.colour, step.x, step.y, step.size)
-    said = {kind: world.say(draw.choice(ways), step.combination) for kind, ways in _SENTENCES.items()}
-    said[_FULL] = step.caption
+    sentences = {kind: world.say(draw.choice(ways), step.combination) for kind, ways in _SENTENCES.items()}
+    sentences[_FULL] = step.caption
     others = tuple(
         Region(f"the {one.object}", box_of(one.object, one.colour, one.x, one.y, one.size), "name")
         for one in step.distractors
     )
-    regions = tuple(Region(text, box, kind) for kind, text in (said | {_SPEECH: step.speech}).items())
-    return Scene(tuple(said.values()), regions, others)
+    regions = tuple(Region(text, box, kind) for kind, text in (sentences | {_SPEECH: step.speech}).items())
+    return Scene(tuple(sentences.values()), regions, others)

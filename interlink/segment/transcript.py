@@ -29,9 +29,9 @@ class Transcript(Segmenter):
 
     @classmethod
     def of(cls, settings: SegmentSettings, video: Video) -> Transcript:
-        said = settings.transcript
+        options = settings.transcript
         sentences = video.rows["transcribe"]["sentences"]
-        return cls(plan(sentences, said.by, said.pause, said.longest, said.silence))
+        return cls(plan(sentences, options.by, options.pause, options.longest, options.silence))
 
     @staticmethod
     def needs(settings: SegmentSettings) -> tuple[str, ...]:

@@ -185,8 +185,8 @@ class Transcribe(PerItem):
         if is_video:
             found = found or self._sidecar(item, lost) or self._embedded(item, lost)
         if is_video and self._listener is not None and (found is None or self.settings.sound_shares):
-            heard, sound = self._listen(item, recognise=found is None, lost=lost)
-            found = found or heard
+            recognised, sound = self._listen(item, recognise=found is None, lost=lost)
+            found = found or recognised
         if found is not None and not found.sentences and not found.marks:
             self._read(found)
         return self._row(item.id, found, sound, lost)
