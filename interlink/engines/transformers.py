@@ -86,13 +86,13 @@ class Transformers(Captioner):
         if inputs is not None:
             assert self._open is not None, "call open() first"
             found = self._open.answer(inputs, settings.max_new_tokens, settings.num_beams)
-        answers = iter(found)
+        remaining = iter(found)
         answers = []
         for request in batch:
             if not request.frames:
                 answers.append(ClipCaption(request.id, request.clip, flag="no_frames"))
                 continue
-            one = next(answers)
+            one = next(remaining)
             flag = "empty" if not one.text else "length" if one.cut else ""
             answers.append(ClipCaption(request.id, request.clip, one.text, flag, tokens=one.tokens))
         return answers
