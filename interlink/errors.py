@@ -1,7 +1,7 @@
-"""The failure classes of a row, and what each of them means for retry.
+"""The failure classes of rows, and whether they are retried.
 
-A stage never lets an item vanish: whatever goes wrong becomes a row with one of these classes. `StageError` is how
-stage code names the class; `UserError` is for the person at the keyboard (one line of what, one of what to do).
+A stage never loses an item: every error becomes a row with one of these classes. Stage code raises `StageError` with
+the class. `UserError` is for errors that the user must fix (one line of what happened, one of what to do).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FailureClass:
-    """One class of failure: what it means, and whether the build tries such a row again by itself."""
+    """A class of failures: its meaning, and whether the build retries such rows automatically."""
 
     name: str
     meaning: str
@@ -23,7 +23,7 @@ FAILURES: dict[str, FailureClass] = {
     for f in (
         FailureClass("gone", "removed, private, 404 or 410"),
         FailureClass("blocked", "403, bot check, geographic, age or membership wall"),
-        FailureClass("throttled", "429 or 503, the server asks for patience", retries=True),
+        FailureClass("throttled", "429 or 503, the server asks clients to wait", retries=True),
         FailureClass("network", "timeout, reset, name lookup, truncated body", retries=True),
         FailureClass("no_media", "a page or file without media"),
         FailureClass("no_video", "media without a video stream"),
@@ -35,15 +35,15 @@ FAILURES: dict[str, FailureClass] = {
         FailureClass("stalled", "no answer before the deadline", retries=True),
         FailureClass("memory", "more memory than the stage may take", retries=True),
         FailureClass("model", "an engine refused or returned nothing"),
-        FailureClass("bug", "an exception of our own; please report it"),
+        FailureClass("bug", "a bug in interlink; please report it"),
     )
 }
 
 
 class StageError(Exception):
-    """Raised by stage code for one item: it becomes a failed row of `error_class` with this message.
+    """Raised by stage code for one item, which becomes a failed row with this class and message.
 
-    retry_after: seconds the other side asked us to wait, if it did.
+    retry_after: seconds to wait that a server asked for, if any.
     """
 
     def __init__(self, error_class: str, message: str, retry_after: float | None = None) -> None:
@@ -58,7 +58,7 @@ class StageError(Exception):
 
 
 class Dropped(Exception):
-    """Raised by stage code for an item the recipe does not want: a dropped row with `reason` (a short_identifier)."""
+    """Raised by stage code for an item that the recipe excludes: a dropped row with `reason` (a short_identifier)."""
 
     def __init__(self, reason: str, message: str = "") -> None:
         super().__init__(message)
@@ -69,9 +69,9 @@ class Dropped(Exception):
 
 
 class UserError(Exception):
-    """A mistake a person can mend: `what` happened, and what to `do` now. The CLI prints both and exits with `code`.
+    """An error that the user can fix: `what` happened, and what to `do`. The CLI prints both and exits with `code`.
 
-    code: 1 = it failed, 2 = wrong usage.
+    code: 1 = failure, 2 = wrong usage.
     """
 
     def __init__(self, what: str, do: str = "", code: int = 1) -> None:

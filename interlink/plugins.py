@@ -1,7 +1,7 @@
-"""Parts of the builder by name: ours, and those that third-party packages offer by entry points.
+"""Plugins by name: built-in classes, and classes of third-party packages by entry points.
 
-An installed package offers a class in its metadata (`[project.entry-points."interlink.captioners"]`); nothing of it is
-imported before a recipe names it. Looking costs some milliseconds once a process.
+An installed package declares a class in its metadata (`[project.entry-points."interlink.captioners"]`). It is imported
+only when a recipe names it. The lookup costs some milliseconds, once per process.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from interlink.errors import UserError
 
 @dataclass(frozen=True)
 class Group:
-    """One kind of part.
+    """One kind of plugin.
 
-    entry_points: the group's name; empty: no other package can offer such a part. ours: name -> module:Class. base: the
-    class (module:Class) that every part derives from, so that what a part does not say has a default. also: names that
-    stand for none.
+    entry_points: name of the entry point group; empty: no third-party plugins. ours: name -> module:Class of built-in
+    ones. base: the base class (module:Class) of every plugin, which has the defaults. also: names that mean no plugin,
+    such as `none`.
     """
 
     entry_points: str
@@ -35,27 +35,27 @@ class Group:
     also: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
-        """Ours, then those of third-party packages."""
+        """Built-in names, then those of third-party packages."""
         return [*self.ours, *(name for name in sorted(self._offered()) if name not in self.ours)]
 
     def check(self, name: str) -> str:
-        """`name` if there is such a part and only one, else UserError with the nearest one, or with who clashes."""
+        """`name` if exactly one plugin has it, else UserError with the nearest name or the conflicting packages."""
         self.value(name)
         return name
 
     def value(self, name: str) -> str:
-        """`module:Class` behind a name. Raises UserError as `check` does."""
+        """`module:Class` of a name. Raises UserError like `check`."""
         offers = self._offered().get(name, ())
-        whose = sorted({offer.distribution for offer in offers})
+        packages = sorted({offer.distribution for offer in offers})
         if name in self.ours and offers:
             raise UserError(
-                f"the {self.kind} {name!r} is interlink's own, and {' and '.join(whose)} offers another of that name",
-                f"uninstall {whose[0]}, or rename its entry point in {self.entry_points}",
+                f"the {self.kind} {name!r} is built in, but {' and '.join(packages)} offers another of that name",
+                f"uninstall {packages[0]}, or rename its entry point in {self.entry_points}",
                 2,
             )
         if len({offer.value for offer in offers}) > 1:
             raise UserError(
-                f"the {self.kind} {name!r} is offered by {' and by '.join(whose)}",
+                f"the {self.kind} {name!r} is offered by {' and by '.join(packages)}",
                 f"uninstall all but one, or rename an entry point in {self.entry_points}",
                 2,
             )
@@ -65,23 +65,23 @@ class Group:
             return offers[0].value
         names = [*self.also, *self.names()]
         near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+        hint = f"did you mean {near[0]!r}?" if near else f"available: {', '.join(names) or 'none'}"
         raise UserError(f"there is no {self.kind} {name!r}", hint, 2)
 
     def load(self, name: str) -> Any:
-        """The class behind a name. UserError naming the distribution where it cannot be imported, or has no such base.
+        """The class of a name. Raises UserError, with the distribution, if it cannot be imported or has another base.
 
-        Importing a part imports none of the heavy packages that it needs; those come with its `open`.
+        Importing a plugin must not import heavy packages; it imports those in `open`.
         """
         try:
             found = _attribute(self.value(name))
         except UserError:
             raise
-        except Exception as error:  # whatever a third-party module does on import
+        except Exception as error:  # a third-party module can raise anything on import
             if name in self.ours and not isinstance(error, ImportError):
                 raise
             why = f"{type(error).__name__}: {error}"
-            where = self.whose(name)
+            where = self.distribution_of(name)
             raise UserError(
                 f"the {self._named(name)} cannot be imported: {why}",
                 f"install what {where or 'it'} needs, or fix it",
@@ -97,7 +97,7 @@ class Group:
         return found
 
     def make(self, name: str, settings: BaseModel | Mapping[str, Any], *rest: Any) -> Any:
-        """A part, made from what `settings_of` gives. UserError naming the distribution where it refuses that."""
+        """An instance, made from `settings_of`. Raises UserError, with the distribution, for invalid options."""
         made = self.load(name)
         if name in self.ours:
             return made(settings, *rest)
@@ -108,14 +108,14 @@ class Group:
             raise self._refusal(name, dict(settings), why) from error
 
     def settings_of(self, name: str, block: BaseModel, options: Mapping[str, Any]) -> BaseModel | Mapping[str, Any]:
-        """What the part `name` is made from: its own block inside `block` if it has one, else its `options`."""
+        """The settings of the plugin `name`: its own block inside `block` if it has one, else its `options`."""
         if name in self.ours and name in type(block).model_fields:
             own: BaseModel = getattr(block, name)
             return own
         return self.options_of(name, options)
 
     def options_of(self, name: str, options: Mapping[str, Any]) -> BaseModel | Mapping[str, Any]:
-        """The options of a third-party part, checked by its `settings_class` where it has one."""
+        """The options of a third-party plugin, validated by its `settings_class` if it has one."""
         declared: type[BaseModel] | None = self.load(name).settings_class
         if declared is None:
             return options
@@ -127,17 +127,17 @@ class Group:
 
     def _refusal(self, name: str, options: Mapping[str, Any], why: str) -> UserError:
         return UserError(
-            f"the {self._named(name)} refuses its options {dict(options)}: {why}",
-            "see what it wants, and set `options` next to its name",
+            f"the {self._named(name)} rejects its options {dict(options)}: {why}",
+            "see its documentation, and set `options` next to its name",
             2,
         )
 
     def _named(self, name: str) -> str:
-        where = self.whose(name)
+        where = self.distribution_of(name)
         return f"{self.kind} {name!r}{f' of {where}' if where else ''}"
 
-    def whose(self, name: str) -> str:
-        """The distribution that offers a name, with its version; empty for ours."""
+    def distribution_of(self, name: str) -> str:
+        """The distribution of a third-party plugin, with its version; empty for a built-in one."""
         offers = self._offered().get(name, ())
         return "" if name in self.ours or not offers else offers[0].distribution
 
@@ -153,16 +153,16 @@ class _Offer:
 
 @lru_cache(maxsize=64)
 def _offered(group: str, path: tuple[str, ...]) -> Mapping[str, tuple[_Offer, ...]]:
-    """What installed packages offer; `path` is sys.path, which decides what is installed."""
+    """The entry points of installed packages. path: sys.path, a key of the cache: it decides what is installed."""
     del path
     found: dict[str, tuple[_Offer, ...]] = {}
     for entry in metadata.entry_points(group=group):
-        whose = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unnamed package"
-        found[entry.name] = (*found.get(entry.name, ()), _Offer(entry.value, whose))
+        package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unnamed package"
+        found[entry.name] = (*found.get(entry.name, ()), _Offer(entry.value, package))
     return found
 
 
 def _attribute(value: str) -> Any:
-    """What `module:Name` means. Raises whatever importing the module raises, and AttributeError."""
+    """The object `module:Name`. Raises AttributeError, and any error of the import."""
     module, _, name = value.partition(":")
     return getattr(import_module(module), name)

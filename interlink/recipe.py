@@ -1,7 +1,7 @@
-"""What a build is: a YAML file checked against the settings of the stages it names. Unknown keys are refused.
+"""Recipes: a YAML file that describes a build, validated by the settings of its stages. Unknown keys are errors.
 
-A recipe is the same everywhere; what may differ from machine to machine without changing a byte (workers, timeouts) is
-marked `operational` and stays out of the fingerprints.
+Settings that may differ between machines without changing the output (workers, timeouts) are marked `operational` and
+are not part of the fingerprints.
 """
 
 from __future__ import annotations
@@ -27,35 +27,37 @@ BUNDLED = Path(__file__).parent / "recipes"
 
 
 class ExecutorSettings(Settings):
-    """Where the stages run. Nothing here changes what is built."""
+    """Where the stages run. These settings do not change the output."""
 
     kind: Literal["auto", "ray", "inline"] = Field(
-        "auto", description="ray: Ray Data over partitions; inline: a plain loop; auto: ray where it is installed"
+        "auto", description="ray: Ray Data over partitions; inline: a plain loop; auto: ray if it is installed"
     )
-    cpus: int = Field(0, ge=0, description="CPUs of a Ray started for this build; 0 = all of this machine")
-    address: str = Field("", description="a running Ray cluster (`auto` finds the local one); empty = start one here")
-    memory_mb: int = Field(4096, ge=64, description="most resident memory of one isolated child, in MB")
+    cpus: int = Field(0, ge=0, description="CPUs of a local Ray; 0 = all of this machine")
+    address: str = Field(
+        "", description="address of a running Ray cluster (`auto` finds the local one); empty = start a local one"
+    )
+    memory_mb: int = Field(4096, ge=64, description="most resident memory of one isolated child process, in MB")
     flush_seconds: float = Field(5.0, gt=0, description="seconds between commits of finished rows")
 
 
 class RetrySettings(Settings):
-    """How rows of the classes that retry by themselves are tried again within a build."""
+    """How a build retries failed rows of classes that allow it."""
 
-    max_attempts: int = Field(3, ge=1, description="attempts an item gets before its failure is final")
+    max_attempts: int = Field(3, ge=1, description="attempts per item before its failure is final")
     base_seconds: float = Field(1.0, ge=0, description="wait before the second attempt; doubles, with jitter")
-    longest_seconds: float = Field(30.0, ge=0, description="longest wait, also where a server asks for more")
+    longest_seconds: float = Field(30.0, ge=0, description="longest wait, also if a server asks for more")
 
 
 class BaseRecipe(Settings):
-    """The keys that every recipe has; the blocks of its stages come on top."""
+    """The keys of every recipe, in addition to the blocks of its stages."""
 
     name: str = Field(
-        "build", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="the recipe's name, kept in documents"
+        "build", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="the recipe's name, stored in documents"
     )
-    seed: int = Field(0, description="decides the order of ids, and whatever else is drawn")
+    seed: int = Field(0, description="seed of the order of ids and of all random choices")
     source: SourceSettings
     stages: tuple[str, ...] = Field(
-        DEFAULT_STAGES, description="stages in order; `name=entry` takes another implementation by its entry point"
+        DEFAULT_STAGES, description="stages in order; `name=entry` uses another implementation by its entry point"
     )
     executor: ExecutorSettings = ExecutorSettings()
     retry: RetrySettings = RetrySettings()
@@ -70,7 +72,7 @@ class StageBlock:
     implementation: str  # module:Class
     cls: type[Stage]
     settings: Settings
-    needs: tuple[str, ...]  # tables it reads: what it cannot do without, and what this recipe has of the rest
+    needs: tuple[str, ...]  # tables it reads: the required ones, and the optional ones that this recipe makes
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,10 @@ class Recipe:
 
     @staticmethod
     def load(source: str | Path | Mapping[str, Any], sets: Iterable[str] = ()) -> Recipe:
-        """Reads and checks a recipe: a file, the name of a bundled one, or its data.
+        """Reads and validates a recipe: a file, the name of a bundled one, or its data.
 
-        sets: `key.sub=value` overrides, values in YAML. Raises UserError (code 2) naming the wrong key and the nearest
-        valid one, or the bundled recipes.
+        sets: `key.sub=value` overrides, values in YAML. Raises UserError (code 2) with the invalid key and the
+        nearest valid one, or with the bundled recipes.
         """
         where, data = ("the recipe", dict(source)) if isinstance(source, Mapping) else _read(source)
         for assignment in sets:
@@ -105,7 +107,7 @@ class Recipe:
 
     @property
     def shapes(self) -> list[Shape]:
-        """What shapes the rows of each stage, in order."""
+        """For each stage, in order, the settings and versions that shape its rows."""
         ours = set(STAGES.values())
         return [
             Shape(
@@ -121,12 +123,12 @@ class Recipe:
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with interlink."""
+    """The names of the bundled recipes."""
     return sorted(path.stem for path in BUNDLED.glob("*.yaml"))
 
 
 def _find(source: str | Path) -> Path:
-    """The file of that path, or the bundled recipe of that name."""
+    """The file of this path, or the bundled recipe of this name."""
     if Path(source).is_file():
         return Path(source)
     names = recipe_names()
@@ -142,17 +144,17 @@ def _read(source: str | Path) -> tuple[str, dict[str, Any]]:
     try:
         data = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {error}", "mend the file", 2) from error
+        raise UserError(f"{path} cannot be read as YAML: {error}", "fix the file", 2) from error
     if not isinstance(data, dict):
-        raise UserError(f"{path} is no recipe: it holds no keys", "see `interlink stages` for what it may say", 2)
-    # A folder or list named in a recipe file lies relative to where the command runs, as with `--set`.
+        raise UserError(f"{path} is not a recipe: it has no keys", "see `interlink stages` for valid keys", 2)
+    # Paths in a recipe file are relative to the working directory, as with `--set`.
     return (f"recipe {source}" if path.parent == BUNDLED else str(path)), data
 
 
 def _assign(data: dict[str, Any], assignment: str) -> None:
     key, equals, value = assignment.partition("=")
     if not equals or not key.strip():
-        raise UserError(f"--set {assignment!r} is no assignment", "write --set key.sub=value", 2)
+        raise UserError(f"--set {assignment!r} is not an assignment", "write --set key.sub=value", 2)
     *parents, last = key.strip().split(".")
     for parent in parents:
         inner = data.setdefault(parent, {})
@@ -166,13 +168,13 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
 
 
 def _spell_out(where: str, data: dict[str, Any]) -> None:
-    """`filter` is short for `interleave.filter`, and goes before what is said there."""
+    """Expands `filter`, which is short for `interleave.filter` and takes precedence over it."""
     if "filter" not in data:
         return
     given, block = data.pop("filter"), data.setdefault("interleave", {})
     if not isinstance(given, dict) or not isinstance(block, dict):
         raise UserError(
-            f"{where}: `filter` is no block of thresholds", "see interleave.filter in `interlink stages`", 2
+            f"{where}: `filter` is not a block of thresholds", "see interleave.filter in `interlink stages`", 2
         )
     data["interleave"] = {**block, "filter": {**(block.get("filter") or {}), **given}}
 
@@ -185,7 +187,7 @@ def _validate(where: str, data: dict[str, Any]) -> Recipe:
     for entry in entries:
         name, _, other = entry.partition("=")
         classes[name] = (implementation(name, other), stage_class(name, other))
-    # A block of a stage that this run leaves out is checked all the same.
+    # Blocks of stages that this run leaves out are validated too.
     checked = {name: cls for name, (_, cls) in classes.items()}
     checked |= {name: stage_class(name) for name in STAGES if name in data and name not in checked}
     fields: dict[str, Any] = {
@@ -204,7 +206,7 @@ def _validate(where: str, data: dict[str, Any]) -> Recipe:
         missing = [table for table in needs if table not in before]
         if missing:
             raise UserError(
-                f"{where}: {name} reads {', '.join(missing)}, which no stage before it makes",
+                f"{where}: {name} reads {', '.join(missing)}, which no earlier stage makes",
                 f"add {missing[0]} to `stages` before {name}",
                 2,
             )
@@ -214,7 +216,7 @@ def _validate(where: str, data: dict[str, Any]) -> Recipe:
 
 
 def _explain(where: str, model: type[BaseModel], error: ValidationError) -> UserError:
-    """One line of what is wrong, one of what to do: for an unknown key the nearest valid one."""
+    """The UserError for an invalid recipe: for an unknown key, with the nearest valid one."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     dotted = ".".join(path)
@@ -227,7 +229,7 @@ def _explain(where: str, model: type[BaseModel], error: ValidationError) -> User
         return UserError(f"{where}: unknown key {dotted!r}", hint, 2)
     if first["type"] == "missing":
         return UserError(f"{where}: {dotted} is missing", f"set it in the recipe or with --set {dotted}=…", 2)
-    return UserError(f"{where}: {dotted}: {first['msg']} (it says {first['input']!r})", "see `interlink stages`", 2)
+    return UserError(f"{where}: {dotted}: {first['msg']} (got {first['input']!r})", "see `interlink stages`", 2)
 
 
 def _keys(model: Any, path: list[str]) -> list[str]:

@@ -1,12 +1,12 @@
-"""What a stage is: rows in, rows out, one row for each id, whatever happens to it (docs/concepts.md).
+"""The interface of stages: rows in, rows out, exactly one row for each id (docs/concepts.md).
 
-Stage code sees only this module: it never imports the executor, Ray or the workspace. Everything operational (workers,
-attempts, isolation, commits) is wrapped around it by the executor.
+Stage code uses only this module: it never imports the executor, Ray or the workspace. The executor handles everything
+operational (workers, attempts, isolation, commits).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Blob:
-    """Bytes that a stage hands over for keeping (a JPEG, a subtitle file).
+    """Bytes that a stage stores (a JPEG, a subtitle file).
 
-    Put it where the table's schema says `BLOB`; the store writes the bytes into the tar beside the part and leaves
-    (blob, offset, size, sha256) in the row.
+    Put it into a column of type `BLOB`. The store writes the bytes into a tar next to the part, and the row gets (blob,
+    offset, size, sha256).
     """
 
     data: bytes
-    suffix: str = ".bin"  # with the dot; becomes the end of the member's name in the tar
+    suffix: str = ".bin"  # with the dot; the suffix of the member's name in the tar
 
 
 @dataclass
 class Row:
-    """One id's outcome at one stage. `fields` follow the stage's schema in `interlink.tables`.
+    """The result for one id at one stage. `fields` follow the stage's schema in `interlink.tables`.
 
-    status is `ok`, `dropped` (with `reason`) or `failed` (with `error_class`); `partial` is a flag beside ok: something
-    was lost and the rest was kept (`message` says what).
+    status is `ok`, `dropped` (with `reason`) or `failed` (with `error_class`); `partial` marks an ok row
+    that lost a part (`message` says what).
     """
 
     id: str
@@ -61,11 +61,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Context:
-    """Where a build keeps things, as stages may see it. Cheap to pickle: it holds no open connection.
+    """The build as stages see it. Cheap to pickle: it has no open connections.
 
-    root: storage of the build (media that was downloaded lies below `media/`, named relative to it).
+    root: storage of the build (downloaded media is in `media/`, with paths relative to the root).
     recipe: the recipe's name. fingerprints: stage name -> fingerprint, for provenance. fresh: stage name -> how often
-    `--fresh` has asked for it to be recomputed.
+    `--fresh` has named it.
     """
 
     root: Storage
@@ -97,7 +97,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one worker of a stage wants. The executor scales these down so that one worker of every stage fits."""
+    """The resources of one worker. The executor scales them down so that one worker of every stage fits."""
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -106,18 +106,18 @@ class Resources:
 
 
 class Stage:
-    """A step from rows to rows. Derive from it, or from `PerItem`; a stage says only what differs from the defaults.
+    """A step from rows to rows. Derive from it, or from `PerItem`, and override the defaults.
 
-    name: also the name of its table and of its block in the recipe.
-    version: raised when the same settings would give other rows; part of the fingerprint.
-    isolated: native code; items run one by one in a killable child with a deadline.
-    scope: `item`, or `run`: it is then given all items of one run of partitions at once, in their order (sharding); or
-    `build`: all items of all partitions, in their order (what concerns the whole build).
-    schema: of its table, `interlink.tables.COMMON` and its own columns. None: `interlink.tables.SCHEMAS` has it.
+    name: of the stage, its table and its block in the recipe.
+    version: increase it when the same settings give other rows; part of the fingerprint.
+    isolated: for native code: items run one by one in a child process that can be killed, with a deadline.
+    scope: `item`; or `run`: it gets all items of one run of partitions at once, in order (sharding); or `build`: all
+    items of all partitions, in order (decisions over the whole build).
+    schema: of its table: `interlink.tables.COMMON` and its own columns. None: taken from `interlink.tables.SCHEMAS`.
     """
 
     name: ClassVar[str]
-    settings_class: ClassVar[type[Settings]]  # every field with a `description`: `interlink stages` prints them
+    settings_class: ClassVar[type[Settings]]  # every field needs a `description`, which `interlink stages` prints
     version: ClassVar[int] = 1
     isolated: ClassVar[bool] = False
     scope: ClassVar[Literal["item", "run", "build"]] = "item"
@@ -129,7 +129,7 @@ class Stage:
 
     @classmethod
     def table_schema(cls, name: str) -> pa.Schema:
-        """The schema of the table that it makes as the stage `name` of a recipe. UserError where it declares none."""
+        """The schema of its table as the stage `name` of a recipe. Raises UserError if it declares none."""
         from interlink.tables import SCHEMAS
 
         schema = cls.schema if cls.schema is not None else SCHEMAS.get(name)
@@ -143,51 +143,60 @@ class Stage:
 
     @staticmethod
     def needs(settings: Any) -> tuple[str, ...]:
-        """Tables it reads (an item reaches it when its rows there are all `ok`)."""
+        """Tables it reads. An item reaches the stage if its rows there are all `ok`."""
         return ()
 
     @staticmethod
     def uses(settings: Any) -> tuple[str, ...]:
-        """Tables it reads only where the recipe makes them."""
+        """Tables it reads if the recipe makes them."""
         return ()
 
     @staticmethod
     def resources(settings: Any) -> Resources:
-        """What one worker needs."""
+        """The resources of one worker."""
         return Resources(cpus=1.0)
 
     @staticmethod
     def together(settings: Any) -> int:
-        """How many items it wants at once, so that a model's batches fill where partitions are small."""
+        """Number of items it wants at once, so that a model's batches are full even with small partitions."""
         return 1
 
     @staticmethod
     def costly(settings: Any) -> bool:
-        """Whether redoing finished rows needs `--yes`, and attempts are written down before they begin."""
+        """Whether recomputing finished rows needs `--yes`, and attempts are recorded before they begin."""
         return False
+
+    @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Counts of what the rows of one partition hold, such as clips, frames or tokens.
+
+        rows: all columns of every row, whatever its status. The counts are written to the partition's summary; reports
+        add them up over the build.
+        """
+        return {}
 
     @staticmethod
     def check(settings: Any, context: Context) -> None:
         """Raises UserError where a package, a model or a file that `open` needs is missing.
 
-        Called once where the build was started, before any stage runs; costs milliseconds and loads no weights.
+        Called once where the build was started, before any stage runs. Costs milliseconds and loads no weights.
         """
 
     def columns(self) -> Mapping[str, tuple[str, ...]]:
-        """Table -> the columns it reads of that table, next to id and status; a table not named comes whole.
+        """Table -> the columns it reads, in addition to id and status. All columns of a table that is not named.
 
         `clips.start` is one field of the structs in a column.
         """
         return {}
 
     def open(self) -> None:
-        """Load the model, start the pool: once per worker."""
+        """Loads models and starts pools, once per worker."""
 
     def close(self) -> None:
-        """Let go of what `open` took."""
+        """Releases what `open` loaded."""
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
-        """A row per item, in any order, each as soon as it is ready. Exceptions of one item must not escape."""
+        """Yields a row per item, in any order, each as soon as it is ready. An error of one item must not escape."""
         raise NotImplementedError(f"{type(self).__name__} must define run")
 
     def deadline(self, item: Item) -> float:
@@ -196,7 +205,7 @@ class Stage:
 
 
 def failed(item_id: str, error: BaseException) -> Row:
-    """The row that an exception becomes: StageError and Dropped by their own word, the rest by its kind."""
+    """The row for an exception: by its class for StageError and Dropped, else `memory` or `bug`."""
     from interlink.errors import Dropped, StageError
 
     if isinstance(error, Dropped):
@@ -214,7 +223,7 @@ def failed(item_id: str, error: BaseException) -> Row:
 
 
 class PerItem(Stage):
-    """A stage written as one function of one item: implement `process`, and `run` follows."""
+    """A stage that handles one item at a time: define `process`; `run` calls it."""
 
     def deadline(self, item: Item) -> float:
         return 120.0
@@ -227,7 +236,7 @@ class PerItem(Stage):
         for item in items:
             try:
                 yield self.process(item)
-            except UserError:  # no item's fault: the build stops and says what to do
+            except UserError:  # not the item's fault: the build stops with this error
                 raise
             except Exception as error:
                 yield failed(item.id, error)

@@ -1,14 +1,11 @@
-"""The Arrow schema of every stage's rows: THE contract between the rooms.
+"""The Arrow schemas of the tables: the contract between the stages.
 
-Each table holds COMMON plus the stage's own columns. Times are presentation times in seconds; sizes are bytes; images
-are (width, height) pixels as displayed (rotation and sample aspect ratio applied). A column of type BLOB is filled by
-stages with `interlink.stage.Blob` and read back as a reference {blob, offset, size, sha256}.
+Each table has the columns COMMON and those of its stage. Times are presentation times in seconds; sizes are bytes;
+images are (width, height) pixels as displayed (rotation and sample aspect ratio applied). Stages fill a column of type
+BLOB with `interlink.stage.Blob`; it is read back as a reference {blob, offset, size, sha256}.
 """
 
 from __future__ import annotations
-
-from collections import Counter
-from typing import Any
 
 import pyarrow as pa
 
@@ -25,12 +22,12 @@ COMMON: list[tuple[str, pa.DataType]] = [
     ("partial", pa.bool_()),
 ]
 
-# timed: the word's start is the file's or the recogniser's own, not shared out over its cue.
+# timed: the word's start comes from the file or the recogniser, not from dividing its cue.
 WORD = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64()), ("timed", pa.bool_())])
 
 SENTENCE = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64()), ("words", pa.list_(WORD))])
 
-# Something heard that nobody says: [Music], (applause), "♪" where a caption is sung.
+# A sound that is not speech: [Music], (applause), "♪" for a sung caption.
 MARK = pa.struct(
     [
         ("text", pa.string()),  # without its brackets
@@ -56,18 +53,18 @@ FRAME = pa.struct(
         ("light", pa.float64()),  # mean luma, 0 (black) to 1 (white)
         ("settled", pa.bool_()),  # not in or next to a transition
         ("print", pa.float64()),  # share (0..1) of the picture that looks like printed text
-        ("spoken", pa.bool_()),  # while something is said; null where the stage did not read the transcript
+        ("spoken", pa.bool_()),  # during speech; null if the stage did not read the transcript
         ("image", BLOB),  # JPEG
     ]
 )
 
-# A clip as a file of its own. Where it could not be made, `problem` says why and `file` is null.
+# A clip as a separate file. If it could not be made, `problem` says why and `file` is null.
 CLIP_FILE = pa.struct(
     [
         ("how", pa.string()),  # copy | exact | m4a | flac
-        ("start", pa.float64()),  # what the file holds: a copy goes from a keyframe to a keyframe
+        ("start", pa.float64()),  # of the file: a copy extends from keyframe to keyframe
         ("end", pa.float64()),
-        ("pictures", pa.int32()),  # 0 of sound
+        ("pictures", pa.int32()),  # 0 for sound
         ("file", BLOB),
         ("problem", pa.string()),  # class: message
     ]
@@ -77,28 +74,28 @@ CLIP = pa.struct(
     [
         ("start", pa.float64()),
         ("end", pa.float64()),
-        # Mean change between looks a second or more apart (grey levels, 0..765); null: too short for two of them.
+        # Mean change between looks at least a second apart (grey levels, 0..765); null: too short for two looks.
         ("motion", pa.float64()),
         # Share (0..1) of the clip that shows a talking head; null: too short, or without colour.
         ("talking", pa.float64()),
         ("print", pa.float64()),  # median of the frames
-        ("sharpness", pa.float64()),  # median of the frames that could have been chosen; low = blurred
-        ("light", pa.float64()),  # likewise
+        ("sharpness", pa.float64()),  # median of the candidate frames; low = blurred
+        ("light", pa.float64()),  # median of the candidate frames
         ("frames", pa.list_(FRAME)),
-        ("video", CLIP_FILE),  # null where the recipe asks for none
+        ("video", CLIP_FILE),  # null if the recipe makes none
         ("audio", CLIP_FILE),
     ]
 )
 
 SPAN = pa.struct([("start", pa.float64()), ("end", pa.float64())])
 
-# What one row of the source list becomes. `uri` is an absolute path (of a page: of the file that holds it, `metadata`
-# telling where), or a URL that `download` fetches.
+# One row of the source. `uri` is an absolute path (for a page: of its file, with the place in `metadata`), or a URL
+# that `download` fetches.
 COLLECT: list[tuple[str, pa.DataType]] = [
     ("kind", pa.string()),  # file | url: videos; pair: a picture with texts; page: a web page
     ("uri", pa.string()),
     ("path", pa.string()),  # of a file: relative to the source folder (goes into documents); else empty
-    ("video_id", pa.string()),  # the site's own id where there is one, else the item's id
+    ("video_id", pa.string()),  # the site's id if there is one, else the item's id
     ("title", pa.string()),
     ("category", pa.string()),
     ("licence", pa.string()),
@@ -112,15 +109,15 @@ DOWNLOAD: list[tuple[str, pa.DataType]] = [
     ("size", pa.int64()),
     ("title", pa.string()),
     ("url", pa.string()),  # the page or file URL; empty for local sources
-    ("info", pa.string()),  # JSON: id, extractor, uploader, licence, upload_date, duration, as the site tells
+    ("info", pa.string()),  # JSON: id, extractor, uploader, licence, upload_date, duration, from the site
     ("subtitles", pa.list_(pa.struct([("name", pa.string()), ("language", pa.string()), ("data", BLOB)]))),
-    # Of a pair or page, which have no `media`: its pictures as they came. slot: place on the page; problem: `class:
-    # message` of one that is not there. `info` then holds the page's {"texts": [text or null for each slot]}.
+    # The original pictures of a pair or page, which have no `media`. slot: place on the page; problem: `class: message`
+    # of a missing picture. `info` then holds the page's {"texts": [text or null for each slot]}.
     ("pictures", pa.list_(pa.struct([("slot", pa.int32()), ("data", BLOB), ("problem", pa.string())]))),
 ]
 
-# Texts that were made elsewhere. file, revision: of the annotation file, or `source list`; spans in order of time, in
-# the container's clock; an end may be inf (to the end of the video).
+# Published texts. file, revision: of the annotation file, or `source list`; spans in order of time, in the container's
+# clock; an end may be inf (to the end of the video).
 ANNOTATED = pa.struct(
     [
         ("file", pa.string()),
@@ -130,32 +127,32 @@ ANNOTATED = pa.struct(
 )
 
 ANNOTATIONS: list[tuple[str, pa.DataType]] = [
-    ("clips", ANNOTATED),  # disjoint; null: none are known of this item
-    ("speech", ANNOTATED),  # may overlap; null likewise
-    ("clock_offset", pa.float64()),  # seconds that were added to times that count from where a player begins
+    ("clips", ANNOTATED),  # disjoint; null: none for this item
+    ("speech", ANNOTATED),  # may overlap; null: none for this item
+    ("clock_offset", pa.float64()),  # seconds added to times that count from where a player begins
 ]
 
 TRANSCRIBE: list[tuple[str, pa.DataType]] = [
     ("source", pa.string()),  # annotations | sidecar | embedded | recognised | none
     ("name", pa.string()),  # of the subtitle file or stream it came from
     ("format", pa.string()),  # vtt, srt, sbv, json3, srv1, srv2, srv3, ttml, ssa, or the codec of the stream
-    ("language", pa.string()),  # as the file, stream or recogniser states it, else as detected
+    ("language", pa.string()),  # stated by the file, stream or recogniser, else detected
     ("detected", pa.struct([("language", pa.string()), ("probability", pa.float64())])),  # from the text; or null
-    ("clock_offset", pa.float64()),  # seconds that were added to the times of a sidecar file
+    ("clock_offset", pa.float64()),  # seconds added to the times of a sidecar file
     ("sentences", pa.list_(SENTENCE)),
     ("marks", pa.list_(MARK)),
-    ("sound", SOUND),  # null where it was not listened to
+    ("sound", SOUND),  # null if the sound was not analysed
     ("engine", pa.string()),  # of a recogniser; with it model, revision and parameters (JSON)
     ("model", pa.string()),
     ("revision", pa.string()),
     ("parameters", pa.string()),
 ]
 
-# The shift between words and picture, estimated and applied by nobody.
+# The estimated shift between speech and picture.
 ALIGN: list[tuple[str, pa.DataType]] = [
-    ("lead", pa.float64()),  # seconds by which words go before the picture; negative: they follow it; null: unknown
+    ("lead", pa.float64()),  # seconds by which speech precedes the picture; negative: it follows; null: unknown
     ("confidence", pa.float64()),  # 0..1
-    ("onsets", pa.int32()),  # sentences and changes of the picture that it was estimated from
+    ("onsets", pa.int32()),  # number of sentences and picture changes in the estimate
     ("changes", pa.int32()),
 ]
 
@@ -169,11 +166,11 @@ KEYFRAMES: list[tuple[str, pa.DataType]] = [
     ("rotation", pa.int32()),  # degrees clockwise that were applied
     ("decoded", pa.string()),  # sparse | all: how much of the video was decoded
     ("black", pa.list_(SPAN)),
-    ("frozen", pa.list_(SPAN)),  # a second or more in which looks do not differ
+    ("frozen", pa.list_(SPAN)),  # spans of at least a second in which looks do not differ
     ("clips", pa.list_(CLIP)),
 ]
 
-# Who answered, and what it was asked: `Identity.columns`.
+# The engine and its prompt: `Identity.columns`.
 ANSWERED: list[tuple[str, pa.DataType]] = [
     ("engine", pa.string()),
     ("model", pa.string()),
@@ -185,8 +182,8 @@ ANSWERED: list[tuple[str, pa.DataType]] = [
 # Pixels of the stored frame, from its upper left corner.
 BOX = pa.struct([(side, pa.float64()) for side in ("left", "top", "right", "bottom")])
 
-# A line of text as it was read in one frame, or what a part of it shows; score (0..1) and box are null where the engine
-# tells none.
+# A line of text read in one frame, or the description of a region; score (0..1) and box are null if the engine gives
+# none.
 READING: list[tuple[str, pa.DataType]] = [("text", pa.string()), ("score", pa.float64()), ("box", BOX)]
 
 OCR: list[tuple[str, pa.DataType]] = [
@@ -203,7 +200,7 @@ OCR: list[tuple[str, pa.DataType]] = [
     ),
 ]
 
-# What parts of a frame show, as a model says it. regions: in the model's order; score is null where it tells none.
+# Descriptions of regions of frames. regions: in the model's order; score is null if the model gives none.
 REGIONS: list[tuple[str, pa.DataType]] = [
     *ANSWERED,
     # (clip, frame) are indices into keyframes.clips[clip].frames[frame].
@@ -216,8 +213,7 @@ REGIONS: list[tuple[str, pa.DataType]] = [
 CAPTION: list[tuple[str, pa.DataType]] = [
     *ANSWERED,
     # Parallel to keyframes.clips: clip = index there; caption may be empty (then `flag` says why).
-    # fit: how well the engine itself finds caption and frames to match, a cosine; tokens: how many it said. Null where
-    # it does not tell.
+    # fit: the engine's own cosine of caption and frames; tokens: length of the answer. Null if the engine gives none.
     (
         "clips",
         pa.list_(
@@ -235,9 +231,9 @@ CAPTION: list[tuple[str, pa.DataType]] = [
 ]
 
 NARRATE: list[tuple[str, pa.DataType]] = [
-    *ANSWERED,  # its parameters hold `style` and `history` too
-    # flag: what is wrong with it after the second try, commas between (interlink.narrate.checks); empty: nothing.
-    # asked: how many answers it took (0: nothing was asked).
+    *ANSWERED,  # its parameters also have `style` and `history`
+    # flag: faults of the final answer, separated by commas (interlink.narrate.checks); empty: none.
+    # asked: number of answers it took (0: no request was sent).
     (
         "clips",
         pa.list_(
@@ -246,12 +242,12 @@ NARRATE: list[tuple[str, pa.DataType]] = [
     ),
 ]
 
-# Scores of the text of a clip: of its narration where there is one, else of its caption. A score is null where there is
-# nothing to score (no text, no frame, no engine). Vectors are float16, as the image–text model makes them, or empty.
+# Scores of a clip's text: its narration if it has one, else its caption. A score is null if there is nothing to score
+# (no text, no frame, no engine). Vectors are float16, as the image–text model makes them, or empty.
 SCORE: list[tuple[str, pa.DataType]] = [
     *ANSWERED,  # of image and text
     ("checkers", pa.list_(pa.struct(ANSWERED))),  # safety checkers that have a model
-    ("language", pa.string()),  # of all words of the video, two letters; empty: not known
+    ("language", pa.string()),  # of all texts of the video, two letters; empty: unknown
     ("probability", pa.float64()),  # of that language, 0..1
     (
         "clips",
@@ -264,11 +260,11 @@ SCORE: list[tuple[str, pa.DataType]] = [
                     (
                         "agreement",
                         pa.float64(),
-                    ),  # share of content words of the shorter side that speech and text share
+                    ),  # share of the shorter side's content words that speech and text have in common
                     ("tokens", pa.int32()),  # of the text
-                    ("repetition", pa.float64()),  # share of the text's 4-grams that it has said before
+                    ("repetition", pa.float64()),  # share of the text's 4-grams that repeat earlier ones
                     ("personal", pa.int32()),  # e-mail addresses and telephone numbers in text and speech
-                    ("safety", pa.float64()),  # most that any checker gives, 0 (harmless) to 1; null: no checker
+                    ("safety", pa.float64()),  # highest value of all checkers, 0 (harmless) to 1; null: no checker
                     ("unsafe", pa.string()),  # that checker and what it found
                 ]
             )
@@ -288,7 +284,7 @@ SCORE: list[tuple[str, pa.DataType]] = [
             )
         ),
     ),
-    # role narration or caption: the text's sentences; speech: the clip's sentences as transcribe has them.
+    # role narration or caption: the text's sentences; speech: the clip's sentences in the transcribe table.
     (
         "sentences",
         pa.list_(
@@ -304,31 +300,31 @@ SCORE: list[tuple[str, pa.DataType]] = [
     ),
 ]
 
-# What the whole build is judged by, small enough to be read at once.
+# The summary of a video for decisions over the whole build, small enough to read all at once.
 SKETCH: list[tuple[str, pa.DataType]] = [
     ("frames", pa.binary()),  # MinHash of pieces of the frames' hashes: 64 × uint32, or empty
     ("hashes", pa.binary()),  # of at most 64 frames, evenly chosen, that are not flat: 8 bytes each
     ("text", pa.binary()),  # MinHash of the words' shingles: 64 × uint32, or empty
     ("vector", pa.binary()),  # mean of the frames' unit vectors, float16, or empty
     ("similarity", pa.float64()),  # mean over the clips, or null
-    ("concepts", pa.list_(pa.string())),  # entries of the list of concepts that its words name
+    ("concepts", pa.list_(pa.string())),  # entries of the list of concepts that its text names
 ]
 
-# One decision a video, for what concerns the whole build.
+# One decision per video, made over the whole build.
 SELECT: list[tuple[str, pa.DataType]] = [
-    ("duplicate_of", pa.string()),  # the id that stays in its place, or empty
+    ("duplicate_of", pa.string()),  # the id that is kept instead, or empty
     ("duplicate_by", pa.string()),  # frames | text | vector
     (
         "likeness",
         pa.float64(),
     ),  # to that id: 1 - differing bits / 64, estimated Jaccard similarity, or cosine; else null
     ("concept", pa.string()),  # the rarest of its concepts
-    ("chance", pa.float64()),  # of being kept by balancing, 0..1; null: no balancing
+    ("chance", pa.float64()),  # probability of being kept by balancing; null: no balancing
     ("cluster", pa.int32()),  # null: no clusters
     ("distance", pa.float64()),  # to its cluster's centre; null: no clusters
 ]
 
-# A document's images are named by (clip, frame): indices into keyframes.clips[clip].frames[frame].
+# A document's images are given by (clip, frame): indices into keyframes.clips[clip].frames[frame].
 INTERLEAVE: list[tuple[str, pa.DataType]] = [
     (
         "documents",
@@ -347,7 +343,7 @@ INTERLEAVE: list[tuple[str, pa.DataType]] = [
             )
         ),
     ),
-    # What of the video is in no document, and why: a clip, a frame (its number in the clip), or some of a clip's text.
+    # Parts of the video that are in no document, with the reason: a clip, a frame (its index in the clip), or text.
     (
         "left_out",
         pa.list_(
@@ -357,7 +353,7 @@ INTERLEAVE: list[tuple[str, pa.DataType]] = [
                     ("clip", pa.int32()),
                     ("frame", pa.int32()),
                     ("reason", pa.string()),
-                    ("value", pa.float64()),  # what a threshold was compared with; tokens that a budget cost
+                    ("value", pa.float64()),  # the value compared with a threshold; tokens removed by a budget
                 ]
             )
         ),
@@ -388,39 +384,3 @@ SCHEMAS: dict[str, pa.Schema] = {
         "shard": SHARD,
     }.items()
 }
-
-
-def measure(stage: str, rows: list[dict[str, Any]]) -> dict[str, int]:
-    """What a table's rows hold, for summaries: clips and frames, documents and tokens."""
-    ok = [row for row in rows if row["status"] == "ok"]
-    if stage == "keyframes":
-        clips = [clip for row in ok for clip in row["clips"]]
-        return {"clips": len(clips), "frames": sum(len(clip["frames"]) for clip in clips)}
-    if stage == "ocr":
-        return {"lines": sum(len(row["lines"]) for row in ok)}
-    if stage == "regions":
-        return {"regions": sum(len(frame["regions"]) for row in ok for frame in row["frames"])}
-    if stage == "interleave":
-        documents = [document for row in ok for document in row["documents"]]
-        return {
-            "documents": len(documents),
-            "clips": sum(document["clips"] for document in documents),
-            "frames": sum(len(document["images"]) for document in documents),
-            "text_tokens": sum(document["text_tokens"] for document in documents),
-            **_left_out(rows),
-        }
-    if stage == "caption":
-        clips = [clip for row in ok for clip in row["clips"]]
-        flags = Counter(clip["flag"] for clip in clips if clip["flag"] == "unfamiliar")
-        told = {"clips": len(clips), "tokens": sum(clip["tokens"] or 0 for clip in clips)}
-        return told | {f"flagged {flag}": count for flag, count in flags.items()}
-    if stage == "narrate":
-        flags = Counter(flag for row in ok for clip in row["clips"] for flag in clip["flag"].split(",") if flag)
-        return {f"flagged {flag}": count for flag, count in sorted(flags.items())}
-    return {}
-
-
-def _left_out(rows: list[dict[str, Any]]) -> dict[str, int]:
-    """How many clips and frames are in no document, by reason: of dropped videos too."""
-    counts = Counter(f"{one['what']}s {one['reason']}" for row in rows for one in row.get("left_out") or ())
-    return dict(sorted(counts.items()))

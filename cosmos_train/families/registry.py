@@ -27,7 +27,8 @@ def find(kind: str) -> Family:
     """The family of a kind. UserError (code 2) with the nearest kind, or naming the package that cannot be used."""
     found: type[Family] = FAMILIES.load(kind)
     if why := _unfit(found, kind):
-        raise UserError(f"the model family {kind!r} of {FAMILIES.whose(kind)} {why}", "fix its entry point or class", 2)
+        package = FAMILIES.distribution_of(kind)
+        raise UserError(f"the model family {kind!r} of {package} {why}", "fix its entry point or class", 2)
     return found()
 
 

@@ -1,1 +1,1 @@
-"""Annotations that exist already: published captions, speech, steps, found by a video's id in one pass."""
+"""Reads existing annotations (published captions, speech, steps) by the video's id."""

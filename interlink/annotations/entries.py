@@ -1,4 +1,4 @@
-"""What one entry of an annotation file says: spans with texts, in any of the published shapes. Pure functions."""
+"""Parses one entry of an annotation file, in any of the published formats, into spans with texts. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TEXTS = ("caption", "sentence", "text", "label")
 
 @dataclass(frozen=True)
 class Span:
-    """A text and the seconds that it is about; end may be inf: to the end."""
+    """A text and the seconds it describes. end may be inf: to the end of the video."""
 
     text: str
     start: float
@@ -22,7 +22,7 @@ class Span:
 
 
 def spans_of(value: Any) -> list[Span]:
-    """The spans of one video, in order of time; what has no text is left out. Raises ValueError in one line.
+    """The spans of one video, in order of time; spans without text are left out. Raises ValueError with one line.
 
     value: {start, end, text} lists (HowTo100M), {timestamps, sentences} (ActivityNet Captions), {annotations:
     [{segment, sentence}]} (YouCook2; COIN's `annotation`, `label`), or a list of {clip or start and end, caption}
@@ -47,7 +47,7 @@ def spans_of(value: Any) -> list[Span]:
 
 
 def disjoint(spans: Sequence[Span]) -> list[Span]:
-    """The spans, each cut where the next begins: clips do not overlap."""
+    """The spans, each cut where the next one begins, so that clips do not overlap."""
     starts = [*(span.start for span in spans[1:]), math.inf]
     return [Span(s.text, s.start, max(s.start, min(s.end, after))) for s, after in zip(spans, starts, strict=True)]
 
@@ -55,23 +55,23 @@ def disjoint(spans: Sequence[Span]) -> list[Span]:
 def seconds(time: Any) -> float:
     """Seconds from a number, or from `hours:minutes:seconds`. Raises ValueError."""
     if isinstance(time, bool) or not isinstance(time, int | float | str):
-        raise ValueError(f"{time!r} is no time")
+        raise ValueError(f"{time!r} is not a time")
     total = 0.0
     try:
         for part in time.strip().split(":") if isinstance(time, str) else (time,):
             total = 60 * total + float(part)
     except ValueError:
-        raise ValueError(f"{time!r} is no time") from None
+        raise ValueError(f"{time!r} is not a time") from None
     if not math.isfinite(total) or total < 0:
-        raise ValueError(f"{time!r} is no time")
+        raise ValueError(f"{time!r} is not a time")
     return total
 
 
 def row_of(line: str, columns: Sequence[str]) -> tuple[str, Any]:
-    """(video, its clips) of a line of a Howto-Interlink7M TSV. columns: of the header. Raises ValueError.
+    """(video, its clips) from a line of a Howto-Interlink7M TSV. columns: names in the header. Raises ValueError.
 
     The hosted files have the columns video, clips and one more, and an index (`clip_id`) next to each clip and caption;
-    the loader of CosMo wants `path` and `clips`.
+    CosMo's loader expects `path` and `clips`.
     """
     cells = cells_of(line)
     if len(cells) != len(columns):
@@ -85,7 +85,7 @@ def row_of(line: str, columns: Sequence[str]) -> tuple[str, Any]:
 
 
 def video_column(row: dict[str, str], columns: Sequence[str]) -> str:
-    """What names the video in a row: a path without its ending, or an id."""
+    """The name of the video in a row: a path without its suffix, or an id."""
     name = next(column for column in VIDEO_COLUMNS if column in columns)
     return without_ending(row[name]) if name != "video_id" else row[name]
 
@@ -100,7 +100,7 @@ def without_ending(path: str) -> str:
 
 
 def cells_of(line: str) -> list[str]:
-    """The cells of a line of a TSV, quoted (with quotes doubled, as pandas does) or not."""
+    """The cells of a TSV line, quoted (with doubled quotes, as pandas writes them) or not."""
     cells: list[str] = []
     rest = line
     while True:
@@ -163,7 +163,7 @@ def _pair(pair: Any, number: int) -> tuple[Any, Any]:
 
 
 def _worded(text: Any) -> Any:
-    """HowTo100M's captions went through a table: an empty line has become NaN, and a line "5" a number."""
+    """HowTo100M's captions went through a table, which turned an empty line into NaN and a line "5" into a number."""
     if isinstance(text, float) and math.isnan(text):
         return None
     return f"{text:g}" if isinstance(text, int | float) and not isinstance(text, bool) else text

@@ -1,7 +1,8 @@
-"""An annotation file, open: the entries of a video by its id.
+"""Looks up the entries of a video in an annotation file.
 
-The first process to open a file indexes it and keeps the index (24 bytes a video) below ROOT/cache/annotations, under
-the file's sha256; all others read that. So a file of gigabytes costs each process one sum (1.8 GB/s) and no parsing.
+The first process that opens a file indexes it and stores the index (24 bytes per video) in ROOT/cache/annotations,
+under the file's sha256; all others read that index. A file of gigabytes thus costs each process one checksum (1.8 GB/s)
+and no parsing.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ _MAPPED = 64 * 2**20  # bytes of a file that stay mapped while it is indexed
 
 
 class AnnotationFile:
-    """Annotations by video. name: of the file; revision: 16 digits of its sha256."""
+    """Annotations by video. name: the file's name; revision: 16 digits of its sha256."""
 
     def __init__(self, path: str, setting: str, root: Storage) -> None:
-        """Raises UserError naming the file where it is missing, or neither a table nor a JSON object.
+        """Raises UserError with the file's name where it is missing, or is neither a table nor a JSON object.
 
-        setting: where the recipe names it. root: of the build, for the index.
+        setting: the key of the recipe that names it. root: root of the build, for the index.
         """
         self._path = Path(path).expanduser()
         self._setting = setting
         self.name = self._path.name
         self._is_table = self._path.suffix.lower() == ".tsv"
         if not self._is_table and self._path.suffix.lower() != ".json":
-            raise self._wrong("it is no .tsv and no .json")
+            raise self._wrong("its name ends neither in .tsv nor in .json")
         try:
             self._file = self._path.open("rb")
         except OSError as error:
@@ -57,9 +58,9 @@ class AnnotationFile:
     def find(self, video_id: str, item_id: str, path: str) -> list[Span] | None:
         """The spans of a video in order of time; None where the file does not have it.
 
-        It is looked for by the site's id, by the item's id, and by the name of its file. Several rows of one video are
-        taken together. Raises StageError `unreadable` naming file and video where its entry is damaged, or another
-        video of that name cannot be distinguished from it.
+        Looks for the site's id, the item's id and the name of the video's file. Several rows of one video are joined.
+        Raises StageError `unreadable` with file and video where the entry is damaged, or another video of that name
+        cannot be distinguished from it.
         """
         full = str(PurePosixPath(path).with_suffix("")) if path else ""
         for key in dict.fromkeys((video_id, item_id, PurePosixPath(full).name, PurePosixPath(path).name)):
@@ -73,7 +74,7 @@ class AnnotationFile:
                     examples = ", ".join(sorted(names)[:3])
                     raise StageError("unreadable", f"{self.name} has several videos named {key} ({examples})")
             if entries:
-                # Of a key that a JSON has twice the last counts, as for every reader of JSON.
+                # If a JSON object repeats a key, the last one counts, as in other JSON readers.
                 used = entries if self._is_table else entries[-1:]
                 spans = [span for name, value in used for span in self._spans(name, value)]
                 return sorted(spans, key=lambda span: (span.start, span.end))
@@ -101,7 +102,7 @@ class AnnotationFile:
                     ((name, value),) = json.loads(b"{" + raw + b"}").items()
             except (ValueError, RecursionError) as error:
                 raise StageError("unreadable", f"{self.name}, video {key} (byte {offset}): {error}") from error
-            if PurePosixPath(name).name == key:  # else two keys of one hash
+            if PurePosixPath(name).name == key:  # else another key with the same hash
                 yield name, value
 
     def _header(self) -> tuple[str, ...]:
@@ -115,7 +116,7 @@ class AnnotationFile:
         return columns
 
     def _indexed(self, root: Storage, digest: str) -> NDArray[np.int64]:
-        """Rows (hash of the key, offset, size) in the order of hash and offset."""
+        """Rows (hash of the key, offset, size), sorted by hash and offset."""
         import numpy as np
 
         kept = f"cache/annotations/{digest[:32]}.npy"
@@ -124,9 +125,9 @@ class AnnotationFile:
             if found.dtype == np.int64 and found.ndim == 2:
                 return found
         except (FileNotFoundError, ValueError, EOFError):
-            pass  # not made yet, or damaged: it is made again
+            pass  # missing or damaged: build it
         try:
-            # Mapped, so that patterns run over it. What has been seen is let go of: a limit on memory would count it.
+            # Mapped, so that regular expressions run over it. Pages already read are released: they count as memory.
             with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 places, seen = [], 0
                 for key, offset, size in self._scan(data):
@@ -143,7 +144,7 @@ class AnnotationFile:
         return made
 
     def _scan(self, data: mmap.mmap) -> Iterator[tuple[str, int, int]]:
-        """(the name's last part, offset, size) of each entry."""
+        """(last part of the name, offset, size) of each entry."""
         if not self._is_table:
             for key, offset, size in json_entries(data):
                 yield PurePosixPath(key).name, offset, size
@@ -161,7 +162,7 @@ class AnnotationFile:
     def _wrong(self, why: str) -> UserError:
         return UserError(
             f"{self._path} holds no annotations: {why}",
-            f"{self._setting} wants a TSV with `path` and `clips`, or a JSON object with an entry for each video",
+            f"{self._setting} must be a TSV with `path` and `clips`, or a JSON object with one entry per video",
             2,
         )
 

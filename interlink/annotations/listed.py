@@ -1,4 +1,4 @@
-"""Texts that came with the items: columns of the source list, and the running text of a web page. Pure functions."""
+"""Texts from the source: columns of the source list, and the text of a web page. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from interlink.annotations.entries import Span
 
-PAGE_TEXT = "text"  # what annotations.*.columns calls the text of a page
+PAGE_TEXT = "text"  # name of a page's text in annotations.*.columns
 _ENDS = (".", "!", "?", "…", '"', ")")
 
 
 def of_source(columns: Sequence[str], listed: Mapping[str, Any], fetched: Mapping[str, Any]) -> list[Span]:
-    """The texts of an item: of some columns, about all of it; of a page each at its place (a slot is a second).
+    """The texts of an item. Columns describe the whole item; a page's texts have their places (one second per slot).
 
-    listed, fetched: its rows in the tables collect and download. Several texts (a column may hold a list of them)
-    become one, each ended by a full stop.
+    listed, fetched: its rows in the tables collect and download. Several texts (a column may hold a list) are joined
+    into one, each ending with a full stop.
     """
     if listed["kind"] == "page" and PAGE_TEXT in columns:
         texts = json.loads(fetched["info"] or "{}").get("texts") or []

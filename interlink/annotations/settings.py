@@ -1,4 +1,4 @@
-"""Which annotations a build takes, and from where. Imports nothing heavy."""
+"""Which annotations a build uses, and where they come from. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from interlink.settings import Settings
 
 
 class AnnotationSource(Settings):
-    """Texts with times that somebody has made already."""
+    """Existing texts with times."""
 
     path: str = Field(
         "",
@@ -19,20 +19,20 @@ class AnnotationSource(Settings):
     )
     columns: tuple[str, ...] = Field(
         (),
-        description="in place of a file: columns of the source list with text about the whole item, or `title`; of "
-        "web pages `text`: what stands before and after their images",
+        description="instead of a file: columns of the source list with text about the whole item, or `title`; of "
+        "web pages `text`: the text around their images",
     )
     clock: Literal["player", "container"] = Field(
         "player", description="times count from where a player begins, or are those of the file (our own releases)"
     )
     missing: Literal["drop", "keep"] = Field(
-        "drop", description="an item without annotation is dropped (not_annotated), or goes on without"
+        "drop", description="an item without annotation is dropped (not_annotated), or kept without"
     )
 
     @model_validator(mode="after")
     def _one_place(self) -> AnnotationSource:
         if self.path and self.columns:
-            raise ValueError("takes its texts from a file (path) or from the source list (columns), not from both")
+            raise ValueError("set either a file (path) or columns of the source list (columns), not both")
         return self
 
     @property
@@ -45,8 +45,8 @@ class AnnotationsSettings(Settings):
 
     clips: AnnotationSource = Field(
         AnnotationSource(),
-        description="clips with their texts: for keyframes.segmenter and caption.engine `annotations`",
+        description="clips with texts, for keyframes.segmenter and caption.engine `annotations`",
     )
     speech: AnnotationSource = Field(
-        AnnotationSource(), description="what is said: transcribe takes it in place of subtitles"
+        AnnotationSource(), description="speech, which transcribe uses instead of subtitles"
     )

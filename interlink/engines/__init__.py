@@ -1,1 +1,1 @@
-"""The models that stages may use, one small protocol each. Importing this imports none of them."""
+"""The models that stages use, with one base class per kind. Importing this package imports none of them."""

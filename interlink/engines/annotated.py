@@ -1,4 +1,4 @@
-"""The captioner that says what an annotation file says. Costs nothing."""
+"""The captioner that uses published annotations. Costs nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interlink.stage import Resources
 
 
 class Annotated(Captioner):
-    """A clip's caption is its annotation, else its speech if the settings say so; without either: `not_annotated`."""
+    """A clip's caption is its annotation, else its speech if the settings allow it; otherwise flag `not_annotated`."""
 
     settings_class: ClassVar[type[Settings] | None] = AnnotatedSettings
     free: ClassVar[bool] = True

@@ -1,8 +1,8 @@
-"""Answers that were paid for, kept by content: what asked once is not asked again, whatever became of the row.
+"""A cache of answers by content: a request that was answered once is not sent again, even if its row was lost.
 
-One small file an answer, `cache/<stage>/<identity>/<xx>/<key>.json` below the root, written whole as the answer
-comes. A lookup costs some 20 µs on a disk; on object storage one listing for each of 256 folders, and a read where
-there is one. The folder may be deleted at any time: it only saves work.
+One small file per answer, `cache/<stage>/<identity>/<xx>/<key>.json` below the root, written whole when the answer
+arrives. A lookup costs about 20 µs on a disk; on object storage, one listing for each of 256 folders and a read for
+each hit. The folder can be deleted at any time: it only saves work.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity, fill_prompt
 from interlink.storage import Storage
 
-KEPT = ("", "length", "unfamiliar")  # flags of answers that are worth keeping: a refusal may be another answer tomorrow
-MOST_HITS = 64  # answers that wait while the engine works
+KEPT = ("", "length", "unfamiliar")  # flags of answers that are kept; a refused request may succeed another time
+MOST_HITS = 64  # most cached answers that wait while the engine works
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is kept of an answer; as in `ClipCaption` and `Written`."""
+    """A stored answer, with the fields of `ClipCaption` and `Written`."""
 
     text: str
     flag: str = ""
@@ -32,11 +32,11 @@ class Answer:
 
 
 class AnswerCache:
-    """What one engine has answered at one stage. fresh: how often `--fresh` has asked for this stage anew."""
+    """The answers of one engine at one stage. fresh: how often `--fresh` has named this stage."""
 
     def __init__(self, storage: Storage, stage: str, identity: Identity, fresh: int) -> None:
-        told = [identity.engine, identity.model, identity.revision, identity.prompt, dict(identity.parameters), fresh]
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        parts = [identity.engine, identity.model, identity.revision, identity.prompt, dict(identity.parameters), fresh]
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
         self._storage = storage
         self._folder = f"cache/{stage}/{digest}"
         self._listed: dict[str, set[str]] = {}
@@ -44,7 +44,7 @@ class AnswerCache:
 
     @staticmethod
     def key(*parts: bytes | str) -> str:
-        """A name for what is asked: the parts and where each of them ends count."""
+        """The name of a request: a hash of its parts and their lengths."""
         digest = hashlib.sha256()
         for part in parts:
             data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -59,14 +59,14 @@ class AnswerCache:
             found = json.loads(self._storage.read(f"{self._folder}/{key[:2]}/{key}.json"))
             text, flag, fit, tokens = found["text"], found["flag"], found.get("fit"), found.get("tokens", 0)
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-            return None  # never written, or lost in a power cut: it is asked again
+            return None  # never written, or lost in a power cut: ask again
         if not (isinstance(text, str) and isinstance(flag, str) and isinstance(fit, float | None)):
             return None
         self.hits += 1
         return Answer(text, flag, fit, tokens if isinstance(tokens, int) else 0)
 
     def put(self, key: str, answer: Answer) -> None:
-        """Keeps an answer; not its refusals."""
+        """Stores an answer, unless its flag is a refusal."""
         if answer.flag in KEPT:
             kept: dict[str, Any] = {"text": answer.text, "flag": answer.flag}
             kept |= {} if answer.fit is None else {"fit": answer.fit}
@@ -81,7 +81,7 @@ class AnswerCache:
 
 
 class CachedCaptioner:
-    """A captioner that is asked only what it has not answered. Made around an opened one; does not open or close it."""
+    """Sends a captioner only requests that are not cached. Wraps an open captioner; does not open or close it."""
 
     def __init__(self, engine: Captioner, cache: AnswerCache, prompt: str) -> None:
         self._engine = engine
@@ -116,7 +116,7 @@ class CachedCaptioner:
         hits: deque[ClipCaption],
         keys: dict[tuple[str, int], str],
     ) -> Iterator[ClipRequest]:
-        """`first`, and what else is not known; ends early when known answers pile up."""
+        """`first` and further requests that are not cached; ends early when cached answers pile up."""
         yield first
         while len(hits) < MOST_HITS and (request := next(source, None)) is not None:
             if (found := self._look(request, keys)) is None:

@@ -1,7 +1,7 @@
-"""What a captioner is: clips in, captions out, as a stream. Ours are listed in `ENGINES`; third-party ones come by
-entry points (`interlink.captioners`).
+"""The base class of captioners: a stream of clips in, a stream of captions out. `ENGINES` lists the built-in ones;
+packages add others through the entry point group `interlink.captioners`.
 
-Imports nothing heavy; an engine's libraries come with its `open`.
+Imports nothing heavy: an engine imports its libraries in `open`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from interlink.plugins import Group
 
 _PLACE = re.compile(r"\{(title|speech|ocr)\}")
 
-# name -> module:Class. The name is also that of the engine's block in the caption stage's settings.
+# name -> module:Class. The engine's block in the settings of the caption stage has the same name.
 ENGINES: dict[str, str] = {
     "transcript": "interlink.engines.transcript:Transcript",
     "transformers": "interlink.engines.transformers:Transformers",
@@ -35,9 +35,9 @@ GROUP = Group("interlink.captioners", "caption engine", ENGINES, "interlink.engi
 
 @dataclass(frozen=True)
 class ClipRequest:
-    """One clip to be told. frames: JPEG bytes in order of their times (seconds); start, end: seconds of the clip.
+    """One clip to caption. frames: JPEG bytes in order of their times (seconds); start, end: seconds of the clip.
 
-    annotation: what an annotation file says of it.
+    annotation: the clip's text in the annotations.
     """
 
     id: str
@@ -57,9 +57,9 @@ class ClipCaption:
     """The answer to one request. An empty caption has a flag that says why: no_speech, no_frames, not_annotated, empty,
     refused.
 
-    flag `length`: the caption was cut off at the engine's token limit; `unfamiliar`: the engine knows no such clips.
-    error: nothing was said because this went wrong. fit: how well the engine itself finds caption and frames to match,
-    a cosine; None where it does not tell. tokens: how many it said; 0 where it does not tell.
+    flag `length`: the caption was cut off at the engine's token limit; `unfamiliar`: the clip is unlike the training
+    data of the engine. error: the reason why there is no caption. fit: the engine's own cosine of caption and frames;
+    None where it gives none. tokens: length of the answer; 0 where the engine gives none.
     """
 
     id: str
@@ -73,7 +73,7 @@ class ClipCaption:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who speaks. model: never an absolute path; parameters: what shapes the answers, as plain data."""
+    """The identity of an engine. model: never an absolute path; parameters: all that shapes the answers, plain data."""
 
     engine: str
     model: str = ""
@@ -87,7 +87,7 @@ class Identity:
         return hashlib.sha256(self.prompt.encode()).hexdigest()[:16] if self.prompt else ""
 
     def columns(self) -> dict[str, str]:
-        """As tables keep it: tables.ANSWERED."""
+        """The columns tables.ANSWERED."""
         parameters = json.dumps(dict(self.parameters), sort_keys=True, separators=(",", ":"))
         return {
             "engine": self.engine,
@@ -101,7 +101,7 @@ class Identity:
 class Captioner(Engine):
     """A caption engine.
 
-    free: it only repeats what is known. It is shown no pixels, nothing is cached, and redoing its rows costs nothing.
+    free: it only repeats known text. It gets no frames, its answers are not cached, and recomputing rows costs nothing.
     """
 
     free: ClassVar[bool] = False
@@ -112,45 +112,44 @@ class Captioner(Engine):
 
     @staticmethod
     def parallel(settings: Any) -> int:
-        """How many clips it works on at once."""
+        """Number of clips that it works on at once."""
         return 16
 
     @staticmethod
     def tables(settings: Any) -> tuple[str, ...]:
-        """Further tables that its requests are made from: `annotations`, `ocr`."""
+        """Further tables that its requests need: `annotations`, `ocr`."""
         return ()
 
     def open(self) -> Identity:
-        """Loads the model or opens the connection. Raises UserError where the settings cannot work here."""
+        """Loads the model or opens the connection. Raises UserError where the settings cannot be used."""
         raise NotImplementedError(f"{type(self).__name__} must define open")
 
     def caption(self, requests: Iterable[ClipRequest]) -> Iterator[ClipCaption]:
-        """An answer to every request, in any order, reading no further ahead than it can work on.
+        """Yields an answer to every request, in any order. Reads no further ahead than it can work on.
 
-        What concerns one clip comes as the answer's `error`. Raises UserError where no clip could ever be answered.
+        An error of one clip goes into the answer's `error`. Raises UserError if no clip can ever be answered.
         """
         raise NotImplementedError(f"{type(self).__name__} must define caption")
 
 
 def check_engine(name: str) -> str:
-    """`name` if there is such an engine, else UserError with the nearest one."""
+    """`name` if it is a known engine, else UserError with the nearest name."""
     return GROUP.check(name)
 
 
 def captioner_class(name: str) -> type[Captioner]:
-    """The class behind an engine's name. UserError where it cannot be imported."""
+    """The class of an engine. Raises UserError where it cannot be imported."""
     found: type[Captioner] = GROUP.load(name)
     return found
 
 
 def make_captioner(name: str, settings: BaseModel | Mapping[str, Any], prompt: str) -> Captioner:
-    """The engine `name`, not yet opened. settings: its block; of a third-party engine its options."""
+    """The engine `name`, not yet opened. settings: its block, or the options of a third-party engine."""
     made: Captioner = GROUP.make(name, settings, prompt)
     return made
 
 
 def fill_prompt(prompt: str, request: ClipRequest) -> str:
-    """The prompt for one clip: `{title}`, `{speech}` and `{ocr}` stand for the video's title, what is said in the clip,
-    and what is written in its frames."""
-    # One pass: what a title says is never read as a placeholder.
+    """The prompt for one clip, with `{title}` (the video's), `{speech}` and `{ocr}` (of the clip) filled in."""
+    # One pass, so that braces in a title are not placeholders.
     return _PLACE.sub(lambda found: str(getattr(request, found[1])), prompt)

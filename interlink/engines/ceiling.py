@@ -1,6 +1,6 @@
-"""How much a caption engine does by itself: clips and tokens a second with its batches full. Costs what it measures.
+"""Measures the throughput of a caption engine alone: clips and tokens per second with full batches.
 
-The rest of a build can only come near it: what `interlink status` says of caption is held against this.
+It is an upper limit for a build: `interlink status` compares the caption stage with it. Costs the time it measures.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from interlink.errors import UserError
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What was measured. clips, tokens: answered in `seconds`, after the first full batch; opening: seconds of `open`.
+    """A measurement. clips, tokens: answered in `seconds`, after the first full batch; opening: seconds of `open`.
 
-    Tokens are those of the answers; 0 where the engine does not tell.
+    Tokens are those of the answers; 0 where the engine does not count them.
     """
 
     engine: str
@@ -44,10 +44,10 @@ def measure_ceiling(
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Ceiling:
-    """Opens the engine, gives it the clips again and again for `seconds` and four batches at least, and closes it.
+    """Opens the engine, sends it the clips repeatedly for `seconds` and at least four batches, and closes it.
 
-    at_once: how many clips it works on at a time: only whole batches are asked for, and the first is not counted.
-    Raises UserError where the engine answers none, and what `open` and `caption` raise.
+    at_once: number of clips it works on at once. Only whole batches are sent, and the first is not counted.
+    Raises UserError where the engine answers no clip, and the errors of `open` and `caption`.
     """
     began = clock()
     identity = engine.open()
@@ -58,7 +58,7 @@ def measure_ceiling(
         nonlocal stopped
         number = 0
         while number < 4 * at_once or number % at_once or clock() - opened < seconds:
-            # A title of its own, so that no server takes it for a question it has seen.
+            # A unique title, so that no server answers from a cache.
             yield replace(clips[number % len(clips)], clip=number, title=f"{clips[number % len(clips)].title} {number}")
             number += 1
         stopped = clock()
@@ -76,9 +76,9 @@ def measure_ceiling(
     if len(answered) <= at_once:
         raise UserError(
             f"the engine answered {len(answered)} of {len(answered) + len(faults)} clips: {(faults or ['nothing'])[0]}",
-            "see that it works first: build a few videos with --limit 2",
+            "check that it works: build a few videos with --limit 2",
         )
-    # From the end of the first batch to the last answer that came while batches were full; at least one more batch.
+    # From the end of the first batch to the last answer while batches were full; at least one more batch.
     start = answered[at_once - 1][0]
     counted = [one for one in answered[at_once:] if one[0] <= stopped] or answered[at_once:]
     span = max(counted[-1][0] - start, 1e-9)

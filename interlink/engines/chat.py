@@ -1,7 +1,7 @@
-"""A conversation with any server that speaks OpenAI's chat completions: what the caption and text engines share.
+"""A client for servers with OpenAI's chat completions API, shared by the caption and text engines.
 
-Keeps `concurrency` requests in flight, tries again with growing waits, and holds all of them back while the server asks
-for patience. The key is read from a named environment variable and goes nowhere else.
+Keeps `concurrency` requests in flight, retries with growing waits, and pauses all of them while the server asks clients
+to wait. The key is read from a named environment variable and is never stored.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from interlink.errors import StageError, UserError
 log = logging.getLogger(__name__)
 
 _WORTH_ANOTHER_TRY = (408, 409, 425, 429)  # and everything from 500
-_SETTINGS_ARE_WRONG = (401, 403, 404, 405)  # nothing could ever be answered
+_SETTINGS_ARE_WRONG = (401, 403, 404, 405)  # no request can ever succeed
 _END = object()
 _WHO, _INSTALL = "the openai engine", "pip install 'interlink[openai]'"
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One question. tag: handed back with the reply; its text also spreads the waits between tries."""
+    """One request. tag: returned with the reply; its text also spreads the waits between attempts."""
 
     tag: Any
     messages: list[dict[str, Any]]
@@ -38,9 +38,9 @@ class Ask:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer. flag: refused, empty, or length (cut off at the limit of tokens); error: there was none for this.
+    """The answer. flag: refused, empty, or length (cut off at the token limit); error: the reason if there is none.
 
-    tokens: of the answer, as the server counts; 0 where it does not tell.
+    tokens: of the answer, as the server counts; 0 where it does not count them.
     """
 
     tag: Any
@@ -58,12 +58,12 @@ def check_chat(settings: ChatSettings, where: str) -> None:
 
 def _key(settings: ChatSettings, where: str) -> str:
     if not settings.model:
-        raise UserError("the openai engine has no model", f"set {where}.model to a name that the server knows", 2)
+        raise UserError("the openai engine has no model", f"set {where}.model to the name of a model on the server", 2)
     return require_key(settings.api_key_env, settings.base_url, where)
 
 
 class Chat:
-    """One server and model. where: the block of the recipe that its settings come from, for messages to people."""
+    """One server and model. where: the block of the recipe with its settings, for messages."""
 
     def __init__(self, settings: ChatSettings, where: str) -> None:
         self.settings = settings
@@ -73,10 +73,10 @@ class Chat:
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._not_before = 0.0  # loop time before which the server wants no request
+        self._not_before = 0.0  # loop time before which no request is sent
 
     def open(self) -> None:
-        """Raises UserError without a model's name or without the key that the settings name."""
+        """Raises UserError without a model's name, or without the key in the environment variable of the settings."""
         settings = self.settings
         self._key = _key(settings, self.where)
         with importing(_WHO, _INSTALL):
@@ -89,7 +89,7 @@ class Chat:
         )
 
     def parameters(self) -> dict[str, Any]:
-        """What shapes the answers."""
+        """The settings that shape the answers."""
         return {
             "max_tokens": self.settings.max_tokens,
             "seed": self.settings.seed,
@@ -108,12 +108,12 @@ class Chat:
         self._loop = self._thread = None
 
     def converse(self, asks: Iterable[Ask | None]) -> Iterator[Reply]:
-        """A reply to every question, in any order, reading ahead no more than `concurrency`.
+        """Yields a reply to every request, in any order. Reads ahead no more than `concurrency`.
 
-        None among the questions: there is none yet, replies come first. It may only come while one is in flight, or
-        where another question follows. Raises UserError where nothing could ever be answered.
+        None among the requests means that there is no request yet, so replies come first. It may only occur while a
+        request is in flight, or if another one follows. Raises UserError if no request can ever succeed.
         """
-        assert self._loop is not None, "open() comes first"
+        assert self._loop is not None, "call open() first"
         done: queue.SimpleQueue[Reply | BaseException] = queue.SimpleQueue()
         sent: list[Any] = []
         flying = 0
@@ -132,7 +132,7 @@ class Chat:
                     elif flying:
                         break
                     if not done.empty():
-                        break  # a reply does not wait until the next question has been made
+                        break  # a reply does not wait for the next request
                 if flying:
                     reply = done.get()
                     flying -= 1
@@ -152,9 +152,9 @@ class Chat:
             done.put(error)
 
     async def _answer(self, ask: Ask) -> Reply:
-        """Tries until there is an answer. Raises StageError throttled, network or model, and UserError."""
-        chance = random.Random(f"{ask.tag}")  # spreads waits; no answer depends on it
-        fault = StageError("network", "no try was made")
+        """Retries until there is an answer. Raises StageError throttled, network or model, and UserError."""
+        chance = random.Random(f"{ask.tag}")  # spreads the waits; answers do not depend on it
+        fault = StageError("network", "no attempt was made")
         for attempt in range(self.settings.max_attempts):
             if attempt:
                 wait = fault.retry_after
@@ -172,16 +172,16 @@ class Chat:
                 if error.error_class == "unsupported":
                     break
         name = "model" if fault.error_class in ("unsupported", "unreadable") else fault.error_class
-        raise StageError(name, f"{fault} (tried {attempt + 1} times)", fault.retry_after)
+        raise StageError(name, f"{fault} (after {attempt + 1} attempts)", fault.retry_after)
 
     async def _patience(self) -> None:
-        """Waits as long as the server has asked anyone to wait."""
+        """Waits while the server asks clients to wait."""
         loop = asyncio.get_running_loop()
         while (left := self._not_before - loop.time()) > 0:
             await asyncio.sleep(left)
 
     async def _send(self, messages: list[dict[str, Any]]) -> str:
-        """The body of a good answer. Raises StageError (class `unsupported`: another try is useless)."""
+        """The body of a successful answer. Raises StageError (class `unsupported`: a retry is useless)."""
         import openai
 
         settings = self.settings
@@ -203,33 +203,33 @@ class Chat:
         return body
 
     def _refusal(self, status: int, message: str, headers: Any) -> StageError:
-        told = self._clean(f"the server answered {status}: {message}")[:500]
+        message = self._clean(f"the server answered {status}: {message}")[:500]
         if status in _SETTINGS_ARE_WRONG:
             raise UserError(
-                f"{self.settings.base_url}: {told}",
+                f"{self.settings.base_url}: {message}",
                 f"check base_url, model and the key's variable under {self.where}, then build again",
             )
         if status in (429, 503):
-            return StageError("throttled", told, _retry_after(headers))
+            return StageError("throttled", message, _retry_after(headers))
         if status in _WORTH_ANOTHER_TRY or status >= 500:
-            return StageError("network", told, _retry_after(headers))
-        return StageError("unsupported", told)
+            return StageError("network", message, _retry_after(headers))
+        return StageError("unsupported", message)
 
     def _clean(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
 
     def _read(self, ask: Ask, body: str) -> Reply:
-        """The answer in a body. Raises StageError `unreadable` where it is none."""
+        """Parses the answer. Raises StageError `unreadable` where it is not a completion."""
         try:
             answer = json.loads(body)
             choice = answer["choices"][0]
             message, reason = choice["message"], choice.get("finish_reason")
             text, refusal = message.get("content"), message.get("refusal")
             if not isinstance(text, str | None):
-                raise TypeError("content is no text")
+                raise TypeError("the content is not text")
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StageError(
-                "unreadable", f"the server's answer is no completion: {type(error).__name__}: {error}"
+                "unreadable", f"the server's answer is not a completion: {type(error).__name__}: {error}"
             ) from None
         tokens = self._count(answer.get("usage"))
         text = " ".join((text or "").split())
@@ -244,16 +244,16 @@ class Chat:
         self.asked += 1
         if not isinstance(usage, Mapping):
             return 0
-        read, said = (
-            told if isinstance(told := usage.get(name), int) else 0 for name in ("prompt_tokens", "completion_tokens")
+        read, written = (
+            count if isinstance(count := usage.get(name), int) else 0 for name in ("prompt_tokens", "completion_tokens")
         )
         self.tokens_in += read
-        self.tokens_out += said
-        return said
+        self.tokens_out += written
+        return written
 
 
 def _retry_after(headers: Any) -> float | None:
-    """Seconds that the server asks for: a number, or a date."""
+    """Seconds to wait that the server asks for, as a number or a date."""
     value = headers.get("retry-after")
     if not value:
         return None

@@ -1,7 +1,7 @@
-"""Captions by a CosMo that `cosmos_train` trained, exported as a folder. Costs the model in memory per worker.
+"""Captions by a CosMo that `cosmos_train` trained and exported. Costs the model in memory per worker.
 
-Such a model speaks of what it was trained on, and on other material says what it knows all the same: it flags clips
-that are not of its kind (`familiar`), or warns where its kind was never measured. One comes with this package.
+Such a model describes everything in terms of its training data. The engine flags clips unlike that data (`familiar`),
+or warns where their fit was never measured. One model is bundled with this package.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from interlink.stage import Resources
 
 log = logging.getLogger(__name__)
 
-SHIPPED = Path(__file__).parents[1] / "assets"  # a folder for each model that comes with this package
+SHIPPED = Path(__file__).parents[1] / "assets"  # one folder per bundled model
 
 
 class Checkpoint(Captioner):
-    """One exported folder. A clip is as many of its frames, evenly chosen, as one had in training."""
+    """One exported folder. A clip has the number of frames used in training, evenly chosen."""
 
     settings_class: ClassVar[type[Settings] | None] = CheckpointSettings
 
     def __init__(self, settings: CheckpointSettings, prompt: str) -> None:
-        """UserError for a prompt: such a model follows none."""
+        """Raises UserError for a prompt: such a model takes none."""
         super().__init__(settings, prompt)
         if prompt:
-            raise UserError("the checkpoint engine follows no prompt", "remove caption.prompt", 2)
+            raise UserError("the checkpoint engine takes no prompt", "remove caption.prompt", 2)
         self._model: Any = None
         self._tokenizer: Any = None
         self._image: Any = None
@@ -45,7 +45,7 @@ class Checkpoint(Captioner):
             settings.batch_size, "clips", self._frames_of, self._answers, _lost, ahead=1
         )
         self._least_fit: float | None = None
-        self._watch = familiar.Watch("")
+        self._monitor = familiar.FamiliarityMonitor("")
 
     @staticmethod
     def resources(settings: CheckpointSettings) -> Resources:
@@ -67,11 +67,11 @@ class Checkpoint(Captioner):
         except (OSError, ValueError, LookupError, TypeError):
             kind = ""
         if kind != "cosmo":
-            raise UserError(f"{folder} is no exported CosMo", "make one: cosmos_train export RUN FOLDER", 2)
+            raise UserError(f"{folder} is not an exported CosMo", "make one: cosmos_train export RUN FOLDER", 2)
         trainer.check()
 
     def open(self) -> Identity:
-        """Loads the folder. Raises UserError where it is no exported CosMo."""
+        """Loads the folder. Raises UserError where it is not an exported CosMo."""
         self.check(self.settings)
         folder = model_folder(self.settings.model)
         loaded, model = trainer.load(folder)
@@ -82,12 +82,12 @@ class Checkpoint(Captioner):
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model, self._tokenizer = model.to(device), loaded.tokenizer
         self._image, self._frames = loaded.recipe.data.image, loaded.recipe.data.frames_per_clip
-        self._watch = familiar.Watch(folder.name)
+        self._monitor = familiar.FamiliarityMonitor(folder.name)
         self._least_fit = familiar.least_fit(folder)
         if self._least_fit is None:
             log.warning(
-                "captions come from %s, a %s trained for %d steps on shards %s: on material of another kind they mean "
-                "nothing, and what its kind is was never measured",
+                "captions come from %s, a %s trained for %d steps on shards %s: they mean nothing on other material, "
+                "and its fit was never calibrated, so such clips are not flagged",
                 folder.name, loaded.recipe.name, loaded.step, loaded.shards[:12],
             )  # fmt: skip
         return Identity(
@@ -102,7 +102,7 @@ class Checkpoint(Captioner):
         )
 
     def close(self) -> None:
-        self._watch.judge()
+        self._monitor.warn()
         self._model = self._tokenizer = None
 
     def caption(self, requests: Iterable[ClipRequest]) -> Iterator[ClipCaption]:
@@ -113,26 +113,26 @@ class Checkpoint(Captioner):
         try:
             return [trainer.frames_of(evenly(r.frames, self._frames), self._image) if r.frames else None for r in batch]
         except (OSError, ValueError) as error:
-            raise StageError("unreadable", f"a frame is no picture: {error}") from error
+            raise StageError("unreadable", f"a frame is not a picture: {error}") from error
 
     def _answers(self, batch: Sequence[ClipRequest], frames: list[Any]) -> list[ClipCaption]:
         seen = [(request, own) for request, own in zip(batch, frames, strict=True) if own is not None]
-        told = iter(self._tell(seen) if seen else [])
+        captions = iter(self._caption(seen) if seen else [])
         return [
             ClipCaption(request.id, request.clip, flag="no_frames")
             if own is None
-            else self._answer(request, *next(told))
+            else self._answer(request, *next(captions))
             for request, own in zip(batch, frames, strict=True)
         ]
 
     def _answer(self, request: ClipRequest, text: str, fit: float, tokens: int) -> ClipCaption:
         unfamiliar = self._least_fit is not None and fit < self._least_fit
-        self._watch.count(unfamiliar)
+        self._monitor.count(unfamiliar)
         flag = "empty" if not text else "unfamiliar" if unfamiliar else ""
         return ClipCaption(request.id, request.clip, text, flag, fit=fit, tokens=tokens)
 
-    def _tell(self, seen: Sequence[tuple[ClipRequest, Any]]) -> list[tuple[str, float, int]]:
-        """(text, its fit to the frames, its tokens) of each clip."""
+    def _caption(self, seen: Sequence[tuple[ClipRequest, Any]]) -> list[tuple[str, float, int]]:
+        """(text, fit to the frames, number of tokens) of each clip."""
         import torch
 
         device = next(self._model.parameters()).device
@@ -159,7 +159,7 @@ def _lost(request: ClipRequest, fault: StageError) -> ClipCaption:
 
 
 def model_folder(model: str) -> Path:
-    """The folder that `model` names: one that comes with this package, else one of the reader's own."""
+    """The folder of `model`: a bundled one of that name, else a local folder."""
     shipped = SHIPPED / model
     if model and shipped.parent == SHIPPED and shipped.is_dir():
         return shipped

@@ -1,4 +1,4 @@
-"""Pictures as vectors by an image model of open_clip, such as CLIP. About 0.1 s a picture on one core for ViT-B/32."""
+"""Vectors of pictures by an image model of open_clip, such as CLIP. Costs 0.1 s per picture on a core (ViT-B/32)."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 class EmbedderSettings(Settings):
     """An image model of open_clip."""
 
-    model: str = Field("", description="open_clip's name of a model (ViT-B-32); empty = none")
-    pretrained: str = Field("", description="its weights: open_clip's tag (openai), or a local file")
+    model: str = Field("", description="name of a model in open_clip (ViT-B-32); empty = none")
+    pretrained: str = Field("", description="weights: a tag of open_clip (openai), or a local file")
 
 
 def check_embedder(settings: EmbedderSettings) -> None:
-    """UserError where open_clip is not installed, or the settings name no weights, or a file that is not there."""
+    """Raises UserError where open_clip is missing, or the settings name no weights or a missing file."""
     if find_spec("open_clip") is None:
         raise UserError("an embedder needs open_clip", "pip install 'interlink[clip]'", 2)
     if not settings.pretrained:
         raise UserError(f"the embedder {settings.model} has no weights", "set its `pretrained`", 2)
     weights = Path(settings.pretrained)
     if weights.suffix and not weights.is_file():
-        raise UserError(f"there is no file {weights}", "name a file of weights, or a tag of open_clip", 2)
+        raise UserError(f"{weights} does not exist", "set it to a file of weights, or a tag of open_clip", 2)
 
 
 class Embedder:
     """The image side of a model, on the CPU, in evaluation mode."""
 
     def __init__(self, settings: EmbedderSettings) -> None:
-        """Raises UserError where open_clip is not installed, or knows no such model or weights."""
+        """Raises UserError where open_clip is not installed, or does not have the model or weights."""
         from interlink.engines.guard import ensure_torchvision
 
         ensure_torchvision()
@@ -51,7 +51,7 @@ class Embedder:
                 settings.model, pretrained=settings.pretrained, weights_only=True
             )
         except (RuntimeError, OSError, ValueError) as error:
-            hint = "see open_clip.list_pretrained(); without a network name a local file"
+            hint = "see open_clip.list_pretrained(); without a network, use a local file"
             raise UserError(f"{settings.model} with {settings.pretrained}: {error}", hint, 2) from error
         self._model: Any = model.eval()
 
@@ -67,5 +67,5 @@ class Embedder:
 
 @lru_cache(maxsize=1)
 def embedder(settings: EmbedderSettings) -> Embedder:
-    """The embedder of these settings, loaded once a process."""
+    """The embedder of these settings, loaded once per process."""
     return Embedder(settings)

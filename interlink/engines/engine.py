@@ -1,4 +1,4 @@
-"""What all engines share: what one declares before it is made. Imports nothing heavy."""
+"""The base class of all engines: what a class declares before an instance is made. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from interlink.stage import Resources
 
 
 class Engine:
-    """Made cheaply from its settings; `open` loads, `close` lets go. A subclass says what differs from the defaults.
+    """The constructor is cheap; `open` loads models, `close` releases them. A subclass overrides the defaults.
 
-    settings: one of ours is given its block of the recipe; a third-party one the mapping `options`, or an instance of
-    its `settings_class` made from them. What its constructor raises (ValueError, TypeError, KeyError) is reported as a
-    mistake in the options. The static methods are asked before it is made, with the same settings, so a module of an
-    engine imports its heavy packages only in `open`.
+    settings: a built-in engine gets its block of the recipe; a third-party one the mapping `options`, or an instance of
+    its `settings_class` made from them. A ValueError, TypeError or KeyError of the constructor is reported as an error
+    in the options. The static methods are called before an instance is made, with the same settings, so an engine's
+    module must import heavy packages only in `open`.
     """
 
     settings_class: ClassVar[type[Settings] | None] = None
@@ -35,4 +35,4 @@ class Engine:
         """
 
     def close(self) -> None:
-        """Lets go of what `open` took."""
+        """Releases what `open` loaded."""

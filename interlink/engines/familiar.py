@@ -1,7 +1,7 @@
-"""Whether a clip is of the kind that a checkpoint was trained on, by how well caption and frames fit. Costs nothing.
+"""Decides whether a clip is like a checkpoint's training data, by how well caption and frames fit. Costs nothing.
 
-The measure is the checkpoint's own contrastive space: on material of its kind what it says lies close to what it sees.
-The least fit that still counts is measured once, on clips of its kind, and lies beside the weights in `familiar.json`.
+The fit is a cosine in the checkpoint's contrastive space: on material like its training data, captions are close to
+their frames. The least accepted fit is measured once, on such clips, and stored with the weights in `familiar.json`.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from interlink.errors import UserError
 log = logging.getLogger(__name__)
 
 FILE = "familiar.json"
-FALSE_ALARMS = 0.01  # share of a checkpoint's own material that is taken for other material
-_ENOUGH = 3  # unfamiliar clips before anybody is warned …
-_SHARE = 0.1  # … if they are more than this share
+FALSE_ALARMS = 0.01  # share of familiar clips that are flagged as unfamiliar
+_ENOUGH = 3  # fewest unfamiliar clips for a warning …
+_SHARE = 0.1  # … and their least share of all clips
 
 
 def calibrate(folder: Path, fits: Sequence[float], of: str) -> float:
-    """Writes `familiar.json` into an exported folder from the fits of clips of its kind; returns the least fit.
+    """Writes `familiar.json` into an exported folder from the fits of familiar clips; returns the least fit.
 
-    of: what the clips are. Raises UserError for fewer than 100 clips: they tell nothing of one in a hundred.
+    of: a name for the clips. Raises UserError for fewer than 100 clips: they cannot show a rate of one in a hundred.
     """
     if len(fits) < 100:
-        raise UserError(f"{len(fits)} clips are too few to tell what is familiar", "give 100 or more")
+        raise UserError(f"{len(fits)} clips are too few to calibrate the fit", "use 100 or more")
     least = sorted(fits)[round(FALSE_ALARMS * len(fits))]
-    told = {"clips": len(fits), "false_alarms": FALSE_ALARMS, "least_fit": round(least, 4), "of": of}
-    (folder / FILE).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
-    return told["least_fit"]  # type: ignore[return-value]
+    calibration = {"clips": len(fits), "false_alarms": FALSE_ALARMS, "least_fit": round(least, 4), "of": of}
+    (folder / FILE).write_text(json.dumps(calibration, indent=1, sort_keys=True) + "\n")
+    return calibration["least_fit"]  # type: ignore[return-value]
 
 
 def least_fit(folder: Path) -> float | None:
-    """What `calibrate` wrote, or None where it never did. Raises UserError where the file is damaged."""
+    """The least fit that `calibrate` wrote, or None without a file. Raises UserError where the file is damaged."""
     try:
         found: Any = json.loads((folder / FILE).read_text())
         return float(found["least_fit"])
@@ -46,8 +46,8 @@ def least_fit(folder: Path) -> float | None:
         raise UserError(f"{folder / FILE} is damaged: {error}", "export the model again") from error
 
 
-class Watch:
-    """Counts clips and warns once when too many are unfamiliar: one clip in a hundred is no reason."""
+class FamiliarityMonitor:
+    """Counts clips and warns once when too many are unfamiliar. One clip in a hundred is expected."""
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -58,15 +58,15 @@ class Watch:
         self.clips += 1
         self.unfamiliar += unfamiliar
         if self.unfamiliar >= _ENOUGH:
-            self.judge()
+            self.warn()
 
-    def judge(self) -> None:
-        """Warns if what was counted gives reason to."""
+    def warn(self) -> None:
+        """Logs a warning, once, if the share of unfamiliar clips is too large."""
         if self._warned or self.unfamiliar <= _SHARE * self.clips:
             return
         self._warned = True
         log.warning(
-            "%d of %d clips so far are not of the kind that %s was trained on: what it says of them means nothing. "
-            "They are flagged `unfamiliar`; caption.engine=transcript takes the speech instead",
+            "%d of %d clips so far are unlike the training data of %s: their captions are meaningless. "
+            "They are flagged `unfamiliar`; caption.engine=transcript uses the speech instead",
             self.unfamiliar, self.clips, self.model,
         )  # fmt: skip

@@ -1,6 +1,6 @@
-"""What parts of a frame show, each with its box, by Florence-2 (Xiao et al. 2024): its task of dense region captions.
+"""Region descriptions with boxes by Florence-2 (Xiao et al. 2024), using its task of dense region captions.
 
-Costs the model in memory per worker and a text of up to a thousand tokens for each frame; batched over whatever comes.
+Costs the model in memory per worker and up to a thousand tokens per frame. Frames are batched as they arrive.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from interlink.stage import Resources
 
 WHERE = "regions.florence2"  # the block of the recipe
 TASK = "<DENSE_REGION_CAPTION>"
-_BINS = 1000  # Florence-2 tells places in thousandths of the width and the height
+_BINS = 1000  # Florence-2 gives places in thousandths of the width and the height
 _LABELLED = re.compile(r"([^<]+)((?:<loc_\d+>){4,})")
 _PLACE = re.compile(r"<loc_(\d+)>")
 _MARKS = re.compile(r"</?s>|<pad>")
@@ -37,7 +37,7 @@ class FlorenceSettings(ImageTextModelSettings):
     num_beams: int = Field(3, ge=1, description="beams of the search; 1 = greedy")
 
 
-Prepared = tuple[Any, list[tuple[int, int]]]  # what the model is given, and each picture's width and height
+Prepared = tuple[Any, list[tuple[int, int]]]  # the model's inputs, and each picture's width and height
 
 
 class Florence(Reader):
@@ -61,11 +61,11 @@ class Florence(Reader):
         check_place(settings.model, settings.revision, settings.device, WHERE)
 
     def open(self) -> Identity:
-        """Loads the checkpoint. Raises UserError where it is not there, or is no Florence-2."""
+        """Loads the checkpoint. Raises UserError where it is missing, or is not a Florence-2."""
         model = ImageTextModel.load(self.settings, WHERE)
         if model.kind != "florence2":
             raise UserError(
-                f"{model.name} is a {model.kind}, which tells no regions",
+                f"{model.name} is a {model.kind}, which gives no regions",
                 "set regions.florence2.model to a Florence-2, such as florence-community/Florence-2-large",
             )
         self._open = model
@@ -88,26 +88,26 @@ class Florence(Reader):
         return self._batches.run(requests)
 
     def _inputs(self, batch: Sequence[FrameRequest]) -> Prepared:
-        assert self._open is not None, "open() comes first"
+        assert self._open is not None, "call open() first"
         pictures = [to_picture(request.image) for request in batch]
         inputs = self._open.processor(images=pictures, text=[TASK] * len(batch), padding=True, return_tensors="pt")
         return inputs, [picture.size for picture in pictures]
 
     def _answers(self, batch: Sequence[FrameRequest], prepared: Prepared) -> list[FrameText]:
-        assert self._open is not None, "open() comes first"
+        assert self._open is not None, "call open() first"
         inputs, sizes = prepared
-        said = self._open.answer(inputs, self.settings.max_new_tokens, self.settings.num_beams, marks=True)
+        answers = self._open.answer(inputs, self.settings.max_new_tokens, self.settings.num_beams, marks=True)
         return [
             FrameText(request.id, request.frame, parse_regions(one.text, *size))
-            for request, one, size in zip(batch, said, sizes, strict=True)
+            for request, one, size in zip(batch, answers, sizes, strict=True)
         ]
 
 
 def parse_regions(text: str, width: int, height: int) -> tuple[Line, ...]:
-    """`a red pan<loc_10><loc_20><loc_500><loc_900>…` as regions with boxes in pixels, in the order they are told.
+    """`a red pan<loc_10><loc_20><loc_500><loc_900>…` as regions with boxes in pixels, in order.
 
-    The marks are left, top, right, bottom in thousandths; several boxes may follow one text. Left out: what has no
-    whole box, boxes without area, and what was told before. `text` may end anywhere.
+    The numbers are left, top, right, bottom in thousandths; several boxes may follow one text. Texts without a complete
+    box, boxes without area, and repetitions are left out. `text` may end anywhere.
     """
     found: dict[tuple[str, Box], Line] = {}
     for label, marks in _LABELLED.findall(_MARKS.sub("", text)):
@@ -115,7 +115,7 @@ def parse_regions(text: str, width: int, height: int) -> tuple[Line, ...]:
         bins = [min(int(number), _BINS - 1) for number in _PLACE.findall(marks)]
         for left, top, right, bottom in zip(*(bins[side::4] for side in range(4)), strict=False):
             if words and left < right and top < bottom:
-                # A bin stands for its middle.
+                # The value of a bin is its middle.
                 across, down = width / _BINS, height / _BINS
                 box = Box((left + 0.5) * across, (top + 0.5) * down, (right + 0.5) * across, (bottom + 0.5) * down)
                 found.setdefault((words, box), Line(words, None, box))

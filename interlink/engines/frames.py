@@ -1,4 +1,4 @@
-"""Frames of a clip as a model wants to see them."""
+"""Frames of a clip as input of a model."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def to_picture(jpeg: bytes) -> Any:
     try:
         return Image.fromarray(simplejpeg.decode_jpeg(jpeg, colorspace="RGB"))
     except ValueError as error:
-        raise StageError("unreadable", f"a frame is no JPEG: {error}") from error
+        raise StageError("unreadable", f"a frame is not a JPEG: {error}") from error
 
 
 def read_frame(item: Item, reference: Mapping[str, Any]) -> bytes:
     """The JPEG behind a reference of the keyframes table.
 
-    Raises StageError `unreadable` where a committed frame is gone, `network` where storage does not answer.
+    Raises StageError `unreadable` where a committed frame is missing, `network` where storage does not answer.
     """
     try:
         return item.blob("keyframes", reference)
     except (FileNotFoundError, EOFError) as error:
-        raise StageError("unreadable", f"a committed frame is gone: {error}") from error
+        raise StageError("unreadable", f"a committed frame is missing: {error}") from error
     except (OSError, TimeoutError) as error:
         raise StageError("network", f"a frame cannot be read: {type(error).__name__}: {error}") from error

@@ -1,7 +1,7 @@
-"""Makes `import torchvision` work beside a torch of another kind. Call it before importing transformers or open_clip.
+"""Makes `import torchvision` work with a torch of another build. Call it before importing transformers or open_clip.
 
-A torchvision built for CUDA cannot load its operators beside a CPU torch, and then fails at import although its pure
-Python transforms, all that image processors use, would work. Costs nothing where torchvision is healthy or absent.
+A torchvision built for CUDA cannot load its operators with a CPU torch, and then fails at import, although its pure
+Python transforms, which are all that image processors use, work. Costs nothing where torchvision works or is absent.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _OPERATORS = "torchvision._meta_registrations"  # registers fake kernels of oper
 
 
 def ensure_torchvision() -> None:
-    """Imports torchvision if it is there, without its compiled operators where those cannot load.
+    """Imports torchvision if it is installed, without its compiled operators if those cannot load.
 
-    Raises whatever else is wrong with torchvision. Its operators (`torchvision.ops`, `torchvision.io`) stay unusable.
+    Raises any other import error of torchvision. Its operators (`torchvision.ops`, `torchvision.io`) stay unusable.
     """
     try:
         importlib.import_module("torchvision")

@@ -1,6 +1,6 @@
-"""Image-to-text checkpoints of transformers: loading one, asking it, and what it said. Costs the model in memory.
+"""Image-to-text checkpoints of transformers: loads one and generates text. Costs the model in memory.
 
-Never runs code that a checkpoint brings along.
+Never runs code of a checkpoint.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from interlink.engines.settings import ImageTextModelSettings
 
 
 @dataclass(frozen=True)
-class Said:
-    """One answer. tokens: without those that only begin, end or fill; cut: it met the limit of tokens."""
+class ModelAnswer:
+    """One answer. tokens: without begin, end and padding tokens; cut: whether it reached the token limit."""
 
     text: str
     tokens: int
@@ -25,12 +25,12 @@ class Said:
 
 @dataclass
 class ImageTextModel:
-    """A checkpoint that is open. name: its hub id or its folder's; kind: transformers' name of its architecture."""
+    """A loaded checkpoint. name: its hub id or folder name; kind: transformers' name of its architecture."""
 
     model: Any
     processor: Any
     tokenizer: Any
-    reader: Any  # the tokenizer once more, for what was said: one object does not serve two threads
+    reader: Any  # a second tokenizer, for decoding: one object is not safe in two threads
     name: str
     revision: str
     kind: str
@@ -38,14 +38,14 @@ class ImageTextModel:
 
     @classmethod
     def load(cls, settings: ImageTextModelSettings, where: str) -> ImageTextModel:
-        """where: the block of the recipe that `settings` is. UserError where it is not there, or is no such model."""
+        """where: the block of the recipe with `settings`. Raises UserError where it is missing or another kind."""
         place = Place.of(settings.model, settings.revision, settings.device, settings.dtype, where)
         how: dict[str, Any] = {"dtype": place.dtype}
         if settings.attention != "auto":
             how["attn_implementation"] = settings.attention
         if place.device == "spread":
             how["device_map"] = "auto"
-        remedy = f"check {where}.model: a hub id within reach, or a folder of an image-to-text model"
+        remedy = f"check {where}.model: an accessible hub id, or a folder of an image-to-text model"
         with place.loading("the model", remedy):
             from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -53,7 +53,7 @@ class ImageTextModel:
             model = AutoModelForImageTextToText.from_pretrained(place.source, **place.options, **how)
         model = (model if place.device == "spread" else model.to(place.device)).eval()
         tokenizer = getattr(processor, "tokenizer", processor)
-        # What is generated must follow the prompt at once; an encoder's prompt begins at its first place.
+        # Padding must not separate a decoder's prompt from its answer; an encoder's prompt begins at position 0.
         tokenizer.padding_side = "right" if model.config.is_encoder_decoder else "left"
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
@@ -72,8 +72,8 @@ class ImageTextModel:
     def dtype(self) -> str:
         return str(self.model.dtype).removeprefix("torch.")
 
-    def answer(self, inputs: Any, max_new_tokens: int, num_beams: int, marks: bool = False) -> list[Said]:
-        """What follows the inputs of a batch. marks: keep tokens that are no words, such as places in the image."""
+    def answer(self, inputs: Any, max_new_tokens: int, num_beams: int, marks: bool = False) -> list[ModelAnswer]:
+        """Generates an answer for each input of a batch. marks: keep special tokens, such as places in the image."""
         import torch
 
         inputs = inputs.to(self.device, self.model.dtype)  # only what floats takes the type
@@ -90,17 +90,19 @@ class ImageTextModel:
         prompt = inputs.get("input_ids")
         if prompt is not None and torch.equal(output[:, : prompt.shape[1]], prompt):
             output = output[:, prompt.shape[1] :]  # some models repeat the prompt, some do not
-        return [self._said(ids, marks) for ids in output.tolist()]
+        return [self._decoded(ids, marks) for ids in output.tolist()]
 
-    def _said(self, ids: Sequence[int], marks: bool) -> Said:
+    def _decoded(self, ids: Sequence[int], marks: bool) -> ModelAnswer:
         special = set(self.reader.all_special_ids)
-        ids = list(dropwhile(special.__contains__, ids))  # what stands for the image, and what begins: in some models
-        ends = self.model.generation_config.eos_token_id  # the token that ends as well
+        ids = list(dropwhile(special.__contains__, ids))  # image and begin tokens, which some models repeat
+        ends = self.model.generation_config.eos_token_id  # the end tokens
         ends = ends if isinstance(ends, list) else [ends]
         end = next((place for place, token in enumerate(ids) if token in ends), None)
-        said = [token for token in ids[:end] if token != self.reader.pad_token_id]
-        text = self.reader.decode(said, skip_special_tokens=not marks)
-        return Said(" ".join(text.split()), sum(token not in special for token in said), end is None and bool(said))
+        kept = [token for token in ids[:end] if token != self.reader.pad_token_id]
+        text = self.reader.decode(kept, skip_special_tokens=not marks)
+        return ModelAnswer(
+            " ".join(text.split()), sum(token not in special for token in kept), end is None and bool(kept)
+        )
 
 
 def _twin(tokenizer: Any) -> Any:

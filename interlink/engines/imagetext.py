@@ -1,6 +1,6 @@
-"""What measures how well words and pictures fit: an engine that makes comparable vectors of both.
+"""Image–text engines: they embed pictures and texts in one space, to measure how well they match.
 
-`open_clip` is about 0.1 s a picture on one core for ViT-B/32; texts cost about as much. Imports nothing heavy.
+`open_clip` costs about 0.1 s per picture on one core for ViT-B/32, and about the same per text. Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_HUB = "hf-hub:"  # before the id of a model on the hub
+_HUB = "hf-hub:"  # prefix of a model id on the hub
 # name -> module:Class
 ENGINES: dict[str, str] = {"open_clip": "interlink.engines.imagetext:OpenClip"}
 GROUP = Group("interlink.imagetext", "image–text engine", ENGINES, "interlink.engines.imagetext:ImageText", ("none",))
@@ -37,19 +37,19 @@ class ImageTextSettings(Settings):
 
     model: str = Field(
         "ViT-B-32",
-        description="open_clip's name of a model, hf-hub:ID, or a folder as open_clip or `cosmos_train export` "
-        "(of a COSMOS) writes it",
+        description="open_clip's name of a model, hf-hub:ID, or a folder written by open_clip or `cosmos_train export` "
+        "(of a COSMOS)",
     )
-    pretrained: str = Field("", description="its weights: open_clip's tag (openai), or a local file")
-    device: str = operational("auto", "cpu, cuda, cuda:N; auto = cuda where there is one")
-    batch_size: int = operational(32, "pictures or texts at once", ge=1)
+    pretrained: str = Field("", description="weights: a tag of open_clip (openai), or a local file")
+    device: str = operational("auto", "cpu, cuda, cuda:N; auto = cuda if available")
+    batch_size: int = operational(32, "pictures or texts per batch", ge=1)
 
 
 class ImageText(Engine):
     """An image–text engine."""
 
     def open(self) -> Identity:
-        """Loads the model. Raises UserError where the settings cannot work here."""
+        """Loads the model. Raises UserError where the settings cannot be used."""
         raise NotImplementedError(f"{type(self).__name__} must define open")
 
     def pictures(self, frames: Sequence[bytes]) -> NDArray[np.float32]:
@@ -57,23 +57,23 @@ class ImageText(Engine):
         raise NotImplementedError(f"{type(self).__name__} must define pictures")
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(N, D) unit vectors; what is longer than the model reads is cut off."""
+        """(N, D) unit vectors. Texts beyond the model's length are truncated."""
         raise NotImplementedError(f"{type(self).__name__} must define texts")
 
 
 def check_image_text(name: str) -> str:
-    """`name` if there is such an engine, or one offered under the entry point group, else UserError."""
+    """`name` if it is a known engine, built-in or by entry point, else UserError."""
     return GROUP.check(name)
 
 
 def image_text_class(name: str) -> type[ImageText]:
-    """The class behind an engine's name. UserError where it cannot be imported."""
+    """The class of an engine. Raises UserError where it cannot be imported."""
     found: type[ImageText] = GROUP.load(name)
     return found
 
 
 def make_image_text(name: str, settings: BaseModel | Mapping[str, Any]) -> ImageText:
-    """The engine `name`, not yet opened. settings: its block; of a third-party engine its options."""
+    """The engine `name`, not yet opened. settings: its block, or the options of a third-party engine."""
     made: ImageText = GROUP.make(name, settings)
     return made
 
@@ -101,8 +101,8 @@ class OpenClip(ImageText):
         folder, weights = Path(settings.model).expanduser(), Path(settings.pretrained).expanduser()
         if folder.is_dir() and not (folder / "open_clip_config.json").is_file():
             raise UserError(
-                f"{settings.model} is no folder of open_clip: open_clip_config.json is missing",
-                "set score.open_clip.model to a folder as open_clip or `cosmos_train export` writes it",
+                f"{settings.model} is not a folder of open_clip: open_clip_config.json is missing",
+                "set score.open_clip.model to a folder written by open_clip or `cosmos_train export`",
                 2,
             )
         if settings.model.startswith(_HUB):
@@ -114,10 +114,10 @@ class OpenClip(ImageText):
                 f"the model {settings.model} has no weights", "set score.open_clip.pretrained to a tag or a file", 2
             )
         if weights.suffix and not weights.is_file():
-            raise UserError(f"there is no file {weights}", "name a file of weights, or a tag of open_clip", 2)
+            raise UserError(f"{weights} does not exist", "set it to a file of weights, or a tag of open_clip", 2)
 
     def open(self) -> Identity:
-        """Raises UserError where open_clip is not installed, or knows no such model or weights."""
+        """Raises UserError where open_clip is not installed, or does not have the model or weights."""
         from interlink.engines.guard import ensure_torchvision
         from interlink.engines.local import file_revision, folder_revision
 
@@ -129,15 +129,15 @@ class OpenClip(ImageText):
         settings = self.settings
         folder, weights = Path(settings.model).expanduser(), Path(settings.pretrained).expanduser()
         name = f"local-dir:{folder}" if folder.is_dir() else settings.model
-        whole = ":" in name  # a place with weights of its own
+        whole = ":" in name  # such a place has its own weights
         options = {} if whole else {"pretrained": str(weights) if weights.is_file() else settings.pretrained}
         try:
             model, _, self._prepare = open_clip.create_model_and_transforms(name, weights_only=True, **options)
-            told = json.loads((folder / "open_clip_config.json").read_text()) if folder.is_dir() else {}
-            self._tokenizer = _Words(folder, **told["words"]) if "words" in told else open_clip.get_tokenizer(name)
+            config = json.loads((folder / "open_clip_config.json").read_text()) if folder.is_dir() else {}
+            self._tokenizer = _Words(folder, **config["words"]) if "words" in config else open_clip.get_tokenizer(name)
         except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
             first = str(error).strip().splitlines()[0]
-            hint = "see open_clip.list_pretrained(); without a network name a local file"
+            hint = "see open_clip.list_pretrained(); without a network, use a local file"
             raise UserError(f"{settings.model} with {settings.pretrained}: {first}", hint, 2) from error
         self._device = settings.device
         if self._device == "auto":
@@ -177,7 +177,7 @@ class OpenClip(ImageText):
 
 
 class _Words:
-    """The tokenizer of an exported COSMOS: `begin`, the words, `end`, filled up with 0 to `length`."""
+    """The tokenizer of an exported COSMOS: `begin`, the words, `end`, padded with 0 to `length`."""
 
     def __init__(self, folder: Path, begin: int, end: int, length: int) -> None:
         from tokenizers import Tokenizer

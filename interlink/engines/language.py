@@ -1,6 +1,6 @@
-"""Which language a text is in: py3langid, whose model comes with the package. About a millisecond a page.
+"""Detects the language of a text with py3langid; the package contains the model. Costs about a millisecond per page.
 
-Short texts are not judged: below 40 characters it is wrong too often to be kept.
+Texts under 40 characters give no result: it would be wrong too often.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from interlink.engines.present import importing, require_packages
 
 _WHO, _INSTALL = "detecting languages", "pip install 'interlink[language]'"
-LEAST_CHARACTERS, MOST_CHARACTERS = 40, 20_000  # of the text that is looked at
+LEAST_CHARACTERS, MOST_CHARACTERS = 40, 20_000  # of the text that is used
 
 
 class LanguageDetector:
@@ -19,11 +19,11 @@ class LanguageDetector:
 
     @staticmethod
     def check() -> None:
-        """UserError where the package is missing; loads nothing."""
+        """Raises UserError where the package is missing; loads nothing."""
         require_packages(_WHO, ("py3langid",), _INSTALL)
 
     def open(self) -> None:
-        """UserError where the package is missing."""
+        """Raises UserError where the package is missing."""
         with importing(_WHO, _INSTALL):
             from py3langid.langid import MODEL_FILE, LanguageIdentifier
         self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
@@ -32,7 +32,7 @@ class LanguageDetector:
         self._identifier = None
 
     def detect(self, text: str) -> tuple[str, float] | None:
-        """(two letters, probability 0..1); None where there is too little text."""
+        """(two letters, probability 0..1); None if the text is too short."""
         text = " ".join(text[:MOST_CHARACTERS].split())
         if sum(character.isalpha() for character in text) < LEAST_CHARACTERS:
             return None

@@ -12,6 +12,6 @@ SHORT = dict(pair.split("=") for pair in PAIRS.split())
 
 
 def short(language: str) -> str:
-    """The primary part of a language tag, in its two-letter form where there is one; empty for `und`."""
+    """The primary part of a language tag, in its two-letter form if it has one; empty for `und`."""
     primary = language.replace("_", "-").split("-")[0].casefold()
     return "" if primary == "und" else SHORT.get(primary, primary)

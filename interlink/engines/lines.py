@@ -1,6 +1,6 @@
-"""Lines of text that were read in several frames, merged over time: a title that stays is one line, not one a frame.
+"""Merges lines of text over time: a title that stays on screen is one line, not one per frame.
 
-Two readings are one line if their texts differ by few edits and their boxes overlap. Costs microseconds a frame.
+Two readings are one line if their texts differ by few edits and their boxes overlap. Costs microseconds per frame.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from interlink.shards.document import join
 
 @dataclass
 class SeenLine:
-    """A line and when it was seen: start and end are the times (seconds) of the first and the last frame with it.
+    """A line over time. start, end: times (seconds) of the first and the last frame with it.
 
-    best: the reading with the highest score, of equal ones the first. frames: in how many it was read.
+    best: the reading with the highest score, with ties the first. frames: number of frames in which it was read.
     """
 
     best: Line
     start: float
     end: float
     frames: int
-    last: int  # number of the frame in which it was seen last
+    last: int  # number of the last frame with it
 
 
 def merge(frames: Sequence[tuple[float, Sequence[Line]]], edits: float, overlap: float, gap: int) -> list[SeenLine]:
-    """Merged lines in order of their first frame, within it in reading order.
+    """Merged lines in order of their first frame, then in reading order.
 
     frames: (time in seconds, lines) in order of time. edits: most differing characters, as a share of the longer text.
     overlap: least shared area of two boxes over the smaller one (lines without boxes go by their text alone). gap: most
@@ -54,7 +54,7 @@ def merge(frames: Sequence[tuple[float, Sequence[Line]]], edits: float, overlap:
 
 
 def written_in_clips(ocr: Mapping[str, Any]) -> dict[int, tuple[str, ...]]:
-    """What is written in each clip's frames, from a row of the ocr table: clip number -> texts, each once, as read."""
+    """The text in each clip's frames, from a row of the ocr table: clip number -> unique texts, in order."""
     found: dict[int, dict[str, None]] = {}
     for frame in ocr["frames"]:
         found.setdefault(frame["clip"], {}).update(dict.fromkeys(join([line["text"]]) for line in frame["lines"]))
@@ -62,7 +62,7 @@ def written_in_clips(ocr: Mapping[str, Any]) -> dict[int, tuple[str, ...]]:
 
 
 def distance(a: str, b: str) -> int:
-    """Fewest insertions, deletions and replacements of characters that make `b` of `a` (Levenshtein)."""
+    """Levenshtein distance: fewest insertions, deletions and replacements of characters between `a` and `b`."""
     if len(a) < len(b):
         a, b = b, a
     row = list(range(len(b) + 1))
@@ -78,6 +78,6 @@ def _in_place(a: Line, b: Line, overlap: float) -> bool:
 
 
 def _alike(a: Line, b: Line, edits: float) -> bool:
-    """Case and spaces do not count."""
+    """Whether two texts are the same up to `edits`, ignoring case and spaces."""
     x, y = ("".join(line.text.casefold().split()) for line in (a, b))
     return distance(x, y) <= edits * max(len(x), len(y))

@@ -1,7 +1,7 @@
-"""Where somebody speaks: silero-vad over blocks of sound, the speech handed on in stretches of at most 28 s.
+"""Voice activity detection: silero-vad over blocks of sound; yields speech in stretches of at most 28 s.
 
-Costs a second of a core for four minutes of sound, and memory for a minute of samples. What is not speech is silence
-below -50 dB of full scale, else other sound: music and noise are not told apart.
+Costs one core-second per four minutes of sound, and memory for a minute of samples. Sound without speech is silence
+below -50 dB of full scale, else other sound; music and noise are not distinguished.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from interlink.media.audio import RATE
 if TYPE_CHECKING:
     from interlink.media.audio import Samples
 
-_WHO, _INSTALL = "hearing speech", "pip install 'interlink[speech]'"
-WINDOW = 512  # samples that silero judges at once: 32 ms
-CONTEXT = 64  # samples before them that it sees too
-BLOCK = 960 * WINDOW  # samples of a block, 30.72 s; blocks but the last must be of whole windows
+_WHO, _INSTALL = "detecting speech", "pip install 'interlink[speech]'"
+WINDOW = 512  # samples per window of silero: 32 ms
+CONTEXT = 64  # samples before the window that it also gets
+BLOCK = 960 * WINDOW  # samples of a block, 30.72 s; all blocks but the last must have whole windows
 SPEAKS, FALLS_SILENT = 0.5, 0.35  # probabilities at which speech begins and ends
 HANGOVER = 10  # windows below FALLS_SILENT after which speech has ended (0.3 s)
-JOINED = 31  # windows of pause over which speech is one stretch (1 s)
-SHORTEST = 8  # windows; less is no speech (0.26 s)
-LONGEST = 875  # windows of a stretch (28 s); beyond it is cut where speech is least likely
+JOINED = 31  # longest pause inside a stretch, windows (1 s)
+SHORTEST = 8  # fewest windows of speech (0.26 s)
+LONGEST = 875  # most windows of a stretch (28 s); a longer one is cut where speech is least likely
 PAD = 6  # windows of sound kept on either side of a stretch (0.19 s)
 SILENCE = 10 ** (-50 / 20)  # root mean square
 
@@ -41,18 +41,18 @@ class Shares:
 
 
 class Listener:
-    """silero-vad, loaded once; `hear` makes a fresh Hearing for every file."""
+    """silero-vad, loaded once; `hear` makes a new Hearing for every file."""
 
     def __init__(self) -> None:
         self._session: Any = None
 
     @staticmethod
     def check() -> None:
-        """UserError where its packages are missing; loads nothing."""
+        """Raises UserError where its packages are missing; loads nothing."""
         require_packages(_WHO, ("silero_vad", "onnxruntime"), _INSTALL)
 
     def open(self) -> None:
-        """UserError where its packages are missing."""
+        """Raises UserError where its packages are missing."""
         with importing(_WHO, _INSTALL):
             from silero_vad import load_silero_vad
 
@@ -66,7 +66,7 @@ class Listener:
 
 
 class Hearing:
-    """One file's sound, block by block. After `utterances` is used up, `shares` tells of all of it."""
+    """The sound of one file, block by block. After `utterances` is exhausted, `shares` covers the whole file."""
 
     def __init__(self, session: Any) -> None:
         import numpy as np
@@ -75,16 +75,16 @@ class Hearing:
         self._state = [np.zeros((1, 1, 128), dtype=np.float32) for _ in range(2)]
         self._context = np.zeros(CONTEXT, dtype=np.float32)
         self._held: Samples = np.zeros(0, dtype=np.float32)
-        self._first = 0  # number of the window that `_held` begins with
-        self._likely: list[float] = []  # of every window so far
-        self._open: int | None = None  # first window of the stretch that is not over
-        self._last = 0  # last window of it in which somebody spoke
+        self._first = 0  # number of the first window in `_held`
+        self._likely: list[float] = []  # probability of speech in every window so far
+        self._open: int | None = None  # first window of the open stretch
+        self._last = 0  # its last window with speech
         self._samples = 0
         self._speech = self._silence = 0
         self._speaking, self._quiet = False, 0
 
     def utterances(self, blocks: Iterable[Samples], start: Any) -> Iterator[Utterance]:
-        """The stretches of speech, in order. start: a function that tells the time of the first sample (seconds)."""
+        """The stretches of speech, in order. start: a function that returns the time of the first sample (seconds)."""
         import numpy as np
 
         for block in blocks:
@@ -111,7 +111,7 @@ class Hearing:
         return Shares(round(self._samples / RATE, 3), round(speech, 4), round(silence, 4), round(other, 4))
 
     def _judge(self, block: Samples) -> list[float]:
-        """How likely speech is in each window of a block; also counts speech and silence."""
+        """The probability of speech in each window of a block; also counts speech and silence."""
         import numpy as np
 
         windows = np.zeros((-(-len(block) // WINDOW), WINDOW), dtype=np.float32)
@@ -132,7 +132,7 @@ class Hearing:
         return likely
 
     def _advance(self, window: int) -> tuple[int, int] | None:
-        """Takes one window into account. Returns (first, last) of a stretch that is over with it."""
+        """Takes one window. Returns (first, last) of a stretch that ends with it."""
         likely = self._likely[window]
         if self._open is None:
             if likely >= SPEAKS:
@@ -159,7 +159,7 @@ class Hearing:
         return Utterance(round(start + begin / RATE, 3), self._held[begin - offset : end - offset].copy())
 
     def _forget(self) -> None:
-        """Lets go of sound that no stretch can need any more."""
+        """Releases sound that no stretch can need any more."""
         keep = len(self._likely) if self._open is None else self._open
         keep = max(self._first, keep - PAD)
         self._held = self._held[(keep - self._first) * WINDOW :]

@@ -1,6 +1,6 @@
-"""Models of the transformers library that run here: where they lie, which revision they are, batches that fit.
+"""Local models of the transformers library: their folders, revisions, and batches that fit into memory.
 
-When memory runs out the batch is halved for good; what breaks a batch is found by trying its members alone.
+When memory runs out, the batch size is halved for good. If a batch fails, its members are tried one by one.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ T = TypeVar("T")
 P = TypeVar("P")
 R = TypeVar("R")
 
-_WHOLE_FILE = 16 * 2**20  # bytes; of larger files only both ends go into a folder's revision
+_WHOLE_FILE = 16 * 2**20  # bytes; of larger files, only both ends are hashed for a folder's revision
 _END = 2**20
 
 
 class Batches(Generic[T, P, R]):
-    """Groups a stream. size: as it is now, smaller once memory has run out; things: what is grouped, for the log.
+    """Batches a stream. size: the current batch size, smaller once memory has run out; things: their name in logs.
 
-    prepare: what the CPU does to a batch, while the model works on the one before it: so it runs in another thread, and
-    `ahead` batches more are read. work: the model's part; lost: the answer where even alone one did not go.
+    prepare: the CPU work on a batch. It runs in another thread while the model works on the previous batch, and `ahead`
+    more batches are read. work: the model's work. lost: makes the answer for a member that fails even alone.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Batches(Generic[T, P, R]):
         self._ahead = ahead
 
     def run(self, stream: Iterable[T | None]) -> Iterator[R]:
-        """The answers.
+        """Yields the answers.
 
-        None in the stream: there is no more yet, the batch goes as it is. It may only come while results are awaited,
-        or where more follows.
+        None in the stream means that there are no more members yet, so the batch is processed as it is. It may only
+        occur while results are awaited, or if more members follow.
         """
         source = iter(stream)
         waiting: deque[T] = deque()
-        flying: deque[tuple[list[T], Future[P]]] = deque()  # read, and being prepared
+        flying: deque[tuple[list[T], Future[P]]] = deque()  # read, in preparation
         more = True
         with ThreadPoolExecutor(1, "prepare") as hands:
             while more or waiting or flying:
@@ -74,7 +74,7 @@ class Batches(Generic[T, P, R]):
                     yield from self._work(batch, prepared.result())
                     continue
                 except Exception as error:
-                    # The exception's frames hold the batch's tensors: only its meaning leaves this block.
+                    # The exception's frames hold the batch's tensors: only the StageError leaves this block.
                     fault = _meaning(error)
                 del prepared
                 _free()
@@ -83,18 +83,18 @@ class Batches(Generic[T, P, R]):
                 elif fault.error_class == "memory":
                     self.size = max(1, len(batch) // 2)
                     log.warning(
-                        "out of memory with %d %s at once; going on with %d", len(batch), self.things, self.size
+                        "out of memory with a batch of %d %s; continuing with %d", len(batch), self.things, self.size
                     )
                     for others, _ in reversed(flying):  # prepared for the old size
                         waiting.extendleft(reversed(others))
                     flying.clear()
                     waiting.extendleft(reversed(batch))
                 else:
-                    for member in batch:  # find the one that it was
+                    for member in batch:  # find the member that failed
                         yield self._alone(member)
 
     def _read(self, source: Iterator[T | None], waiting: deque[T], busy: bool) -> bool:
-        """Fills `waiting` up to a batch; False where the stream has ended. busy: a batch awaits its answers."""
+        """Fills `waiting` up to a batch; False at the end of the stream. busy: whether a batch is in work."""
         while len(waiting) < self.size:
             try:
                 one = next(source)
@@ -123,9 +123,9 @@ def _free() -> None:
 
 
 def local_folder(model: str, where: str) -> Path | None:
-    """The folder that a model name means, None for a hub id. where: the block of the recipe that names it.
+    """The folder of a model name, None for a hub id. where: the block of the recipe that names it.
 
-    Raises UserError where no model is named, or one that is not there.
+    Raises UserError where no model is named, or its folder does not exist.
     """
     if not model:
         raise UserError(f"{where} has no model", f"set {where}.model to a hub id or a local folder", 2)
@@ -133,12 +133,14 @@ def local_folder(model: str, where: str) -> Path | None:
     if path.is_dir():
         return path.absolute()
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1 or path.exists():
-        raise UserError(f"there is no model folder {model}", f"set {where}.model to a hub id or a folder that exists")
+        raise UserError(
+            f"the model folder {model} does not exist", f"set {where}.model to a hub id or a folder that exists"
+        )
     return None
 
 
 def folder_revision(folder: Path) -> str:
-    """`folder-` and 12 hex digits over its files: names, sizes, contents (of large ones the first and last MiB)."""
+    """`folder-` and 12 hex digits of a hash of its files: names, sizes, contents (of large files both ends)."""
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
@@ -147,14 +149,14 @@ def folder_revision(folder: Path) -> str:
 
 
 def file_revision(path: Path) -> str:
-    """`file-` and 12 hex digits over a file of weights: its size, and what `folder_revision` takes of it."""
+    """`file-` and 12 hex digits of a hash of a weights file: its size and contents, as in `folder_revision`."""
     digest = hashlib.sha256(f"{path.stat().st_size}\0".encode())
     digest.update(_ends(path))
     return f"file-{digest.hexdigest()[:12]}"
 
 
 def _ends(path: Path) -> bytes:
-    """All of a file, or of a large one its ends."""
+    """The contents of a file, or both ends of a large one."""
     size = path.stat().st_size
     with path.open("rb") as file:
         if size <= _WHOLE_FILE:
@@ -174,6 +176,6 @@ def _meaning(error: Exception) -> StageError:
         isinstance(error, RuntimeError) and ("out of memory" in words or "can't allocate memory" in words)
     ):
         return StageError(
-            "memory", "the model ran out of memory on this one alone; take a smaller model, or give it less"
+            "memory", "the model ran out of memory on a single input; use a smaller model or smaller inputs"
         )
     return StageError("bug", f"{type(error).__name__}: {error}"[:1000])

@@ -1,4 +1,4 @@
-"""Captions by any server that speaks OpenAI's chat completions with images. Costs one request per clip."""
+"""Captions by any server with OpenAI's chat completions API and images. Costs one request per clip."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OpenAI(Captioner):
 
     @staticmethod
     def resources(settings: OpenAISettings) -> Resources:
-        return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
+        return Resources(cpus=0.5, workers=1)  # `concurrency` limits the requests of the whole build
 
     @staticmethod
     def parallel(settings: OpenAISettings) -> int:
@@ -41,7 +41,7 @@ class OpenAI(Captioner):
         check_chat(settings, WHERE)
 
     def open(self) -> Identity:
-        """Raises UserError without a model's name or without the key that the settings name."""
+        """Raises UserError without a model's name, or without the key in the environment variable of the settings."""
         self._chat.open()
         return Identity(
             engine="openai",
@@ -78,7 +78,7 @@ class OpenAI(Captioner):
 
 
 def question(frames: Sequence[bytes], prompt: str, **how: str) -> list[dict[str, Any]]:
-    """A conversation of one question about JPEGs, as OpenAI's interface has it. how: more fields of each image."""
+    """A conversation with one question about JPEGs, in OpenAI's format. how: more fields of each image."""
     content: list[dict[str, Any]] = [
         {
             "type": "image_url",

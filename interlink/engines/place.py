@@ -1,6 +1,6 @@
-"""Where a checkpoint of transformers lies and how it is to be loaded: alike for all models that run here.
+"""Location and load options of a checkpoint of transformers, shared by all local models.
 
-Code that a checkpoint brings along is never run.
+Never runs code of a checkpoint.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def check_place(model: str, revision: str, device: str, where: str) -> None:
 
 
 def gpus_of(device: str) -> float:
-    """How many GPUs a worker asks for that runs its model on such a device."""
+    """Number of GPUs of a worker with its model on this device."""
     return float(device.startswith(("cuda", "spread")))
 
 
 @dataclass(frozen=True)
 class Place:
-    """model: as the recipe names it. options: for every `from_pretrained`. device, dtype: `auto` is decided already,
-    but for a dtype on a GPU, which is the checkpoint's own."""
+    """model: as in the recipe. options: for every `from_pretrained`. device, dtype: `auto` is resolved, except for the
+    dtype on a GPU: the checkpoint's own."""
 
     model: str
     folder: Path | None
@@ -43,13 +43,13 @@ class Place:
 
     @classmethod
     def of(cls, model: str, revision: str, device: str, dtype: str, where: str) -> Place:
-        """where: the block of the recipe that names it. UserError where it, or transformers, is not there."""
+        """where: the block of the recipe that names it. Raises UserError where it, or transformers, is missing."""
         folder = local_folder(model, where)
         ensure_torchvision()
         with importing(_WHO, _INSTALL):
             import torch
             from transformers.utils import logging as transformers_logging
-        transformers_logging.disable_progress_bar()  # a worker's stderr is no place for it
+        transformers_logging.disable_progress_bar()  # not on the stderr of a worker
         cuda = torch.cuda.is_available()
         if device == "auto":
             device = "cuda" if cuda else "cpu"
@@ -66,18 +66,18 @@ class Place:
 
     @property
     def name(self) -> str:
-        """For provenance: a hub id, or a folder's name without its path."""
+        """The name for provenance: a hub id, or a folder's name without its path."""
         return self.folder.name if self.folder is not None else self.model
 
     def revision(self, model: Any) -> str:
-        """Of what was loaded: the hub's commit, or the folder's contents."""
+        """The revision of a loaded model: the hub's commit, or a hash of the folder."""
         if self.folder is not None:
             return folder_revision(self.folder)
         return str(getattr(model.config, "_commit_hash", None) or "")
 
     @contextmanager
     def loading(self, what: str, do: str) -> Iterator[None]:
-        """What goes wrong inside becomes a UserError that names the model. what: its kind in words; do: the remedy."""
+        """Turns an error inside the block into a UserError with the model's name. what: its kind; do: the remedy."""
         try:
             yield
         except (OSError, ValueError, KeyError, ImportError) as error:

@@ -1,6 +1,6 @@
-"""What a reader is: frames in, the lines of text on them out, as a stream. The engines behind it are in `READERS`.
+"""The base class of readers: a stream of frames in, a stream of their lines of text out. `READERS` lists the engines.
 
-Imports nothing heavy; an engine's libraries come with its `open`.
+Imports nothing heavy: an engine imports its libraries in `open`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from interlink.errors import StageError
 from interlink.plugins import Group
 from interlink.settings import Settings
 
-# name -> module:Class. The name is also that of the engine's block in the ocr stage's settings.
+# name -> module:Class. The engine's block in the settings of the ocr stage has the same name.
 READERS: dict[str, str] = {
     "rapidocr": "interlink.engines.reader_rapidocr:RapidOcr",
     "caption": "interlink.engines.reader_caption:CaptionReader",
@@ -29,7 +29,7 @@ REGIONS = Group("", "regions engine", LOOKERS, _BASE, also=("none",))
 
 @dataclass(frozen=True)
 class Box:
-    """Pixels of the frame as it was read, from its upper left corner."""
+    """A box in pixels of the frame, from its upper left corner."""
 
     left: float
     top: float
@@ -50,7 +50,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of text. score: the engine's confidence, 0 to 1. None where an engine tells neither place nor score."""
+    """One line of text. score: the engine's confidence, 0 to 1. score, box: None where an engine gives none."""
 
     text: str
     score: float | None = None
@@ -59,7 +59,7 @@ class Line:
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """One frame to be read: JPEG bytes, and whose it is (`frame`: its number within the item)."""
+    """One frame to read: JPEG bytes, the item's id, and the frame's number within the item."""
 
     id: str
     frame: int
@@ -68,7 +68,7 @@ class FrameRequest:
 
 @dataclass(frozen=True)
 class FrameText:
-    """The answer to one request: lines from top to bottom, or the error that this frame met."""
+    """The answer to one request: lines from top to bottom, or the error of this frame."""
 
     id: str
     frame: int
@@ -80,21 +80,21 @@ class Reader(Engine):
     """An engine that reads pictures."""
 
     def open(self) -> Identity:
-        """Loads the model or opens the connection. Raises UserError where the settings cannot work here."""
+        """Loads the model or opens the connection. Raises UserError where the settings cannot be used."""
         raise NotImplementedError(f"{type(self).__name__} must define open")
 
     def read(self, requests: Iterable[FrameRequest]) -> Iterator[FrameText]:
-        """An answer to every request, in any order, reading no further ahead than it can work on."""
+        """Yields an answer to every request, in any order. Reads no further ahead than it can work on."""
         raise NotImplementedError(f"{type(self).__name__} must define read")
 
 
 def check_reader(name: str) -> str:
-    """`name` if there is such an engine, else UserError with the nearest one."""
+    """`name` if it is a known engine, else UserError with the nearest name."""
     return GROUP.check(name)
 
 
 def reader_class(name: str, group: Group = GROUP) -> type[Reader]:
-    """The class behind an engine's name."""
+    """The class of an engine."""
     found: type[Reader] = group.load(name)
     return found
 
@@ -105,7 +105,7 @@ def make_reader(name: str, settings: Settings) -> Reader:
 
 
 def in_reading_order(lines: Iterable[tuple[Box, Line]]) -> tuple[Line, ...]:
-    """From top to bottom, and from left to right where two lines lie on one height. lines: each with its box."""
+    """Lines from top to bottom, and from left to right at the same height. lines: each with its box."""
     rows: list[list[tuple[Box, Line]]] = []
     for box, line in sorted(lines, key=lambda pair: (pair[0].top, pair[0].left)):
         if rows and (box.top + box.bottom) / 2 < rows[-1][0][0].bottom:

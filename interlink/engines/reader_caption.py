@@ -1,6 +1,6 @@
-"""Text read by a vision-language model: a caption engine that is asked to transcribe. It tells no boxes, no scores.
+"""OCR by a vision-language model: asks a caption engine to transcribe frames. Gives no boxes and no scores.
 
-Costs what that engine costs for a frame. For scripts and layouts that the small OCR models cannot read.
+Costs what that engine costs per frame. For scripts and layouts that small OCR models cannot read.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ PROMPT = (
 class CaptionReaderSettings(Settings):
     """A caption engine that transcribes."""
 
-    engine: Literal["openai", "transformers"] = Field("openai", description="which caption engine reads")
-    prompt: str = Field(PROMPT, description="what it is asked; `|` separates the lines of its answer")
+    engine: Literal["openai", "transformers"] = Field("openai", description="the caption engine")
+    prompt: str = Field(PROMPT, description="the prompt; `|` separates the lines of the answer")
     transformers: TransformersSettings = Field(
         TransformersSettings(),
         description="settings of the transformers engine",
@@ -41,7 +41,7 @@ class CaptionReaderSettings(Settings):
 
     @property
     def asked(self) -> BaseModel | Mapping[str, Any]:
-        """The block of the engine that reads."""
+        """The block of the chosen engine."""
         return GROUP.settings_of(self.engine, self, {})
 
     def unread(self) -> frozenset[str]:
@@ -49,7 +49,7 @@ class CaptionReaderSettings(Settings):
 
 
 class CaptionReader(Reader):
-    """The engine `caption`: each frame is a clip of its own."""
+    """The engine `caption`: sends each frame as a clip."""
 
     settings_class: ClassVar[type[Settings] | None] = CaptionReaderSettings
 
@@ -84,7 +84,7 @@ class CaptionReader(Reader):
 
 
 def lines_of(answer: str) -> tuple[Line, ...]:
-    """The lines of a transcription, in their order; an answer that says there is no text has none."""
+    """The lines of a transcription, in order; no lines if the answer says that there is no text."""
     texts = [text.strip(" `\t") for text in re.split(r"[|\n]", answer)]
     texts = [text for text in texts if text]
     if len(texts) == 1 and texts[0].strip(".*\"' ").upper() == NOTHING:

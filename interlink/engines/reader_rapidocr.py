@@ -1,6 +1,6 @@
-"""Text read by RapidOCR: PaddleOCR's PP-OCR models on ONNX Runtime, whose weights come with the package.
+"""OCR by RapidOCR: PaddleOCR's PP-OCR models on ONNX Runtime. The package contains the weights.
 
-Finds and reads Latin and Chinese text. Costs 0.1 to 0.5 s a frame on one core, mostly for finding the lines.
+Finds and reads Latin and Chinese text. Costs 0.1 to 0.5 s per frame on one core, mostly for detecting lines.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from interlink.stage import Resources
 
 
 class RapidOcrSettings(Settings):
-    """RapidOCR, run here on the CPU."""
+    """RapidOCR, run locally on the CPU."""
 
-    min_score: float = Field(0.7, ge=0, le=1, description="lines read with less confidence than this are left out")
+    min_score: float = Field(0.7, ge=0, le=1, description="lines with less confidence are left out")
     min_characters: int = Field(
-        3, ge=1, description="lines with fewer letters and digits are left out: a ladder is easily read as an H"
+        3,
+        ge=1,
+        description="lines with fewer letters and digits are left out: objects are often read as one or two letters",
     )
     max_height: float = Field(
-        0.33, gt=0, le=1, description="lines higher than this share of the frame are left out: they are things"
+        0.33, gt=0, le=1, description="lines higher than this share of the frame are left out: they are objects"
     )
     detect_side: int = Field(
-        480, ge=96, le=2048, description="pixels that a frame's short side is enlarged to for finding lines"
+        480, ge=96, le=2048, description="pixels to which a frame's short side is enlarged for detecting lines"
     )
-    upside_down: bool = Field(False, description="also read lines that stand on their head")
+    upside_down: bool = Field(False, description="also read upside-down lines")
     threads: int = operational(1, "threads of one worker", ge=1)
 
 
@@ -92,7 +94,7 @@ class RapidOcr(Reader):
         try:
             picture = simplejpeg.decode_jpeg(image, colorspace="BGR")
         except ValueError as error:
-            raise StageError("unreadable", f"a frame is no JPEG: {error}") from error
+            raise StageError("unreadable", f"a frame is not a JPEG: {error}") from error
         found = self._engine(picture)
         if not found.txts:
             return ()
@@ -115,7 +117,7 @@ def _missing(why: object) -> UserError:
 
 
 def _hull(corners: Any, picture: Any) -> Box:
-    """The upright box around four corners (4, 2), within the picture (H, W, 3)."""
+    """The axis-aligned box around four corners (4, 2), clipped to the picture (H, W, 3)."""
     height, width = picture.shape[:2]
     x, y = corners[:, 0].clip(0, width), corners[:, 1].clip(0, height)
     left, top, right, bottom = (round(float(value), 1) for value in (x.min(), y.min(), x.max(), y.max()))

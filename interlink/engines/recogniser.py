@@ -1,6 +1,6 @@
-"""What a speech recogniser is: stretches of speech in, cues with words and times out, in batches.
+"""The base class of speech recognisers: batches of speech in, cues with words and times out.
 
-Imports nothing heavy; an engine's libraries come with its `open`.
+Imports nothing heavy: an engine imports its libraries in `open`.
 """
 
 from __future__ import annotations
@@ -30,30 +30,28 @@ RECOGNISERS: dict[str, str] = {
     "transformers": "interlink.engines.recogniser_transformers:TransformersWhisper",
 }
 GROUP = Group("", "recogniser", RECOGNISERS, "interlink.engines.recogniser:Recogniser", also=("none",))
-WINDOW_SECONDS = 30.0  # that Whisper hears at once
+WINDOW_SECONDS = 30.0  # input length of Whisper
 
 
 class RecogniserSettings(Settings):
-    """A Whisper checkpoint, and how it is asked."""
+    """A Whisper checkpoint, and its decoding."""
 
     model: str = Field("", description="hub id, or a local folder (for faster-whisper: converted by ctranslate2)")
     revision: str = Field("", description="branch, tag or commit of a hub id; empty = its main branch")
-    language: str = Field("", description="two letters of the language that is spoken; empty = heard from the speech")
+    language: str = Field("", description="two letters of the spoken language; empty = detected from the speech")
     beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")
     precision: str = Field(
         "auto",
-        description="number type: float32, float16, bfloat16; faster-whisper also int8 and its kin; auto = as saved",
+        description="number type: float32, float16, bfloat16; faster-whisper also int8 and similar; auto = as saved",
     )
-    device: str = operational(
-        "auto", "cpu, cuda; auto = cuda where there is one (under Ray, say cuda: it asks for a GPU)"
-    )
-    batch_size: int = operational(8, "stretches of speech at once; halved by itself when memory runs out", ge=1)
+    device: str = operational("auto", "cpu, cuda; auto = cuda if available (with Ray, set cuda to reserve a GPU)")
+    batch_size: int = operational(8, "stretches of speech per batch; halved automatically when memory runs out", ge=1)
     threads: int = operational(1, "CPU threads of one worker", ge=1)
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """A stretch of speech: float32 samples at 16 kHz, at most 30 s; start: seconds, the container's clock."""
+    """A stretch of speech: float32 samples at 16 kHz, at most 30 s. start: seconds, in the container's clock."""
 
     start: float
     samples: Samples
@@ -72,7 +70,7 @@ class Recogniser(Engine):
 
     def __init__(self, settings: RecogniserSettings) -> None:
         super().__init__(settings)
-        self.batch_size = settings.batch_size  # as it is now: smaller once memory has run out
+        self.batch_size = settings.batch_size  # the current size: smaller once memory has run out
 
     @staticmethod
     def resources(settings: RecogniserSettings) -> Resources:
@@ -80,20 +78,20 @@ class Recogniser(Engine):
         return Resources(cpus=float(settings.threads), gpus=float(settings.device.startswith("cuda")), memory_mb=2000)
 
     def open(self) -> Identity:
-        """Loads the model. Raises UserError where the settings cannot work here."""
+        """Loads the model. Raises UserError where the settings cannot be used."""
         raise NotImplementedError(f"{type(self).__name__} must define open")
 
     def language_of(self, utterances: Sequence[Utterance]) -> str:
-        """Two letters of the language spoken in these; the settings' own where they name one."""
+        """Two letters of the language spoken in these; the settings' language if they name one."""
         raise NotImplementedError(f"{type(self).__name__} must define language_of")
 
     def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Cue]]:
-        """The cues of each of one batch of utterances, with times in the container's clock."""
+        """The cues of each utterance of a batch, with times in the container's clock."""
         raise NotImplementedError(f"{type(self).__name__} must define recognise")
 
 
 def recogniser_class(name: str) -> type[Recogniser]:
-    """The class behind an engine's name. UserError where there is none."""
+    """The class of an engine. Raises UserError for an unknown name."""
     found: type[Recogniser] = GROUP.load(name)
     return found
 
@@ -104,31 +102,31 @@ def make_recogniser(name: str, settings: RecogniserSettings) -> Recogniser:
 
 
 def recognise(engine: Recogniser, utterances: Iterable[Utterance]) -> tuple[list[Cue], str]:
-    """(all cues, language) of one video, batch by batch. The language is heard from the first batch.
+    """(all cues, language) of one video, batch by batch. The language is detected from the first batch.
 
-    StageError `memory` where one utterance alone does not fit.
+    Raises StageError `memory` where a single utterance does not fit into memory.
     """
     waiting = iter(utterances)
     cues: list[Cue] = []
     language = ""
     while batch := list(islice(waiting, engine.batch_size)):
         language = language or _guarded(engine, batch, lambda part: [engine.language_of(part)])[0]
-        for said in _guarded(engine, batch, partial(engine.recognise, language=language)):
-            cues += said
+        for batch_cues in _guarded(engine, batch, partial(engine.recognise, language=language)):
+            cues += batch_cues
     return cues, language
 
 
 def _guarded(
     engine: Recogniser, batch: Sequence[Utterance], ask: Callable[[Sequence[Utterance]], list[Any]]
 ) -> list[Any]:
-    """What the engine answers; where memory runs out the batch is halved for good."""
+    """The engine's answers. When memory runs out, the batch size is halved for good."""
     try:
         return ask(batch)
     except Exception as error:
         if not _out_of_memory(error):
             raise
     if len(batch) == 1:
-        raise StageError("memory", "the recogniser ran out of memory on one stretch of speech; take a smaller model")
+        raise StageError("memory", "the recogniser ran out of memory on one stretch of speech; use a smaller model")
     engine.batch_size = max(1, len(batch) // 2)
     middle = len(batch) // 2
     return [*_guarded(engine, batch[:middle], ask), *_guarded(engine, batch[middle:], ask)]
@@ -140,7 +138,7 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def cue_of_words(utterance: Utterance, words: Iterable[tuple[str, float | None, float | None]]) -> Cue | None:
-    """A cue from (word, start, end) in seconds after the utterance's start; times that cannot be are not believed."""
+    """A cue from (word, start, end), in seconds after the utterance's start; implausible times are ignored."""
     tokens: list[Token] = []
     latest = utterance.start
     for text, start, end in words:
@@ -161,9 +159,9 @@ def cue_of_words(utterance: Utterance, words: Iterable[tuple[str, float | None, 
 
 
 def unknown_language(language: str, known: Iterable[str]) -> UserError:
-    """What is said where a checkpoint does not know the language that the settings name."""
+    """The error for a language that a checkpoint does not know."""
     return UserError(
         f"the recogniser does not know the language {language!r}",
-        f"set transcribe.speech.language to one of: {', '.join(sorted(known))}; or leave it empty",
+        f"set transcribe.speech.language to one of: {', '.join(sorted(known))}; or leave it empty to detect it",
         2,
     )

@@ -1,6 +1,6 @@
-"""Whisper by faster-whisper (CTranslate2): the quick one, on a CPU too. Gives words their own times.
+"""Whisper by faster-whisper (CTranslate2): fast, also on a CPU. Gives times for words.
 
-Costs a model in memory per worker; large-v3 in int8 about its speech's own length on one CPU core.
+Costs a model in memory per worker; large-v3 in int8 takes about the duration of the speech on one CPU core.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class FasterWhisper(Recogniser):
         require_packages(_WHO, ("faster_whisper",), _INSTALL)
 
     def open(self) -> Identity:
-        """UserError where the package or the checkpoint is missing."""
+        """Raises UserError where the package or the checkpoint is missing."""
         name = self.settings.model
         folder = _folder(name)
         with importing(_WHO, _INSTALL):
@@ -61,7 +61,7 @@ class FasterWhisper(Recogniser):
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(
                 f"cannot load the recogniser {name!r}: {first}",
-                f"check {BLOCK}.model: a hub id within reach, or a folder converted by ctranslate2",
+                f"check {BLOCK}.model: an accessible hub id, or a folder converted by ctranslate2",
             ) from error
         wanted = self.settings.language
         if wanted and wanted not in self._model.supported_languages:
@@ -91,7 +91,7 @@ class FasterWhisper(Recogniser):
         import numpy as np
         from faster_whisper import BatchedInferencePipeline
 
-        # Each utterance gets a window of its own, so that a segment's place says whose it is.
+        # Each utterance gets a separate window, so that the window of a segment identifies its utterance.
         window = round(WINDOW_SECONDS * RATE)
         samples = np.zeros(len(utterances) * window, dtype=np.float32)
         for number, utterance in enumerate(utterances):
@@ -109,22 +109,22 @@ class FasterWhisper(Recogniser):
             temperature=0.0,
             word_timestamps=True,
         )
-        said: list[list[tuple[str, float | None, float | None]]] = [[] for _ in utterances]
+        timed_words: list[list[tuple[str, float | None, float | None]]] = [[] for _ in utterances]
         for segment in segments:
             number = round(segment.seek / self._model.frames_per_second / WINDOW_SECONDS)
             begin = number * WINDOW_SECONDS
-            said[number] += [(word.word, word.start - begin, word.end - begin) for word in segment.words or ()]
-        cues = [cue_of_words(utterance, words) for utterance, words in zip(utterances, said, strict=True)]
+            timed_words[number] += [(word.word, word.start - begin, word.end - begin) for word in segment.words or ()]
+        cues = [cue_of_words(utterance, words) for utterance, words in zip(utterances, timed_words, strict=True)]
         return [[cue] if cue is not None else [] for cue in cues]
 
 
 def _folder(model: str) -> Path | None:
-    """The folder that a model's name means, None for a hub id. UserError where it holds no converted checkpoint."""
+    """The folder of a model name, None for a hub id. Raises UserError where it has no converted checkpoint."""
     folder = local_folder(model, BLOCK)
     missing = [file for file in FILES if folder is not None and not (folder / file).is_file()]
     if missing:
         raise UserError(
-            f"{model} is no model of faster-whisper: {', '.join(missing)} is missing",
-            f"convert it by ct2-transformers-converter --copy_files tokenizer.json, or change {BLOCK}.model",
+            f"{model} is not a model of faster-whisper: {', '.join(missing)} is missing",
+            f"convert it with ct2-transformers-converter --copy_files tokenizer.json, or change {BLOCK}.model",
         )
     return folder

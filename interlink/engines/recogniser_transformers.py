@@ -1,7 +1,7 @@
-"""Whisper by transformers: any Whisper checkpoint as it is saved, distilled and fine-tuned ones too.
+"""Whisper by transformers: any saved Whisper checkpoint, including distilled and fine-tuned ones.
 
-Words have times of their own where the checkpoint names its alignment heads, else their phrases have. Costs a model in
-memory per worker. Never runs code that a checkpoint brings along.
+Words have times if the checkpoint names its alignment heads; otherwise only phrases have. Costs a model in memory per
+worker. Never runs code of a checkpoint.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class TransformersWhisper(Recogniser):
         super().__init__(settings)
         self._pipeline: Any = None
         self._word_times = False
-        self._languages: dict[str, int] = {}  # two letters -> token; empty: the checkpoint knows English alone
+        self._languages: dict[str, int] = {}  # two letters -> token; empty: an English-only checkpoint
 
     @staticmethod
     def check(settings: RecogniserSettings) -> None:
         check_place(settings.model, settings.revision, settings.device, BLOCK)
 
     def open(self) -> Identity:
-        """UserError where the package or the checkpoint is missing, or the checkpoint is no Whisper."""
+        """Raises UserError where the package or the checkpoint is missing, or the checkpoint is not a Whisper."""
         given = self.settings
         place = Place.of(given.model, given.revision, given.device, given.precision, BLOCK)
         import torch
@@ -42,14 +42,15 @@ class TransformersWhisper(Recogniser):
 
         torch.set_num_threads(given.threads)
         with place.loading(
-            "the recogniser", f"check {BLOCK}.model: a hub id within reach, or a folder of a Whisper model"
+            "the recogniser", f"check {BLOCK}.model: an accessible hub id, or a folder of a Whisper model"
         ):
             processor = AutoProcessor.from_pretrained(place.source, **place.options)
             model = AutoModelForSpeechSeq2Seq.from_pretrained(place.source, dtype=place.dtype, **place.options)
             model = model.to(place.device).eval()
         if model.config.model_type != "whisper":
             raise UserError(
-                f"{given.model!r} is a {model.config.model_type}, no Whisper", f"set {BLOCK}.model to a Whisper model"
+                f"{given.model!r} is a {model.config.model_type}, not a Whisper",
+                f"set {BLOCK}.model to a Whisper model",
             )
         self._languages = _languages(model.generation_config)
         if given.language and given.language not in (self._languages or {"en": 0}):
@@ -89,7 +90,7 @@ class TransformersWhisper(Recogniser):
         with torch.inference_mode():
             numbers = Counter(model.detect_language(features).tolist())
         names = {number: name for name, number in self._languages.items()}
-        # The most frequent; of equals the one that was heard first.
+        # The most frequent; with ties, the first one.
         return names[max(numbers, key=lambda number: numbers[number])]
 
     def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Cue]]:
@@ -108,16 +109,16 @@ class TransformersWhisper(Recogniser):
 
     def _cues(self, utterance: Utterance, answer: dict[str, Any]) -> list[Cue]:
         chunks = answer.get("chunks") or [{"text": answer["text"], "timestamp": (None, None)}]
-        said: list[tuple[str, float | None, float | None]] = []
+        timed_words: list[tuple[str, float | None, float | None]] = []
         for chunk in chunks:
             start, end = chunk["timestamp"]
             if self._word_times:
-                said.append((chunk["text"], start, end))
-            else:  # the phrase's first word has its start; the others share out the rest
-                said += [
+                timed_words.append((chunk["text"], start, end))
+            else:  # the first word gets the phrase's start; the others divide the rest
+                timed_words += [
                     (word, start if number == 0 else None, None) for number, word in enumerate(chunk["text"].split())
                 ]
-        cue = cue_of_words(utterance, said)
+        cue = cue_of_words(utterance, timed_words)
         return [cue] if cue is not None else []
 
 

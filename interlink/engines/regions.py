@@ -1,4 +1,4 @@
-"""What the table of regions says of each clip, as documents have it. Costs microseconds a region."""
+"""Regions of each clip in the format of documents, from the regions table. Costs microseconds per region."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def regions_of_clips(
 ) -> list[tuple[Region, ...]]:
     """The regions of each clip's frames, in order of time; boxes as shares of the frame's width and height.
 
-    clips: of the keyframes table; found: a row of the table of regions; clean: what every text goes through.
+    clips: of the keyframes table; found: a row of the regions table; clean: is applied to every text.
     """
     of_clip: list[list[Region]] = [[] for _ in clips]
     for seen in found["frames"]:

@@ -1,4 +1,4 @@
-"""Which words belong to which clip: every sentence to one, nothing twice. A few µs per sentence."""
+"""Assigns sentences to clips: every sentence to one clip at most. Costs a few µs per sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interlink.shards.document import join
 
 @dataclass(frozen=True)
 class Speech:
-    """What is said in a clip. start, end: seconds, within the clip."""
+    """The speech of a clip. start, end: seconds, within the clip."""
 
     text: str = ""
     start: float = 0.0
@@ -22,7 +22,7 @@ class Speech:
 def speech_of_clips(clips: Sequence[Mapping[str, Any]], sentences: Sequence[Mapping[str, Any]]) -> list[Speech]:
     """One Speech per clip: its sentences as one text."""
     found = sentences_of_clips(clips, sentences)
-    return [_speech(clip, said) for clip, said in zip(clips, found, strict=True)]
+    return [_speech(clip, spoken) for clip, spoken in zip(clips, found, strict=True)]
 
 
 def sentences_of_clips(
@@ -52,11 +52,11 @@ def _clip_of(clips: Sequence[Mapping[str, Any]], starts: Sequence[float], start:
     return best if best is not None and overlaps[best] > 0 else None
 
 
-def _speech(clip: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> Speech:
-    text = join(sentence["text"] for sentence in said)
+def _speech(clip: Mapping[str, Any], spoken: Sequence[Mapping[str, Any]]) -> Speech:
+    text = join(sentence["text"] for sentence in spoken)
     if not text:
         return Speech()
-    # Cut to the clip, so that speech never goes back in time even where sentences overlap.
-    start = max(said[0]["start"], clip["start"])
-    end = min(max(sentence["end"] for sentence in said), clip["end"])
+    # Cut to the clip, so that speech stays in the order of time even where sentences overlap.
+    start = max(spoken[0]["start"], clip["start"])
+    end = min(max(sentence["end"] for sentence in spoken), clip["end"])
     return Speech(text, start, max(start, end))

@@ -1,4 +1,4 @@
-"""What this package takes over from `cosmos_train`, imported when it is used: nothing else here imports the trainer."""
+"""Access to `cosmos_train`, imported on first use. No other module of this package imports the trainer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _WHO, _INSTALL = "the checkpoint engine", "pip install 'interlink[train]'"
 
 
 def check() -> None:
-    """Raises UserError where the trainer or what it stands on is not installed. Costs milliseconds."""
+    """Raises UserError where the trainer or its dependencies are missing. Costs milliseconds."""
     require_packages(_WHO, ("torch", "transformers", "open_clip", "cosmos_train"), _INSTALL)
 
 
 def load(folder: Path) -> tuple[Any, Any]:
-    """(what it says of itself, the model) of an exported CosMo. UserError where it is none, or a package is missing."""
+    """(description, model) of an exported CosMo. Raises UserError where it is not one, or a package is missing."""
     with importing(_WHO, _INSTALL):
-        import torch  # noqa: F401 - without it the trainer's own import fails with other words
+        import torch  # noqa: F401 - gives a clearer error than the trainer's import
 
         from cosmos_train.families.cosmo import export
 
@@ -27,7 +27,7 @@ def load(folder: Path) -> tuple[Any, Any]:
 
 
 def frames_of(images: Sequence[bytes], settings: Any) -> Any:
-    """(F, 3, H, W) uint8 of JPEGs. Raises OSError or ValueError where one is no picture."""
+    """(F, 3, H, W) uint8 of JPEGs. Raises OSError or ValueError where one is not a picture."""
     from cosmos_train.evaluate import generate
 
     return generate.frames_of(images, settings)
@@ -41,7 +41,7 @@ def caption(model: Any, tokenizer: Any, media: Any, max_tokens: int, beams: int)
 
 
 def fit(model: Any, tokenizer: Any, media: Any, texts: Sequence[str]) -> list[float]:
-    """How well each text and its clip fit: a cosine."""
+    """The fit of each text and its clip: a cosine."""
     from cosmos_train.evaluate import generate
 
     return generate.fit(model, tokenizer, media, texts)

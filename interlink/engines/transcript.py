@@ -1,4 +1,4 @@
-"""The captioner that says what the speaker says, as HowTo100M paired its clips. Costs nothing."""
+"""The captioner that uses a clip's speech, as in HowTo100M. Costs nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interlink.stage import Resources
 
 
 class Transcript(Captioner):
-    """A clip's caption is the speech in it; flag `no_speech` where nobody speaks."""
+    """A clip's caption is its speech; flag `no_speech` if it has none."""
 
     settings_class: ClassVar[type[Settings] | None] = TranscriptSettings
     free: ClassVar[bool] = True

@@ -1,7 +1,7 @@
-"""Captions by any image-to-text checkpoint of transformers: BLIP-2 and its kin, Florence-2, Qwen2.5-VL and other chats.
+"""Captions by any image-to-text checkpoint of transformers: BLIP-2, Florence-2, Qwen2.5-VL and other chat models.
 
-Costs a model in memory per worker. Batched over whatever clips come, the next batch decoded while the model works; when
-memory runs out the batch is halved for good.
+Costs a model in memory per worker. Clips are batched as they arrive, and the next batch is decoded while the model
+runs. When memory runs out, the batch size is halved for good.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from interlink.engines.captioner import Captioner, ClipCaption, ClipRequest, Identity, fill_prompt
 from interlink.engines.frames import evenly, to_picture
-from interlink.engines.imaged import ImageTextModel, Said
+from interlink.engines.imaged import ImageTextModel, ModelAnswer
 from interlink.engines.local import Batches
 from interlink.engines.place import check_place, gpus_of
 from interlink.engines.settings import TransformersSettings
@@ -22,11 +22,11 @@ from interlink.stage import Resources
 
 WHERE = "caption.transformers"  # the block of the recipe
 CHAT_PROMPT = load("clip-1")
-FLORENCE_PROMPT = "<DETAILED_CAPTION>"  # a task by its name, as Florence-2 was trained
+FLORENCE_PROMPT = "<DETAILED_CAPTION>"  # the name of a task of Florence-2
 
 
 class Transformers(Captioner):
-    """One checkpoint. Chat models get a clip's frames in a message, all others its middle frame."""
+    """One checkpoint. A chat model gets a clip's frames in a message, other models get its middle frame."""
 
     settings_class: ClassVar[type[Settings] | None] = TransformersSettings
 
@@ -51,7 +51,7 @@ class Transformers(Captioner):
         check_place(settings.model, settings.revision, settings.device, WHERE)
 
     def open(self) -> Identity:
-        """Loads the checkpoint. Raises UserError where it is not there, or is no image-to-text model."""
+        """Loads the checkpoint. Raises UserError where it is missing, or is not an image-to-text model."""
         model = self._open = ImageTextModel.load(self.settings, WHERE)
         self._is_chat = bool(getattr(model.processor, "chat_template", None))
         if not self.prompt:
@@ -71,7 +71,7 @@ class Transformers(Captioner):
 
     @property
     def batch_size(self) -> int:
-        """As it is now: smaller once memory has run out."""
+        """The current batch size: smaller once memory has run out."""
         return self._batches.size
 
     def close(self) -> None:
@@ -82,24 +82,24 @@ class Transformers(Captioner):
 
     def _answers(self, batch: Sequence[ClipRequest], inputs: Any) -> list[ClipCaption]:
         settings = self.settings
-        found: list[Said] = []
+        found: list[ModelAnswer] = []
         if inputs is not None:
-            assert self._open is not None, "open() comes first"
+            assert self._open is not None, "call open() first"
             found = self._open.answer(inputs, settings.max_new_tokens, settings.num_beams)
-        said = iter(found)
+        remaining = iter(found)
         answers = []
         for request in batch:
             if not request.frames:
                 answers.append(ClipCaption(request.id, request.clip, flag="no_frames"))
                 continue
-            one = next(said)
+            one = next(remaining)
             flag = "empty" if not one.text else "length" if one.cut else ""
             answers.append(ClipCaption(request.id, request.clip, one.text, flag, tokens=one.tokens))
         return answers
 
     def _inputs(self, batch: Sequence[ClipRequest]) -> Any:
-        """What the model is given for the clips that have frames; None where none has. Runs in a thread of its own."""
-        assert self._open is not None, "open() comes first"
+        """The model's inputs for the clips with frames; None without such clips. Runs in a separate thread."""
+        assert self._open is not None, "call open() first"
         processor = self._open.processor
         batch = [request for request in batch if request.frames]
         if not batch:
@@ -118,7 +118,7 @@ class Transformers(Captioner):
 
 
 def message(prompt: str, images: int) -> list[dict[str, Any]]:
-    """A conversation of one question about so many images, as chat templates take it."""
+    """A conversation with one question about `images` images, for chat templates."""
     content = [*({"type": "image"} for _ in range(images)), {"type": "text", "text": prompt}]
     return [{"role": "user", "content": content}]
 

@@ -1,7 +1,7 @@
-"""Captions and tellings by vLLM in this process: its offline engine, which keeps a GPU full with a window of requests.
+"""Captions and narrations by vLLM in this process: its offline engine, which fills a GPU with a window of requests.
 
-Costs the model on one or more GPUs per worker. Never runs code that a checkpoint brings along. Written to the
-interface of vLLM 0.33 (`LLM.chat`, `LLM.generate`); it was run against a stand-in only, for want of a GPU.
+Costs the model on one or more GPUs per worker. Never runs code of a checkpoint. Written for the interface of vLLM 0.33
+(`LLM.chat`, `LLM.generate`); tested only with a stand-in, without a GPU.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from interlink.stage import Resources
 CAPTION, NARRATE = "caption.vllm", "narrate.vllm"  # the blocks of the recipe
 _WHO = "the vllm engine"
 _INSTALL = (
-    "pip install 'interlink[vllm]' in an environment of its own (it pins its own torch, for CUDA), or "
+    "pip install 'interlink[vllm]' in a separate environment (it pins a torch build for CUDA), or "
     "serve the model elsewhere and set the engine to openai"
 )
 
@@ -37,7 +37,7 @@ def check_vllm(settings: VllmSettings, where: str) -> None:
 
 @dataclass(frozen=True)
 class Generated:
-    """One answer. flag: as of a caption. tokens: those of the answer."""
+    """One answer. flag: like a caption's. tokens: of the answer."""
 
     text: str
     flag: str
@@ -45,12 +45,12 @@ class Generated:
 
 
 class VllmModel:
-    """A model that vLLM has loaded."""
+    """A model loaded by vLLM."""
 
     def __init__(self, settings: VllmSettings, where: str, images: int) -> None:
-        """where: the block of the recipe that `settings` is. images: most in one question.
+        """where: the block of the recipe with `settings`. images: most images in one request.
 
-        Raises UserError without vLLM or a GPU for it, and where the model is not there or not one for vLLM.
+        Raises UserError without vLLM or a GPU, and where the model is missing or not supported by vLLM.
         """
         folder = local_folder(settings.model, where)
         with importing(_WHO, _INSTALL):
@@ -76,7 +76,7 @@ class VllmModel:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UserError(
                 f"vLLM cannot load {settings.model!r}: {first}",
-                f"check {where}: a model that vLLM knows, {settings.gpus} GPUs, and memory for it",
+                f"check {where}: a model that vLLM supports, {settings.gpus} GPUs, and enough memory",
             ) from error
         self._sampling: Any = SamplingParams(
             temperature=settings.temperature, max_tokens=settings.max_tokens, seed=settings.seed
@@ -89,37 +89,37 @@ class VllmModel:
         return str(getattr(config, "_commit_hash", None) or "")
 
     def chat(self, conversations: list[list[dict[str, Any]]]) -> list[Generated]:
-        """Answers to conversations, in their order."""
+        """Answers to conversations, in order."""
         return self._all(lambda: self._llm.chat(conversations, self._sampling, use_tqdm=False), len(conversations))
 
     def generate(self, prompts: list[dict[str, Any]]) -> list[Generated]:
-        """What follows prompts (`prompt`, `multi_modal_data`) of models that know no conversations."""
+        """Continuations of prompts (`prompt`, `multi_modal_data`), for models without a chat format."""
         return self._all(lambda: self._llm.generate(prompts, self._sampling, use_tqdm=False), len(prompts))
 
     def _all(self, ask: Any, asked: int) -> list[Generated]:
         try:
             outputs = ask()
-        except ValueError as error:  # a prompt too long, say; a batch's other members are asked without it
-            raise StageError("model", f"vLLM refuses the request: {error}"[:500]) from error
+        except ValueError as error:  # for example a prompt that is too long; the other members of the batch are retried
+            raise StageError("model", f"vLLM rejects the request: {error}"[:500]) from error
         if len(outputs) != asked:
-            raise StageError("model", f"vLLM gave {len(outputs)} answers to {asked} questions")
+            raise StageError("model", f"vLLM returned {len(outputs)} answers to {asked} requests")
         return [_read(output.outputs[0]) for output in outputs]
 
 
-def _read(said: Any) -> Generated:
-    text = " ".join(said.text.split())
-    flag = "empty" if not text else "length" if said.finish_reason == "length" else ""
-    return Generated(text, flag, len(said.token_ids))
+def _read(output: Any) -> Generated:
+    text = " ".join(output.text.split())
+    flag = "empty" if not text else "length" if output.finish_reason == "length" else ""
+    return Generated(text, flag, len(output.token_ids))
 
 
 def parameters(settings: VllmSettings) -> dict[str, Any]:
-    """What shapes the answers."""
+    """The settings that shape the answers."""
     names = ("dtype", "max_model_len", "max_tokens", "seed", "temperature")
     return {name: getattr(settings, name) for name in names}
 
 
 class Vllm(Captioner):
-    """Captions. With `chat` a clip's frames are one message; without it the prompt goes in as it is, with one frame."""
+    """Captions. With `chat`, a clip's frames are one message; without it, the plain prompt is sent with one frame."""
 
     settings_class: ClassVar[type[Settings] | None] = VllmCaptionSettings
 
@@ -143,7 +143,7 @@ class Vllm(Captioner):
         check_vllm(settings, CAPTION)
 
     def open(self) -> Identity:
-        """Loads the model. Raises UserError where that cannot be."""
+        """Loads the model. Raises UserError where it cannot be loaded."""
         frames = self.settings.max_frames if self.settings.chat else 1
         model = self._model = VllmModel(self.settings, CAPTION, frames)
         return Identity(
@@ -175,21 +175,21 @@ class Vllm(Captioner):
         return found
 
     def _answers(self, batch: Sequence[ClipRequest], asked: list[Any]) -> list[ClipCaption]:
-        assert self._model is not None, "open() comes first"
+        assert self._model is not None, "call open() first"
         ask = self._model.chat if self.settings.chat else self._model.generate
-        said = iter(ask(asked) if asked else [])
+        output = iter(ask(asked) if asked else [])
         answers = []
         for request in batch:
             if not request.frames:
                 answers.append(ClipCaption(request.id, request.clip, flag="no_frames"))
                 continue
-            one = next(said)
+            one = next(output)
             answers.append(ClipCaption(request.id, request.clip, one.text, one.flag, tokens=one.tokens))
         return answers
 
 
 class VllmWriter(Writer):
-    """Tellings: rules and request are messages."""
+    """Narrations: rules and request are messages."""
 
     settings_class: ClassVar[type[Settings] | None] = VllmSettings
 
@@ -213,7 +213,7 @@ class VllmWriter(Writer):
         check_vllm(settings, NARRATE)
 
     def open(self) -> Identity:
-        """Loads the model. Raises UserError where that cannot be."""
+        """Loads the model. Raises UserError where it cannot be loaded."""
         model = self._model = VllmModel(self.settings, NARRATE, 0)
         return Identity(engine="vllm", model=model.name, revision=model.revision, parameters=parameters(self.settings))
 
@@ -224,9 +224,9 @@ class VllmWriter(Writer):
         return self._batches.run(requests)
 
     def _write(self, batch: Sequence[WriteRequest], conversations: list[list[dict[str, Any]]]) -> list[Written]:
-        assert self._model is not None, "open() comes first"
-        said = self._model.chat(conversations)
-        return [Written(r.id, r.clip, one.text, one.flag) for r, one in zip(batch, said, strict=True)]
+        assert self._model is not None, "call open() first"
+        output = self._model.chat(conversations)
+        return [Written(r.id, r.clip, one.text, one.flag) for r, one in zip(batch, output, strict=True)]
 
 
 def _conversations(batch: Sequence[WriteRequest]) -> list[list[dict[str, Any]]]:

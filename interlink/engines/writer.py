@@ -1,6 +1,6 @@
-"""What a writer is: questions of text in, answers out, as a stream. Imports nothing heavy.
+"""The base class of writers: a stream of text requests in, a stream of answers out. Imports nothing heavy.
 
-Third-party engines come by the entry point group `interlink.writers`.
+Packages add engines through the entry point group `interlink.writers`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from interlink.engines.engine import Engine
 from interlink.errors import StageError
 from interlink.plugins import Group
 
-# name -> module:Class. The name is also that of the engine's block in the settings of the stages that write.
+# name -> module:Class. The engine's block in the settings of a stage has the same name.
 WRITERS: dict[str, str] = {
     "vllm": "interlink.engines.vllm:VllmWriter",
     "openai": "interlink.engines.writer_openai:OpenAIWriter",
@@ -27,7 +27,7 @@ GROUP = Group("interlink.writers", "writing engine", WRITERS, "interlink.engines
 
 @dataclass(frozen=True)
 class WriteRequest:
-    """One text to be written. system: the rules, or empty; prompt: what it is about."""
+    """One text to write. system: the rules, or empty; prompt: the request."""
 
     id: str
     clip: int
@@ -37,8 +37,8 @@ class WriteRequest:
 
 @dataclass(frozen=True)
 class Written:
-    """The answer to one request. An empty text has a flag: empty or refused; `length`: it was cut off at the limit of
-    tokens. error: nothing was written because this went wrong."""
+    """The answer to one request. An empty text has the flag `empty` or `refused`; a text cut off at the token limit has
+    `length`. error: the reason why there is no text."""
 
     id: str
     clip: int
@@ -52,34 +52,34 @@ class Writer(Engine):
 
     @staticmethod
     def parallel(settings: Any) -> int:
-        """How many requests it works on at once."""
+        """Number of requests that it works on at once."""
         return 16
 
     def open(self) -> Identity:
-        """Loads the model or opens the connection. Raises UserError where the settings cannot work here."""
+        """Loads the model or opens the connection. Raises UserError where the settings cannot be used."""
         raise NotImplementedError(f"{type(self).__name__} must define open")
 
     def write(self, requests: Iterable[WriteRequest | None]) -> Iterator[Written]:
-        """An answer to every request, in any order, reading ahead no more than `parallel`.
+        """Yields an answer to every request, in any order. Reads ahead no more than `parallel`.
 
-        None among the requests: there is none yet, answers come first. It only comes while one is in work, or where
-        another request follows. Raises UserError where nothing could ever be answered.
+        None among the requests means that there is no request yet, so answers come first. It only occurs while a
+        request is in work, or if another one follows. Raises UserError if no request can ever be answered.
         """
         raise NotImplementedError(f"{type(self).__name__} must define write")
 
 
 def check_writer(name: str) -> str:
-    """`name` if there is such an engine, else UserError with the nearest one."""
+    """`name` if it is a known engine, else UserError with the nearest name."""
     return GROUP.check(name)
 
 
 def writer_class(name: str) -> type[Writer]:
-    """The class behind an engine's name. UserError where it cannot be imported."""
+    """The class of an engine. Raises UserError where it cannot be imported."""
     found: type[Writer] = GROUP.load(name)
     return found
 
 
 def make_writer(name: str, settings: BaseModel | Mapping[str, Any]) -> Writer:
-    """The engine `name`, not yet opened. settings: its block; of a third-party engine its options."""
+    """The engine `name`, not yet opened. settings: its block, or the options of a third-party engine."""
     made: Writer = GROUP.make(name, settings)
     return made

@@ -1,4 +1,4 @@
-"""Texts by any server that speaks OpenAI's chat completions. Costs one request per text."""
+"""Texts by any server with OpenAI's chat completions API. Costs one request per text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OpenAIWriter(Writer):
 
     @staticmethod
     def resources(settings: ChatSettings) -> Resources:
-        return Resources(cpus=0.5, workers=1)  # `concurrency` is what the server is asked for, in all
+        return Resources(cpus=0.5, workers=1)  # `concurrency` limits the requests of the whole build
 
     @staticmethod
     def parallel(settings: ChatSettings) -> int:
@@ -37,7 +37,7 @@ class OpenAIWriter(Writer):
         check_chat(settings, WHERE)
 
     def open(self) -> Identity:
-        """Raises UserError without a model's name or without the key that the settings name."""
+        """Raises UserError without a model's name, or without the key in the environment variable of the settings."""
         self._chat.open()
         return Identity(engine="openai", model=self.settings.model, parameters=self._chat.parameters())
 

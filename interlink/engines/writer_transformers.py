@@ -1,6 +1,6 @@
-"""Texts by any causal language model of transformers. Costs a model in memory per worker; batched over many videos.
+"""Texts by any causal language model of transformers, batched over many videos. Costs a model in memory per worker.
 
-Never runs code that a checkpoint brings along.
+Never runs code of a checkpoint.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WHERE = "narrate.transformers"  # the block of the recipe
 
 
 class TransformersWriter(Writer):
-    """One checkpoint. Chat models get rules and request as messages, others as one text after the other."""
+    """One checkpoint. A chat model gets rules and request as messages, other models as one text."""
 
     settings_class: ClassVar[type[Settings] | None] = WriterSettings
 
@@ -47,11 +47,11 @@ class TransformersWriter(Writer):
         check_place(settings.model, settings.revision, settings.device, WHERE)
 
     def open(self) -> Identity:
-        """Loads the checkpoint. Raises UserError where it is not there, or is no language model."""
-        told = self.settings
-        place = Place.of(told.model, told.revision, told.device, told.dtype, WHERE)
+        """Loads the checkpoint. Raises UserError where it is missing, or is not a language model."""
+        given = self.settings
+        place = Place.of(given.model, given.revision, given.device, given.dtype, WHERE)
         self._device = place.device
-        remedy = f"check {WHERE}.model: a hub id within reach, or a folder of a causal language model"
+        remedy = f"check {WHERE}.model: an accessible hub id, or a folder of a causal language model"
         with place.loading("the language model", remedy):
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -79,7 +79,7 @@ class TransformersWriter(Writer):
 
     def _inputs(self, batch: Sequence[WriteRequest]) -> Any:
         inputs = self._tokenizer([self._text(request) for request in batch], padding=True, return_tensors="pt")
-        inputs.pop("token_type_ids", None)  # some tokenizers make what no causal model takes
+        inputs.pop("token_type_ids", None)  # some tokenizers return it, but causal models do not accept it
         return inputs
 
     def _write(self, batch: Sequence[WriteRequest], inputs: Any) -> list[Written]:
@@ -91,8 +91,8 @@ class TransformersWriter(Writer):
         if room and length + self.settings.max_new_tokens > room:
             raise StageError(
                 "model",
-                f"a prompt of {length} tokens and an answer of {self.settings.max_new_tokens} are more than the "
-                f"model's {room}; take less history",
+                f"a prompt of {length} tokens and an answer of {self.settings.max_new_tokens} exceed the "
+                f"model's {room}; reduce the history",
             )
         with torch.inference_mode():
             output = self._model.generate(

@@ -1,1 +1,1 @@
-"""Getting at sources: list files, addresses, local media with their subtitles, and polite transfers over HTTP."""
+"""Access to sources: list files, addresses, local media with subtitles, and rate-limited transfers over HTTP."""

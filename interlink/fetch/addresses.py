@@ -1,7 +1,7 @@
-"""What an address in a source list names: a path, a URL, or the site's own id of a video. Costs nothing.
+"""Parses the entries of a source list: a path, a URL, or a site's id of a video. Costs nothing.
 
-YouTube has a dozen ways to write one video; all of them become one canonical URL and one 11-character id, so that a
-list of ids and a list of URLs of the same videos are the same source.
+YouTube has a dozen forms of URLs for one video. All of them become one canonical URL and one 11-character id, so that
+a list of ids and a list of URLs of the same videos are the same source.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _YOUTUBE_HOSTS = {"youtube.com", "m.youtube.com", "music.youtube.com", "youtube-nocookie.com"}
 _YOUTUBE_FOLDERS = {"embed", "shorts", "live", "v", "e", "vi"}
-_MIRRORS_BY_ID = {"howto100m.inria.fr"}  # hosts that name their files by the YouTube id
+_MIRRORS_BY_ID = {"howto100m.inria.fr"}  # hosts with files named by the YouTube id
 
 
 @dataclass(frozen=True)
 class Address:
-    """A URL as it will be fetched. video_id: the site's own id, or empty. stem: a readable name for it."""
+    """A URL to fetch. video_id: the site's id, or empty. stem: a readable name."""
 
     url: str
     video_id: str
@@ -30,11 +30,11 @@ class Address:
 
 
 def parse_url(text: str) -> Address | None:
-    """The address in `text`, normalised (lower-case scheme and host, no fragment); None where it is no usable URL."""
+    """The address in `text`, normalised (lower-case scheme and host, no fragment); None if it is not a usable URL."""
     try:
         parts = urlsplit(text.strip())
         host = parts.hostname or ""
-        _ = parts.port  # a property that raises where the port is no number
+        _ = parts.port  # a property that raises if the port is not a number
     except ValueError:
         return None
     if not parts.scheme or not host or re.search(r"\s", text.strip()):

@@ -1,6 +1,6 @@
-"""From what went wrong in a transfer to a failure class. By the status and kind of the exception first, by words last.
+"""Maps errors of a transfer to failure classes: by status and exception type first, by message text last.
 
-Words are needed because sites answer "private" and "confirm you are not a bot" with status 200.
+Message text is needed because sites answer "private" and "confirm you are not a bot" with status 200.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from yt_dlp.utils import (
 from interlink.errors import StageError
 from interlink.fetch.status import class_of_status
 
-# In order: the first that matches decides.
+# In order: the first match decides.
 _WORDS: tuple[tuple[str, str], ...] = (
     ("throttled", r"too many requests|rate.?limit|try again later"),
     ("unsupported", r"\bDRM\b|live event|live stream|is (?:not currently|currently) live|premieres? in|is offline"),
@@ -48,10 +48,10 @@ _NOISE = re.compile(
 
 
 def classify(error: Exception, last: Exception | None, silent: Exception | None) -> Exception:
-    """The StageError that `error` amounts to; `error` itself where it is no failure of the transfer (a bug of ours).
+    """The StageError for `error`; `error` itself if it is not a failure of the transfer (a bug).
 
-    last: the newest network error of this transfer (some of yt-dlp's errors carry only its text). silent: the error of
-    a body that began and then fell silent.
+    last: the newest network error of this transfer (some errors of yt-dlp contain only its text). silent: the error of
+    a body that began and then stalled.
     """
     chain = list(_chain(error))
     for link in chain:
@@ -65,7 +65,7 @@ def classify(error: Exception, last: Exception | None, silent: Exception | None)
         direct += _chain(last)
     for links in (direct, chain):
         if silent is not None and silent in links:
-            return StageError("stalled", f"the server fell silent in the middle of the file: {text}")
+            return StageError("stalled", f"the server stopped sending in the middle of the file: {text}")
         for link in links:
             if found := _by_kind(link, text):
                 return found
@@ -78,7 +78,7 @@ def classify(error: Exception, last: Exception | None, silent: Exception | None)
 
 
 def retry_after(error: HTTPError) -> float | None:
-    """Seconds that a Retry-After header asks for (a number, or a date by this machine's clock); None without one."""
+    """Seconds of a Retry-After header (a number, or a date by the local clock); None without one."""
     value = (error.response.headers.get("Retry-After") or "").strip()
     if value.isdigit():
         return float(value)
@@ -89,7 +89,7 @@ def retry_after(error: HTTPError) -> float | None:
 
 
 def is_refusal(error: HTTPError) -> bool:
-    """Whether this status means that the host wants less of us."""
+    """Whether this status means that the host wants fewer requests."""
     return error.status in (401, 403, 429, 503)
 
 
@@ -113,10 +113,10 @@ def _by_kind(link: BaseException, text: str) -> StageError | None:
 
 
 def _by_words(chain: list[BaseException]) -> str | None:
-    said = [
+    messages = [
         link.orig_msg for link in chain if isinstance(link, ExtractorError)
-    ]  # without the id, which may hold any word
-    for words in said or [str(link) for link in chain if isinstance(link, DownloadError)]:
+    ]  # without the id, which may contain any word
+    for words in messages or [str(link) for link in chain if isinstance(link, DownloadError)]:
         for name, pattern in _WORDS:
             if re.search(pattern, words, re.IGNORECASE):
                 return name
@@ -124,7 +124,7 @@ def _by_words(chain: list[BaseException]) -> str | None:
 
 
 def _chain(error: BaseException, context: bool = True) -> Iterator[BaseException]:
-    """The error and what led to it, nearest first. context: also what was being handled when it was raised."""
+    """The error and its causes, nearest first. context: also the errors that were being handled when it was raised."""
     seen: set[int] = set()
     waiting: list[Any] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""What a row of the table `download` says of a medium before it is opened."""
+"""Facts about a media file from its row in the table `download`, before the file is opened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def stated_seconds(info: Any) -> float:
-    """The duration that the site states, from the row's column `info` (JSON); 0 where it states none."""
+    """The duration stated by the site, seconds, from the column `info` (JSON); 0 if it states none."""
     try:
         duration = json.loads(info or "{}").get("duration")
         return float(duration) if duration else 0.0

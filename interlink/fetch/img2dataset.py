@@ -1,8 +1,8 @@
-"""Pictures by URL through img2dataset, a program of its own: its lists in, its tars and status tables out.
+"""Fetches pictures by URL with the program img2dataset: writes its URL list, reads its tars and status tables.
 
-It starts in some seconds, then asks `threads` servers at once; bytes come as the servers have them (nothing is encoded
-anew). Results are read shard by shard while it goes on, so that a kill costs those in work and the last finished one.
-Retrying is the executor's.
+It starts in some seconds, then sends requests to `threads` servers at once. Pictures are kept as served, without
+re-encoding. Results are read shard by shard while it runs, so that a kill loses only the shards in work and the last
+finished one. The executor retries.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from interlink.errors import Dropped, StageError, UserError
 from interlink.fetch.status import class_of_status
 from interlink.settings import Settings, operational
 
-PROGRAM = "INTERLINK_IMG2DATASET"  # environment variable: its path, where it has an environment of its own
-SHARD = 200  # pictures of one of its shards
-PROCESSES = 2  # while one waits for the slowest server of its shard, another goes on
-START_SECONDS = 120.0  # it imports much
+PROGRAM = "INTERLINK_IMG2DATASET"  # environment variable: its path, if it has a separate environment
+SHARD = 200  # pictures per shard
+PROCESSES = 2  # while one waits for the slowest server of its shard, another continues
+START_SECONDS = 120.0  # time for its imports
 _POLL_SECONDS = 0.2
 _NETWORK = re.compile(r"timed out|urlopen error|reset|refused|IncompleteRead|unreachable|closed connection", re.I)
 
 
 class ImageSettings(Settings):
-    """How pictures are fetched by img2dataset."""
+    """The settings of img2dataset."""
 
-    threads: int = operational(32, "pictures that are asked for at once", ge=1, le=1024)
+    threads: int = operational(32, "pictures requested at once", ge=1, le=1024)
     timeout_seconds: int = operational(20, "seconds for one picture", ge=1)
-    user_agent: str = operational("", "token that img2dataset adds to its user agent, for X-Robots-Tag rules too")
+    user_agent: str = operational("", "token that img2dataset adds to its user agent, also for X-Robots-Tag rules")
     opt_out: bool = Field(
         True, description="drop pictures with an X-Robots-Tag of noai, noimageai, noindex or noimageindex (opted_out)"
     )
     max_megabytes: float = Field(20.0, gt=0, description="larger pictures fail as too_large (10^6 bytes)")
     hash_column: str = Field(
-        "", description="column of the list with the picture's sha256 (DataComp); another content fails as gone"
+        "", description="column of the list with the picture's sha256 (DataComp); other content fails as gone"
     )
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one URL: its bytes, or why not (StageError, Dropped). number: its place among those asked for."""
+    """The result for one URL: its bytes, or the reason (StageError, Dropped). number: its index in the request."""
 
     number: int
     data: bytes = b""
@@ -56,24 +56,24 @@ class Fetched:
 
 
 def program() -> list[str]:
-    """The command that starts img2dataset. UserError where there is none."""
+    """The command that starts img2dataset. Raises UserError if it is not installed."""
     named = os.environ.get(PROGRAM, "")
     if named:
         if not os.access(named, os.X_OK):
-            raise UserError(f"{PROGRAM} is {named}, which is no program", "set it to the path of img2dataset", 2)
+            raise UserError(f"{PROGRAM} is {named}, which is not a program", "set it to the path of img2dataset", 2)
         return [named]
     installed = Path(sys.executable).with_name("img2dataset")
     found = str(installed) if installed.is_file() else shutil.which("img2dataset")
     if not found:
-        do = f"pip install img2dataset in an environment of its own, and set {PROGRAM} to its bin/img2dataset"
-        raise UserError("the source has pictures by URL, and img2dataset, which fetches them, is not installed", do)
+        do = f"pip install img2dataset in a separate environment, and set {PROGRAM} to its bin/img2dataset"
+        raise UserError("the source has pictures by URL, but img2dataset is not installed", do)
     return [found]
 
 
 def fetch(urls: Sequence[str], folder: Path, settings: ImageSettings) -> Iterator[Fetched]:
-    """One Fetched for each URL, as its shards are finished. folder: empty; the caller removes it.
+    """Yields one Fetched per URL, as shards are finished. folder: empty; the caller removes it.
 
-    What ends without an answer is `crash`, or `stalled` where no shard was finished for too long.
+    A URL without a result is `crash`, or `stalled` if no shard was finished for too long.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -88,7 +88,7 @@ def fetch(urls: Sequence[str], folder: Path, settings: ImageSettings) -> Iterato
         seen: set[str] = set()
         moved = time.monotonic()
         while time.monotonic() - moved < most:
-            ended = process.poll() is not None  # before the look, so that nothing finished is missed
+            ended = process.poll() is not None  # before listing, so that no finished shard is missed
             for name in _finished(out, seen):
                 for one in _read(out / name, settings):
                     asked.discard(one.number)
@@ -99,15 +99,15 @@ def fetch(urls: Sequence[str], folder: Path, settings: ImageSettings) -> Iterato
                 break
             time.sleep(_POLL_SECONDS)
         status = process.poll()
-    why = f"img2dataset ended ({status}) without an answer: {_tail(folder / 'log')}"
+    why = f"img2dataset ended ({status}) without a result: {_tail(folder / 'log')}"
     if end == "stalled":
-        why = f"img2dataset has finished nothing for {most:.0f} s"
+        why = f"img2dataset has finished no shard for {most:.0f} s"
     for number in sorted(asked):
         yield Fetched(number, error=StageError(end, why))
 
 
 def explain(status: str, message: str) -> Exception:
-    """What img2dataset's `status` and `error_message` amount to."""
+    """The exception for img2dataset's `status` and `error_message`."""
     found = re.search(r"HTTP Error (\d{3})", message)
     if found:
         return StageError(class_of_status(int(found[1])), message)
@@ -123,7 +123,7 @@ def explain(status: str, message: str) -> Exception:
 
 
 class _running:
-    """The program on a leash: leaving the block ends it with all its children."""
+    """Runs the program; leaving the block kills it with all its children."""
 
     def __init__(self, command: list[str], log: Path) -> None:
         self._command, self._log = command, log
@@ -212,4 +212,4 @@ def _read(shard: Path, settings: ImageSettings) -> Iterator[Fetched]:
 
 def _tail(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else "it said nothing"
+    return lines[-1][:300] if lines else "its log is empty"

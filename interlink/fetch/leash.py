@@ -1,7 +1,7 @@
-"""Runs a program that dies with the process that started it: `python -m interlink.fetch.leash PROGRAM ARGUMENT…`.
+"""Runs a program that ends with its parent process: `python -m interlink.fetch.leash PROGRAM ARGUMENT…`.
 
-The starter holds the other end of standard input. When it closes, however the starter ended, the program and all its
-children are killed; so they must be a process group of their own (start_new_session).
+The parent holds the other end of standard input. When it closes, however the parent ended, the program and all its
+children are killed; they must therefore be a separate process group (start_new_session).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Source lists as records: text (one entry a line), CSV/TSV, JSONL, JSON, Parquet. Holds one line or batch (JSON: all).
+"""Reads source lists: text (one entry per line), CSV/TSV, JSONL, JSON, Parquet. Memory: a line or batch (JSON: all).
 
-A line that cannot be read is a `BadLine`, not an exception: the rest of the list is still good.
+A line that cannot be read is a `BadLine`, not an exception: the rest of the list is still used.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Record:
-    """One entry. line: 1-based (the row, for Parquet). cells: column -> value; a text line has the one column ""."""
+    """One entry. line: 1-based (the row, for Parquet). cells: column -> value; a text line has only the column ""."""
 
     line: int
     cells: dict[str, Any]
@@ -42,7 +42,7 @@ class Record:
 
 @dataclass(frozen=True)
 class BadLine:
-    """A line that is there and cannot be understood."""
+    """A line that cannot be parsed."""
 
     line: int
     text: str
@@ -50,15 +50,15 @@ class BadLine:
 
 
 def read_list(path: Path, header: tuple[str, ...] = ()) -> tuple[tuple[str, ...], Iterator[Record | BadLine]]:
-    """The columns of a list (none where they differ by line) and its entries. UserError if the file cannot be read.
+    """The columns of a list (none if they differ by line) and its entries. Raises UserError for an unreadable file.
 
-    header: the columns of a CSV or TSV that does not name them itself.
+    header: the columns of a CSV or TSV without a header line.
     """
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise UserError(
-            f"cannot tell what kind of list {path} is",
-            f"give it one of these endings: {', '.join(sorted(end for end in FORMATS if end))}",
+            f"{path} has an unknown list format",
+            f"use one of these extensions: {', '.join(sorted(end for end in FORMATS if end))}",
         )
     if kind == "parquet":
         return _parquet(path)
@@ -79,7 +79,7 @@ def read_list(path: Path, header: tuple[str, ...] = ()) -> tuple[tuple[str, ...]
 
 
 def metadata(cells: dict[str, Any]) -> str:
-    """Canonical JSON of the columns of a list that are not known ones; empty cells and bytes are left out."""
+    """Canonical JSON of the columns without a known role, without empty cells and bytes."""
     kept = {
         str(name): value
         for name, value in cells.items()
@@ -121,7 +121,7 @@ def _jsonl(path: Path) -> Iterator[Record | BadLine]:
 
 
 def _json(path: Path) -> tuple[tuple[str, ...], Iterator[Record | BadLine]]:
-    """A list of objects, or one object of lists that are as long as each other (SBU)."""
+    """A list of objects, or one object of lists with the same length (SBU)."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -129,7 +129,7 @@ def _json(path: Path) -> tuple[tuple[str, ...], Iterator[Record | BadLine]]:
     if isinstance(content, dict):
         columns = {name: column for name, column in content.items() if isinstance(column, list)}
         if not columns or len({len(column) for column in columns.values()}) != 1:
-            raise _unreadable(path, "its lists are not as long as each other")
+            raise _unreadable(path, "its lists differ in length")
         rows: list[Any] = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     elif isinstance(content, list):
         rows = content
@@ -149,7 +149,7 @@ def _json(path: Path) -> tuple[tuple[str, ...], Iterator[Record | BadLine]]:
 def _csv(path: Path, delimiter: str, given: tuple[str, ...]) -> tuple[tuple[str, ...], Iterator[Record | BadLine]]:
     def lines() -> Iterator[tuple[int, list[str]]]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            # A list without a header is nobody's table: its quotation marks are part of its texts.
+            # A list without a header is not quoted: quotation marks are part of its texts.
             plain = bool(given) and delimiter == "\t"
             reader = csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
             try:
@@ -162,7 +162,7 @@ def _csv(path: Path, delimiter: str, given: tuple[str, ...]) -> tuple[tuple[str,
     stream = lines()
     header = list(given) or next(stream, (0, []))[1]
     if len(set(header)) != len(header):
-        raise _unreadable(path, "two columns have one name")
+        raise _unreadable(path, "two columns have the same name")
 
     def records() -> Iterator[Record | BadLine]:
         for number, cells in stream:

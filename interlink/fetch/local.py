@@ -1,6 +1,6 @@
-"""Media that lie on a disk: their sum, and the subtitle files next to them.
+"""Local media files: their checksums, and the subtitle files next to them.
 
-Reads each file once (about 1.8 GB/s a core).
+Costs one read of each file (about 1.8 GB/s per core).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 @dataclass(frozen=True)
 class Subtitle:
-    """A subtitle file. language: as its name or site says, or empty."""
+    """A subtitle file. language: from its name or the site, or empty."""
 
     name: str
     language: str
@@ -31,11 +31,11 @@ class Subtitle:
 
 
 def digest(path: Path, progress: Callable[[], None], most_bytes: float = float("inf")) -> tuple[str, int]:
-    """(sha256, bytes) of a regular file. StageError: gone, unreadable, or too_large beyond `most_bytes`."""
+    """(sha256, bytes) of a regular file. Raises StageError gone, unreadable, or too_large beyond `most_bytes`."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise StageError("unreadable", f"{path.name} is {kind}")
         if status.st_size > most_bytes:
             raise StageError("too_large", f"{path.name} has {status.st_size} bytes, the recipe allows {most_bytes:.0f}")
@@ -46,21 +46,21 @@ def digest(path: Path, progress: Callable[[], None], most_bytes: float = float("
                 size += len(block)
                 progress()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise StageError("gone", f"{path.name} is not there any more") from error
+        raise StageError("gone", f"{path.name} no longer exists") from error
     except OSError as error:
         raise StageError("unreadable", f"{path.name}: {error.strerror}") from error
     return total.hexdigest(), size
 
 
 class Sidecars:
-    """Finds the subtitle files of a medium: `<stem>.vtt`, `<stem>.<language>.srt` … Lists each folder once."""
+    """Finds the subtitle files of a media file: `<stem>.vtt`, `<stem>.<language>.srt` … Lists each folder once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._folders: dict[Path, dict[str, list[tuple[str, str]]]] = {}
 
     def find(self, folder: Path, stem: str) -> tuple[list[Subtitle], list[str]]:
-        """The subtitles of `stem` in `folder`, by name, and one message for each that cannot be read."""
+        """The subtitles of `stem` in `folder`, by name, and a message for each file that cannot be read."""
         found: list[Subtitle] = []
         lost: list[str] = []
         for name, language in self._listed(folder).get(stem, []):
@@ -88,5 +88,5 @@ class Sidecars:
 def _files(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
-    except OSError:  # the medium itself then says what is wrong
+    except OSError:  # reading the media file reports it
         return []

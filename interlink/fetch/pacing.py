@@ -1,8 +1,7 @@
-"""How often one host is asked: a token bucket a host, slower when it refuses, silent while it asks for patience.
+"""Rate limits per host: a token bucket that slows down after refusals and pauses while the host asks clients to wait.
 
-The rate halves with each refusal (403, 429, 503, a bot check) down to 1/32, and comes back by 1/16 of the full rate
-with each good answer. One pacer serves one process; the download stage runs one worker so that this is the pace of the
-build.
+Each refusal (403, 429, 503, a bot check) halves the rate, down to 1/32; each success adds 1/16 of the full rate. One
+pacer serves one process; the download stage runs one worker, so this is the rate of the build.
 """
 
 from __future__ import annotations
@@ -16,22 +15,22 @@ from interlink.errors import StageError
 
 _SLOWEST = 1 / 32
 _RECOVERY = 1 / 16
-_LONGEST_REST = 24 * 3600.0  # seconds; a Retry-After beyond it is taken for nonsense
+_LONGEST_REST = 24 * 3600.0  # seconds; a longer Retry-After is ignored
 
 
 @dataclass
 class _Host:
-    rate: float  # requests per second, at the moment
+    rate: float  # current requests per second
     tokens: float
     refilled: float  # on the clock
     silent_until: float = 0.0
 
 
 class Pacer:
-    """Shared by all transfers of a process; safe to use from many threads.
+    """Shared by all transfers of a process; thread-safe.
 
-    requests_per_second, burst: of each host. patience: the most seconds a request waits for a host that asked for
-    silence; beyond it the item is given back as `throttled`, with the seconds that are left. clock: seconds, monotonic.
+    requests_per_second, burst: of each host. patience: most seconds that a request waits for a host that asked
+    clients to wait; beyond it the item fails as `throttled`, with the remaining seconds. clock: seconds, monotonic.
     """
 
     def __init__(
@@ -54,13 +53,13 @@ class Pacer:
     def take(self, name: str) -> float:
         """Takes a token and returns 0, or returns the seconds to wait before asking again.
 
-        StageError beyond patience.
+        Raises StageError beyond `patience`.
         """
         with self._lock:
             host = self._host(name)
             silence = host.silent_until - self._clock()
             if silence > self._patience:
-                raise StageError("throttled", f"{name} asked for {silence:.0f} s of silence", retry_after=silence)
+                raise StageError("throttled", f"{name} asks clients to wait {silence:.0f} s", retry_after=silence)
             if silence > 0:
                 return silence
             if host.tokens >= 1:
@@ -69,18 +68,18 @@ class Pacer:
             return (1 - host.tokens) / host.rate
 
     def wait(self, name: str, sleep: Callable[[float], None]) -> None:
-        """Returns when a request to the host may be made. sleep: called with seconds; may raise to give up."""
+        """Waits until a request to the host is allowed. sleep: called with seconds; may raise to give up."""
         while seconds := self.take(name):
             sleep(seconds)
 
     def answered(self, name: str) -> None:
-        """The host gave what it was asked for."""
+        """Records a successful request."""
         with self._lock:
             host = self._host(name)
             host.rate = min(self._rate, host.rate + self._rate * _RECOVERY)
 
     def refused(self, name: str, retry_after: float | None = None) -> None:
-        """The host refused, or asked for `retry_after` seconds of silence: then nobody asks it until they are over."""
+        """Records a refusal. No request is sent to the host for `retry_after` seconds, if given."""
         with self._lock:
             host = self._host(name)
             host.rate = max(self._rate * _SLOWEST, host.rate / 2)

@@ -1,7 +1,7 @@
-"""Files of web pages (MMC4, OBELICS, MINT-1T: jsonl, Parquet, tar): where each page lies, and what it holds.
+"""Files of web pages (MMC4, OBELICS, MINT-1T: jsonl, Parquet, tar): finds the place of each page, and reads pages.
 
-Finding pages reads a file once (of a tar the headers, of Parquet the footer) and parses none; a page is parsed when it
-is worked on.
+Finding pages reads a file once (only the headers of a tar, the footer of Parquet) and parses no page; a page is parsed
+when it is processed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ SUFFIXES = (".jsonl", ".ndjson", ".parquet", ".tar")
 
 
 def scan(source: Path, images: str) -> Iterator[Row]:
-    """A row of `collect` for each page of a file, or of all such files below a folder.
+    """A row of `collect` for each page of a file, or of all page files below a folder.
 
-    images: a folder with pictures that pages only name. Raises UserError where a file is not what its name says.
+    images: folder of pictures that pages refer to by name. Raises UserError where a file cannot be read.
     """
     is_folder = source.is_dir()
     there = {"images": str(Path(images).expanduser().absolute())} if images else {}
@@ -33,7 +33,7 @@ def scan(source: Path, images: str) -> Iterator[Row]:
         kind = path.suffix.lower()
         if kind not in SUFFIXES:
             raise UserError(
-                f"{path} holds no pages that can be read", f"give one of {', '.join(SUFFIXES)}, unpacked", 2
+                f"{path} is not a readable file of pages", f"use one of {', '.join(SUFFIXES)}, uncompressed", 2
             )
         for number, (key, place) in enumerate(_places(path, kind)):
             raw = f"{relative}#{number}"
@@ -43,7 +43,7 @@ def scan(source: Path, images: str) -> Iterator[Row]:
 
 
 def _places(path: Path, kind: str) -> Iterator[tuple[str, dict[str, int]]]:
-    """(key or nothing, place) of each page."""
+    """(key or empty, place) of each page."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -65,14 +65,14 @@ def _places(path: Path, kind: str) -> Iterator[tuple[str, dict[str, int]]]:
                         yield "", {"offset": offset, "size": len(line)}
                     offset += len(line)
     except (tar.ShardError, pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} cannot be read: {error}", "copy it again, or leave it out of the source") from error
+        raise UserError(f"{path} cannot be read: {error}", "copy it again, or remove it from the source") from error
 
 
 class Reader:
-    """Reads pages; keeps the last row group of Parquet, since its pages come one after another."""
+    """Reads pages. Keeps the last row group of Parquet in memory, since its pages are read one after another."""
 
     def __init__(self, images: str) -> None:
-        """images: a folder in which pictures lie that pages only name (MMC4's `image_name`); empty: there is none."""
+        """images: folder of pictures that pages refer to by name (MMC4's `image_name`); empty: none."""
         self._images = Path(images).expanduser().resolve() if images else None
         self._group: tuple[str, int] | None = None
         self._rows: list[dict[str, Any]] = []
@@ -96,12 +96,12 @@ class Reader:
                     f"has neither text_list and image_info (MMC4) nor texts (OBELICS, MINT-1T), but {there}"
                 )
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise StageError("gone", f"{name} is not there any more") from error
+            raise StageError("gone", f"{name} no longer exists") from error
         except (ValueError, KeyError, TypeError, tar.ShardError, RecursionError) as error:
             why = error.args[0] if isinstance(error, KeyError) else error
             raise StageError("unreadable", f"{name} at {dict(place)}: {why}") from error
         if not any(isinstance(slot, pages.Slot) for slot in slots):
-            raise Dropped("no_images", "a page of text alone, or no image has a place in it")
+            raise Dropped("no_images", "a page without images, or without places for them")
         return _url(about), slots
 
     def _record(self, path: Path, place: Mapping[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -133,7 +133,7 @@ class Reader:
 
 
 def _with_pictures(about: Mapping[str, Any], members: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The members, and the pictures of a folder that an MMC4 record names. Names that leave the folder name nothing."""
+    """The members, and the pictures in `folder` that an MMC4 record names. Ignores names that leave the folder."""
     found = dict(members)
     for info in about["image_info"]:
         name = str(info.get("image_name") or "")
@@ -144,7 +144,7 @@ def _with_pictures(about: Mapping[str, Any], members: dict[str, Any], folder: Pa
 
 
 def _url(about: Mapping[str, Any]) -> str:
-    """The page's own address, where the record tells one."""
+    """The URL of the page, if the record has one."""
     for value in (about, about.get("general_metadata"), about.get("metadata")):
         if isinstance(value, str):
             try:

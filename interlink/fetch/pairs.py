@@ -1,6 +1,6 @@
-"""Lists of image–text pairs (CC3M, SBU, LAION, DataComp, DreamLIP, PixelProse) as rows of `collect`. Opens no picture.
+"""Lists of image–text pairs (CC3M, SBU, LAION, DataComp, DreamLIP, PixelProse) as rows of `collect`. Opens no pictures.
 
-A pair's texts stay what they are in the row's metadata, under their columns' names; `annotations` chooses among them.
+The texts of a pair stay in the row's metadata, under the names of their columns; `annotations` chooses among them.
 """
 
 from __future__ import annotations
@@ -26,21 +26,20 @@ COLUMNS = {
 
 
 def scan(path: Path, header: tuple[str, ...], named: dict[str, str], images: Path) -> Iterator[Row]:
-    """A row for each entry; what names no picture is a failed one. UserError where the list has no such column.
+    """A row for each entry; an entry without a picture is a failed row. Raises UserError without a picture column.
 
-    header: columns of a list without a header line. named: role -> the column that the recipe says; else usual names.
-    images: the folder in which pictures without a URL lie.
+    header: columns of a list without a header line. named: role -> column from the recipe; else the usual names.
+    images: folder of the pictures without a URL.
     """
     columns, records = read_list(path, header)
     if columns == ("",):
-        raise UserError(f"{path} is a list of single entries", "a list of pairs has columns: csv, tsv, jsonl, parquet")
+        raise UserError(f"{path} has no columns", "use a list of pairs with columns: csv, tsv, jsonl, parquet")
     if columns:
         roles = _roles(columns, named)
         if not roles.keys() & {"url", "path"}:
             raise UserError(
                 f"{path} has no column with URLs or paths of pictures; its columns: {', '.join(columns)}",
-                "name one in source.url_column or source.path_column, or all in source.header where its first line "
-                "does not name them",
+                "set source.url_column or source.path_column, or source.header if the file has no header line",
             )
     for record in records:
         if isinstance(record, BadLine):
@@ -68,7 +67,7 @@ def _row(record: Record, roles: dict[str, str], images: Path) -> Row:
     if url and (address := parse_url(url)) is None and "://" not in url:
         path, url = path or url, ""  # DreamLIP's `Image Path` holds either
     elif url and (address is None or not address.url.startswith(("http://", "https://"))):
-        return _bad(record.line, f"{url[:200]!r} is no http URL")
+        return _bad(record.line, f"{url[:200]!r} is not an http URL")
     if not url and not path:
         return _bad(record.line, f"no URL and no path in {json.dumps(record.cells, default=str)[:200]}")
     if path and not path.isprintable():
@@ -76,7 +75,7 @@ def _row(record: Record, roles: dict[str, str], images: Path) -> Row:
     local = not url
     target = Path(os.path.normpath(images / path))
     if local and not target.is_relative_to(images):
-        return _bad(record.line, f"{path!r} lies outside {images.name} (source.images_path)")
+        return _bad(record.line, f"{path!r} is outside {images.name} (source.images_path)")
     item = safe_id(item_id) if item_id else safe_id(url or path, name=Path(url.partition("?")[0] or path).stem)
     used = {roles.get("url"), roles.get("path"), roles.get("licence")}
     rest = {name: value for name, value in record.cells.items() if name not in used}

@@ -1,6 +1,6 @@
 """Pairs and pages as `download` rows: their pictures' bytes, from files, from the page's record, or by img2dataset.
 
-Many items at once, since img2dataset takes seconds to start; a row comes as soon as its last picture is there.
+Works on many items at once, since img2dataset takes seconds to start. A row is yielded when its last picture is there.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from interlink.shards.pages import Slot
 from interlink.stage import Blob, Item, Row, failed
 
 KINDS = (pairs.KIND, pages.KIND)
-MOST_URLS = 4000  # for one start of img2dataset
+MOST_URLS = 4000  # per run of img2dataset
 
 Folder = Callable[[], AbstractContextManager[Path]]
 
 
 @dataclass
 class _Open:
-    """An item of which some pictures are still to come. slots: place -> its picture, or why there is none."""
+    """An item with missing pictures. slots: place -> its picture, or the reason why there is none."""
 
     item: Item
     url: str
@@ -37,9 +37,9 @@ class _Open:
 
 
 def fetch_all(items: Iterator[Item], settings: ImageSettings, folder: Folder) -> Iterator[Row]:
-    """One row per item of KINDS. folder: makes an empty one for a run of img2dataset, and removes it.
+    """One row per item of KINDS. folder: makes an empty folder for a run of img2dataset, and removes it.
 
-    UserError if pictures by URL come and img2dataset is missing.
+    Raises UserError if pictures have URLs and img2dataset is missing.
     """
     readers: dict[str, pages.Reader] = {}
     urls: list[tuple[str, _Open, int]] = []
@@ -63,7 +63,7 @@ def fetch_all(items: Iterator[Item], settings: ImageSettings, folder: Folder) ->
 def _begin(
     item: Item, readers: dict[str, pages.Reader], settings: ImageSettings
 ) -> tuple[_Open, list[tuple[int, str]]]:
-    """What is here already, and (slot, URL) of what must be fetched. Raises StageError or Dropped."""
+    """The available pictures, and (slot, URL) of those to fetch. Raises StageError or Dropped."""
     source = item.rows["collect"]
     if source["kind"] == pairs.KIND:
         if source["uri"].startswith(("http://", "https://")):
@@ -83,7 +83,7 @@ def _begin(
         elif slot.url.startswith(("http://", "https://")):
             wanted.append((number, slot.url))
         else:
-            found.slots[number] = StageError("no_media", "neither the picture nor a URL of it is in the record")
+            found.slots[number] = StageError("no_media", "the record has neither the picture nor its URL")
     found.waiting = len(wanted)
     return found, wanted
 
@@ -105,12 +105,12 @@ def _checked(one: Fetched, opened: _Open, settings: ImageSettings) -> bytes | Ex
     if settings.hash_column and opened.item.rows["collect"]["kind"] == pairs.KIND:
         wanted = json.loads(opened.item.rows["collect"]["metadata"]).get(settings.hash_column)
         if wanted and wanted != hashlib.sha256(one.data).hexdigest():
-            return StageError("gone", f"another picture is there now ({settings.hash_column} differs)")
+            return StageError("gone", f"the URL now has another picture ({settings.hash_column} differs)")
     return one.data
 
 
 def _row(opened: _Open) -> Row:
-    """ok, partial where some pictures are missing; what became of the first where all are."""
+    """The row: ok, partial if some pictures are missing, or the error of the first picture if all are."""
     item = opened.item
     lost = {slot: one for slot, one in opened.slots.items() if isinstance(one, Exception)}
     if len(lost) == len(opened.slots):
@@ -125,7 +125,11 @@ def _row(opened: _Open) -> Row:
         "info": json.dumps({"texts": opened.texts}, ensure_ascii=False) if opened.texts else "{}",
         "subtitles": [],
         "pictures": [
-            {"slot": slot, "data": Blob(kept[slot], ".img") if slot in kept else None, "problem": _told(lost.get(slot))}
+            {
+                "slot": slot,
+                "data": Blob(kept[slot], ".img") if slot in kept else None,
+                "problem": _problem(lost.get(slot)),
+            }
             for slot in sorted(opened.slots)
         ],
     }
@@ -133,7 +137,7 @@ def _row(opened: _Open) -> Row:
     return Row(item.id, fields, partial=bool(lost), message=message)
 
 
-def _told(error: Exception | None) -> str:
+def _problem(error: Exception | None) -> str:
     if error is None:
         return ""
     return f"{getattr(error, 'error_class', '') or getattr(error, 'reason', '')}: {error}"
@@ -145,6 +149,6 @@ def _file(path: Path, settings: ImageSettings) -> bytes:
             raise StageError("too_large", f"{path.name} has {path.stat().st_size} bytes")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise StageError("gone", f"{path.name} is not there") from error
+        raise StageError("gone", f"{path.name} does not exist") from error
     except OSError as error:
         raise StageError("unreadable", f"{path.name}: {error.strerror}") from error

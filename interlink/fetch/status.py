@@ -1,4 +1,4 @@
-"""What the status of an HTTP answer means as a failure class."""
+"""Maps the status of an HTTP answer to a failure class."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ _CLASSES = {404: "gone", 410: "gone", 408: "network", 425: "network", 429: "thro
 
 
 def class_of_status(status: int) -> str:
-    """The failure class of a status that is no success; what a host does not want to give is `blocked`."""
+    """The failure class of an HTTP error status; a refusal is `blocked`."""
     return _CLASSES.get(status) or ("network" if status >= 500 else "blocked")

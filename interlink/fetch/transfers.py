@@ -1,7 +1,7 @@
-"""Many transfers at once, each watched: a row comes out as soon as it is there, and one that stands still is let go.
+"""Runs many transfers at once: a row is yielded as soon as it is finished, and a stalled transfer is abandoned.
 
-A thread a transfer, at most `concurrency` of them. Nothing can stop a thread that hangs in a system call, so a stalled
-one is abandoned: its row is written, and whatever it does next raises, so that it cleans up and ends.
+One thread per transfer, at most `concurrency`. A thread that hangs in a system call cannot be stopped, so a stalled one
+is abandoned: its row is written, and its next call raises, so that it cleans up and ends.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _POLL_SECONDS = 0.25
 
 
 class Abandoned(BaseException):
-    """Raised inside a transfer that nobody waits for any more. Not an Exception: no library may swallow it."""
+    """Raised inside an abandoned transfer. Not an Exception, so that no library catches it."""
 
 
 class Transfer:
-    """The pulse of one transfer: its thread reports progress, the waiting side sees how long there was none."""
+    """The heartbeat of one transfer: its thread reports progress, the waiting side reads the idle time."""
 
     def __init__(self) -> None:
         self._moved = time.monotonic()
@@ -31,14 +31,14 @@ class Transfer:
         self._abandoned = threading.Event()
 
     def progress(self) -> None:
-        """Something arrived. Raises Abandoned when nobody waits for it any more."""
+        """Reports progress. Raises Abandoned if the transfer was abandoned."""
         if self._abandoned.is_set():
             raise Abandoned
         self._moved = time.monotonic()
 
     @contextmanager
     def resting(self) -> Iterator[None]:
-        """A time in which no progress is expected: waiting for the host's turn, storing a finished file."""
+        """A block without expected progress: waiting for the rate limit, storing a finished file."""
         self.progress()
         self._resting += 1
         try:
@@ -48,7 +48,7 @@ class Transfer:
             self._moved = time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Rests for some seconds; raises Abandoned as soon as it is."""
+        """Rests for some seconds; raises Abandoned as soon as the transfer is abandoned."""
         with self.resting():
             self._abandoned.wait(seconds)
         self.progress()
@@ -64,10 +64,10 @@ class Transfer:
 def transfer_all(
     items: Iterator[Item], work: Callable[[Item, Transfer], Row], concurrency: int, stall_seconds: float
 ) -> Iterator[Row]:
-    """One row per item, as each is done. `work` runs in a thread; what it raises becomes the item's row.
+    """One row per item, as each is finished. `work` runs in a thread; its exception becomes the item's row.
 
-    At most `concurrency` items are taken and not yet yielded. An error that is no Exception, or no fault of the item
-    (UserError), stops all and is raised here.
+    At most `concurrency` items are taken and not yet yielded. An error that is not an Exception, or not the item's
+    fault (UserError), stops all transfers and is raised here.
     """
     done: SimpleQueue[tuple[Transfer, Row | BaseException]] = SimpleQueue()
     running: dict[Transfer, str] = {}
@@ -93,12 +93,12 @@ def transfer_all(
                 transfer = Transfer()
                 running[transfer] = item.id
                 threading.Thread(target=run, args=(item, transfer), name=f"transfer-{item.id}", daemon=True).start()
-            yield from _let_go(running, stall_seconds)
+            yield from _abandon_stalled(running, stall_seconds)
             try:
                 transfer, outcome = done.get(timeout=min(_POLL_SECONDS, stall_seconds / 4))
             except Empty:
                 continue
-            if running.pop(transfer, None) is None:  # it was abandoned a moment ago and has its row
+            if running.pop(transfer, None) is None:  # it was just abandoned and has its row
                 continue
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -108,10 +108,10 @@ def transfer_all(
             transfer.abandon()
 
 
-def _let_go(running: dict[Transfer, str], stall_seconds: float) -> Iterator[Row]:
+def _abandon_stalled(running: dict[Transfer, str], stall_seconds: float) -> Iterator[Row]:
     for transfer, item_id in list(running.items()):
         if transfer.idle_seconds() > stall_seconds:
             transfer.abandon()
             del running[transfer]
-            message = f"nothing arrived for {stall_seconds:g} s"
+            message = f"no data for {stall_seconds:g} s"
             yield Row(item_id, status="failed", error_class="stalled", message=message)

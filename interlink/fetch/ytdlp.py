@@ -1,9 +1,9 @@
-"""One URL to one media file, by yt-dlp as a library: a direct file, an HTML5 page, or any site it knows.
+"""Fetches one media file from a URL with the library yt-dlp: a direct file, an HTML5 page, or any supported site.
 
-Every request goes through `Session.urlopen`: there the host's pace is kept, progress is reported, bytes are counted and
-errors are remembered. Costs about 0.1 s of a core a transfer, and the bytes. No configuration files are read and no
-cookies written; the commands it may run are ffmpeg (merges video with sound where a site keeps them apart) and the
-JavaScript runtime that yt-dlp finds by itself for sites that need one. A recipe cannot name others.
+Every request goes through `Session.urlopen`, which applies the rate limit, reports progress, counts bytes and records
+errors. Costs about 0.1 core-seconds per transfer, and the bytes. It reads no configuration files and writes no cookies.
+It may run ffmpeg (to merge video and sound of sites that separate them) and the JavaScript runtime that yt-dlp finds
+for sites that need one. A recipe cannot add other commands.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from interlink.fetch.pacing import Pacer
 from interlink.fetch.transfers import Transfer
 from interlink.subtitles.files import SUFFIXES
 
-_READ_BYTES = 1 << 16  # at most at once: a slower trickle than this in stall_seconds counts as standing still
+_READ_BYTES = 1 << 16  # most bytes per read: a transfer slower than this per stall_seconds counts as stalled
 _MOST_PAGE_BYTES = 64 << 20
 _NO_MEDIA_TYPES = (
     "text/",
@@ -53,10 +53,10 @@ _INFO = {
 
 @dataclass(frozen=True)
 class Wishes:
-    """What is wanted of a URL. most_bytes, most_seconds: refused beyond. timeout: seconds for a socket to answer.
+    """The request for a URL. most_bytes, most_seconds: limits. timeout: seconds for a socket to answer.
 
-    languages: subtitle languages in order of preference. cookies: text of a Netscape cookie file. proxy: None takes the
-    environment's. cache: folder for what sites have in common between videos. extra: further yt-dlp options, vetted.
+    languages: subtitle languages in order of preference. cookies: text of a Netscape cookie file. proxy: None = the
+    environment's. cache: folder for data that videos of a site share. extra: further yt-dlp options, already checked.
     """
 
     max_height: int
@@ -73,9 +73,9 @@ class Wishes:
 
 @dataclass
 class Fetched:
-    """A finished file in the given folder, and what the site says of it.
+    """A finished file in the given folder, and the site's metadata.
 
-    lost: what else was there and could not be had.
+    lost: messages about further content that could not be fetched.
     """
 
     file: Path
@@ -85,14 +85,14 @@ class Fetched:
     lost: list[str] = field(default_factory=list)
 
 
-class Session(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp is not typed for us
-    """A YoutubeDL of one transfer: paced, watched, counted."""
+class Session(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
+    """A YoutubeDL for one transfer, with rate limit, progress and byte count."""
 
     def __init__(self, options: dict[str, Any], transfer: Transfer, pacer: Pacer, most_bytes: float) -> None:
         self.transfer = transfer
         self.pacer = pacer
         self.most_bytes = most_bytes
-        self.received = 0  # bytes of all answers
+        self.received = 0  # bytes of all responses
         self.content_types: dict[str, str] = {}
         self.last_error: Exception | None = None
         self.silent_error: Exception | None = None
@@ -125,10 +125,10 @@ class Session(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp is not typed fo
     def _count(self, size: int, announced: int = 0) -> None:
         self.received += size
         if self.received + announced > self.most_bytes:
-            raise StageError("too_large", f"more than the {self.most_bytes:.0f} bytes that the recipe allows")
+            raise StageError("too_large", f"more than {self.most_bytes:.0f} bytes, the limit of the recipe")
 
     def _watch(self, response: Any) -> None:
-        """Makes each read of the answer's body report progress, count, and remember how it failed."""
+        """Wraps the reads of a response body: they report progress, count bytes and record errors."""
         read = response.read
 
         def watched(size: int) -> bytes:
@@ -158,7 +158,7 @@ class Session(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp is not typed fo
 
 
 class _Silent:
-    """yt-dlp's logger: what matters comes back as an exception."""
+    """A silent logger for yt-dlp: errors are raised as exceptions."""
 
     def debug(self, message: str) -> None: ...
 
@@ -168,9 +168,9 @@ class _Silent:
 
 
 def fetch(url: str, folder: Path, wishes: Wishes, transfer: Transfer, pacer: Pacer) -> Fetched:
-    """Fetches one medium into `folder` (empty, on a disk). StageError with the class of what went wrong.
+    """Fetches one media file into `folder` (empty, on a disk). Raises StageError.
 
-    One attempt: what may work later (network, throttled, stalled) is the executor's to try again.
+    Makes one attempt; the executor retries network, throttled and stalled.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise StageError("unsupported", f"only http and https are fetched, not {url[:200]!r}")
@@ -183,7 +183,7 @@ def fetch(url: str, folder: Path, wishes: Wishes, transfer: Transfer, pacer: Pac
             found = classify(error, session.last_error, session.silent_error)
             if isinstance(found, StageError):
                 by_words = found.error_class in ("blocked", "throttled") and session.last_error is None
-                if by_words:  # a status would have slowed the pace already
+                if by_words:  # a status has already lowered the rate
                     pacer.refused(urlsplit(url).netloc.rpartition("@")[2].lower())
                 raise _without(folder, found) from error
             raise
@@ -193,33 +193,33 @@ def _fetch(url: str, folder: Path, wishes: Wishes, session: Session) -> Fetched:
     info, lost = _one_video(session.extract_info(url, download=False))
     _check(info, wishes, session)
     subtitles = _subtitles(info, folder, wishes, session, lost)
-    session.received = 0  # the limit is on the medium
+    session.received = 0  # the limit applies to the media file
     done = session.process_ie_result(info, download=True)
     files = [
         Path(entry["filepath"]) for entry in (done or {}).get("requested_downloads") or [] if entry.get("filepath")
     ]
     if not files or not files[0].is_file():
-        raise StageError("no_media", "the site offered a video and gave none")
+        raise StageError("no_media", "the site lists a video but sent none")
     with files[0].open("rb") as file:
         head = file.read(512).lstrip().lower()
     if not head or head.startswith((b"<!doctype html", b"<html")):
-        raise StageError("no_media", "the file is empty" if not head else "a web page where the medium should be")
+        raise StageError("no_media", "the file is empty" if not head else "a web page instead of a media file")
     kept = {ours: info[theirs] for theirs, ours in _INFO.items() if info.get(theirs) not in (None, "", [])}
     text = json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
     return Fetched(files[0], str(info.get("title") or ""), text, subtitles, lost)
 
 
 def _one_video(info: dict[str, Any] | None) -> tuple[dict[str, Any], list[str]]:
-    """The first video of what a URL holds; the others are listed as lost."""
+    """The first video of a URL; the others are reported as lost."""
     lost: list[str] = []
     while info and info.get("_type") in ("playlist", "multi_video"):
         entries = [entry for entry in info.get("entries") or [] if entry]
         count = info.get("playlist_count") or len(entries)
         if count > 1:
-            lost.append(f"the page holds {count} videos, the first was taken")
+            lost.append(f"the page has {count} videos; only the first was fetched")
         info = entries[0] if entries else None
     if not info:
-        raise StageError("no_media", "no video there")
+        raise StageError("no_media", "the page has no video")
     return info, lost
 
 
@@ -230,20 +230,20 @@ def _check(info: dict[str, Any], wishes: Wishes, session: Session) -> None:
     if (info.get("duration") or 0) > wishes.most_seconds:
         raise StageError("too_long", f"{info['duration']} s long, the recipe allows {wishes.most_seconds:g}")
     if all(chosen.get("vcodec") == "none" for chosen in info.get("requested_formats") or [info]):
-        raise StageError("no_video", "only sound there")
+        raise StageError("no_video", "the media has only sound")
     if info.get("ext") == "unknown_video":
         kind = session.content_types.get(info.get("url") or "", "")
         if kind.startswith(_NO_MEDIA_TYPES):
-            raise StageError("no_media", f"the URL gives {kind}")
+            raise StageError("no_media", f"the URL returns {kind}")
 
 
 # -- subtitles --------------------------------------------------------------------------------------------------
 
 
 def _subtitles(info: dict[str, Any], folder: Path, wishes: Wishes, session: Session, lost: list[str]) -> list[Subtitle]:
-    """The wanted subtitle files, fetched before the medium so that a failure is cheap.
+    """The wanted subtitle files, fetched before the media file so that a failure is cheap.
 
-    One that may work later fails the item, which is then tried again; another is noted in `lost`.
+    An error that may pass fails the item, which is then retried; other errors are added to `lost`.
     """
     found: list[Subtitle] = []
     chosen = _choose(info.get("subtitles") or {}, wishes.languages, "subtitles")
@@ -272,7 +272,7 @@ def _subtitles(info: dict[str, Any], folder: Path, wishes: Wishes, session: Sess
 
 
 def _choose(tracks: dict[str, Any], languages: tuple[str, ...], origin: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """(origin, language, track) for each wanted language: the original before the plain code before a regional one."""
+    """(origin, language, track) for each wanted language; prefers the original, then the plain code, then a region."""
     usable = {
         language: next((t for suffix in SUFFIXES for t in formats or [] if f".{t.get('ext')}" == suffix), None)
         for language, formats in tracks.items()
@@ -283,7 +283,7 @@ def _choose(tracks: dict[str, Any], languages: tuple[str, ...], origin: str) -> 
     for wanted in languages:
         ranked = [f"{wanted}-orig", wanted, *(code for code in codes if code.startswith(f"{wanted}-"))]
         picked += [code for code in ranked if code in codes][:1]
-    if not picked and languages and codes == ["und"]:  # a page that does not say: its only track
+    if not picked and languages and codes == ["und"]:  # the page states no language: its only track
         picked = codes
     return [(origin, code, track) for code in dict.fromkeys(picked) if (track := usable[code])]
 
@@ -310,15 +310,17 @@ def _options(folder: Path, wishes: Wishes) -> dict[str, Any]:
         "extractor_retries": 0,
         "file_access_retries": 0,
         "fragment_retries": 1,
-        "skip_unavailable_fragments": False,  # a medium with a hole is no medium
+        "skip_unavailable_fragments": False,  # a file with a gap is unusable
         "socket_timeout": wishes.timeout,
-        "geo_bypass": False,  # it would forge the address we come from
+        "geo_bypass": False,  # it would forge the client's address
         "fixup": "never",
         "merge_output_format": "mp4/mkv",
         "ffmpeg_location": _ffmpeg(),
     }
     if wishes.cookies:
-        options["cookiefile"] = io.StringIO(wishes.cookies)  # a copy: yt-dlp writes the jar back when it closes
+        options["cookiefile"] = io.StringIO(
+            wishes.cookies
+        )  # a copy, because yt-dlp writes the cookies back when it closes
     if wishes.proxy is not None:
         options["proxy"] = wishes.proxy
     return options
@@ -342,5 +344,5 @@ def _is_timeout(error: BaseException | None) -> bool:
 
 
 def _without(folder: Path, error: StageError) -> StageError:
-    """The same error, its message free of this machine's paths."""
+    """The same error, with local paths removed from its message."""
     return StageError(error.error_class, str(error).replace(f"{folder}/", ""), error.retry_after)

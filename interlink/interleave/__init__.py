@@ -1,5 +1,5 @@
-"""From clips with words to documents: what stays, within which budgets, in which order. Pure functions; no pixels.
+"""Turns clips with texts into documents: filters, budgets, order. Pure functions; no pixels.
 
-evidence: what the tables say of each clip. filters: which clips stay. budgets: sampling, thinning, cutting. policies:
-in which order frames and texts are told. compose: the document. Who wants another order offers a policy by entry point.
+evidence: what the tables hold on each clip. filters: which clips stay. budgets: sampling, thinning and cutting.
+policies: the order of frames and texts. compose: the document. A package adds an order with an entry point.
 """

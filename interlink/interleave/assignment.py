@@ -1,7 +1,8 @@
-"""assignment: every frame beside the sentence it shows, by linear assignment on similarities, as Multimodal C4 does.
+"""The policy assignment: places every frame next to the sentence it shows, as Multimodal C4 does.
 
-With CosMo's noise on the similarities and its threshold (COSMO s4.3). A document of 24 frames and 24 sentences costs
-about 2 ms. Needs the vectors of `score` with an image–text engine.
+Frames and sentences are matched by linear assignment on their similarities, with CosMo's noise and threshold (COSMO
+s4.3). Costs about 2 ms for a document of 24 frames and 24 sentences. Needs the vectors of `score` with an image–text
+engine.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from interlink.errors import UserError
-from interlink.interleave.evidence import ToldClip
-from interlink.interleave.pieces import Piece, Shown, Told
+from interlink.interleave.evidence import ClipEvidence
+from interlink.interleave.pieces import FramePiece, Piece, TextPiece
 from interlink.interleave.policies import sentences
 from interlink.interleave.policy import ALL_ROLES, Policy
 from interlink.interleave.settings import InterleaveSettings
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class AssignmentPolicy(Policy):
-    """The sentences of all texts in order, each after the frame that is assigned to it, if one is.
+    """The sentences of all texts in order, each after the frame that is assigned to it, if there is one.
 
-    A frame is left out when it is assigned to none (there are more frames than sentences), when its similarity is below
-    the threshold, or when keeping it would turn time back: of pairs that cross, those of the greatest total similarity
-    stay.
+    A frame is left out when no sentence is assigned to it (there are more frames than sentences), when its similarity
+    is below the threshold, or when keeping it would break the order of time. Of pairs that cross, those with the
+    greatest total similarity stay.
     """
 
     roles: ClassVar[frozenset[str]] = ALL_ROLES - {"ocr"}  # lines on screen have no vectors
@@ -37,37 +38,43 @@ class AssignmentPolicy(Policy):
     def __init__(self, settings: InterleaveSettings) -> None:
         self._settings = settings.assignment
 
-    def arrange(self, clips: Sequence[ToldClip], seed: str) -> list[Piece]:
+    def arrange(self, clips: Sequence[ClipEvidence], seed: str) -> list[Piece]:
         """Raises UserError where the frames or sentences have no vectors."""
-        frames = [Shown(place, n) for place, clip in enumerate(clips) for n in range(len(clip.frames))]
-        told = [one for place, clip in enumerate(clips) for one in sentences(place, clip)]
-        pairs = self._pairs(clips, frames, told, seed) if frames and told else []
+        frames = [FramePiece(place, n) for place, clip in enumerate(clips) for n in range(len(clip.frames))]
+        sentence_pieces = [one for place, clip in enumerate(clips) for one in sentences(place, clip)]
+        pairs = self._pairs(clips, frames, sentence_pieces, seed) if frames and sentence_pieces else []
         before = {sentence: frames[frame] for frame, sentence in pairs}
         pieces: list[Piece] = []
-        for number, sentence in enumerate(told):
+        for number, sentence in enumerate(sentence_pieces):
             if number in before:
                 pieces.append(before[number])
             pieces.append(sentence)
         return pieces
 
     def _pairs(
-        self, clips: Sequence[ToldClip], frames: Sequence[Shown], told: Sequence[Told], seed: str
+        self,
+        clips: Sequence[ClipEvidence],
+        frames: Sequence[FramePiece],
+        sentence_pieces: Sequence[TextPiece],
+        seed: str,
     ) -> list[tuple[int, int]]:
-        """(frame, sentence) of the pairs that stay."""
-        matrix = similarities(clips, frames, told)
+        """The (frame, sentence) pairs that stay."""
+        matrix = similarities(clips, frames, sentence_pieces)
         noisy = matrix + noise(matrix.shape, seed, self._settings.noise, self._settings.noise_limit)
         pairs = [(a, b) for a, b in assign(noisy) if matrix[a, b] >= self._settings.threshold]
         return in_order(pairs, [float(matrix[a, b]) for a, b in pairs])
 
 
-def similarities(clips: Sequence[ToldClip], frames: Sequence[Shown], told: Sequence[Told]) -> NDArray[np.float64]:
-    """(frames, sentences) cosine similarities from committed vectors."""
+def similarities(
+    clips: Sequence[ClipEvidence], frames: Sequence[FramePiece], sentence_pieces: Sequence[TextPiece]
+) -> NDArray[np.float64]:
+    """(frames, sentences) cosine similarities of the vectors in the score table."""
     import numpy as np
 
     pictures = [clips[f.clip].vectors.get(("frame", clips[f.clip].frames[f.frame].number), b"") for f in frames]
     counts: dict[tuple[int, str], int] = {}
     texts = []
-    for sentence in told:
+    for sentence in sentence_pieces:
         clip, role = clips[sentence.clip], sentence.role
         place = counts.get((sentence.clip, role), 0)
         counts[sentence.clip, role] = place + 1
@@ -75,7 +82,7 @@ def similarities(clips: Sequence[ToldClip], frames: Sequence[Shown], told: Seque
         texts.append(clip.vectors.get((role, number), b""))
     if not all(pictures) or not all(texts):
         raise UserError(
-            "the assignment policy needs a vector of every frame and sentence",
+            "the assignment policy needs a vector for every frame and sentence",
             "set score.engine to an image–text model, score.vectors=true, and build score again",
         )
 
@@ -90,7 +97,7 @@ def similarities(clips: Sequence[ToldClip], frames: Sequence[Shown], told: Seque
 
 
 def noise(shape: tuple[int, ...], seed: str, deviation: float, limit: float) -> NDArray[np.float64]:
-    """(rows, columns) of Gaussian noise cut off at ± limit, the same for the same seed."""
+    """(rows, columns) of Gaussian noise, clipped to ± limit; the same seed gives the same noise."""
     import numpy as np
 
     if not deviation:
@@ -113,8 +120,8 @@ def assign(similarity: NDArray[np.float64]) -> list[tuple[int, int]]:
         return sorted((row, column) for column, row in assign(similarity.T))
     cost = -similarity
     rows, columns = cost.shape
-    of_row, of_column = np.zeros(rows + 1), np.zeros(columns + 1)  # potentials; column 0 is where a row waits
-    row_at = np.zeros(columns + 1, dtype=np.int64)  # 1-based row that a column has; 0: none
+    of_row, of_column = np.zeros(rows + 1), np.zeros(columns + 1)  # potentials; column 0 holds the row being assigned
+    row_at = np.zeros(columns + 1, dtype=np.int64)  # 1-based row assigned to each column; 0: none
     for row in range(1, rows + 1):
         row_at[0] = row
         at = 0
@@ -143,9 +150,9 @@ def assign(similarity: NDArray[np.float64]) -> list[tuple[int, int]]:
 
 
 def in_order(pairs: Sequence[tuple[int, int]], weights: Sequence[float]) -> list[tuple[int, int]]:
-    """The pairs (sorted by their first number) that do not cross, with the greatest total weight; O(n²).
+    """The pairs that do not cross, with the greatest total weight; O(n²). pairs: sorted by their first number.
 
-    Weights below nothing count as nothing, so that no pair is left out that crosses none.
+    Negative weights count as 0, so that a pair that crosses no other always stays.
     """
     best: list[tuple[float, int, tuple[tuple[int, int], ...]]] = []
     for number, (pair, weight) in enumerate(zip(pairs, weights, strict=True)):

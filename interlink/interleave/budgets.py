@@ -1,6 +1,6 @@
-"""How much of a video goes into one document: neighbours that are sampled, frames that are thinned, texts that are cut.
+"""How much of a video goes into one document: samples neighbouring clips, thins frames and cuts texts.
 
-Every document keeps every budget; what a budget costs is told as left out.
+Every document stays within every budget. What a budget removes is reported as left out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 from interlink.ids import keyed_hash
-from interlink.interleave.evidence import ToldClip, trimmed
+from interlink.interleave.evidence import ClipEvidence, trimmed
 from interlink.interleave.filters import LeftOut
 from interlink.interleave.settings import InterleaveSettings
 
@@ -19,15 +19,15 @@ T = TypeVar("T")
 
 
 def sampled(clips: Sequence[T], count: int, seed: int, item_id: str) -> tuple[int, int]:
-    """The places [begin, end) of `count` neighbours, drawn by the keyed hash of the id; all where there are no more."""
+    """The places [begin, end) of `count` neighbouring clips, drawn by the keyed hash of the id, or all."""
     if not count or len(clips) <= count:
         return 0, len(clips)
     begin = int(keyed_hash(seed, f"clips:{item_id}")[:15], 16) % (len(clips) - count + 1)
     return begin, begin + count
 
 
-def fitted(clip: ToldClip, settings: InterleaveSettings) -> tuple[ToldClip, list[LeftOut]]:
-    """The clip as it may be told within the budgets of a clip, and of a document that holds nothing else."""
+def fitted(clip: ClipEvidence, settings: InterleaveSettings) -> tuple[ClipEvidence, list[LeftOut]]:
+    """The clip reduced to the budgets of a clip and of a document, and what was left out for that."""
     left: list[LeftOut] = []
     limits = [limit for limit in (settings.images_per_clip, settings.max_images) if limit]
     most = min(limits, default=0)
@@ -41,8 +41,8 @@ def fitted(clip: ToldClip, settings: InterleaveSettings) -> tuple[ToldClip, list
     return clip, left
 
 
-def cut(clips: Sequence[ToldClip], settings: InterleaveSettings) -> list[Sequence[ToldClip]]:
-    """The fewest documents of near-equal length that keep all limits; every clip alone keeps them (`fitted`)."""
+def cut(clips: Sequence[ClipEvidence], settings: InterleaveSettings) -> list[Sequence[ClipEvidence]]:
+    """The fewest documents of near-equal length within all limits; every clip alone is within them (`fitted`)."""
     most_clips = settings.clips_per_document or len(clips)
     costs = [(len(clip.frames), clip.tokens() if settings.max_tokens else 0) for clip in clips]
     limits = (settings.max_images, settings.max_tokens)
@@ -52,4 +52,4 @@ def cut(clips: Sequence[ToldClip], settings: InterleaveSettings) -> list[Sequenc
         sums = [[sum(cost[kind] for cost in costs[a:b]) for kind in (0, 1)] for a, b in pairwise(edges)]
         if all(not limit or total <= limit for one in sums for total, limit in zip(one, limits, strict=True)):
             return [clips[a:b] for a, b in pairwise(edges)]
-        count += 1  # ends at one clip a document
+        count += 1  # ends at one clip per document at the latest

@@ -1,7 +1,7 @@
-"""A document out of ordered pieces: images numbered, neighbours of one clip joined, everything known of clips kept.
+"""Builds a document from ordered pieces: numbers the images, joins neighbours of one clip, adds what is known of clips.
 
-Builds the canonical JSON from plain data, which costs less than building it from models, and reads it back to check it
-by the format's laws.
+The canonical JSON is built from plain data, which costs less than building it from models. It is then loaded to check
+it against the rules of the format.
 """
 
 from __future__ import annotations
@@ -9,30 +9,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from interlink.interleave.evidence import ToldClip
+from interlink.interleave.evidence import ClipEvidence
 from interlink.interleave.filters import LeftOut
-from interlink.interleave.pieces import Piece, Shown
+from interlink.interleave.pieces import FramePiece, Piece
 from interlink.shards import document as documents
 from interlink.shards.document import Provenance, Source, canonical, count_tokens, image_name, rounded
 from interlink.tables import FORMAT_VERSION
 
-SCORES = ("similarity", "agreement", "safety")  # of a clip's entry in the score table, into its document
+SCORES = ("similarity", "agreement", "safety")  # fields of a clip's score that go into its document
 
 
 def compose(
-    key: str, clips: Sequence[ToldClip], pieces: Sequence[Piece], source: Source, provenance: Provenance
+    key: str, clips: Sequence[ClipEvidence], pieces: Sequence[Piece], source: Source, provenance: Provenance
 ) -> tuple[dict[str, Any], list[LeftOut]]:
     """The document as the interleave table holds it, and the frames that the policy left out.
 
-    Raises ValueError where a policy breaks a law of documents.
+    Raises ValueError where the policy breaks a rule of the format.
     """
     segments: list[dict[str, Any]] = []
     images: list[dict[str, Any]] = []
     placed: set[tuple[int, int]] = set()
     tokens = 0
-    last_clip = -1  # of the segment before, where it holds frames
+    last_clip = -1  # clip of the previous segment if that holds frames
     for piece in pieces:
-        if not isinstance(piece, Shown):
+        if not isinstance(piece, FramePiece):
             segments.append({"type": "text", "text": piece.text, "role": piece.role, "start": rounded(piece.start),
                              "end": rounded(piece.end), "clip": piece.clip})  # fmt: skip
             tokens += count_tokens(piece.text)
@@ -72,12 +72,12 @@ def compose(
     return row, left
 
 
-def _clip(clip: ToldClip) -> dict[str, Any]:
+def _clip(clip: ClipEvidence) -> dict[str, Any]:
     found: dict[str, Any] = {
         "start": rounded(clip.start),
         "end": rounded(clip.end),
         "caption": clip.caption,
-        "speech": clip.said,
+        "speech": clip.speech_text,
     }
     if clip.narration is not None:
         found["narration"] = clip.narration

@@ -1,4 +1,4 @@
-"""What the tables say of each clip, gathered: its frames, its texts with their times, its scores."""
+"""Gathers what the tables hold on each clip: its frames, its texts with times, its scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rows = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Line:
-    """A text with its time, seconds. number: its place among the sentences of its clip and role as `score` counts."""
+    """A text; start, end: seconds. number: its index among the sentences of its clip and role in the score table."""
 
     text: str
     start: float
@@ -29,18 +29,18 @@ class Line:
 
 @dataclass(frozen=True)
 class FrameAt:
-    """A frame. number: its place in keyframes.clips[clip].frames; time: seconds."""
+    """A frame. number: its index in keyframes.clips[clip].frames; time: seconds."""
 
     number: int
     time: float
 
 
 @dataclass(frozen=True)
-class ToldClip:
-    """A clip. number: its place in the keyframes table; start, end: seconds.
+class ClipEvidence:
+    """What is known of a clip. number: its index in the keyframes table; start, end: seconds.
 
     caption, speech: empty where there is none; narration, ocr, regions, scores: None where the build has no such table.
-    told: the roles that go into the document as texts of their own, in the order of a clip that is told at once.
+    roles: the texts that become text segments of the document, in the order in which a clip lists them.
     """
 
     number: int
@@ -51,20 +51,20 @@ class ToldClip:
     speech: tuple[Line, ...]
     narration: str | None = None
     ocr: tuple[Line, ...] | None = None
-    regions: tuple[Mapping[str, Any], ...] | None = None  # as a document has them
-    flag: str = ""  # of its narration
-    told: tuple[Role, ...] = ()
+    regions: tuple[Mapping[str, Any], ...] | None = None  # in the format of documents
+    flag: str = ""  # of the narration
+    roles: tuple[Role, ...] = ()
     quality: Mapping[str, Any] = field(default_factory=dict)  # sharpness, light, motion of the keyframes table
     scores: Mapping[str, Any] | None = None  # its entry in the score table
     vectors: Mapping[tuple[str, int], bytes] = field(default_factory=dict)  # (role or "frame", number) -> float16
 
     @property
-    def said(self) -> str:
-        """Its speech as one text."""
+    def speech_text(self) -> str:
+        """The speech as one text."""
         return " ".join(line.text for line in self.speech)
 
     def lines(self, role: Role) -> tuple[Line, ...]:
-        """The texts of a role: one for a caption or narration, one a sentence of speech, one a line on screen."""
+        """The texts of a role: a caption or narration is one; speech has one per sentence, ocr one per line."""
         if role == "speech":
             return self.speech
         if role == "ocr":
@@ -73,12 +73,12 @@ class ToldClip:
         return (Line(text, self.start, self.end),) if text else ()
 
     def tokens(self) -> int:
-        """Of all texts that are told."""
-        return sum(count_tokens(line.text) for role in self.told for line in self.lines(role))
+        """Tokens of all texts in `roles`."""
+        return sum(count_tokens(line.text) for role in self.roles for line in self.lines(role))
 
 
-def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vectors: bool) -> list[ToldClip]:
-    """The clips of one video, in order. roles: what the policy tells; vectors: whether it wants those of the scores."""
+def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vectors: bool) -> list[ClipEvidence]:
+    """The clips of one video, in order. roles: the texts the policy places; vectors: whether to load those of score."""
     clips = rows["keyframes"]["clips"]
     clean = _scrubbed if settings.scrub else join
     captions = {row["clip"]: clean([row["caption"] or ""]) for row in rows["caption"]["clips"]}
@@ -96,7 +96,7 @@ def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vect
         narration = None if narrations is None else clean([narrated["narration"] or ""] if narrated else [])
         written = None if screen is None else screen[number]
         found.append(
-            ToldClip(
+            ClipEvidence(
                 number=number,
                 start=clip["start"],
                 end=clip["end"],
@@ -107,7 +107,7 @@ def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vect
                 ocr=written,
                 regions=None if parts is None else parts[number],
                 flag=narrated["flag"] if narrated else "",
-                told=_told(caption, narration or "", lines, written or (), settings, roles),
+                roles=_roles(caption, narration or "", lines, written or (), settings, roles),
                 quality=clip,
                 scores=None if scores is None else scores.get(number, {}),
                 vectors=kept.get(number, {}),
@@ -116,13 +116,13 @@ def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vect
     return found
 
 
-def trimmed(clip: ToldClip, tokens: int) -> ToldClip:
-    """The clip with at most `tokens` tokens told: whole sentences from the start, role by role."""
+def trimmed(clip: ClipEvidence, tokens: int) -> ClipEvidence:
+    """The clip with at most `tokens` tokens of text: whole sentences from the start, role by role."""
     if clip.tokens() <= tokens:
         return clip
     room = tokens
     texts: dict[str, tuple[Line, ...]] = {}
-    for role in clip.told:
+    for role in clip.roles:
         kept = []
         for line in clip.lines(role):
             text = within(line.text, room)
@@ -134,49 +134,49 @@ def trimmed(clip: ToldClip, tokens: int) -> ToldClip:
         texts[role] = tuple(kept)
     changes: dict[str, Any] = {role: texts[role] for role in ("speech", "ocr") if role in texts}
     changes |= {role: join(line.text for line in texts[role]) for role in ("caption", "narration") if role in texts}
-    return replace(clip, **changes, told=tuple(role for role in clip.told if texts[role]))
+    return replace(clip, **changes, roles=tuple(role for role in clip.roles if texts[role]))
 
 
-def _told(
+def _roles(
     caption: str,
     narration: str,
     speech: tuple[Line, ...],
     ocr: tuple[Line, ...],
     settings: InterleaveSettings,
-    roles: frozenset[str],
+    wanted: frozenset[str],
 ) -> tuple[Role, ...]:
     found: list[Role] = []
-    if narration and "narration" in roles:
+    if narration and "narration" in wanted:
         found.append("narration")
-    if caption and "caption" in roles and (not narration or settings.include_caption == "always"):
+    if caption and "caption" in wanted and (not narration or settings.include_caption == "always"):
         found.append("caption")
-    if settings.include_speech and speech and "speech" in roles:
-        said = " ".join(line.text for line in speech)
-        # Only a text that is told makes the speech a repetition.
-        if not ((said == caption and "caption" in found) or (said == narration and "narration" in found)):
+    if settings.include_speech and speech and "speech" in wanted:
+        text = " ".join(line.text for line in speech)
+        # Speech is a repetition only of a text that is in the document.
+        if not ((text == caption and "caption" in found) or (text == narration and "narration" in found)):
             found.append("speech")
-    if settings.include_ocr and ocr and "ocr" in roles:
+    if settings.include_ocr and ocr and "ocr" in wanted:
         found.append("ocr")
     return tuple(found)
 
 
 def _shifted(rows: Rows, settings: InterleaveSettings) -> Sequence[Mapping[str, Any]]:
-    """The sentences of the video with their times corrected."""
+    """The sentences of the video with corrected times."""
     shift = settings.speech_shift
     if settings.lead == "correct":
         align = rows["align"]
         if align["lead"] is not None and (align["confidence"] or 0.0) >= settings.lead_confidence:
-            shift += align["lead"]  # words go before the picture by so much: they belong later
+            shift += align["lead"]  # seconds by which the words precede the picture
     sentences: Sequence[Mapping[str, Any]] = rows["transcribe"]["sentences"]
     if not shift:
         return sentences
     return [{"text": s["text"], "start": s["start"] + shift, "end": s["end"] + shift} for s in sentences]
 
 
-def _lines(clip: Mapping[str, Any], said: Sequence[Mapping[str, Any]], clean: Any) -> tuple[Line, ...]:
-    """Cut to the clip, so that speech never goes back in time even where sentences overlap."""
+def _lines(clip: Mapping[str, Any], sentences: Sequence[Mapping[str, Any]], clean: Any) -> tuple[Line, ...]:
+    """Sentences cut to the clip, so that speech stays in the order of time even where sentences overlap."""
     found = []
-    for number, sentence in enumerate(said):
+    for number, sentence in enumerate(sentences):
         start = min(max(sentence["start"], clip["start"]), clip["end"])
         end = max(start, min(sentence["end"], clip["end"]))
         if text := clean([sentence["text"]]):
@@ -185,7 +185,7 @@ def _lines(clip: Mapping[str, Any], said: Sequence[Mapping[str, Any]], clean: An
 
 
 def _screen(ocr: Mapping[str, Any], clips: Sequence[Mapping[str, Any]], clean: Any) -> list[tuple[Line, ...]]:
-    """The merged lines of on-screen text, each given to the clip in which it is first seen."""
+    """The merged lines of on-screen text by clip: each belongs to the clip in which it first appears."""
     starts = [clip["start"] for clip in clips]
     found: list[list[Line]] = [[] for _ in clips]
     for line in sorted(ocr["lines"], key=lambda line: (line["start"], line["text"])):

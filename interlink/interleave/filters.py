@@ -1,6 +1,6 @@
-"""Which clips and frames stay, by thresholds on committed columns. Every one that does not has a reason and a value.
+"""Filters clips and frames by thresholds on columns of the tables. What is left out has a reason and a value.
 
-A clip that cannot be judged by a threshold that is set (it has no score) does not pass it.
+A clip without a score does not pass a threshold on that score.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from interlink.interleave.evidence import FrameAt, ToldClip
+from interlink.interleave.evidence import ClipEvidence, FrameAt
 from interlink.interleave.settings import FilterSettings, InterleaveSettings
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something that is in no document. what: clip, frame, or text; frame: its number in the keyframes table, or None.
+    """Something that is in no document. what: clip, frame or text; frame: its index in the keyframes table, or None.
 
-    value: what the threshold was compared with, where there is one.
+    value: the number that was compared with the threshold, if there is one.
     """
 
     what: str
@@ -30,11 +30,11 @@ class LeftOut:
         return {"what": self.what, "clip": self.clip, "frame": self.frame, "reason": self.reason, "value": self.value}
 
 
-def judge(clip: ToldClip, settings: InterleaveSettings) -> LeftOut | None:
-    """Why a clip does not stay; None where it does. The first rule that it breaks counts."""
+def judge(clip: ClipEvidence, settings: InterleaveSettings) -> LeftOut | None:
+    """Why a clip is left out, by the first rule that it breaks; None where it stays."""
     if settings.require_frames and not clip.frames:
         return LeftOut("clip", clip.number, "no_frames")
-    if not clip.told and (settings.require_text or not clip.frames):
+    if not clip.roles and (settings.require_text or not clip.frames):
         return LeftOut("clip", clip.number, "no_text")
     rules = settings.filter
     if rules == _NOTHING:
@@ -65,12 +65,12 @@ def judge(clip: ToldClip, settings: InterleaveSettings) -> LeftOut | None:
 
 
 def without_duplicates(
-    clips: Sequence[ToldClip], score: Mapping[str, Any], most_bits: int
-) -> tuple[list[ToldClip], list[LeftOut]]:
-    """Of frames of a video that look alike only the first; its hashes differ in at most `most_bits` bits."""
+    clips: Sequence[ClipEvidence], score: Mapping[str, Any], most_bits: int
+) -> tuple[list[ClipEvidence], list[LeftOut]]:
+    """The clips with only the first of frames that look alike (hashes that differ in at most `most_bits` bits)."""
     hashes = {(f["clip"], f["frame"]): f["hash"] for f in score["frames"] or ()}
     seen: list[int] = []
-    kept: list[ToldClip] = []
+    kept: list[ClipEvidence] = []
     left: list[LeftOut] = []
     for clip in clips:
         frames: list[FrameAt] = []
@@ -90,4 +90,4 @@ def without_duplicates(
 
 
 _NOTHING = FilterSettings()
-_BITS = 2**64 - 1  # hashes are stored as signed numbers
+_BITS = 2**64 - 1  # tables store hashes as signed numbers

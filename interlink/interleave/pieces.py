@@ -1,4 +1,4 @@
-"""What a policy puts in order: a frame that is shown, a text that is told."""
+"""The pieces that a policy puts in order: frames and texts."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from interlink.shards.document import Role
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A frame. clip: place of its clip in the document; frame: place among that clip's frames."""
+class FramePiece:
+    """A frame. clip: index of its clip in the document; frame: index in that clip's frames."""
 
     clip: int
     frame: int
 
 
 @dataclass(frozen=True)
-class Told:
-    """A text. clip: place of its clip in the document; start, end: seconds."""
+class TextPiece:
+    """A text. clip: index of its clip in the document; start, end: seconds."""
 
     clip: int
     role: Role
@@ -26,4 +26,4 @@ class Told:
     end: float
 
 
-Piece = Shown | Told
+Piece = FramePiece | TextPiece

@@ -1,11 +1,11 @@
-"""What an interleave policy is: an order of the frames and texts of a document's clips."""
+"""The base class of interleave policies: an order of the frames and texts of a document's clips."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import ClassVar
 
-from interlink.interleave.evidence import ToldClip
+from interlink.interleave.evidence import ClipEvidence
 from interlink.interleave.pieces import Piece
 from interlink.interleave.registry import GROUP
 from interlink.interleave.settings import InterleaveSettings
@@ -14,10 +14,10 @@ ALL_ROLES: frozenset[str] = frozenset(("narration", "caption", "speech", "ocr"))
 
 
 class Policy:
-    """An order of frames and texts. Derive from it and say what differs from the defaults.
+    """An order of frames and texts. A subclass defines `arrange` and overrides defaults.
 
-    roles: the texts that it places. needs: tables it reads next to those that every build has. reads: the blocks of
-    `interleave` that are its own.
+    roles: the texts that it places. needs: tables it reads in addition to those that every build has. reads: the blocks
+    of `interleave` that only this policy reads.
     """
 
     roles: ClassVar[frozenset[str]] = ALL_ROLES
@@ -27,11 +27,11 @@ class Policy:
     def __init__(self, settings: InterleaveSettings) -> None:
         self.settings = settings
 
-    def arrange(self, clips: Sequence[ToldClip], seed: str) -> list[Piece]:
+    def arrange(self, clips: Sequence[ClipEvidence], seed: str) -> list[Piece]:
         """The frames and texts of one document's clips, in their order.
 
-        Every text of its roles is placed once, every frame at most once (what is not placed counts as left out); times
-        of frames, and of the texts of one role, never go back. Whatever is drawn is drawn from `seed`.
+        Every text of its roles is placed once, every frame at most once (a frame that is not placed counts as left
+        out). Frames, and the texts of one role, stay in the order of time. All randomness comes from `seed`.
         """
         raise NotImplementedError(f"{type(self).__name__} must define arrange")
 

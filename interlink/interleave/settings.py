@@ -1,4 +1,4 @@
-"""The settings of interleave: every choice that decides which clips, frames and texts a document holds."""
+"""The settings of interleave: which clips, frames and texts a document holds, and in which order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from interlink.settings import Settings
 
 
 class FilterSettings(Settings):
-    """Which clips stay. Thresholds on committed scores only, so that trying others costs no score anew.
+    """Which clips stay. The thresholds apply to scores in tables, so that other thresholds recompute no score.
 
     In a recipe, and with --set, `filter` is short for `interleave.filter`.
     """
@@ -20,50 +20,59 @@ class FilterSettings(Settings):
         None, ge=-1, le=1, description="least image–text similarity of a clip, mean over its frames (needs score)"
     )
     agreement: float | None = Field(
-        None, ge=0, le=1, description="least share of content words that a clip's text and speech share (needs score)"
+        None,
+        ge=0,
+        le=1,
+        description="least share of content words that occur both in a clip's text and in its speech (needs score)",
     )
-    language: str = Field("", description="two letters: only videos whose words are in it (needs score)")
+    language: str = Field("", description="two letters: keep only videos in this language (needs score)")
     safety: float | None = Field(
-        None, ge=0, le=1, description="most that any safety checker may give a clip (needs score)"
+        None, ge=0, le=1, description="highest value that any safety checker may give a clip (needs score)"
     )
     duplicate_frames: int | None = Field(
         None,
         ge=0,
         le=64,
-        description="frames whose hashes differ in at most this many of 64 bits are one (needs score)",
+        description="frames with hashes that differ in at most this many of 64 bits are duplicates (needs score)",
     )
-    flags: tuple[str, ...] = Field((), description="flags of a narration that cost its clip (needs narrate)")
+    flags: tuple[str, ...] = Field(
+        (), description="leave out clips with a narration that has one of these flags (needs narrate)"
+    )
     sharpness: float | None = Field(None, ge=0, description="least sharpness of a clip (variance of the Laplacian)")
-    darkest: float | None = Field(None, ge=0, le=1, description="least light of a clip, 0 (black) to 1 (white)")
-    brightest: float | None = Field(None, ge=0, le=1, description="most light of a clip")
+    darkest: float | None = Field(None, ge=0, le=1, description="least brightness of a clip, 0 (black) to 1 (white)")
+    brightest: float | None = Field(None, ge=0, le=1, description="greatest brightness of a clip")
     motion: float | None = Field(None, ge=0, description="least motion of a clip (mean change of grey levels)")
-    talking: float | None = Field(None, ge=0, le=1, description="most of a clip that may show a talking head, 0..1")
-    printed: float | None = Field(None, ge=0, le=1, description="most of a clip's frames that may be print, 0..1")
+    talking: float | None = Field(
+        None, ge=0, le=1, description="largest share of a clip that shows a talking head, 0..1"
+    )
+    printed: float | None = Field(
+        None, ge=0, le=1, description="largest share of a clip's frames that looks like print, 0..1"
+    )
     tokens: int = Field(0, ge=0, description="fewest tokens of a clip's text")
     shortest: float = Field(0.0, ge=0, description="shortest clip, seconds")
     longest: float = Field(0.0, ge=0, description="longest clip, seconds (0 = no limit)")
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The tables that these thresholds read besides those that every build has."""
+        """The tables that these thresholds read in addition to those that every build has."""
         scored = (self.similarity, self.agreement, self.safety, self.duplicate_frames)
         wanted = ["score"] if self.language or any(value is not None for value in scored) else []
         return (*wanted, "narrate") if self.flags else tuple(wanted)
 
 
 class AssignmentSettings(Settings):
-    """Of the assignment policy: Multimodal C4's, with CosMo's noise and threshold."""
+    """Settings of the assignment policy: Multimodal C4's, with CosMo's noise and threshold."""
 
     threshold: float = Field(0.24, ge=-1, le=1, description="a frame below this similarity to its sentence is left out")
     noise: float = Field(0.0, ge=0, description="standard deviation of noise on the similarities (CosMo: 0.025)")
-    noise_limit: float = Field(0.08, ge=0, description="noise is cut off at ± this")
+    noise_limit: float = Field(0.08, ge=0, description="noise is clipped to ± this")
 
 
 class StepSettings(Settings):
-    """Of the step policy: where one step of the task ends and the next begins."""
+    """Settings of the step policy: where one step of the task ends and the next begins."""
 
     overlap: float = Field(
-        0.5, ge=0, le=1, description="adjacent clips whose texts share this much of their content words are one step"
+        0.5, ge=0, le=1, description="adjacent clips with at least this share of common content words are one step"
     )
     most_clips: int = Field(4, ge=1, description="most clips of a step")
 
@@ -76,22 +85,24 @@ class InterleaveSettings(Settings):
         description="clip, temporal, sentence, step, assignment, next_utterance (docs/telling.md), or an entry point",
     )
     options: dict[str, str | int | float | bool] = Field({}, description="options of a third-party policy")
-    include_speech: bool = Field(
-        True, description="add what is said in a clip after its caption (never the same text twice)"
-    )
+    include_speech: bool = Field(True, description="add a clip's speech after its caption (never the same text twice)")
     include_caption: Literal["unnarrated", "always"] = Field(
-        "unnarrated", description="tell captions of clips that have no narration, or of all"
+        "unnarrated", description="use the captions of clips without a narration, or of all clips"
     )
-    include_ocr: bool = Field(False, description="tell the text on the frames (needs ocr)")
+    include_ocr: bool = Field(False, description="add the text on the frames (needs ocr)")
     require_text: bool = Field(True, description="leave out clips that have no text")
     require_frames: bool = Field(True, description="leave out clips that have no frame")
     filter: FilterSettings = Field(FilterSettings(), description="thresholds on scores; `filter` for short")
     adjacent_clips: int = Field(
-        0, ge=0, description="of the clips left, only this many neighbours, from a place drawn by the seed (0 = all)"
+        0,
+        ge=0,
+        description="take only this many neighbouring clips of those left, from a place drawn by the seed (0 = all)",
     )
-    min_clips: int = Field(1, ge=1, description="fewest clips left for a video to become a document")
+    min_clips: int = Field(1, ge=1, description="fewest clips that a video must have left to become a document")
     clips_per_document: int = Field(
-        8, ge=0, description="most clips of a document; longer videos give several of near-equal length (0 = no limit)"
+        8,
+        ge=0,
+        description="most clips of a document; longer videos become several of near-equal length (0 = no limit)",
     )
     images_per_clip: int = Field(0, ge=0, description="most images of a clip, evenly spaced (0 = no limit)")
     max_images: int = Field(
@@ -104,10 +115,10 @@ class InterleaveSettings(Settings):
     )
     speech_shift: float = Field(0.0, description="seconds that are added to the times of all speech")
     lead: Literal["ignore", "correct"] = Field(
-        "ignore", description="correct: shift speech by the lead that align has measured (needs align)"
+        "ignore", description="correct: shift speech by the lead that align measured (needs align)"
     )
     lead_confidence: float = Field(0.5, ge=0, le=1, description="… where its confidence is at least this")
-    scrub: bool = Field(False, description="blot out e-mail addresses and telephone numbers in all texts")
+    scrub: bool = Field(False, description="mask e-mail addresses and telephone numbers in all texts")
     assignment: AssignmentSettings = Field(AssignmentSettings(), description="settings of the assignment policy")
     step: StepSettings = Field(StepSettings(), description="settings of the step policy")
 

@@ -1,7 +1,7 @@
-"""The default audio stream of a file as 16 kHz mono samples, in blocks that know their time.
+"""The default audio stream of a file as 16 kHz mono samples, in blocks with times.
 
-Costs about a second of a core for six minutes of sound, and memory for one block. Damage does not raise: it is counted,
-and what was lost is silence, so that a sample's number always tells its time.
+Costs about one core-second per six minutes of sound, and memory for one block. Damage does not raise: it is counted and
+replaced by silence, so that the index of a sample always gives its time.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 RATE = 16_000  # samples a second
 FULL_SCALE = 32768  # of 16-bit samples
-GAP_SECONDS = 0.05  # times that jump by more are followed; by less they are taken for rounding
-LONGEST_GAP = 600.0  # seconds of silence that a jump of time may stand for; a larger one is damage
+GAP_SECONDS = 0.05  # larger jumps of time are followed; smaller ones count as rounding
+LONGEST_GAP = 600.0  # seconds; a larger jump of time counts as damage, a smaller one as silence
 
 
 def heard_stream(probe: Probe) -> StreamInfo | None:
-    """The default audio stream that a decoder is there for, else the first; None: nothing can be heard."""
+    """The default audio stream with a decoder, else the first one; None: no decodable sound."""
     streams = [stream for stream in probe.streams if stream.kind == "audio" and stream.codec]
     return next((stream for stream in streams if stream.default), streams[0] if streams else None)
 
@@ -52,17 +52,17 @@ class Audio:
         return self._count / RATE
 
     def loss(self) -> str:
-        """What could not be heard, for people; empty when all was. To be asked after the last block."""
-        said = []
+        """A message about sound that could not be decoded; empty if there is none. Call it after the last block."""
+        messages = []
         if self.errors:
-            said.append(f"{self.errors} packets of sound could not be decoded")
+            messages.append(f"{self.errors} packets of sound could not be decoded")
         if self.jumps:
-            said.append(f"{self.jumps} jumps in the time of the sound were not followed")
+            messages.append(f"{self.jumps} jumps in the time of the sound were ignored")
         if self.backwards:
-            said.append(f"{self.backwards} pieces of sound with a time that goes back were left out")
+            messages.append(f"{self.backwards} pieces of sound with decreasing times were left out")
         if self.stopped:
-            said.append(f"reading the sound stopped ({self.stopped})")
-        return "; ".join(said)
+            messages.append(f"reading the sound stopped ({self.stopped})")
+        return "; ".join(messages)
 
     def __iter__(self) -> Iterator[Samples]:
         import numpy as np
@@ -106,14 +106,14 @@ class Audio:
                 yield np.zeros(round(jump * RATE), dtype=np.float32)
                 expected += jump
             elif jump < -GAP_SECONDS and length <= -jump:
-                self.backwards += 1  # of this time something was heard already
+                self.backwards += 1  # there are samples of this time already
                 continue
             expected += length
-            frame.pts = None  # time is kept here; the resampler would fill gaps in its own way
+            frame.pts = None  # times are handled here; the resampler would fill gaps differently
             try:
                 yield from self._resampled(resampler, frame)
             except (FFmpegError, ValueError):
-                self.errors += 1  # a frame of another kind than the first
+                self.errors += 1  # a frame with another format than the first
                 resampler = _resampler()
         yield from self._resampled(resampler, None)
 
@@ -144,7 +144,7 @@ class Audio:
 
 
 def _resampler() -> Any:
-    """To 16 bits: only then are channels mixed so that they cannot exceed full scale (floats are summed unscaled)."""
+    """A resampler to 16 bits: mixing channels then stays within full scale (floats are summed unscaled)."""
     from av.audio.resampler import AudioResampler
 
     return AudioResampler(format="s16", layout="mono", rate=RATE)

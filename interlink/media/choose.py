@@ -1,8 +1,8 @@
-"""Which frames stand for a clip: well exposed and sharp ones that differ from each other, away from transitions.
+"""Chooses the frames of a clip: well exposed and sharp ones that differ from each other, away from transitions.
 
-A pool holds at most one candidate per cell of time, so memory is bounded by the longest clip; a candidate stays a
-decoded picture (it is encoded when chosen) until the pool holds too many bytes. Sharpness is looked at about eight
-times a second.
+A pool holds at most one candidate per cell of time, so memory is bounded by the longest clip. A candidate stays a
+decoded picture (it is encoded when chosen) until the pool holds too many bytes. Sharpness is measured about eight
+times per second.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from interlink.media.jpeg import Jpeg, JpegMaker
 from interlink.media.look import Look, Looker, distance
 
 EXAMINE_EVERY = 0.12  # seconds between frames that sharpness is measured on
-HELD_BYTES = 48 * 2**20  # of decoded pictures; beyond it the oldest candidates are encoded
+HELD_BYTES = 48 * 2**20  # of decoded pictures; beyond this the oldest candidates are encoded
 DIM = 0.6  # a frame darker than this share of its clip's median light is in a fade …
-DARK, BRIGHT = 0.04, 0.97  # … and beyond these mean lights (0 = black, 1 = white) a frame shows next to nothing
+DARK, BRIGHT = 0.04, 0.97  # … and outside these mean lights (0 = black, 1 = white) a frame shows almost nothing
 
 
 class Still:
-    """A picture that may be kept, with its look. It stays decoded until its JPEG is asked for."""
+    """A picture that may be kept, with its look. It stays decoded until `jpeg` is called."""
 
     def __init__(self, frame: Any, look: Look, looker: Looker, maker: JpegMaker) -> None:
         self._frame, self._looker, self._maker = frame, looker, maker
         self._jpeg: Jpeg | None = None
         self._sharpness: float | None = None
         self.look = look
-        self.size = frame.width * frame.height * 3  # bytes, generously: 8 or 10 bits with halved or full chroma
+        self.size = frame.width * frame.height * 3  # bytes, an upper bound for 8 or 10 bits with halved or full chroma
 
     def jpeg(self) -> Jpeg:
         if self._jpeg is None:
@@ -68,8 +68,8 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A chosen frame; novelty: smallest distance (0..1) to those chosen before it, 1 for the first. spoken: something
-    is said while it is shown; None: not known."""
+    """A chosen frame. novelty: smallest distance (0..1) to those chosen before it, 1 for the first. spoken: whether it
+    is shown during speech; None: unknown."""
 
     candidate: Candidate
     novelty: float
@@ -77,10 +77,10 @@ class Chosen:
 
 
 class Speech:
-    """When something is said in a video, and how much a frame gains by it.
+    """Intervals of speech in a video, and how much a frame gains by them.
 
-    spans: (start, end) of sentences in seconds, sorted; None: not known. weight: a frame shown while something is said
-    counts as (1 + weight) times as new and sharp.
+    spans: (start, end) of sentences in seconds, sorted; None: unknown. weight: the score of a frame during speech is
+    multiplied by (1 + weight).
     """
 
     def __init__(self, spans: Sequence[tuple[float, float]] | None = None, weight: float = 0.0) -> None:
@@ -111,7 +111,7 @@ class _Best:
 
 
 class Pool:
-    """Candidates of the clips that are not final yet.
+    """Candidates of clips that are not final yet.
 
     cell: seconds; only the best frame of each is kept: settled before unsettled, then by sharpness, then the earlier.
     """
@@ -119,7 +119,7 @@ class Pool:
     def __init__(self, cell: float) -> None:
         self._cell = cell
         self._held: deque[Candidate] = deque()
-        self._shots: deque[tuple[int, float]] = deque()  # (number, start) of the shots that held candidates belong to
+        self._shots: deque[tuple[int, float]] = deque()  # (number, start) of the shots of the candidates
         self._best: _Best | None = None
 
     def offer(self, still: Still, settled: bool, begins_shot: bool) -> None:
@@ -145,8 +145,8 @@ class Pool:
     def take(self, start: float, end: float, min_shot: float) -> list[Candidate]:
         """Removes and returns the candidates with start <= time < end.
 
-        Settled ones where there are any; shots shorter than `min_shot` seconds (scraps that joined the clip) supply
-        none if a longer one does.
+        Only settled ones, if there are any. Shots shorter than `min_shot` seconds (remainders joined to the clip) are
+        skipped if a longer shot has candidates.
         """
         if self._best is not None and self._best.still.look.time < end:
             self._keep_best()
@@ -178,11 +178,11 @@ class Pool:
 def choose(candidates: list[Candidate], count: int, min_novelty: float, speech: Speech = SILENCE) -> list[Chosen]:
     """Up to `count` of a clip's candidates, in order of time.
 
-    Frames in a fade, black and white ones are left out while there are others. Then greedy: of the sharpest quarter the
-    one nearest the middle (of those with speech, where `speech` has weight and there are any), then always the one with
-    the largest novelty x sqrt(sharpness) x gain by speech, as long as its novelty is at least `min_novelty`. Ties go to
-    the earlier frame. Sharpness counts up to the clip's upper quartile only: what stands out above it is as a rule
-    interference, not focus.
+    Leaves out black and white frames, and frames in a fade, if there are others. Then greedy: first, of the sharpest
+    quarter, the one nearest the middle (of those during speech, if `speech` has weight and there are any); then always
+    the one with the largest novelty x sqrt(sharpness) x gain by speech, as long as its novelty is at least
+    `min_novelty`. Ties go to the earlier frame. Sharpness is capped at the clip's upper quartile: higher values are
+    usually interference, not focus.
     """
     if not candidates:
         return []
@@ -210,7 +210,7 @@ def choose(candidates: list[Candidate], count: int, min_novelty: float, speech: 
 
 
 def exposed(candidates: list[Candidate]) -> list[Candidate]:
-    """Without those that are black, white, or dim against the clip's others; all of them where no other is there."""
+    """The candidates that are not black, white, or dim compared to the others; all of them if none is left."""
     lights = {candidate.time: candidate.light for candidate in candidates}
     usual = sorted(lights.values())[(len(lights) - 1) // 2]
     clear = [c for c in candidates if DARK <= lights[c.time] <= BRIGHT and lights[c.time] >= DIM * usual]

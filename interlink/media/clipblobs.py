@@ -1,7 +1,7 @@
-"""The clips of a row as blobs: video copied or cut exactly, and sound.
+"""The clips of a row as blobs: video, copied or cut exactly, and sound.
 
-Costs one run of the ffmpeg program a clip and file, and for exact cuts the encoding; the bytes of all stay in memory
-until the row is handed on, within a limit.
+Costs one run of the ffmpeg program per clip and file, and the encoding for exact cuts. The bytes of all files stay in
+memory until the row is finished, within a limit.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from interlink.stage import Blob
 def add_files(source: Path, clips: list[dict[str, Any]], video: str, audio: str, short_side: int, limit: int) -> None:
     """Fills `video` and `audio` (tables.CLIP_FILE) of each of `clips`, which has start and end in seconds.
 
-    video: none | copy | exact. A codec that mp4 does not hold is cut exactly where a copy is asked for, and `how` says
-    so. audio: none | m4a | flac. limit: bytes of all files; a clip that goes beyond it has none.
+    video: none | copy | exact. If mp4 does not support the codec, a copy is cut exactly instead, and `how` is `exact`.
+    audio: none | m4a | flac. limit: bytes of all files; a clip that would exceed it has none.
     """
     left = limit
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,7 @@ def _made(how: str, target: Path, left: int, make: Callable[[], Piece]) -> dict[
     nothing = {"how": how, "start": None, "end": None, "pictures": None, "file": None}
     try:
         if left <= 0:
-            raise StageError("too_large", "the files of the clips before it fill keyframes.clip_megabytes")
+            raise StageError("too_large", "the files of earlier clips use up keyframes.clip_megabytes")
         piece = make()
         size = target.stat().st_size
         if size > left:

@@ -1,8 +1,8 @@
-"""Pieces of a video as files: copied at keyframes, or cut exactly by re-encoding; and a piece's sound.
+"""Writes parts of a video as files: copied at keyframes, or cut exactly by re-encoding; and their sound.
 
-A copy costs milliseconds and begins and ends at keyframes around what was asked for; `Piece` says where. An exact cut
-costs decoding and encoding (x264: some 5 times real time at 360 pixels on one core). Written by the ffmpeg program: the
-one on PATH, else the one that imageio-ffmpeg brings. The same arguments give the same bytes with the same program.
+A copy costs milliseconds and extends to the keyframes around the requested part; `Piece` has its times. An exact cut
+costs decoding and encoding (x264: some 5 times real time at 360 pixels on one core). Uses the ffmpeg program on PATH,
+else the one of imageio-ffmpeg. The same arguments give the same bytes with the same program.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import Any
 from interlink.errors import StageError, UserError
 from interlink.media.probe import FORMATS, Probe, describe, open_media
 
-# Codecs that an mp4 holds; others can only be re-encoded.
+# Codecs that mp4 supports; others must be re-encoded.
 COPIED_VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4")
 COPIED_AUDIO = ("aac", "mp3", "opus", "ac3", "eac3", "alac", "flac")
-EARLY = 0.0005  # seconds: times are rounded to microseconds, and a picture just before its time must not be lost
+EARLY = 0.0005  # seconds: times are rounded to microseconds, and the first picture must not be lost by that
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What a file holds: start and end in seconds of the video's own clock, and how many pictures."""
+    """The content of a file: start and end in seconds of the video's clock, and the number of pictures."""
 
     start: float
     end: float
@@ -35,10 +35,10 @@ class Piece:
 
 
 def copy_clip(source: Path, target: Path, start: float, end: float, deadline: float = 120.0) -> Piece:
-    """Writes the pictures from the keyframe at or before `start` to the one at or after `end` into an mp4, as they are.
+    """Writes the pictures from the keyframe at or before `start` to the one at or after `end` into an mp4, unchanged.
 
-    The sound comes along where an mp4 can hold it. Raises StageError: `unsupported` for codecs that mp4 does not hold,
-    `no_video`, `unreadable`, `stalled` after `deadline` seconds.
+    The sound is included if mp4 supports its codec. Raises StageError: `unsupported` for a video codec that mp4 does
+    not support, `no_video`, `unreadable`, `stalled` after `deadline` seconds.
     """
     with _opened(source) as (container, probe):
         video = _video(probe)
@@ -50,9 +50,17 @@ def copy_clip(source: Path, target: Path, start: float, end: float, deadline: fl
         sound = next((each for each in probe.streams if each.kind == "audio" and each.codec in COPIED_AUDIO), None)
         begin = _since_zero(container, piece.start)
     streams = [video.index] + ([sound.index] if sound else [])
-    # Not `EARLY`: the search goes to the keyframe at or before the time.
+    # No `EARLY` here: seeking finds the keyframe at or before the time.
     options: dict[str, Any] = {"c": "copy", "frames:v": piece.frames, "avoid_negative_ts": "make_zero"}
-    _write(source, target, begin + EARLY, piece.end - piece.start, streams, {**options, **_told(piece)}, deadline)
+    _write(
+        source,
+        target,
+        begin + EARLY,
+        piece.end - piece.start,
+        streams,
+        {**options, **_metadata_options(piece)},
+        deadline,
+    )
     return piece
 
 
@@ -67,8 +75,8 @@ def cut_clip(
 ) -> Piece:
     """Writes exactly the pictures with start <= time < end into an mp4 (H.264, AAC), upright and in square pixels.
 
-    short_side: pixels of the shorter side, made even; smaller pictures stay as they are. quality: x264's CRF, less is
-    better. Raises StageError as `copy_clip` does.
+    short_side: pixels of the shorter side, made even; smaller pictures stay as they are. quality: x264's CRF, lower is
+    better. Raises StageError like `copy_clip`.
     """
     with _opened(source) as (container, probe):
         video = _video(probe)
@@ -76,7 +84,7 @@ def cut_clip(
         begin = _since_zero(container, start)
     streams = [video.index] + ([sound.index] if sound else [])
     even = f"trunc(min({short_side},min(iw,ih))/2)*2"
-    # Square pixels first, then the size, so that the shorter side is the one that is seen.
+    # Square pixels first, then the size, so that the shorter side is the displayed one.
     square = "scale=w='max(1,round(iw*sar))':h=ih,setsar=1"
     shrunk = f"scale=w='if(gt(iw,ih),-2,{even})':h='if(gt(iw,ih),{even},-2)':flags=bicubic+accurate_rnd+bitexact"
     options: dict[str, Any] = {
@@ -87,7 +95,7 @@ def cut_clip(
         "c:a": "aac",
     }
     piece = Piece(start, end, 0)
-    _write(source, target, begin - EARLY, end - start, streams, {**options, **_told(piece)}, deadline)
+    _write(source, target, begin - EARLY, end - start, streams, {**options, **_metadata_options(piece)}, deadline)
     with _opened(target) as (container, probe):
         stream = container.streams[_video(probe).index]
         return Piece(start, end, sum(1 for packet in container.demux(stream) if packet.size))
@@ -96,7 +104,7 @@ def cut_clip(
 def cut_audio(source: Path, target: Path, start: float, end: float, deadline: float = 120.0) -> Piece:
     """Writes the sound from `start` to `end` as AAC (`target` ends in .m4a) or FLAC (.flac).
 
-    Raises StageError: `no_media` where there is no sound, otherwise as `copy_clip` does.
+    Raises StageError: `no_media` without sound, otherwise like `copy_clip`.
     """
     codecs = {".m4a": "aac", ".flac": "flac"}
     if target.suffix not in codecs:
@@ -104,17 +112,17 @@ def cut_audio(source: Path, target: Path, start: float, end: float, deadline: fl
     with _opened(source) as (container, probe):
         sound = next((each for each in probe.streams if each.kind == "audio" and each.codec), None)
         if sound is None:
-            raise StageError("no_media", f"{source.name}: there is no sound in it")
+            raise StageError("no_media", f"{source.name}: no sound")
         begin = _since_zero(container, start)
     piece = Piece(start, end, 0)
     options: dict[str, Any] = {"c:a": codecs[target.suffix]}
-    _write(source, target, begin, end - start, [sound.index], {**options, **_told(piece)}, deadline)
+    _write(source, target, begin, end - start, [sound.index], {**options, **_metadata_options(piece)}, deadline)
     return piece
 
 
 @lru_cache(maxsize=1)
 def ffmpeg_program() -> str:
-    """The ffmpeg on PATH, else that of imageio-ffmpeg. UserError where there is neither."""
+    """The ffmpeg on PATH, else the one of imageio-ffmpeg. Raises UserError if neither is installed."""
     found = shutil.which("ffmpeg")
     if found:
         return found
@@ -124,7 +132,7 @@ def ffmpeg_program() -> str:
         return str(get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:
         raise UserError(
-            f"there is no ffmpeg here ({error})", "install ffmpeg, or pip install imageio-ffmpeg"
+            f"ffmpeg is not installed ({error})", "install ffmpeg, or pip install imageio-ffmpeg"
         ) from error
 
 
@@ -136,17 +144,17 @@ def _opened(path: Path) -> Iterator[tuple[Any, Probe]]:
 
 def _video(probe: Probe) -> Any:
     if probe.video is None:
-        raise StageError("no_video", f"{probe.name}: there is no video in it")
+        raise StageError("no_video", f"{probe.name}: no video")
     return probe.video
 
 
 def _since_zero(container: Any, time: float) -> float:
-    """ffmpeg counts from the container's start, we count as the container does."""
+    """A time of the container's clock as seconds from the container's start, as ffmpeg counts."""
     return time - (container.start_time or 0) / 1_000_000
 
 
 def _stretch(source: Path, start: float, end: float) -> Piece | None:
-    """The whole groups around [start, end): by a seek, else from the first packet where a seek leads past `start`."""
+    """The whole groups around [start, end): by seeking, or from the first packet if seeking lands after `start`."""
     from av.error import FFmpegError
 
     for sought in (True, False):
@@ -182,13 +190,13 @@ def _between_keyframes(stream: Any, container: Any, start: float, end: float) ->
             if begins is not None:
                 frames += 1
                 last = max(last, time + float((packet.duration or 0) * packet.time_base))
-    except FFmpegError:  # what comes after the damage is not part of the piece
+    except FFmpegError:  # the part after the damage is left out
         pass
     return None if begins is None or begins >= end else Piece(round(begins, 6), round(last, 6), frames)
 
 
-def _told(piece: Piece) -> dict[str, Any]:
-    """Options that write the exact times of a piece into the file itself."""
+def _metadata_options(piece: Piece) -> dict[str, Any]:
+    """Options that write the exact times of a piece into the file."""
     tags = {"metadata:g:0": f"clip_start={piece.start:.6f}", "metadata:g:1": f"clip_end={piece.end:.6f}"}
     return {**tags, "movflags": "+faststart+use_metadata_tags"}
 
@@ -218,8 +226,8 @@ def _write(
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=deadline, check=False)
     except subprocess.TimeoutExpired as error:
         target.unlink(missing_ok=True)
-        raise StageError("stalled", f"{source.name}: cutting took longer than {deadline:.0f} s") from error
+        raise StageError("stalled", f"{source.name}: ffmpeg took longer than {deadline:.0f} s") from error
     if done.returncode:
         target.unlink(missing_ok=True)
-        said = done.stderr.decode(errors="replace").strip().replace(str(source.parent), "")
-        raise StageError("unreadable", f"{source.name}: ffmpeg ended with {done.returncode}: {said[-500:]}")
+        message = done.stderr.decode(errors="replace").strip().replace(str(source.parent), "")
+        raise StageError("unreadable", f"{source.name}: ffmpeg exited with {done.returncode}: {message[-500:]}")

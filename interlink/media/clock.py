@@ -1,7 +1,7 @@
-"""The clock of a container: at which time its presentation begins. Costs a read of its header.
+"""The start time of a container's clock. Costs a read of its header.
 
-Sidecar subtitles count from 0, where a player begins; clips, frames and embedded subtitles have the container's own
-times. The two differ by the container's start time, as players and ffmpeg take it: the earliest of its streams'.
+Sidecar subtitles count from 0, where a player begins; clips, frames and embedded subtitles have the container's times.
+They differ by the container's start time: the earliest start of its streams, as in players and ffmpeg.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from interlink.stage import Item
 
 
 def presentation_start(item: Item) -> float:
-    """Seconds in the container's clock at which a player begins. StageError where the media file does not open."""
+    """Seconds in the container's clock at which a player begins. Raises StageError if the file does not open."""
     media = str(item.rows["download"]["media"])
     root = item.context.root
     if Path(media).is_absolute() or root.is_local:
@@ -34,7 +34,7 @@ def _start(container: Any) -> float:
 
 @contextmanager
 def _remote(item: Item, media: str) -> Iterator[Any]:
-    """A container on object storage, of which only the ranges that hold its header are read."""
+    """A container on object storage; only the ranges with its header are read."""
     import av
     from av.error import FFmpegError
 
@@ -48,6 +48,6 @@ def _remote(item: Item, media: str) -> Iterator[Any]:
     except FileNotFoundError as error:
         raise StageError("gone", f"{media}: the file is no longer there") from error
     except FFmpegError as error:
-        raise StageError("unreadable", f"{media}: not a media file, or broken at its start") from error
+        raise StageError("unreadable", f"{media}: not a media file, or damaged at its start") from error
     except OSError as error:
         raise StageError("network", f"{media}: {error}") from error

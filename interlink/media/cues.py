@@ -1,7 +1,7 @@
-"""Cheap cues of what a picture shows, for choosing clips and not for naming things: printed text, a talking head.
+"""Cheap detectors of printed text and talking heads, for choosing clips; they do not recognise letters or faces.
 
-Text: 1 ms on a picture of 256 pixels of short side. A head: 0.1 ms on a look. Neither knows letters or faces: how often
-they are right is in docs/watching.md.
+Text costs 1 ms for a picture with a short side of 256 pixels, a head 0.1 ms for a look. docs/watching.md has their
+accuracy.
 """
 
 from __future__ import annotations
@@ -11,32 +11,35 @@ from numpy.typing import NDArray
 
 from interlink.media.look import HEIGHT, WIDTH, Look
 
-# Text, on a picture of about 256 pixels of short side.
-CELL_HEIGHT, CELL_WIDTH = 8, 16  # pixels: about a line of small print, and two or three of its letters
-EDGE = 24  # grey levels from one pixel to the next one on the right that count as a letter's edge
-EDGES = 5  # of each sign in a cell: letters have two sides
-CONTRAST = 48  # grey levels between ink and paper, at least
-TWO_TONES = 0.62  # share of a cell's pixels that are near to one of the two
-PAPER = 0.35  # share that are near to the tone there is more of: paper is even, leaves and hair are not
-NEAR = 0.2  # of the contrast
-LINE = 2  # cells side by side
+# Text, in a picture with a short side of about 256 pixels.
+CELL_HEIGHT, CELL_WIDTH = (
+    8,
+    16,
+)  # pixels: about the height of a line of small print, and the width of two or three letters
+EDGE = 24  # grey levels between a pixel and its right neighbour that count as a letter's edge
+EDGES = 5  # fewest rising, and falling, edges of a cell: letters have two sides
+CONTRAST = 48  # least grey levels between ink and paper
+TWO_TONES = 0.62  # least share of a cell's pixels near one of the two tones
+PAPER = 0.35  # least share near the more frequent tone: paper is uniform, leaves and hair are not
+NEAR = 0.2  # largest distance to a tone, over the contrast
+LINE = 2  # fewest neighbouring cells of a line
 
 _BITS = np.array([byte.bit_count() for byte in range(256)], np.uint8)
 
-# A head, on a look's chroma planes: the tones of skin, whatever its lightness (D. Chai, K. N. Ngan, Face segmentation
+# A head, on a look's chroma planes: skin tones of any lightness (D. Chai, K. N. Ngan, Face segmentation
 # using skin-color map in videophone applications, 1999).
 BLUE, RED = (77, 127), (133, 173)
-GREY = 8  # chroma levels from none, below which a picture has no colour
-DARKEST = 40  # luma below which tones say nothing
-SIZE = (0.015, 0.3)  # share of the picture that a face takes
-FILLED = 0.55  # share of the patch's box that is skin
-TALL = (0.7, 2.5)  # height by width of the patch, both in pixels of a look
-AROUND = 0.25  # share of the neighbourhood (sides and above) that may be skin
-STILL = 6.0  # grey levels of change of the picture's two sides, below which the camera stands still
+GREY = 8  # chroma deviation below which a picture has no colour
+DARKEST = 40  # luma below which tones are unreliable
+SIZE = (0.015, 0.3)  # range of a face's share of the picture
+FILLED = 0.55  # least share of skin in the patch's box
+TALL = (0.7, 2.5)  # range of height over width of the patch, in pixels of a look
+AROUND = 0.25  # largest share of skin in the neighbourhood (sides and above)
+STILL = 6.0  # change of the picture's left and right sides, grey levels, below which the camera is static
 
 
 def text_coverage(grey: NDArray[np.uint8]) -> float:
-    """The share (0..1) of a grey picture (H, W) that lies in cells which look like print: two tones, many edges."""
+    """The share (0..1) of a grey picture (H, W) in cells that look like print: two tones, many edges."""
     rows, columns = grey.shape[0] // CELL_HEIGHT, grey.shape[1] // CELL_WIDTH
     if not rows or not columns:
         return 0.0
@@ -56,7 +59,7 @@ def text_coverage(grey: NDArray[np.uint8]) -> float:
     printed[found] = (
         ((high - low)[..., 0] >= CONTRAST) & (dark + light >= TWO_TONES) & (np.maximum(dark, light) >= PAPER)
     )
-    # A line of print goes on: cells without a neighbour to the left or right are something else.
+    # A line of print is wider than a cell: cells without a left or right neighbour do not count.
     adjacent = np.zeros_like(printed)
     adjacent[:, 1:] |= printed[:, :-1]
     adjacent[:, :-1] |= printed[:, 1:]
@@ -64,7 +67,7 @@ def text_coverage(grey: NDArray[np.uint8]) -> float:
 
 
 def talks(before: Look, look: Look) -> bool | None:
-    """Whether a look, and one a second or more before it, show a head in front of a camera that stands still.
+    """Whether a look, and one at least a second before it, show a head in front of a static camera.
 
     None for a picture without colour: skin cannot be recognised there.
     """
@@ -78,12 +81,12 @@ def talks(before: Look, look: Look) -> bool | None:
 
 
 def _face(look: Look) -> bool:
-    """Whether the largest upright patch of skin lies where a speaker's face is: in the upper middle, of its size."""
+    """Whether the largest upright patch of skin has the place and size of a speaker's face (upper middle)."""
     blue, red = look.chroma
     bright = look.luma.reshape(HEIGHT // 2, 2, WIDTH // 2, 2).mean((1, 3)) >= DARKEST
     skin = bright & (blue >= BLUE[0]) & (blue <= BLUE[1]) & (red >= RED[0]) & (red <= RED[1])
     height, width = skin.shape
-    middle = skin[: height * 3 // 4, width // 6 : -(width // 6)]  # hands and tables are lower, walls further out
+    middle = skin[: height * 3 // 4, width // 6 : -(width // 6)]  # hands and tables are lower, walls are at the sides
     columns = _longest(middle.sum(0) >= 2)
     if columns is None:
         return False
@@ -99,7 +102,7 @@ def _face(look: Look) -> bool:
         or not TALL[0] <= tall / wide <= TALL[1]
     ):
         return False
-    # A wall or a table of the colour of skin goes on at the sides of and above the patch.
+    # A skin-coloured wall or table continues at the sides and above the patch.
     around = skin[max(0, rows.start - tall // 3) : rows.stop, max(0, left - wide // 2) : right + wide // 2]
     others = around.size - patch.size
     return others > 0 and bool((around.sum() - patch.sum()) / others <= AROUND)
@@ -116,7 +119,7 @@ def _longest(there: NDArray[np.bool_]) -> slice | None:
 
 
 def _count(there: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.intp]:
-    """How many are True in each cell. there: (H, W - 1), as the last column of pixels has no neighbour."""
-    bits = _BITS[np.packbits(there, axis=1)]  # rows are filled up with False
+    """The number of True values in each cell. there: (H, W - 1), as the last column of pixels has no neighbour."""
+    bits = _BITS[np.packbits(there, axis=1)]  # rows are padded with False
     counts: NDArray[np.intp] = bits.reshape(rows, CELL_HEIGHT, columns, CELL_WIDTH // 8).sum((1, 3), dtype=np.intp)
     return counts

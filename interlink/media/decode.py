@@ -1,7 +1,7 @@
 """Every picture of one video stream in order, with its presentation time, for as far as the file can be read.
 
-One thread, one pass, one picture in memory. Damage does not raise: what could not be decoded is counted, the rest goes
-on.
+One thread, one pass, one picture in memory. Damage does not raise: pictures that cannot be decoded are counted, and
+decoding continues.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from typing import Any
 
 from interlink.media.probe import Probe
 
-MISSING_SECONDS = 1.0  # a reading that ends this much (or MISSING_SHARE) before the stated end has lost something
+MISSING_SECONDS = 1.0  # a file that ends this much (or MISSING_SHARE) before its stated end is truncated
 MISSING_SHARE = 0.02
 
 
 class Unusable(Exception):
-    """Packet times and pictures do not fit together: only a full decode tells what is in this file."""
+    """Packet times and pictures do not match: the file needs a full decode."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture and the presentation time of its container, in seconds to the microsecond."""
+    """A picture and its presentation time in the container's clock, seconds rounded to microseconds."""
 
     time: float
     frame: Any
-    damaged: bool  # the decoder says that it patched over lost data
+    damaged: bool  # the decoder reports that it concealed lost data
 
 
 class Frames:
-    """Iterates over the pictures of the watched stream of an open container; then the counters say how it went.
+    """Iterates over the pictures of the video stream of an open container; afterwards the counters are final.
 
     Times are pts x time_base. A picture without pts takes its dts, else the time before it plus one step; one with a
-    time that does not follow the time before it is left out and counted in `backwards`.
+    time that is not after the previous time is left out and counted in `backwards`.
     """
 
     def __init__(self, container: Any, probe: Probe) -> None:
@@ -44,17 +44,17 @@ class Frames:
         self._stream = container.streams[probe.video.index]
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.thread_type = "NONE"
-        self._alone = probe.video.duration is not None  # the stream itself says how long it is
+        self._alone = probe.video.duration is not None  # whether the stream itself states its duration
         self._last: float | None = None
-        self._exact = Fraction(0)  # the time of the last picture, not rounded
+        self._exact = Fraction(0)  # exact time of the last picture
         rate = self._stream.average_rate
         self._step = 1 / Fraction(rate) if rate else Fraction(1, 25)
-        self._read_until = 0.0  # seconds, over the streams that were read
+        self._read_until = 0.0  # seconds, over all streams that were read
         self.errors = 0
         self.damaged = 0
         self.backwards = 0
         self.stopped = ""  # why reading ended before the end of the file
-        self.end = 0.0  # presentation time at which the last picture is over
+        self.end = 0.0  # presentation time of the end of the last picture
 
     def __iter__(self) -> Iterator[Decoded]:
         for frame in self._pictures():
@@ -71,15 +71,15 @@ class Frames:
             yield Decoded(time, frame, damaged)
 
     def loss(self) -> str:
-        """What could not be read, for people; empty when all was. To be asked after the last picture."""
-        said = []
+        """A message about what could not be read; empty if nothing. Call it after the last picture."""
+        messages = []
         if self.errors:
-            said.append(f"{self.errors} packets could not be decoded")
+            messages.append(f"{self.errors} packets could not be decoded")
         if self.damaged:
-            said.append(f"{self.damaged} pictures are damaged")
+            messages.append(f"{self.damaged} pictures are damaged")
         if self.backwards:
-            said.append(f"{self.backwards} pictures with a time that goes back were left out")
-        return loss_of_length(self._probe, max(self.end, self._read_until), said, self.stopped)
+            messages.append(f"{self.backwards} pictures with decreasing times were left out")
+        return loss_of_length(self._probe, max(self.end, self._read_until), messages, self.stopped)
 
     def _pictures(self) -> Iterator[Any]:
         from av.error import EOFError as AvEOFError
@@ -95,15 +95,18 @@ class Frames:
             try:
                 yield from self._stream.codec_context.decode(packet)
             except AvEOFError:
-                return  # the decoder had been emptied already
+                return  # the decoder was already flushed
             except FFmpegError:
                 self.errors += 1
             if packet is None:
                 return
 
     def _packets(self) -> Iterator[Any]:
-        """Packets of the watched stream. Where only the container as a whole states a duration, the other streams are
-        read too (not decoded): the file is whole when any of them reaches its end."""
+        """Packets of the video stream.
+
+        If only the container states a duration, the other streams are read too (not decoded): the file is complete if
+        any of them reaches its end.
+        """
         for packet in self._container.demux(self._stream) if self._alone else self._container.demux():
             if packet.pts is not None and packet.time_base is not None and not self._alone:
                 self._read_until = max(
@@ -121,12 +124,12 @@ class Frames:
         return round(float(self._exact), 6)
 
 
-def loss_of_length(probe: Probe, read: float, said: list[str], stopped: str) -> str:
-    """For people: that a video read until `read` seconds is shorter than stated, `said`, and why reading `stopped`."""
+def loss_of_length(probe: Probe, read: float, messages: list[str], stopped: str) -> str:
+    """One message from `messages`, why reading `stopped`, and whether `read` seconds are less than stated."""
     stated, video = probe.stated, probe.video
     if video is not None and video.duration is not None:
-        read -= video.start or 0.0  # a stream states how long it is, a container (here Matroska) at which time it ends
-    words = list(said)
+        read -= video.start or 0.0  # a stream states its length, a container (here Matroska) its end time
+    words = list(messages)
     if stated is not None and stated - read > max(MISSING_SECONDS, MISSING_SHARE * stated):
         words.insert(0, f"{read:.1f} s of the stated {stated:.1f} s could be read")
     if stopped:

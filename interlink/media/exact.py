@@ -1,15 +1,15 @@
-"""The pictures of a video at given times: a seek to the keyframe before each, then decoding forward to the very one."""
+"""Reads the pictures of a video at given times: seeks to the keyframe before each, then decodes forward."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-NEAR = 2.0  # seconds to the next wanted picture up to which decoding goes on rather than seeks
+NEAR = 2.0  # seconds to the next wanted picture up to which decoding continues instead of seeking
 
 
 def pictures(container: Any, index: int, times: list[float]) -> Iterator[tuple[float, Any]]:
-    """(time, frame) of those of the sorted `times` at which stream `index` has a whole picture; others are left out."""
+    """(time, frame) for each of the sorted `times` at which stream `index` has an undamaged picture."""
     from av.error import FFmpegError
 
     stream = container.streams[index]
@@ -20,7 +20,7 @@ def pictures(container: Any, index: int, times: list[float]) -> Iterator[tuple[f
         for attempt in range(2):
             try:
                 if attempt or not reached < wanted <= reached + NEAR:
-                    # second attempt: the container's index led past the picture, so from somewhat earlier
+                    # second attempt from an earlier time: the container's index pointed past the picture
                     target = wanted - (30.0 if attempt else 0.0)
                     container.seek(int(target / stream.time_base), stream=stream, backward=True)
                     running = _decoded(container, stream)
@@ -30,7 +30,7 @@ def pictures(container: Any, index: int, times: list[float]) -> Iterator[tuple[f
                     if frame is None:
                         break
             except FFmpegError:
-                reached = 1e18  # the next one seeks
+                reached = 1e18  # forces a seek for the next picture
                 continue
             if frame is not None and reached == wanted and not frame.is_corrupt:
                 yield wanted, frame

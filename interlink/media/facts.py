@@ -1,7 +1,7 @@
-"""What can be said of a stretch of video from the looks taken at it: motion, a talking head, black and frozen spans.
+"""Facts about a part of a video from its looks: motion, a talking head, black and frozen spans.
 
-Costs a difference of two thumbnails a second. What happens between two looks is not seen: with keyframes five seconds
-apart a still of four seconds may go unnoticed, and what moves and returns counts as frozen.
+Costs a difference of two thumbnails per second. Events between two looks are missed: with keyframes five seconds apart,
+a still of four seconds may go unnoticed, and motion that returns to the same picture counts as frozen.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from interlink.media.cues import talks
 from interlink.media.look import Look, difference
 
-EVERY = 1.0  # seconds, at least, between the looks that motion is measured on
+EVERY = 1.0  # least seconds between the looks that motion is measured on
 FROZEN = 0.35  # grey levels (0..765) of change below which a picture counts as the same
 BLACK = 18.5  # mean luma up to which a picture is black
-MIN_SPAN = 1.0  # seconds of a frozen stretch worth telling
+MIN_SPAN = 1.0  # least seconds of a frozen span
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class _Step:
 
 
 class Facts:
-    """Gathers looks in order of time and sums them up clip by clip; spans are kept for the whole video."""
+    """Takes looks in order of time and summarises them per clip; keeps spans for the whole video."""
 
     def __init__(self) -> None:
         self._steps: deque[_Step] = deque()
@@ -37,7 +37,7 @@ class Facts:
         self.frozen: list[tuple[float, float]] = []
 
     def feed(self, look: Look, cut: bool) -> None:
-        """Takes the next look; `cut`: a clip begins with it."""
+        """Takes the next look. cut: whether a clip begins with it."""
         black = look.brightness <= BLACK
         if black and self._dark is None:
             self._dark = look.time
@@ -62,25 +62,25 @@ class Facts:
                 self.frozen.append((last.time, look.time))
 
     def finish(self, end: float) -> None:
-        """The video is over at `end` seconds."""
+        """Finishes the video at `end` seconds."""
         if self._dark is not None:
             self.black.append((self._dark, end))
             self._dark = None
         self.frozen = [span for span in self.frozen if span[1] - span[0] >= MIN_SPAN]
 
     def motion(self, start: float, end: float) -> float | None:
-        """Mean change from look to look in a clip, in grey levels; None where it has no two looks a second apart."""
+        """Mean change from look to look in a clip, in grey levels; None without two looks a second apart."""
         inside = [step.change for step in self._inside(start, end)]
         return round(sum(inside) / len(inside), 3) if inside else None
 
     def talking(self, start: float, end: float) -> float | None:
-        """The share (0..1) of a clip, by time, that shows a talking head; None where that is not known."""
+        """The share (0..1) of a clip, by time, that shows a talking head; None if unknown."""
         known = [(step.end - step.start, step.talks) for step in self._inside(start, end) if step.talks is not None]
         whole = sum(seconds for seconds, _ in known)
         return round(sum(seconds for seconds, there in known if there) / whole, 4) if whole else None
 
     def _inside(self, start: float, end: float) -> list[_Step]:
-        """The steps of a clip. To be asked clip by clip in order."""
+        """The steps of a clip. Call it for clips in order."""
         while self._steps and self._steps[0].end <= start:
             self._steps.popleft()
         return [step for step in self._steps if step.start >= start - 1e-6 and step.end <= end + 1e-6]

@@ -1,7 +1,7 @@
-"""A decoded frame as the JPEG that documents carry: square pixels, upright, scaled down, never up.
+"""Encodes a decoded frame as a JPEG for documents: square pixels, upright, scaled down, never up.
 
-Costs 1-2.5 ms a frame. Scaling comes first, in the picture's own format and in exact arithmetic; turning the small
-result into RGB is left to the processor's fast path, which rounds by up to two grey levels.
+Costs 1-2.5 ms per frame. Scaling comes first, in the picture's pixel format and with exact arithmetic. The conversion
+of the small result to RGB uses the processor's fast path, which rounds by up to two grey levels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from interlink.media.probe import square_pixels
 
 @dataclass(frozen=True)
 class Jpeg:
-    """An encoded picture; width and height in pixels as shown. print: the share (0..1) of it that looks like print."""
+    """An encoded picture; width and height in pixels as shown. print: the share (0..1) that looks like print."""
 
     data: bytes
     width: int
@@ -36,7 +36,7 @@ class JpegMaker:
         from av.video.reformatter import Interpolation, VideoReformatter
 
         self._scaler, self._painter = VideoReformatter(), VideoReformatter()
-        self._plain = Interpolation.POINT  # there is nothing to interpolate: the size stays
+        self._plain = Interpolation.POINT  # no interpolation: the size is unchanged
         self._how = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
         self._short_side, self._quality, self._sar = short_side, quality, sar
 
@@ -55,6 +55,6 @@ class JpegMaker:
         data = simplejpeg.encode_jpeg(
             picture, quality=self._quality, colorspace="RGB", colorsubsampling="420", fastdct=False
         )
-        # Of the three, green is nearest to what the eye takes for light.
+        # Of the three channels, green is closest to perceived brightness.
         coverage = text_coverage(np.ascontiguousarray(picture[:, :, 1]))
         return Jpeg(data, picture.shape[1], picture.shape[0], coverage)

@@ -1,6 +1,6 @@
-"""Small looks at a decoded frame: a thumbnail for comparing pictures, and how sharp it is.
+"""Looks: thumbnails of decoded frames for comparing pictures; and the sharpness of frames.
 
-A look costs 0.05-0.4 ms (area-averaged, so that noise and aliasing do not read as motion), a sharpness about the same.
+A look costs 0.05-0.4 ms (area-averaged, so that noise and aliasing do not look like motion), sharpness about the same.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 64, 40  # of a look, whatever the shape of the picture: what is compared is change, not form
-SHIFT = 3  # pixels of a look by which a camera may move between two that are still alike
-SHARP_SIDE = 144  # short side in pixels at which sharpness is measured, so that it does not depend on resolution
+WIDTH, HEIGHT = 64, 40  # of a look, for any aspect ratio: looks are compared for change, not for shape
+SHIFT = 3  # pixels of a look by which the camera may move between two looks that are alike
+SHARP_SIDE = 144  # short side in pixels for measuring sharpness, so that it is independent of resolution
 
 
 @dataclass(frozen=True)
 class Look:
     """A frame at thumbnail size, as stored (not turned). luma: (40, 64) uint8; chroma: (2, 20, 32) uint8.
 
-    follows: no picture of the video lies unseen between the look before this one and this one. cut: time of the first
-    picture of another scene, known to lie unseen between the two.
+    follows: whether no picture between the previous look and this one was skipped. cut: time of the first picture of
+    another scene, if that was skipped between the two.
     """
 
     time: float  # seconds
@@ -37,7 +37,7 @@ class Look:
 
 
 class Looker:
-    """Takes looks; keeps one scaler per kind, since building a scaler costs more than using it."""
+    """Makes looks; keeps one scaler per format, since building a scaler costs more than using it."""
 
     def __init__(self) -> None:
         from av.video.reformatter import Interpolation, VideoReformatter
@@ -50,13 +50,13 @@ class Looker:
         return Look(time, _plane(small, 0), np.stack([_plane(small, 1), _plane(small, 2)]))
 
     def sharpness(self, frame: Any) -> float:
-        """Variance of the Laplacian (4 neighbours) on the grey picture at 144 pixels of short side."""
+        """Variance of the Laplacian (4 neighbours) on the grey picture with a short side of 144 pixels."""
         scale = min(1.0, SHARP_SIDE / min(frame.width, frame.height))
         width, height = max(3, round(frame.width * scale)), max(3, round(frame.height * scale))
         small = self._grey.reformat(frame, width, height, format="gray", interpolation=self._bilinear, threads=1)
         grey = _plane(small, 0).astype(np.int16)
         laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
-        values = laplacian.ravel().astype(np.float64)  # whole numbers: sums and products are exact
+        values = laplacian.ravel().astype(np.float64)  # integers: sums and products are exact
         return float(values @ values / values.size - (values.sum() / values.size) ** 2)
 
 
@@ -66,14 +66,14 @@ def difference(a: Look, b: Look) -> float:
 
 
 def distance(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """How unlike two luma thumbnails are, 0 (the same) to 1."""
+    """The distance of two luma thumbnails, 0 (equal) to 1."""
     return _apart(a, b) / 255
 
 
 def likeness(a: Look, b: Look, shift: int = SHIFT) -> float:
     """Largest normalised cross-correlation of two looks' luma over shifts of up to `shift` pixels, -1..1.
 
-    Shifts make it blind to camera motion; flat pictures correlate with nothing (0). 1 ms.
+    Shifts make it robust to camera motion; flat pictures correlate with nothing (0). Costs 1 ms.
     """
     x, y = a.luma.astype(np.float32), b.luma.astype(np.float32)
     height, width = x.shape
@@ -83,13 +83,13 @@ def likeness(a: Look, b: Look, shift: int = SHIFT) -> float:
             p = x[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)]
             q = y[max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)]
             p, q = p - p.mean(), q - q.mean()
-            # 64 = the variance (8 grey levels) under which a picture counts as flat
+            # 64 = the variance (8 grey levels) below which a picture counts as flat
             best = max(best, float((p * q).sum() / np.sqrt((p * p).sum() * (q * q).sum() + 64.0 * p.size)))
     return best
 
 
 def middle_likeness(a: Look, b: Look) -> float:
-    """Nearly `likeness`, of the middle of `a` with `b` shifted: 0.2 ms, for first opinions."""
+    """Approximate `likeness`, of the middle of `a` with shifted `b`. Costs 0.2 ms."""
     height, width = HEIGHT - 2 * SHIFT, WIDTH - 2 * SHIFT
     middle = a.luma[SHIFT:-SHIFT, SHIFT:-SHIFT].astype(np.float32).ravel()
     middle -= middle.mean()

@@ -1,6 +1,6 @@
-"""Which way up a stored picture is shown: its container's display matrix, snapped to the eight right-angled cases.
+"""The orientation of a stored picture: its container's display matrix, rounded to the eight right-angled cases.
 
-Costs nothing: turning is done on pictures that were scaled down already.
+Costs nothing: only pictures that are already scaled down are turned.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ UPRIGHT = Orientation()
 def from_matrix(matrix: bytes) -> Orientation:
     """The 3 x 3 display matrix (nine little-endian int32, row-major): x' = a x + c y, y' = b x + d y.
 
-    Angles that are no multiple of 90 degrees go to the nearest; a matrix that says nothing leaves the picture as it is.
+    Angles are rounded to multiples of 90 degrees; an invalid matrix leaves the picture unchanged.
     """
     if len(matrix) < 36:
         return UPRIGHT
@@ -61,7 +61,7 @@ def from_matrix(matrix: bytes) -> Orientation:
 
 
 def orientation_of(frame: Any) -> Orientation:
-    """How a decoded frame is to be turned."""
+    """The orientation of a decoded frame."""
     from av.sidedata.sidedata import Type
 
     matrix = frame.side_data.get(Type.DISPLAYMATRIX)

@@ -1,6 +1,6 @@
-"""The packets of the watched stream, read once and handed out in groups that begin with a keyframe.
+"""The packets of the video stream, read once and returned in groups that begin with a keyframe.
 
-Nothing is decoded: 4 µs a packet. Memory is one group and the one after it, of at most MAX_BYTES or MAX_SECONDS each.
+Decodes nothing; costs 4 µs per packet. Memory: two groups, of at most MAX_BYTES or MAX_SECONDS each.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any
 from interlink.media.decode import Unusable, loss_of_length
 from interlink.media.probe import Probe
 
-MIN_SECONDS = 0.45  # keyframes closer than this to the group's first join it: all-intra files are thinned by time
-MAX_SECONDS = 10.0  # a longer group is handed out in pieces; those after the first `continue` it
+MIN_SECONDS = 0.45  # keyframes closer than this to the group's first one join it, which thins all-intra files
+MAX_SECONDS = 10.0  # a longer group is split; the pieces after the first have `continues`
 MAX_PACKETS = 1200
 MAX_BYTES = 24 * 2**20
 
 
 @dataclass
 class Group:
-    """Packets in decoding order. Times are seconds of presentation to the microsecond.
+    """Packets in decoding order. Times are presentation times in seconds, rounded to microseconds.
 
     start: time of the first packet. times: of the pictures from `start` up to the next group's start, sorted; the
-    leading pictures of an open group (stored after its keyframe, shown before it) count to the group before.
-    continues: begins with no keyframe, so that decoding must come from the group before.
+    leading pictures of an open group (stored after its keyframe, shown before it) belong to the previous group.
+    continues: it does not begin with a keyframe, so decoding must start in the previous group.
     """
 
     start: float
@@ -36,9 +36,9 @@ class Group:
 
 
 class Packets:
-    """Iterates over the groups of an open container's watched stream; then `end`, `count` and `loss()` are known.
+    """Iterates over the groups of an open container's video stream; then `end`, `count` and `loss()` are known.
 
-    Raises Unusable where packets lack times, or times repeat or go back further than reordering explains.
+    Raises Unusable where packets have no times, or times repeat or decrease more than reordering explains.
     """
 
     def __init__(self, container: Any, probe: Probe) -> None:
@@ -50,11 +50,11 @@ class Packets:
         self._read_until = 0.0
         self._last_time = -1e18
         self.stopped = ""
-        self.end = 0.0  # time at which the last picture is over
+        self.end = 0.0  # end time of the last picture
         self.count = 0
 
     def __iter__(self) -> Iterator[Group]:
-        """Groups in order; each is complete, with its leading pictures moved to the one before it."""
+        """Complete groups in order, with leading pictures moved to the previous group."""
         from av.error import FFmpegError
 
         rate = self.stream.average_rate
@@ -97,7 +97,7 @@ class Packets:
             yield self._closed(group, None)
 
     def loss(self) -> str:
-        """What could not be read, for people; empty when all was."""
+        """A message about what could not be read; empty if nothing."""
         return loss_of_length(self._probe, max(self.end, self._read_until), [], self.stopped)
 
     def _begins(self, group: Group, packet: Any, time: float, top: float) -> bool:
@@ -105,10 +105,10 @@ class Packets:
         if packet.is_keyframe:
             return long >= MIN_SECONDS and time > top
         full = long > MAX_SECONDS or len(group.packets) >= MAX_PACKETS or group.size > MAX_BYTES
-        return full and time > top  # never between a picture and those that are shown before it
+        return full and time > top  # never between a picture and those shown before it
 
     def _closed(self, group: Group, following: Group | None) -> Group:
-        """Moves leading pictures of `following` here, and checks that times only go forward."""
+        """Moves leading pictures of `following` to `group`, and checks that times increase."""
         if following is not None:
             leading = [time for time in following.times if time < following.start]
             if leading:
@@ -117,12 +117,12 @@ class Packets:
         group.times.sort()
         for time in group.times:
             if time <= self._last_time:
-                raise Unusable("presentation times repeat or go back")
+                raise Unusable("presentation times repeat or decrease")
             self._last_time = time
         return group
 
     def _packets(self) -> Iterator[Any]:
-        """Packets of the watched stream; of the others too where only the container states how long it is."""
+        """Packets of the video stream; also of the others if only the container states a duration."""
         alone, index = self._alone, self.stream.index
         for packet in self._container.demux(self.stream) if alone else self._container.demux():
             if not alone and packet.pts is not None and packet.time_base is not None:
@@ -133,7 +133,7 @@ class Packets:
 
 
 def _visible_of(codec: str) -> Any:
-    """Whether a packet holds a picture that is shown: VP8 keeps its alternate references in packets of their own."""
+    """A test whether a packet has a displayed picture: VP8 has separate packets for alternate references."""
     if codec == "vp8":
         return lambda packet: bool(memoryview(packet)[0] & 0x10)
     return lambda packet: True

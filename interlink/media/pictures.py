@@ -1,7 +1,7 @@
-"""Pairs and web pages as rows of `keyframes`: each picture is a clip, upright, scaled down, as JPEG. 2-10 ms a picture.
+"""Pairs and web pages as rows of `keyframes`: each picture becomes a clip, as an upright, scaled-down JPEG.
 
-Places on a page stand in for seconds: a clip begins with its picture's slot and ends where the next begins, so that the
-text between belongs to it. Text before the first picture is a clip without frames.
+Places on a page are used as seconds: a clip begins with its picture's slot and ends where the next one begins, so that
+the text between belongs to it. Text before the first picture is a clip without frames. Costs 2-10 ms per picture.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from interlink.media.jpeg import JpegMaker
     from interlink.media.look import Looker
 
-MOST_PIXELS = 100_000_000  # a larger picture is damage, or an attack
+MOST_PIXELS = 100_000_000  # larger pictures are damaged or malicious
 
 
 def row_of_pictures(item: Item, short_side: int, quality: int) -> Row:
-    """The keyframes row of an item with `pictures` in its download row; partial where some cannot be decoded.
+    """The keyframes row of an item with `pictures` in its download row; partial if some cannot be decoded.
 
-    Raises StageError unreadable (too_large) where none can.
+    Raises StageError unreadable (too_large) if none can be decoded.
     """
     from interlink.media.jpeg import JpegMaker
     from interlink.media.look import Looker
@@ -95,7 +95,7 @@ def _clips(frames: list[tuple[int, dict[str, Any]]], length: float, has_lead: bo
 
 
 def _frame(data: bytes, time: float, looker: Looker, maker: JpegMaker) -> tuple[dict[str, Any], tuple[int, int]]:
-    """(its FRAME, its size as it came). Raises StageError."""
+    """(its FRAME, its original size). Raises StageError."""
     import numpy as np
     from av import VideoFrame
 
@@ -119,7 +119,7 @@ def _frame(data: bytes, time: float, looker: Looker, maker: JpegMaker) -> tuple[
 
 
 def _decoded(data: bytes) -> Any:
-    """(height, width, 3) uint8, turned as its EXIF says, transparency on white."""
+    """(height, width, 3) uint8, turned by its EXIF orientation, with transparency on white."""
     import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -133,7 +133,7 @@ def _decoded(data: bytes) -> Any:
                 white = Image.new("RGBA", seen.size, (255, 255, 255, 255))
                 upright = Image.alpha_composite(white, seen)
             return np.asarray(upright.convert("RGB"))
-    except UnidentifiedImageError as error:  # it names an address in memory
-        raise StageError("unreadable", "no picture, or none of a known kind") from error
+    except UnidentifiedImageError as error:  # its message contains a memory address
+        raise StageError("unreadable", "not a picture, or an unknown format") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise StageError("unreadable", f"the picture is damaged: {error}") from error

@@ -1,7 +1,7 @@
-"""Opening a media file and saying what is in it, before anything is decoded.
+"""Opens media files and describes their streams, before decoding.
 
 Costs one read of the header. Only demuxers of self-contained files are allowed: a playlist or script that would make
-the demuxer open other files or addresses is refused as unreadable.
+the demuxer open other files or addresses is rejected as unreadable.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from interlink.errors import StageError
 from interlink.media.orientation import UPRIGHT, orientation_of
 from interlink.stage import Item
 
-# Demuxers that read nothing but the one file. HLS, DASH, concat, SDP, image sequences and the like are left out.
+# Demuxers that read only one file. HLS, DASH, concat, SDP, image sequences and similar are excluded.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,asf,ogg,rm,mxf,nut,nsv,dv,gif,ivf,"
     "h264,hevc,m4v,av1,obu,vc1,wtv,swf,mp3,wav,flac,aac,ac3,eac3,aiff,amr,caf,w64"
 )
-# Containers that state the duration in their header, so that a shorter reading means that something is missing.
+# Containers that state the duration in their header, so that a shorter file is truncated.
 STATES_DURATION = ("mov,mp4", "matroska", "avi")
 ENCRYPTED_TAGS = ("encv", "drmi")  # sample entries of protected tracks
 
@@ -33,7 +33,7 @@ class StreamInfo:
 
     index: int
     kind: str  # video | audio | subtitle | data | attachment
-    codec: str  # empty: no decoder here knows it
+    codec: str  # empty: no decoder for it
     language: str
     default: bool
     cover: bool  # an attached picture, not a video
@@ -47,7 +47,7 @@ class StreamInfo:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a container says of itself; `video` is the stream that is watched (None: there is none)."""
+    """The description of a container. video: the chosen video stream; None without one."""
 
     name: str
     format: str
@@ -55,11 +55,11 @@ class Probe:
     duration: float | None  # seconds, as the container states
     streams: tuple[StreamInfo, ...]
     video: StreamInfo | None
-    rotation: int = 0  # degrees clockwise that the first picture wants; known to `probe` only
+    rotation: int = 0  # degrees clockwise of the first picture; set only by `probe`
 
     @property
     def stated(self) -> float | None:
-        """Seconds of video that the header promises; None where this kind of container promises nothing."""
+        """Seconds of video stated in the header; None if this container format does not state them."""
         if self.video is None or not self.format.startswith(STATES_DURATION):
             return None
         known = [seconds for seconds in (self.video.duration, self.duration) if seconds]
@@ -73,7 +73,7 @@ def square_pixels(width: int, height: int, sar: Fraction) -> tuple[int, int]:
 
 @contextmanager
 def open_media(path: Path) -> Iterator[Any]:
-    """The file as an open PyAV container. StageError `unreadable` or `gone`, naming the file, where it cannot be."""
+    """The file as an open PyAV container. Raises StageError `unreadable` or `gone` with the file's name."""
     import av
     from av.error import FFmpegError
 
@@ -85,14 +85,14 @@ def open_media(path: Path) -> Iterator[Any]:
         raise StageError("gone", f"{path.name}: the file is no longer there") from error
     except (FFmpegError, OSError, UnicodeError) as error:
         raise StageError(
-            "unreadable", f"{path.name}: not a media file, or broken at its start ({_why(error)})"
+            "unreadable", f"{path.name}: not a media file, or damaged at its start ({_why(error)})"
         ) from error
     with container:
         yield container
 
 
 def describe(container: Any, path: Path) -> Probe:
-    """What an open container says of itself; reads nothing more."""
+    """The description of an open container; reads no further data."""
     streams = tuple(_stream(stream) for stream in container.streams)
     return Probe(
         name=path.name,
@@ -105,7 +105,7 @@ def describe(container: Any, path: Path) -> Probe:
 
 
 def probe(path: Path) -> Probe:
-    """Opens `path`, describes it and decodes one picture to learn its rotation. StageError where it does not open."""
+    """Opens `path`, describes it and decodes one picture for its rotation. Raises StageError if it does not open."""
     from dataclasses import replace
 
     from av.error import FFmpegError
@@ -123,7 +123,7 @@ def probe(path: Path) -> Probe:
 
 @contextmanager
 def local_media(item: Item) -> Iterator[Path]:
-    """The item's media file on a local disk: where it lies, or a copy of it for as long as the block runs."""
+    """The item's media file on a local disk: the file itself, or a copy that exists during the block."""
     media = str(item.rows["download"]["media"])
     if Path(media).is_absolute():
         yield Path(media)
@@ -136,7 +136,7 @@ def local_media(item: Item) -> Iterator[Path]:
 
 
 def _watched(streams: tuple[StreamInfo, ...]) -> StreamInfo | None:
-    """The default video stream, else the first; cover art is none."""
+    """The default video stream, else the first; ignores cover art."""
     videos = [stream for stream in streams if stream.kind == "video" and not stream.cover]
     return next((stream for stream in videos if stream.default), videos[0] if videos else None)
 
@@ -168,7 +168,7 @@ def _stream(stream: Any) -> StreamInfo:
 
 
 def _codec(context: Any) -> str:
-    """The codec's common name; empty where no decoder is there for it, or the track is encrypted."""
+    """The codec's common name; empty without a decoder, or if the track is encrypted."""
     if context is None or context.codec_tag in ENCRYPTED_TAGS:
         return ""
     return str(context.codec.canonical_name)
@@ -179,5 +179,5 @@ def _seconds(value: int | None, time_base: Fraction | None) -> float | None:
 
 
 def _why(error: BaseException) -> str:
-    """The system's words for an error, without the path that it repeats."""
+    """The message of a system error, without the path in it."""
     return str(getattr(error, "strerror", None) or error)

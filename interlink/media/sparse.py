@@ -1,7 +1,7 @@
-"""One pass over a video that decodes its keyframes, and inside a group of pictures only where a plan asks for it.
+"""Sparse decoding: one pass over a video that decodes keyframes, and inside a group of pictures only what a plan needs.
 
-Every picture that comes out is bit for bit the one of a full decode: decoding starts at a keyframe and goes forward;
-what is left out are groups, and pictures that no other picture refers to. Memory: two groups of packets, one picture.
+Every picture is bit-identical to that of a full decode: decoding starts at a keyframe and goes forward, and skips only
+groups, and pictures that no other picture refers to. Memory: two groups of packets, one picture.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from interlink.media.decode import Decoded, Unusable
 from interlink.media.look import Look, Looker, difference
 from interlink.media.packets import Group, Packets
 
-AROUND = 4  # pictures on each side of a suspected cut that are all decoded
-ARRIVED = 8  # looks that must show the next keyframe's scene
-NEARING = 0.9  # the change from the last of them to it over that from the first: less, and a transition is under way
-TRIES = 3  # times that a group is begun again before all of it is decoded
+AROUND = 4  # pictures decoded on each side of a suspected cut
+ARRIVED = 8  # number of looks that must show the next keyframe's scene
+NEARING = 0.9  # least change from the last of them to the keyframe, over that from the first; less means a transition
+TRIES = 3  # restarts of a group before all of it is decoded
 
 
 @dataclass(frozen=True)
 class Plan:
     """What to decode of a group: only its keyframe, or reference pictures and, at `dense` times, all of them.
 
-    last: once the pictures up to this time are seen and some look like the next keyframe, the rest can be left.
-    suspects: times of the pictures that may begin another scene, in order; if it can be shown by one of them alone that
-    it does, no scan is needed. calm: nothing stands out among the packets after the last of them.
-    hints: times of pictures that ask for a scan if one of them, by itself, shows another scene than the keyframe.
+    last: once pictures up to this time are seen and some look like the next keyframe, the rest can be skipped.
+    suspects: times of pictures that may begin another scene, in order; if one of them, decoded alone, shows that it
+    does, no scan is needed. calm: no packet stands out after the last of them.
+    hints: times of pictures that cause a scan if one of them, decoded alone, shows another scene than the keyframe.
     """
 
     scan: bool
@@ -47,31 +47,31 @@ Seen = tuple[Decoded, Look]
 
 
 class Planner(Protocol):
-    """Decides what of a video is worth decoding."""
+    """Decides which pictures of a video to decode."""
 
     def plan(self, group: Group, following: Group | None, before: Look | None, after: Look | None) -> Plan:
-        """What to decode of a group. before, after: looks at its first picture and at the next group's, if there."""
+        """The plan of a group. before, after: looks at its first picture and at the next group's first, if any."""
 
     def jump(self, before: Look, after: Look, usual: float) -> bool:
-        """Whether pictures left out between these two must be seen. usual: the largest of the changes before."""
+        """Whether the pictures skipped between these two must be decoded. usual: the largest previous change."""
 
     def alike(self, a: Look, b: Look) -> bool:
-        """Whether the two show the same scene, so that nothing need be looked for between them."""
+        """Whether the two show the same scene, so that no cut lies between them."""
 
     def another(self, before: Look, orphan: Look) -> bool:
-        """Whether a picture decoded after the keyframe of `before` alone shows another scene."""
+        """Whether a picture, decoded with only the keyframe of `before`, shows another scene."""
 
     def first_of_scene(self, before: Look, orphans: list[Look], after: Look, last: bool) -> int | None:
-        """Which of `orphans`, in order of time, is the first of the scene of `after`: None = none is, they belong to
-        the scene of `before`; -1 = unknown.
+        """The index of the first of `orphans`, in order of time, in the scene of `after`. None: all belong to the scene
+        of `before`; -1: unknown.
 
-        They were decoded without what they refer to: only what is new in them is right. The last of them is the suspect
-        (`last`: nothing comes after it in the group that stands out); the first was stored before it, the others after.
+        They were decoded without their reference pictures, so only new content in them is right. The last one is the
+        suspect (`last`: no packet stands out after it in the group); the first was stored before it, the others after.
         """
 
 
 class Decoder:
-    """The stream's own decoder, one thread. Any error or damage is Unusable: then a full decode says what is lost."""
+    """The stream's decoder, on one thread. Raises Unusable for any error or damage: a full decode then handles it."""
 
     def __init__(self, stream: Any) -> None:
         self._context = stream.codec_context
@@ -80,7 +80,7 @@ class Decoder:
         self._base = stream.time_base
 
     def first(self, group: Group) -> Decoded | None:
-        """The group's first picture, a keyframe; None where it is not to be shown (an edit list leaves it out)."""
+        """The group's first picture, a keyframe; None if it is not displayed (an edit list skips it)."""
         found = list(self.run([(group.packets[0], False)]))
         if not found:
             if group.packets[0].is_discard:
@@ -91,7 +91,7 @@ class Decoder:
         return found[0]
 
     def run(self, packets: Iterator[tuple[Any, bool]] | list[tuple[Any, bool]]) -> Iterator[Decoded]:
-        """Pictures of (packet, whether it may be left out if nothing refers to it), from a keyframe on."""
+        """Pictures of (packet, whether to skip it if no picture refers to it), starting at a keyframe."""
         from av.error import EOFError as AvEOFError
         from av.error import FFmpegError
 
@@ -112,9 +112,9 @@ class Decoder:
             raise Unusable(f"a packet cannot be decoded ({error.strerror})") from error
 
     def orphans(self, packets: list[Any]) -> list[Decoded]:
-        """Pictures of packets some of which refer to others that are not there, as far as the decoder gives any.
+        """Pictures of packets with missing reference pictures, as far as the decoder returns any.
 
-        It puts the latest picture that it has in their place: wrong, but good enough to look at what is new.
+        The decoder uses its latest picture as a reference: wrong, but sufficient to see new content.
         """
         from av.codec.context import Flags
         from av.error import FFmpegError
@@ -143,9 +143,9 @@ class Decoder:
 
 
 class Sparse:
-    """Iterates over (picture, look) in order of time. `look.follows` says that no picture lies unseen before it.
+    """Iterates over (picture, look) in order of time. look.follows: no picture was skipped before it.
 
-    times: presentation times of all pictures up to the latest one handed out; the caller removes what it has used.
+    times: presentation times of all pictures up to the latest one returned; the caller removes used ones.
     """
 
     def __init__(self, packets: Packets, looker: Looker, planner: Planner) -> None:
@@ -153,10 +153,10 @@ class Sparse:
         self._looker, self._planner = looker, planner
         self._decoder = Decoder(packets.stream)
         self._next: Group | None = None
-        self._last: Seen | None = None  # the latest that was handed out
+        self._last: Seen | None = None  # the latest one returned
         self._tail = self._latest = -1e18  # times of the last pictures before the current group, and of it
-        self._cut: float | None = None  # a cut before the next picture that is handed out
-        self._ahead: list[Seen] = []  # pictures after a group's first that were decoded with the group before
+        self._cut: float | None = None  # a cut before the next returned picture
+        self._ahead: list[Seen] = []  # pictures after a group's first that were decoded with the previous group
         self.times: deque[float] = deque()
         self.decoded = 0
 
@@ -217,20 +217,23 @@ class Sparse:
             yield self._hand(picture, look, True)
 
     def _probe(self, group: Group, plan: Plan, seen: float, first: Seen | None, upcoming: Seen | None) -> float | None:
-        """The time of the group's one cut, where a suspect picture shows by itself that it belongs to the scene of the
-        next group, and no earlier one that it begins yet another; None where that is unknown."""
+        """The time of the group's only cut, or None if unknown.
+
+        It is known if a suspect picture, decoded alone, belongs to the next group's scene, and no earlier one begins
+        another scene.
+        """
         if first is None or upcoming is None:
             return None
         for suspect in plan.suspects:
             at = group.stamps.index(suspect)
-            # Pictures shown before the suspect but stored after it refer to it, and to the latest one stored before it;
-            # what that one lacks looks like the keyframe, so like the scene before.
+            # Pictures shown before the suspect but stored after it refer to it, and to the latest one stored before it.
+            # The missing parts of that one look like the keyframe, that is, like the previous scene.
             late = [number for number in range(at + 1, len(group.packets)) if group.stamps[number] < suspect]
             anchor = max(range(at), key=group.stamps.__getitem__)
             numbers = [*sorted({0, anchor}), at, *late]
             found = {picture.time: picture for picture in self._decoder.orphans([group.packets[n] for n in numbers])}
             times = sorted(group.stamps[number] for number in [anchor, at, *late])
-            if suspect not in found or times[0] not in found:  # the decoder may keep back some of the others
+            if suspect not in found or times[0] not in found:  # the decoder may not return some of the others
                 return None
             kept = [time for time in times if time in found]
             looks = [self._looker.look(time, found[time].frame) for time in kept]
@@ -256,16 +259,16 @@ class Sparse:
         return False
 
     def _scan(self, group: Group, plan: Plan, upcoming: Seen | None) -> Iterator[Seen]:
-        """The pictures of a group and of those that continue it, as the plan says; then `_ahead` holds some more.
+        """The pictures of a group and of those that continue it, by the plan; afterwards `_ahead` may hold more.
 
-        A jump between two pictures with others left out between them starts the group again with those decoded.
+        A jump between two pictures with skipped ones between them restarts the group and decodes those.
         """
         dense = set(plan.dense)
         everything = self._continued()
         changes: deque[float] = deque([0.0], maxlen=3)
         rest: deque[float] = deque(maxlen=ARRIVED)  # changes from the latest looks to the next keyframe
         for attempt in count(1):
-            left: set[float] = set()  # times of pictures that may have been left out
+            left: set[float] = set()  # times of pictures that may have been skipped
             again = False
             for picture in self._decoder.run(self._feed(group, dense, everything or attempt > TRIES, left)):
                 self.decoded += 1
@@ -294,7 +297,7 @@ class Sparse:
             self._ahead = []
 
     def _arrived(self, look: Look, after: Look, rest: deque[float]) -> bool:
-        """Whether this look and some before it show the scene of the next keyframe, and come no nearer to it."""
+        """Whether this look and some before it show the scene of the next keyframe, without further approach."""
         if not self._planner.alike(look, after):
             rest.clear()
             return False
@@ -302,7 +305,7 @@ class Sparse:
         return len(rest) == ARRIVED and rest[-1] > NEARING * rest[0] - 1
 
     def _feed(self, group: Group, dense: set[float], everything: bool, left: set[float]) -> Iterator[tuple[Any, bool]]:
-        """Packets for the decoder, in order, with whether each may be left out (then its time goes to `left`)."""
+        """Packets for the decoder, in order, with whether each may be skipped (its time is then added to `left`)."""
         while True:
             for packet, time in zip(group.packets, group.stamps, strict=True):
                 leave = not everything and time not in dense
@@ -324,5 +327,5 @@ class Sparse:
 
 
 def _between(times: list[float], after: float, before: float, more: int = 0) -> list[float]:
-    """Of sorted `times` those between two, and `more` on each side."""
+    """Those of the sorted `times` between two times, and `more` on each side."""
     return times[max(0, bisect_right(times, after) - more) : bisect_left(times, before) + more]

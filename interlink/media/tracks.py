@@ -1,6 +1,6 @@
 """Subtitle tracks inside a container: text formats only (mov_text, SubRip, WebVTT, ASS), read from their packets.
 
-Costs one read of the file without decoding anything.
+Costs one read of the file; decodes nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from interlink.subtitles.files import is_chapters
 from interlink.subtitles.ssa import ssa_cue
 
 TEXT_CODECS = ("mov_text", "subrip", "webvtt", "ass", "ssa", "text")
-ASS_FIELDS = 8  # before the text, in the packets of Matroska
+ASS_FIELDS = 8  # fields before the text, in packets of Matroska
 
 
 def text_tracks(probe: Probe, container: Any) -> list[StreamInfo]:
-    """The subtitle streams that hold text somebody says, in their order."""
+    """The subtitle streams with spoken text, in order."""
     return [
         stream
         for stream in probe.streams
@@ -29,7 +29,7 @@ def text_tracks(probe: Probe, container: Any) -> list[StreamInfo]:
 
 
 def read_track(container: Any, track: StreamInfo) -> Subtitles:
-    """All cues of one track, with times in the container's clock. Reading stops, with a problem said, at damage."""
+    """All cues of one track, with times in the container's clock. Reading stops at damage and reports a problem."""
     from av.error import FFmpegError
 
     found = Subtitles(track.codec)

@@ -1,2 +1,2 @@
-"""Telling a video clip by clip by a language model that remembers what came before (COSMO, s3): templates, what is
-known of each clip, checks of the answers, and the order of the questions."""
+"""Narrates a video clip by clip with a language model that remembers the previous clips (COSMO, s3): templates, what is
+known of each clip, checks of the answers, and the order of the requests."""

@@ -1,4 +1,4 @@
-"""What is wrong with an answer of a language model, by rules that cost microseconds. No rule proves an answer right."""
+"""Finds faults in answers of a language model, by rules that cost microseconds. No rule proves an answer right."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from interlink.shards.document import count_tokens
 from interlink.text.sentences import split
 from interlink.text.words import copied_share, repeated_share, stem, words
 
-# For the model that is asked again, by flag.
+# By flag: the problem in a repeated request. Part of a prompt: a change needs a new prompt version.
 PROBLEMS = {
     "empty": "it was empty",
     "length": "it was cut off, so it must be shorter",
@@ -39,7 +39,7 @@ _QUOTES = (('"', '"'), ("“", "”"), ("'", "'"), ("«", "»"))
 
 
 def tidy(answer: str) -> str:
-    """The answer without a label before it or quotes around it, on one line."""
+    """The answer on one line, without a leading label or enclosing quotes."""
     text = _WRAPPING.sub("", " ".join(answer.split()))
     for opening, closing in _QUOTES:
         if len(text) > 1 and text.startswith(opening) and text.endswith(closing) and opening not in text[1:-1]:
@@ -48,26 +48,26 @@ def tidy(answer: str) -> str:
 
 
 class Checker:
-    """The rules of one build."""
+    """Checks answers by the rules of one build."""
 
     def __init__(self, settings: CheckSettings) -> None:
         self.settings = settings
         self._language = LanguageDetector() if settings.language else None
 
     def open(self) -> None:
-        """UserError where a language is asked for and the package for it is missing."""
+        """Raises UserError where a language is required and the package that detects it is missing."""
         if self._language is not None:
             self._language.open()
 
     def faults(self, text: str, speech: str, evidence: str) -> list[str]:
-        """Flags, the gravest first. evidence: all that the model was told of this video."""
+        """Flags, the most serious first. evidence: everything that the model was given about this video."""
         rules = self.settings
         if not text:
             return ["empty"]
         found = []
         if rules.refusal and _REFUSAL.search(text):
             found.append("refusal")
-        if self._language is not None and (told := self._language.detect(text)) and told[0] != rules.language:
+        if self._language is not None and (detected := self._language.detect(text)) and detected[0] != rules.language:
             found.append("language")
         if rules.names and unfounded_names(text, evidence):
             found.append("names")
@@ -84,9 +84,9 @@ class Checker:
 
 
 def unfounded_names(text: str, evidence: str) -> list[str]:
-    """Capitalised words inside sentences that the evidence does not have in any case, in order.
+    """Capitalised words inside sentences that do not occur in the evidence (in any case), in order.
 
-    A sentence's first word tells nothing; in scripts without capitals there is nothing to find.
+    A sentence's first word is not checked. Nothing is found in scripts without capitals.
     """
     known = {stem(word.removesuffix("'s")) for word in words(evidence)}
     found = []

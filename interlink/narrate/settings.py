@@ -1,4 +1,4 @@
-"""The settings of narrate: who writes, in which style, how much it remembers, what is wrong with an answer."""
+"""The settings of narrate: engine, style, history and the checks of answers."""
 
 from __future__ import annotations
 
@@ -16,51 +16,54 @@ Style = Literal["howto_interlink", "fuse", "short", "dense", "none"]
 
 
 class CheckSettings(Settings):
-    """What is wrong with an answer. Each check has a flag; an answer that fails one is asked for once more."""
+    """Checks of an answer. Each check has a flag; a clip is asked for once more if its answer fails a check."""
 
-    least_tokens: int = Field(3, ge=0, description="shorter answers are `short`")
-    most_tokens: int = Field(200, ge=0, description="longer answers are `long` (0 = no limit)")
-    repetition: float = Field(0.3, ge=0, le=1, description="more repeated 4-grams than this share are `repetition`")
+    least_tokens: int = Field(3, ge=0, description="answers with fewer tokens: flag `short`")
+    most_tokens: int = Field(200, ge=0, description="answers with more tokens: flag `long` (0 = no limit)")
+    repetition: float = Field(0.3, ge=0, le=1, description="a larger share of repeated 4-grams: flag `repetition`")
     copied: float = Field(
-        0.8, ge=0, le=1, description="more than this share of words in 5-grams of the speech are `copied` (1 = never)"
+        0.8,
+        ge=0,
+        le=1,
+        description="a larger share of words in 5-grams of the speech: flag `copied` (1 = never)",
     )
-    names: bool = Field(True, description="a name that nothing the model was told has is `names`")
-    refusal: bool = Field(True, description="phrases with which models refuse are `refusal`")
-    language: str = Field("", description="two letters: an answer in another language is `language`; empty = any")
+    names: bool = Field(True, description="names that are not in the input of the model: flag `names`")
+    refusal: bool = Field(True, description="phrases of refusal: flag `refusal`")
+    language: str = Field("", description="two letters; answers in another language: flag `language`; empty = any")
 
 
 class NarrateSettings(Settings):
-    """How captions, speech and what was told before become one telling."""
+    """How captions, speech and previous narrations become one narration."""
 
     style: Style = Field(
         "howto_interlink",
-        description="howto_interlink (remembers, COSMO's), fuse (caption + speech, CapsFusion's), short, dense, none",
+        description="howto_interlink (COSMO's, with history), fuse (CapsFusion's), short, dense, none",
     )
     engine: str = Field(
         "openai",
-        description="openai (any compatible server), transformers or vllm (a model run here), or an entry point of "
+        description="openai (any compatible server), transformers or vllm (a local model), or an entry point of "
         "interlink.writers",
     )
     options: dict[str, str | int | float | bool] = added({}, "options of a third-party engine")
     prompt: str = Field(
-        "", description="a template of your own in the place of the style's: sections ## system, first, later, retry"
+        "", description="a custom template instead of the style's, with the sections ## system, first, later, retry"
     )
-    history_clips: int = Field(8, ge=0, description="so many tellings before are remembered")
-    history_tokens: int = Field(600, ge=0, description="… of at most this many tokens, the latest first (0 = no limit)")
-    checks: CheckSettings = Field(CheckSettings(), description="what is wrong with an answer")
+    history_clips: int = Field(8, ge=0, description="number of previous narrations in a request")
+    history_tokens: int = Field(600, ge=0, description="most tokens of these, the latest kept first (0 = no limit)")
+    checks: CheckSettings = Field(CheckSettings(), description="checks of an answer")
     openai: ChatSettings = Field(ChatSettings(), description="settings of the openai engine")
     transformers: WriterSettings = Field(WriterSettings(), description="settings of the transformers engine")
     vllm: VllmSettings = Field(VllmSettings(), description="settings of the vllm engine")
-    cache: bool = operational(True, description="keep every answer below ROOT/cache, so that none is asked for twice")
+    cache: bool = operational(True, description="keep every answer in ROOT/cache, so that no request is sent twice")
 
     @property
     def writer(self) -> type[Writer]:
-        """The class of the engine. UserError where it cannot be imported."""
+        """The class of the engine. Raises UserError where it cannot be imported."""
         return writer_class(self.engine)
 
     @property
     def of_engine(self) -> BaseModel | Mapping[str, Any]:
-        """What the engine is made from: its block; of a third-party engine its options."""
+        """The settings of the engine: its block, or `options` for a third-party engine."""
         return GROUP.settings_of(self.engine, self, self.options)
 
     def unread(self) -> frozenset[str]:

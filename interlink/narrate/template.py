@@ -1,12 +1,12 @@
 """A prompt template: sections of one text, filled with what is known of a clip.
 
-    ## system    the rules (may be absent)
-    ## first     the request for a clip with nothing told before it
-    ## later     the same with something told before (absent: `first`, and nothing is remembered)
-    ## retry     what is added when an answer could not be used (absent: nothing is asked again)
+    ## system    the rules (optional)
+    ## first     the request for a clip without previous narrations
+    ## later     the request for a clip with previous narrations (absent: `first`, without history)
+    ## retry     what is added when an answer was rejected (absent: no clip is asked for again)
 
-`{title}`, `{caption}`, `{regions}`, `{speech}`, `{ocr}`, `{history}` stand for what is known, `{answer}`, `{problem}`
-for what was wrong. A line whose only words are a label and an empty placeholder is left out.
+`{title}`, `{caption}`, `{regions}`, `{speech}`, `{ocr}`, `{history}` stand for what is known; `{answer}`, `{problem}`
+for the rejected answer. A line that holds only a label and an empty placeholder is left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LABELLED = re.compile(r"^[\w ]{1,20}: *\{(title|caption|regions|speech|ocr)\} *
 
 @dataclass(frozen=True)
 class Template:
-    """text: the whole, whose hash is the prompt's."""
+    """A parsed template. text: the whole template; its hash is the prompt's hash."""
 
     text: str
     system: str
@@ -42,7 +42,7 @@ class Template:
 
     @staticmethod
     def parse(text: str) -> Template:
-        """Raises ValueError where a section is not known, comes twice, or `first` is missing."""
+        """Raises ValueError where a section is unknown or repeated, or `first` is missing."""
         pieces = _HEADING.split(text.strip())
         names, bodies = pieces[1::2], [body.strip() for body in pieces[2::2]]
         if pieces[0].strip():
@@ -51,7 +51,7 @@ class Template:
             if name not in _SECTIONS:
                 raise ValueError(f"a template has no section {name!r}; sections: {', '.join(_SECTIONS)}")
         if len(set(names)) < len(names):
-            raise ValueError("a section of a template comes once")
+            raise ValueError("a section of a template appears twice")
         found = dict(zip(names, bodies, strict=True))
         if not found.get("first"):
             raise ValueError("a template needs a section `## first`")
@@ -59,20 +59,20 @@ class Template:
 
     @property
     def remembers(self) -> bool:
-        """Whether what was told before is part of it."""
+        """Whether requests include previous narrations."""
         return "{history}" in self.later
 
     def request(self, known: Mapping[str, str]) -> str:
-        """The request for a clip; `history` in `known` is what was told before, empty for nothing."""
+        """The request for a clip. `history` in `known` holds the previous narrations, or is empty."""
         return fill(self.later if known["history"] and self.later else self.first, known)
 
     def again(self, known: Mapping[str, str], answer: str, problem: str) -> str:
-        """The request once more, with what was wrong with its answer."""
+        """The request again, with the rejected answer and its problem."""
         return f"{self.request(known)}\n\n{fill(self.retry, {'answer': answer, 'problem': problem})}"
 
 
 def fill(text: str, known: Mapping[str, str]) -> str:
-    """The text with its placeholders filled in one pass, so that nothing a video says is read as a placeholder."""
+    """The text with its placeholders filled. One pass, so that braces in a video's texts are not placeholders."""
     lines = []
     for line in text.split("\n"):
         label = _LABELLED.match(line)

@@ -1,7 +1,7 @@
-"""The prompts that engines are given, as text files of this folder: `<name>-<version>.txt`.
+"""The prompts of the engines, as text files in this folder: `<name>-<version>.txt`.
 
-A file that a release has shipped is never edited: another wording is another version. What a row was made with is told
-by its prompt hash.
+A file is never edited once it was part of a release: another wording is another version. The prompt hash of a row
+identifies its prompt.
 """
 
 from __future__ import annotations
@@ -12,5 +12,5 @@ from importlib.resources import files
 
 @cache
 def load(name: str) -> str:
-    """The text of `<name>.txt`, without the white space around it."""
+    """The text of `<name>.txt`, stripped."""
     return files("interlink.prompts").joinpath(f"{name}.txt").read_text(encoding="utf-8").strip()

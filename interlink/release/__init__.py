@@ -1,4 +1,4 @@
-"""Releases: what a build holds, in the formats that others read."""
+"""Releases: the documents of a build in common dataset formats."""
 
 from interlink.release.formats import FORMATS
 from interlink.release.run import Made, release

@@ -1,4 +1,4 @@
-"""What a release says about itself: the facts that the card, the Croissant file and RELEASE.json are written from."""
+"""Facts about a release, from which the card, the Croissant file and RELEASE.json are written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Column:
     about: str
 
 
-# Facts of a document that have a column in several formats.
+# Columns that several formats share.
 FACTS = {
     "id": Column("sc:Text", "the document's key"),
     "video_id": Column("sc:Text", "the {thing} it was made from; the split goes by it"),
@@ -35,11 +35,11 @@ FACTS = {
 
 @dataclass(frozen=True)
 class Description:
-    """What a format wrote.
+    """The output of a format.
 
-    about: one line for the card. records: how many, by split (or file). globs: split -> the files that hold it, where
-    Hugging Face's `datasets` can open them. columns: of Parquet files with a row a document (the first is the key), for
-    Croissant. default: whether `datasets` opens this one where nobody names another.
+    about: one line for the card. records: their number, by split (or file). globs: split -> its files, if Hugging
+    Face's `datasets` can open them. columns: of Parquet files with one row per document (the first is the key), for
+    Croissant. default: whether `datasets` opens this format if none is named.
     """
 
     about: str
@@ -51,9 +51,9 @@ class Description:
 
 @dataclass
 class About:
-    """What the card says besides the documents themselves.
+    """The facts of one release.
 
-    stages: the funnel, a row a stage as `Status.json` has it; lock: of the build.
+    stages: the funnel, one row per stage as in `Status.json`; lock: the lock of the build.
     """
 
     settings: ReleaseSettings
@@ -61,9 +61,9 @@ class About:
     stages: Mapping[str, Mapping[str, Any]]
     lock: Mapping[str, Any]
     formats: dict[str, Description] = field(default_factory=dict)
-    shown: list[tuple[str, str]] = field(default_factory=list)  # (document, picture of it, relative)
+    shown: list[tuple[str, str]] = field(default_factory=list)  # (document, relative path of its picture)
 
     @property
     def records(self) -> dict[str, dict[str, int]]:
-        """name -> records by split."""
+        """Format -> number of records by split."""
         return {name: dict(one.records) for name, one in self.formats.items()}

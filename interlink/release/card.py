@@ -1,6 +1,6 @@
 """The dataset card of a release: README.md as the Hugging Face hub shows it.
 
-Everything in it was counted or is a setting; nothing is drawn by chance and no clock is read.
+It contains only counts and settings: no randomness, no clock.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import yaml
 
 from interlink.release.about import About, Description
 from interlink.release.croissant import count_of, general, keywords, licence_link
-from interlink.release.statistics import Distribution, told
+from interlink.release.statistics import Distribution, by_frequency
 
-BAR = 40  # characters of the longest bar
+BAR = 40  # length of the longest bar, characters
 BINS = 12
-# What the Hub knows (huggingface.co/docs/hub): bands of size, and licences by its ids, those of software left out.
+# Values of the Hub (huggingface.co/docs/hub): size categories, and ids of licences except software licences.
 _BANDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 _LICENCES = frozenset(
     (
@@ -52,7 +52,7 @@ def card(about: About) -> str:
 
 
 def histogram(distribution: Distribution, unit: str) -> str:
-    """Bars of text: a line a bin, after a line with mean and quantiles."""
+    """A text histogram: one line per bin, after a line with mean and quantiles."""
     lines = [
         f"mean {distribution.mean:.1f}   median {_plain(distribution.quantile(0.5))}   "
         f"5 % {_plain(distribution.quantile(0.05))}   95 % {_plain(distribution.quantile(0.95))}   {unit}"
@@ -67,7 +67,7 @@ def histogram(distribution: Distribution, unit: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown and HTML leave as it is, on one line."""
+    """The text escaped for Markdown and HTML, on one line."""
     text = re.sub(r"([\\`*_\[\]()#|~!])", r"\\\1", " ".join(text.split()))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -96,7 +96,7 @@ def _front_matter(about: About) -> str:
 
 
 def _openable(formats: Mapping[str, Description]) -> dict[str, Description]:
-    """The formats that `datasets` opens, of one kind of file: it has one loader for all configurations of a folder."""
+    """The formats that `datasets` opens, all of one file type: it has one loader for all configurations of a folder."""
     for kind in (".parquet", ".tar", ".tsv"):
         found = {
             name: one
@@ -161,8 +161,8 @@ def _funnel(stages: Mapping[str, Mapping[str, Any]]) -> str:
     for name, stage in stages.items():
         why = {**stage["reasons"], **stage["errors"]}
         why |= stage.get("lost", {})
-        told_why = ", ".join(f"{escaped(reason)} {count:,}" for reason, count in told(why).items())
-        rows.append((name, *(f"{stage[key]:,}" for key in ("ok", "partial", "dropped", "failed", "pending")), told_why))
+        why_text = ", ".join(f"{escaped(reason)} {count:,}" for reason, count in by_frequency(why).items())
+        rows.append((name, *(f"{stage[key]:,}" for key in ("ok", "partial", "dropped", "failed", "pending")), why_text))
     return "\n\n".join(
         (
             "## From the source to the documents",
@@ -180,9 +180,9 @@ def _distributions(about: About) -> str:
         ("Clip length", statistics.clip_seconds, "seconds"),
         ("Images per document", statistics.images_per_document, "images"),
     )
-    told_plots = [f"### {title}\n\n```\n{histogram(values, unit)}\n```" for title, values, unit in plots]
-    roles = ", ".join(f"{escaped(role)} {count:,}" for role, count in told(statistics.roles).items())
-    return "\n\n".join(["## Distributions", *told_plots, f"Text segments by role: {roles or 'none'}."])
+    sections = [f"### {title}\n\n```\n{histogram(values, unit)}\n```" for title, values, unit in plots]
+    roles = ", ".join(f"{escaped(role)} {count:,}" for role, count in by_frequency(statistics.roles).items())
+    return "\n\n".join(["## Distributions", *sections, f"Text segments by role: {roles or 'none'}."])
 
 
 def _samples(about: About) -> str:
@@ -196,7 +196,7 @@ def _models(about: About) -> str:
     rows = [
         (stage, f"`{escaped(model)}`", f"{count:,}")
         for (stage, model), count in sorted(about.statistics.models.items())
-        if model != "none"  # the stage is in the recipe, and made nothing
+        if model != "none"  # the stage is in the recipe, but did not use a model
     ]
     prompts = [
         f"{stage} `{escaped(prompt)}` ({count:,})"
@@ -211,14 +211,14 @@ def _models(about: About) -> str:
 
 def _licences(about: About) -> str:
     statistics, settings = about.statistics, about.settings
-    rows = [(escaped(name), f"{count:,}") for name, count in told(statistics.licences).items()]
+    rows = [(escaped(name), f"{count:,}") for name, count in by_frequency(statistics.licences).items()]
     left_out = {
         f"{stage}: {reason}": count
         for stage, content in about.stages.items()
         for reason, count in content["reasons"].items()
         if _ON_REQUEST.search(reason)
     }
-    opted = ", ".join(f"{escaped(name)} {count:,}" for name, count in told(left_out).items())
+    opted = ", ".join(f"{escaped(name)} {count:,}" for name, count in by_frequency(left_out).items())
     whole = (
         f"The release as a whole is under {escaped(settings.licence)}."
         if settings.licence

@@ -1,6 +1,7 @@
-"""croissant.json: the release described for machines (MLCommons Croissant 1.0, JSON-LD).
+"""croissant.json: a machine-readable description of the release (MLCommons Croissant 1.0, JSON-LD).
 
-Every file but LLaVA's single pictures with its sum; the documents as a record set where a Parquet format holds them.
+Lists every file with its checksum, except LLaVA's single pictures, and the documents as a record set if a Parquet
+format holds them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from interlink.release.about import About, Column
 from interlink.release.settings import ReleaseSettings
-from interlink.release.statistics import Statistics, told
+from interlink.release.statistics import Statistics, by_frequency
 from interlink.release.target import File
 
 FILE_NAME = "croissant.json"
@@ -51,7 +52,7 @@ _ENCODINGS = {
 
 
 def croissant(about: About, files: Sequence[File]) -> bytes:
-    """The JSON-LD; the same for the same release."""
+    """The JSON-LD; the same release gives the same bytes."""
     settings, statistics = about.settings, about.statistics
     content: dict[str, Any] = {
         "@context": _CONTEXT,
@@ -78,14 +79,14 @@ def croissant(about: About, files: Sequence[File]) -> bytes:
 
 
 def general(statistics: Statistics) -> str:
-    """A sentence on what it is, where nobody wrote one."""
+    """A generated description, for releases without one."""
     documents = count_of(statistics.total, "interleaved document")
     order = "frames and text alternate in the order of time" if statistics.thing == "video" else "pictures and text"
     return f"{documents} from {count_of(len(statistics.videos), statistics.thing)}: {order}."
 
 
 def keywords(statistics: Statistics) -> list[str]:
-    """What one would search for."""
+    """Search keywords."""
     return ["interleaved", "image-text", *(["video"] if statistics.thing == "video" else [])]
 
 
@@ -95,7 +96,7 @@ def count_of(number: int, thing: str) -> str:
 
 
 def licence_link(licence: str) -> str:
-    """Where a licence can be read: a URL as it is, an SPDX id (a word with a number, or MIT) at SPDX, else ''."""
+    """The URL of a licence: a URL itself, SPDX's page for an SPDX id (a word with a number, or MIT), else ''."""
     if "://" in licence:
         return licence
     name = licence.upper() if re.match(r"(cc|mit$)", licence, re.IGNORECASE) else licence
@@ -103,10 +104,10 @@ def licence_link(licence: str) -> str:
 
 
 def _licence(settings: ReleaseSettings, statistics: Statistics) -> Any:
-    """A URL, or a work that says which licences the sources name."""
+    """A URL, or a work that lists the licences of the sources."""
     if settings.licence:
         return licence_link(settings.licence) or {"@type": "sc:CreativeWork", "name": settings.licence}
-    stated = ", ".join(f"{name} ({count:,} documents)" for name, count in told(statistics.licences).items())
+    stated = ", ".join(f"{name} ({count:,} documents)" for name, count in by_frequency(statistics.licences).items())
     return {"@type": "sc:CreativeWork", "name": "as the source of each document states it", "description": stated}
 
 
@@ -124,7 +125,7 @@ def _file(file: File) -> dict[str, Any]:
 
 
 def _records(about: About, files: Sequence[File]) -> list[dict[str, Any]]:
-    """A record set for each Parquet file of the first format that names its columns: the file name has the split."""
+    """A record set for each Parquet file of the first format with columns; the file name contains the split."""
     for name, one in about.formats.items():
         parts = [f.path for f in files if f.path.startswith(f"{name}/") and f.path.endswith(".parquet")]
         if one.columns and parts:

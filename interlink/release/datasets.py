@@ -1,8 +1,8 @@
-"""datasets: a folder that Hugging Face's `datasets.load_dataset` opens, images decoded by it.
+"""datasets: a folder that Hugging Face's `datasets.load_dataset` opens, with decoded images.
 
-A row a document in the manner of OBELICS: `images` and `texts` are equally long, and where one holds something, the
-other holds None; `metadata` and `general_metadata` are JSON. Which column is an image stands in the Parquet schema, so
-the library is not needed to write it.
+One row per document in the layout of OBELICS: `images` and `texts` have the same length, and exactly one of them holds
+a value at each position; `metadata` and `general_metadata` are JSON. The Parquet schema marks the image column, so
+writing does not need the library.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _ARROW = {"string": pa.string(), "float64": pa.float64(), "int32": pa.int32()}
 def _schema() -> pa.Schema:
     features: dict[str, Any] = {name: {"dtype": kind, "_type": "Value"} for name, kind in _VALUES.items()}
     fields = [pa.field(name, _ARROW[kind]) for name, kind in _VALUES.items()]
-    # A list with one entry is how every version of the library writes "list of".
+    # A list with one entry means "list of" in every version of the library.
     features["images"] = [{"_type": "Image"}]
     fields.append(pa.field("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))))
     for name, kind in _LISTS.items():
         features[name] = [{"dtype": kind, "_type": "Value"}]
         fields.append(pa.field(name, pa.list_(_ARROW[kind])))
-    told = json.dumps({"info": {"features": features}})
-    return pa.schema(fields, metadata={"huggingface": told})
+    info = json.dumps({"info": {"features": features}})
+    return pa.schema(fields, metadata={"huggingface": info})
 
 
 SCHEMA = _schema()
@@ -83,7 +83,7 @@ class Datasets(Format):
 
 
 def hub_split(split: str) -> str:
-    """The name that Hugging Face has for a split."""
+    """Hugging Face's name of a split."""
     return "validation" if split == "val" else split
 
 

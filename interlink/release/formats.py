@@ -1,4 +1,4 @@
-"""What a release format is, and which there are: ours, and those of the entry points `interlink.formats`."""
+"""The base class of release formats, and the registry: built-in ones and the entry points `interlink.formats`."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ GROUP = Group("interlink.formats", "release format", FORMATS, "interlink.release
 
 
 class Format(ABC):
-    """Writes every document into its own folder of the release, `<name>/`, as they come.
+    """Writes documents into its own folder of the release, `<name>/`, one after another.
 
-    name: the one it is registered under. about: one line for the card. options_class: what `--set <name>.key=value` may
-    say; none by default. columns: of its Parquet files, for Croissant (see `Description`). `add` and `close` write
-    through `self.target`, and keep `self.records` (how many by split) and `self.globs` up to date.
+    name: its registered name. about: one line for the card. options_class: the options of `--set <name>.key=value`;
+    none by default. columns: of its Parquet files, for Croissant (see `Description`). `add` and `close` write through
+    `self.target`, and keep `self.records` (number of records by split) and `self.globs` up to date.
     """
 
     name: ClassVar[str]
@@ -52,17 +52,17 @@ class Format(ABC):
 
     @abstractmethod
     def add(self, sample: Sample) -> None:
-        """Writes one document; they come in the order of the shards."""
+        """Writes one document. Documents arrive in the order of the shards."""
 
-    def close(self) -> None:  # noqa: B027 - a format that writes whole files has nothing to finish
-        """Finishes the files that are still open. Called once, after the last document."""
+    def close(self) -> None:  # noqa: B027 - a format that writes complete files has nothing to finish
+        """Finishes open files. Called once, after the last document."""
 
     def count(self, split: str) -> None:
-        """One more record of a split."""
+        """Counts one record of a split."""
         self.records[split] = self.records.get(split, 0) + 1
 
     def description(self) -> Description:
-        """What the card, Croissant and RELEASE.json say of it, once it is closed."""
+        """The description for the card, Croissant and RELEASE.json, after `close`."""
         return Description(self.about, self.records, self.globs, self.columns)
 
 
@@ -74,7 +74,7 @@ def format_names() -> list[str]:
 def format_classes(names: Sequence[str], settings: ReleaseSettings) -> list[type[Format]]:
     """The formats of these names, in the order of the card (third-party ones last); `all` is every registered one.
 
-    Raises UserError for an unknown name, one that cannot be imported or is no Format, and options that it refuses.
+    Raises UserError for an unknown name, a class that cannot be imported or is not a Format, and invalid options.
     """
     for name in names:
         if name != ALL:
@@ -91,11 +91,11 @@ def format_classes(names: Sequence[str], settings: ReleaseSettings) -> list[type
 
 def _load(name: str, settings: ReleaseSettings) -> type[Format]:
     cls: type[Format] = GROUP.load(name)
-    of = f" of {GROUP.whose(name)}" if GROUP.whose(name) else ""
+    of = f" of {GROUP.distribution_of(name)}" if GROUP.distribution_of(name) else ""
     if cls.name != name:
         raise UserError(
-            f"the release format {name!r}{of} calls itself {cls.name!r}",
-            "give its class and its entry point the same name: its folder has it too",
+            f"the release format {name!r}{of} has a class with the name {cls.name!r}",
+            "give its class and its entry point the same name, which is also the name of its folder",
             2,
         )
     try:
@@ -116,4 +116,4 @@ def _explain(name: str, options: type[Settings], error: ValidationError) -> User
             f"did you mean {name}.{near[0]}?" if near else f"its options: {there}",
             2,
         )
-    return UserError(f"--set {name}.{key}: {first['msg']} (it says {first['input']!r})", "see docs/release.md", 2)
+    return UserError(f"--set {name}.{key}: {first['msg']} (got {first['input']!r})", "see docs/release.md", 2)

@@ -1,9 +1,8 @@
 """howto: the TSV files of Howto-Interlink7M.
 
-`clips` is a JSON list of {"clip": "H:MM:SS - H:MM:SS", "clip_id", "caption"}, quoted as pandas quotes. The video is
-there twice: first as `video`, where the hosted files have it, last as `path`, by which CosMo's loader finds it. Times
-are whole seconds, as published (the nearest; a clip is never empty); the exact ones are in the other formats. Text
-only: nearly free.
+`clips` is a JSON list of {"clip": "H:MM:SS - H:MM:SS", "clip_id", "caption"}, quoted like pandas does. The video has
+two columns: first `video`, as in the hosted files, last `path`, which CosMo's loader reads. Times are whole seconds, as
+published (rounded; a clip is never empty); the other formats have exact times. Text only: costs almost nothing.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample, clip_text
 from interlink.release.target import Target
 
-LEAST = 2  # clips of a document in the sampled variant: as many as CosMo's recipe takes at once
+LEAST = 2  # least clips of a document in the sampled variant: the number that CosMo's recipe uses at once
 
 
 class Howto(Format):
-    """`<name>_subset_w_<all|sampled>_clips_<train|val>.tsv`: a row a document, clips without text left out."""
+    """`<name>_subset_w_<all|sampled>_clips_<train|val>.tsv`: one row per document, without clips that have no text."""
 
     name: ClassVar[str] = "howto"
     about: ClassVar[str] = "the TSV files of Howto-Interlink7M (`video`, `clips`, `path`): all clips, and sampled clips"
@@ -53,7 +52,7 @@ class Howto(Format):
             self.target.finish(path)
 
     def _clips_before(self, sample: Sample) -> int:
-        """How many clips the video's documents before this one have: ids go through a video, not a document."""
+        """Number of clips in the video's previous documents: clip ids count through a video, not a document."""
         video = sample.document.source.video_id
         before = self._before if video == self._video else 0
         self._video, self._before = video, before + len(sample.document.clips)
@@ -74,13 +73,13 @@ class Howto(Format):
 
 
 def sampled(numbers: list[int], key: str, settings: ReleaseSettings) -> set[int]:
-    """Which clips the sampled variant keeps: the lowest keyed hashes, at least two where there are two."""
+    """The clips of the sampled variant: those with the lowest keyed hashes, at least two if there are two."""
     wanted = max(LEAST, round(len(numbers) * settings.sampled_share))
     return set(sorted(numbers, key=lambda n: keyed_hash(settings.seed, f"clip:{key}:{n}"))[:wanted])
 
 
 def quoted(cell: str) -> str:
-    """A cell as pandas writes it: in quotes, those inside doubled, where it holds a quote, a tab or a line break."""
+    """A cell as pandas writes it: quoted, with inner quotes doubled, if it has a quote, a tab or a line break."""
     return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in '\t\n\r"') else cell
 
 

@@ -1,8 +1,8 @@
-"""llava: conversations in LLaVA's JSON with an `images` folder: what instruction tuning code reads.
+"""llava: conversations in LLaVA's JSON with an `images` folder, for instruction tuning.
 
-One conversation a document: for each clip with text a question that carries its pictures (`<image>` once for each) and
-the text as answer; or, for trainers that take one picture, one a clip with the picture in its middle. Pictures of clips
-without text are left out. Costs a file for each picture.
+One conversation per document: for each clip with text a question with its pictures (`<image>` once for each) and the
+text as the answer. For trainers that take one picture, one conversation per clip with its middle picture. Pictures of
+clips without text are left out. Costs one file per picture.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Llava(Format):
         self._files: dict[str, TextIO] = {}
 
     def add(self, sample: Sample) -> None:
-        told = [
+        clips = [
             (number, clip, answer, pictures)
             for number, (clip, pictures) in enumerate(
                 zip(sample.document.clips, sample.pictures_of_clips(), strict=True)
@@ -42,12 +42,14 @@ class Llava(Format):
             if (answer := clip_text(clip, self.settings.texts))
         ]
         if self.settings.conversation == "document":
-            if told:
-                self._write(sample, sample.key, told)
+            if clips:
+                self._add_conversation(sample, sample.key, clips)
             return
-        for number, clip, answer, pictures in told:
+        for number, clip, answer, pictures in clips:
             if pictures:
-                self._write(sample, f"{sample.key}-{number:03d}", [(number, clip, answer, spaced(pictures, 1))])
+                self._add_conversation(
+                    sample, f"{sample.key}-{number:03d}", [(number, clip, answer, spaced(pictures, 1))]
+                )
 
     def close(self) -> None:
         for split, file in self._files.items():
@@ -55,14 +57,14 @@ class Llava(Format):
             file.close()
             self.target.finish(f"llava/{split}.json")
 
-    def _write(
-        self, sample: Sample, key: str, told: Sequence[tuple[int, Clip, str, list[tuple[Picture, float]]]]
+    def _add_conversation(
+        self, sample: Sample, key: str, clips: Sequence[tuple[int, Clip, str, list[tuple[Picture, float]]]]
     ) -> None:
         """One conversation about these clips: (number, clip, answer, pictures with times)."""
         turns: list[dict[str, str]] = []
         images: list[str] = []
         times: list[float] = []
-        for _, _, answer, pictures in told:
+        for _, _, answer, pictures in clips:
             for picture, time in pictures:
                 path = f"{sample.key}/{picture.name}"
                 self.target.write(f"llava/images/{path}", picture.data, one_of_many=True)
@@ -70,7 +72,7 @@ class Llava(Format):
                 times.append(time)
             question = MARK * len(pictures) + ("\n" if pictures else "") + (NEXT if turns else FIRST)
             turns.append({"from": "human", "value": question})
-            # Readers count the marks of pictures, videos and sound: what is part of a text must not be taken for one.
+            # Readers count the placeholders of images, video and audio, so a text must not contain them.
             turns.append({"from": "gpt", "value": re.sub(r"<(image|video|audio)>", r"\1", answer)})
         entry: dict[str, Any] = {"id": key}
         if images:
@@ -78,7 +80,7 @@ class Llava(Format):
         entry |= {"conversations": turns, "times": times}
         entry["clips"] = [
             {"clip": number, "start": clip.start, "end": clip.end, "images": len(pictures)}
-            for number, clip, _, pictures in told
+            for number, clip, _, pictures in clips
         ]
         if sample.split not in self._files:
             file = self.target.begin(f"llava/{sample.split}.json")

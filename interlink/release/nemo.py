@@ -1,8 +1,8 @@
-"""nemo: the interleaved rows of NeMo Curator, a row an element: its readers and filters open them as they are.
+"""nemo: the interleaved rows of NeMo Curator, one row per element, which its readers and filters open directly.
 
 The reserved columns, then `role`, `start`, `end` (seconds) and `clip`. Position -1 is the document's metadata: its
-canonical JSON. `source_ref` says where in the build's shards an element lies (JSON: path, member, byte_offset,
-byte_size, frame_index); the bytes are inline, so nothing needs it.
+canonical JSON. `source_ref` is the place of an element in the build's shards (JSON: path, member, byte_offset,
+byte_size, frame_index); the bytes are inline, so readers do not need it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SCHEMA = pa.schema(
 
 
 class Nemo(Format):
-    """`nemo/<split>-00000.parquet`; a document's rows are together, in one file."""
+    """`nemo/<split>-00000.parquet`; all rows of a document are in one file."""
 
     name: ClassVar[str] = "nemo"
     about: ClassVar[str] = "interleaved rows of NeMo Curator, a row an element"

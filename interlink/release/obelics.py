@@ -1,8 +1,8 @@
-"""obelics: webdataset tars in the manner of OBELICS and MINT-1T.
+"""obelics: webdataset tars in the layout of OBELICS and MINT-1T.
 
-A sample is `<key>.json` with two equally long lists, `texts` and `images` (names of members), each holding None where
-the other holds something, and the images beside it. `roles`, `starts`, `ends` (seconds) and `clips` run along;
-`metadata` and `general_metadata` are JSON in a string, as OBELICS has them. Costs a copy of the bytes.
+A sample is `<key>.json` and its images. The JSON has two lists of the same length, `texts` and `images` (names of
+members); at each position exactly one of them holds a value. `roles`, `starts`, `ends` (seconds) and `clips` have the
+same length; `metadata` and `general_metadata` are JSON in a string, as in OBELICS. Costs a copy of the bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from interlink.release.target import Target
 
 
 class Obelics(Format):
-    """`obelics/<split>-00000.tar`, and how many samples each tar has."""
+    """`obelics/<split>-00000.tar`, and files with the number of samples per tar."""
 
     name: ClassVar[str] = "obelics"
     about: ClassVar[str] = "webdataset tars with `texts` and `images` lists, as OBELICS and MINT-1T have them"
@@ -64,7 +64,7 @@ def lists(sample: Sample) -> dict[str, Any]:
 
 
 def about(sample: Sample) -> dict[str, str]:
-    """OBELICS' two columns of JSON: of each image (None where a text is), and of the document."""
+    """OBELICS' two JSON columns: metadata of each image (None for a text), and of the document."""
     source = sample.document.source
     images = [
         None

@@ -1,8 +1,8 @@
 """pairs: image-caption tars as img2dataset writes them and COSMOS reads them: `<key>.jpg`, `.txt`, `.json`.
 
-A pair is a picture with its clip's text; clips without text give none. The JSON has img2dataset's fields,
-`original_caption` (what was said; PixelProse so tells the first caption from the rewritten one), and where the pair
-comes from. Costs a copy of the bytes and one look at each picture's header.
+A pair is a picture with its clip's text; clips without text have none. The JSON has img2dataset's fields,
+`original_caption` (the speech; PixelProse uses this name for captions before rewriting), and the origin of the pair.
+Costs a copy of the bytes and a read of each picture's header.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from interlink.release.source import SPLITS, Picture, Sample, clip_text, spaced
 from interlink.release.target import Target
 from interlink.shards import tar
 
-PAIRS_PER_TAR = 10_000  # img2dataset's own; four digits of the key
+PAIRS_PER_TAR = 10_000  # as in img2dataset; four digits of the key
 _TEXT = ("key", "caption", "original_caption", "url", "status", "error_message", "exif", "sha256", "document", "image")
 SCHEMA = pa.schema(
     [
@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
 
 
 class Pairs(Format):
-    """`pairs/<split>/00000.tar`, beside it `00000.parquet` (the JSONs) and `00000_stats.json`; how many in each tar."""
+    """`pairs/<split>/00000.tar` with `00000.parquet` (the JSONs) and `00000_stats.json`; files with counts per tar."""
 
     name: ClassVar[str] = "pairs"
     about: ClassVar[str] = "image-caption pairs in tars as img2dataset writes and COSMOS reads them"
@@ -46,7 +46,7 @@ class Pairs(Format):
             return TarParts(target, lambda number: f"pairs/{split}/{number:05d}.tar", limit, PAIRS_PER_TAR)
 
         self._parts = {split: parts(split) for split in SPLITS}
-        self._told: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}  # of the open tar
+        self._records: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}  # JSONs of the open tar
 
     def add(self, sample: Sample) -> None:
         clips = zip(sample.document.clips, sample.pictures_of_clips(), strict=True)
@@ -62,7 +62,7 @@ class Pairs(Format):
         for split, parts in self._parts.items():
             if parts.counts:
                 parts.close()
-                self._tell(split, parts.number)
+                self._finish_tar(split, parts.number)
                 counts = {path.rpartition("/")[2]: count for path, count in parts.counts.items()}
                 for name in COUNTS:
                     self.target.write(f"pairs/{split}/{name}", (json.dumps(counts, indent=1) + "\n").encode())
@@ -73,10 +73,10 @@ class Pairs(Format):
         before = len(parts.counts)
         parts.make_room(picture.size + 4 * len(caption) + 2 * len(original) + 16 * tar.BLOCK)
         if before and len(parts.counts) > before:
-            self._tell(split, before - 1)
+            self._finish_tar(split, before - 1)
         key = f"{parts.number:05d}{parts.count:04d}"
         width, height = _size(picture)
-        told = {
+        record = {
             "key": key,
             "caption": caption,
             "original_caption": original,
@@ -93,14 +93,14 @@ class Pairs(Format):
             "image": picture.name,
             **place,
         }
-        content = json.dumps(told, ensure_ascii=False, indent=4).encode()
+        content = json.dumps(record, ensure_ascii=False, indent=4).encode()
         parts.add(key, [(picture.suffix, picture.data), ("txt", caption.encode()), ("json", content)])
-        self._told[split].append(told)
+        self._records[split].append(record)
         self.count(split)
 
-    def _tell(self, split: str, number: int) -> None:
-        """The files beside a finished tar."""
-        rows, self._told[split] = self._told[split], []
+    def _finish_tar(self, split: str, number: int) -> None:
+        """Writes the Parquet and statistics files of a finished tar."""
+        rows, self._records[split] = self._records[split], []
         path = f"pairs/{split}/{number:05d}.parquet"
         table = pa.Table.from_pylist(rows, schema=SCHEMA)
         pq.write_table(table, self.target.begin(path), compression="zstd")
@@ -110,7 +110,9 @@ class Pairs(Format):
             "successes": len(rows),
             "failed_to_download": 0,
             "failed_to_resize": 0,
-            **dict.fromkeys(("duration", "start_time", "end_time"), 0.0),  # nothing was downloaded, no clock is read
+            **dict.fromkeys(
+                ("duration", "start_time", "end_time"), 0.0
+            ),  # nothing was downloaded, and no clock is read
             "status_dict": {"success": len(rows)},
         }
         self.target.write(f"pairs/{split}/{number:05d}_stats.json", (json.dumps(stats, indent=4) + "\n").encode())

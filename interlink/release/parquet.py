@@ -1,7 +1,7 @@
-"""parquet: a row per document with exact times, text and facts in typed columns; images by name, sum and place.
+"""parquet: one row per document with exact times, text and metadata in typed columns; images by name, sum and place.
 
-Light (no pixels): what filters, statistics and joins want. The bytes of an image are one range read of a shard of the
-build, or in the formats `datasets`, `obelics` and `nemo`.
+Small (no pixels), for filters, statistics and joins. The bytes of an image need one range read of a shard of the build;
+the formats `datasets`, `obelics` and `nemo` include them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ELEMENT = pa.struct(
         ("type", pa.string()),  # image | text
         ("text", pa.string()),
         ("role", pa.string()),
-        ("start", pa.float64()),  # seconds; of an image start = end = its time
+        ("start", pa.float64()),  # seconds; an image has start = end = its time
         ("end", pa.float64()),
         ("clip", pa.int32()),
         ("image", pa.int32()),  # index into `images`

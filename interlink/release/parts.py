@@ -1,6 +1,6 @@
-"""Numbered files of one split, Parquet in row groups or plain tars: what the formats have in common when they write.
+"""Numbered files of one split, Parquet in row groups or plain tars: the shared writers of the formats.
 
-Memory: one row group, at most 64 MB and a document.
+Memory: one row group, at most 64 MB plus one document.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from interlink.release.target import Target
 from interlink.shards import tar
 
 ROW_GROUP = 64 * 2**20  # bytes, before compression
-COUNTS = ("num_samples.json", "sizes.json")  # tar -> its samples, beside the tars: as CosMo and open_clip look for it
+COUNTS = (
+    "num_samples.json",
+    "sizes.json",
+)  # tar -> its number of samples: the file names that CosMo and open_clip read
 
 
 class ParquetParts:
-    """`<folder>/<split>-00000.parquet`, …: closed before the document that would take one beyond `limit` bytes."""
+    """`<folder>/<split>-00000.parquet`, …: a file is closed before a document that would exceed `limit` bytes."""
 
     def __init__(self, target: Target, folder: str, split: str, schema: pa.Schema, limit: int) -> None:
         self._target, self._prefix, self._schema, self._limit = target, f"{folder}/{split}-", schema, limit
@@ -31,7 +34,7 @@ class ParquetParts:
         self.paths: list[str] = []
 
     def add(self, rows: Sequence[dict[str, Any]], size: int) -> None:
-        """The rows of one document; size: about how many bytes they are."""
+        """Adds the rows of one document. size: approximately, in bytes."""
         if self._written + self._waiting and self._written + self._waiting + size > self._limit:
             self._finish()
         if self._writer is None:
@@ -62,27 +65,26 @@ class ParquetParts:
 
 
 class TarParts:
-    """Tars named by `name(number)`: one is closed before the sample that would take it beyond `limit` bytes or `most`
-    samples."""
+    """Tars named by `name(number)`: closed before a sample that would exceed `limit` bytes or `most` samples."""
 
     def __init__(self, target: Target, name: Callable[[int], str], limit: int, most: int = 0) -> None:
         self._target, self._name, self._limit, self._most = target, name, limit, most
         self._file: BinaryIO | None = None
         self._size = 0
-        self.counts: dict[str, int] = {}  # path of a tar -> its samples
+        self.counts: dict[str, int] = {}  # path of a tar -> its number of samples
 
     @property
     def number(self) -> int:
-        """Of the open tar."""
+        """Number of the open tar."""
         return len(self.counts) - 1
 
     @property
     def count(self) -> int:
-        """Samples in the open tar."""
+        """Number of samples in the open tar."""
         return self.counts[self._name(self.number)]
 
     def make_room(self, size: int) -> None:
-        """Opens a tar that has room for a sample of `size` bytes."""
+        """Opens a new tar unless the open one has room for a sample of `size` bytes."""
         if self._file is not None and (
             self._size + size + len(tar.END) > self._limit or (self._most and self.count >= self._most)
         ):
@@ -93,7 +95,7 @@ class TarParts:
             self.counts[path] = self._size = 0
 
     def add(self, key: str, members: Sequence[tuple[str, bytes]]) -> None:
-        """One sample of `(suffix, data)` members."""
+        """Adds one sample of `(suffix, data)` members."""
         data = tar.sample(key, members)
         self.make_room(len(data))
         assert self._file is not None

@@ -1,7 +1,7 @@
-"""One pass over the committed shards that writes every asked-for format, the card and the Croissant file.
+"""Writes a release in one pass over the committed shards: the requested formats, the card and the Croissant file.
 
-Nothing is recomputed and no table is read for it: what the shards hold is what is released. Costs one read of the
-shards, a copy of their bytes for each format that carries images, and a sha256 of what is written.
+It recomputes nothing and reads no table: a release contains what the shards contain. Costs one read of the shards, a
+copy of their bytes for each format with images, and a sha256 of the output.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from interlink.release.croissant import croissant
 from interlink.release.formats import Format, format_classes
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample, samples
-from interlink.release.statistics import THINGS, Statistics, told
+from interlink.release.statistics import THINGS, Statistics, by_frequency
 from interlink.release.target import Target
 from interlink.report.pictures import draw_document
 from interlink.runtime.lock import NAME, encode
@@ -35,7 +35,7 @@ _PRIVATE = ("cookies", "proxy", "ydl_options")
 
 @dataclass(frozen=True)
 class Made:
-    """What a release holds. formats: name -> records by split (or file); documents: by split; bytes of all files."""
+    """The content of a release. formats: name -> records by split (or file); documents: by split; bytes: of all."""
 
     url: str
     formats: dict[str, dict[str, int]]
@@ -56,7 +56,7 @@ def release(
     """Writes a release of the build in `storage` to `out`, a folder or fsspec URL that is empty or absent.
 
     stages: the funnel (`Status.json()["stages"]`). report: called with (documents so far, documents in all).
-    Raises UserError where the build has no finished shards, they are damaged, or `out` is taken.
+    Raises UserError where the build has no finished shards, the shards are damaged, or `out` is not empty.
     """
     folder = lock.get("shards") or ""
     if not folder:
@@ -70,14 +70,15 @@ def release(
     kind = lock.get("recipe", {}).get("source", {}).get("kind", "")
     about = About(settings, Statistics(settings.texts, THINGS.get(kind, "video")), stages, lock)
     try:
-        return _write(storage, shards, classes, out, about, report)
+        return _write_release(storage, shards, classes, out, about, report)
     except OSError as error:
         raise UserError(
-            f"the release stopped: {error}", f"check the space and permissions of {out}; nothing is left there"
+            f"cannot write the release: {error}",
+            f"check free space and permissions of {out}; the unfinished release was removed",
         ) from error
 
 
-def _write(
+def _write_release(
     storage: Storage,
     shards: manifest.Manifest,
     classes: Sequence[type[Format]],
@@ -108,9 +109,11 @@ def _write(
 
 
 def public(value: Any) -> Any:
-    """A lock without what is nobody's business: paths that leave the folder keep their last part, URLs lose user and
-    password, and their host where it is of a private network; cookies, proxies and options for yt-dlp are left out. All
-    the rest, which shaped the bytes, stays."""
+    """A lock without private data, for publication.
+
+    Paths that lead out of the folder keep only their last part. URLs lose user and password, and their host if it is in
+    a private network. Cookies, proxies and options of yt-dlp are removed. Everything that shaped the bytes stays.
+    """
     if isinstance(value, dict):
         return {key: public(inner) for key, inner in value.items() if key not in _PRIVATE}
     if isinstance(value, list):
@@ -124,7 +127,7 @@ def public(value: Any) -> Any:
 
 
 def _address(found: re.Match[str]) -> str:
-    """The scheme, host and port of a URL; `private` for a host that the world does not see."""
+    """The scheme, host and port of a URL; `private` for a host in a private network."""
     name = found[2].strip("[]").lower()
     try:
         seen = ipaddress.ip_address(name).is_global
@@ -134,7 +137,7 @@ def _address(found: re.Match[str]) -> str:
 
 
 def _show(target: Target, sample: Sample) -> str:
-    """A picture of one document for the card."""
+    """Writes a picture of one document for the card; returns its relative path."""
     path = f"samples/{sample.key}.png"
     images = {name: picture.data for name, picture in sample.pictures.items()}
     draw_document(sample.document.model_dump(), images, target.begin(path))
@@ -143,7 +146,7 @@ def _show(target: Target, sample: Sample) -> str:
 
 
 def _describe(about: About, shards: manifest.Manifest, target: Target) -> bytes:
-    """RELEASE.json: the choices, the counts, and what it was made from."""
+    """RELEASE.json: the settings, the counts, and the origin of the release."""
     statistics = about.statistics
     content = {
         "settings": about.settings.json_dict(),
@@ -153,7 +156,7 @@ def _describe(about: About, shards: manifest.Manifest, target: Target) -> bytes:
         "clips": int(sum(v * n for v, n in statistics.clips_per_document.counts.items())),
         "images": statistics.images,
         "text_tokens": statistics.text_tokens,
-        "licences": told(statistics.licences),
+        "licences": by_frequency(statistics.licences),
         "files": target.count,
         "bytes": target.bytes,
         "source": {

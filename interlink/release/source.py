@@ -1,7 +1,7 @@
-"""Documents out of committed shards, with their images and where each image lies. One pass, one read of every byte.
+"""Reads documents from committed shards, with their images and the place of each image. One pass over every byte.
 
-Shards are read in spans of some megabytes, so a remote root costs few round trips; the sums of the manifest are checked
-on the way (1.8 GB/s). Memory: one span.
+Shards are read in spans of some megabytes, so that a remote root costs few round trips. The checksums of the manifest
+are verified on the way (1.8 GB/s). Memory: one span.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SPAN = 16 * 2**20  # bytes read at once, unless one sample is larger
 _KEY = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_-]{{0,{MAX_LENGTH + 20}}}")
 _SHARD = re.compile(r"[A-Za-z0-9_-]{1,80}\.tar")
 _IMAGE = re.compile(r"[A-Za-z0-9_-]{1,40}\.(jpg|jpeg|png|webp)")
-_REPAIR = "see `interlink verify`, and build the shards again: interlink build --fresh shard"
+_REPAIR = "run `interlink verify`, then build the shards again: interlink build --fresh shard"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Element:
-    """One place in a document's sequence: a picture or a text. A picture's start and end are both its time, seconds."""
+    """One element of a document: a picture or a text. start, end: seconds; both are the time of a picture."""
 
     clip: int
     start: float
@@ -67,7 +67,7 @@ class Element:
 
 @dataclass(frozen=True)
 class Sample:
-    """A document as it lies in a shard. text: its canonical JSON; pictures: by name, in the document's order."""
+    """A document as stored in a shard. text: its canonical JSON; pictures: by name, in the document's order."""
 
     key: str
     shard: str
@@ -78,7 +78,7 @@ class Sample:
     pictures: dict[str, Picture]
 
     def elements(self) -> list[Element]:
-        """Its pictures and texts in order, one element each."""
+        """The pictures and texts in order, one element each."""
         found: list[Element] = []
         for segment in self.document.segments:
             if isinstance(segment, Frames):
@@ -89,7 +89,7 @@ class Sample:
         return found
 
     def pictures_of_clips(self) -> list[list[tuple[Picture, float]]]:
-        """For each clip its pictures with their times."""
+        """The pictures of each clip, with their times."""
         found: list[list[tuple[Picture, float]]] = [[] for _ in self.document.clips]
         for element in self.elements():
             if element.picture is not None:
@@ -98,7 +98,7 @@ class Sample:
 
 
 def clip_text(clip: Clip, kinds: Sequence[TextKind]) -> str:
-    """A clip's text in formats with one text a clip: the first kind that is not empty."""
+    """The text of a clip in formats with one text per clip: the first kind that is not empty."""
     return next((text for kind in kinds if (text := getattr(clip, kind))), "")
 
 
@@ -111,7 +111,7 @@ def spaced(pictures: list[tuple[Picture, float]], most: int) -> list[tuple[Pictu
 
 def split_of(video_id: str, settings: ReleaseSettings) -> Split:
     """The split of a video and all its documents, by keyed hash."""
-    # Not the hash that orders a generation: a build with --limit would then lie in one split.
+    # Not the hash that orders a generation: a build with --limit would then be in one split.
     place = int(keyed_hash(settings.seed, f"split:{video_id}")[:13], 16) / 16**13
     return "val" if place < settings.val_share else "train"
 
@@ -119,7 +119,7 @@ def split_of(video_id: str, settings: ReleaseSettings) -> Split:
 def samples(storage: Storage, folder: str, settings: ReleaseSettings) -> Iterator[Sample]:
     """Every document of the committed shards in `folder`, in order.
 
-    Raises UserError where a shard is missing, is not what its manifest says, or holds what is no document of ours.
+    Raises UserError where a shard is missing, differs from its manifest, or contains anything but our documents.
     """
     for shard in manifest.load(storage, folder).shards:
         path = f"{folder}/{shard.name}"
@@ -137,7 +137,7 @@ def samples(storage: Storage, folder: str, settings: ReleaseSettings) -> Iterato
             position += len(data)
         digest.update(_read(storage, path, position, shard.size))
         if digest.hexdigest() != shard.sha256:
-            raise UserError(f"{storage.full(path)} is not what MANIFEST.json says: its sha256 differs", _REPAIR)
+            raise UserError(f"{storage.full(path)} differs from MANIFEST.json: wrong sha256", _REPAIR)
 
 
 def _read(storage: Storage, path: str, begin: int, end: int) -> bytes:
@@ -161,7 +161,7 @@ def _spans(entries: Sequence[index.Entry]) -> Iterator[list[index.Entry]]:
 def _sample(path: str, shard: str, entry: index.Entry, data: bytes, settings: ReleaseSettings) -> Sample:
     key = entry.key
     if not _KEY.fullmatch(key):
-        raise UserError(f"{path}: {key!r} is no key of a document", _REPAIR)
+        raise UserError(f"{path}: {key!r} is not the key of a document", _REPAIR)
     text, at = "", 0
     pictures: dict[str, Picture] = {}
     others: list[str] = []
@@ -178,13 +178,13 @@ def _sample(path: str, shard: str, entry: index.Entry, data: bytes, settings: Re
         document = documents.load(text)
     except ValueError as error:
         raise UserError(f"{path} [{key}]: {error}", _REPAIR) from error
-    clip_files = {f"{key}.{name}" for name in document.files()}  # no format takes them; `document` names them
+    clip_files = {f"{key}.{name}" for name in document.files()}  # no format includes them; `document` names them
     if strange := [name for name in others if name not in clip_files]:
         raise UserError(f"{path}: {strange[0]!r} does not belong to document {key}", _REPAIR)
     wanted = document.images()
     if missing := [name for name in wanted if name not in pictures]:
         raise UserError(f"{path} [{key}]: image {missing[0]} is missing", _REPAIR)
     if document.id != key:
-        raise UserError(f"{path} [{key}]: the document calls itself {document.id!r}", _REPAIR)
+        raise UserError(f"{path} [{key}]: the document has the id {document.id!r}", _REPAIR)
     split = split_of(document.source.video_id, settings)
     return Sample(key, shard, split, document, text, at, {name: pictures[name] for name in wanted})

@@ -1,4 +1,4 @@
-"""What the documents of a release are like, gathered while they pass. Memory: counts, and one number for each video."""
+"""Statistics of the documents of a release, gathered in one pass. Memory: counts, and one number per video."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from interlink.release.settings import TextKind
 from interlink.release.source import Sample, clip_text
 from interlink.shards.document import Text, count_tokens
 
-# Kind of source -> what one of its items is; of all others, a video.
+# Kind of source -> the name of one of its items; all other kinds have videos.
 THINGS = {"pairs": "picture", "pages": "web page"}
 
 
@@ -19,7 +19,7 @@ class Distribution:
     """How often each value occurs; values are rounded to `step`."""
 
     step: float = 1.0
-    counts: Counter[int] = field(default_factory=Counter)  # value / step -> how often
+    counts: Counter[int] = field(default_factory=Counter)  # value / step -> count
 
     def add(self, value: float) -> None:
         self.counts[round(value / self.step)] += 1
@@ -33,7 +33,7 @@ class Distribution:
         return sum(value * count for value, count in self.counts.items()) * self.step / max(1, self.count)
 
     def quantile(self, share: float) -> float:
-        """The smallest value that at least this share of all do not exceed; 0 of nothing."""
+        """The smallest value that at least this share of all values do not exceed; 0 without values."""
         wanted = share * self.count
         seen = 0
         for value in sorted(self.counts):
@@ -43,7 +43,7 @@ class Distribution:
         return 0.0
 
     def bins(self, most: int) -> list[tuple[float, float, int]]:
-        """(from, to, how often) of at most `most` bins of a round width, the last value inside the last bin."""
+        """(from, to, count) of at most `most` bins with a round width; the last value lies in the last bin."""
         if not self.counts:
             return []
         low, high = min(self.counts), max(self.counts)
@@ -58,11 +58,11 @@ class Distribution:
 
 @dataclass
 class Statistics:
-    """Sums and distributions of everything that a release holds."""
+    """Sums and distributions over the documents of a release."""
 
     kinds: Sequence[TextKind]
-    thing: str = "video"  # what a document was made from, `THINGS`
-    documents: Counter[str] = field(default_factory=Counter)  # split -> how many
+    thing: str = "video"  # the source of a document, see `THINGS`
+    documents: Counter[str] = field(default_factory=Counter)  # split -> count
     videos: set[int] = field(default_factory=set)  # hashes of the ids
     images: int = 0
     text_tokens: int = 0
@@ -105,6 +105,6 @@ def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def told(mapping: Mapping[str, int]) -> dict[str, int]:
-    """A counter for JSON: the most frequent first, then by name."""
+def by_frequency(mapping: Mapping[str, int]) -> dict[str, int]:
+    """A counter as a sorted dict: the most frequent first, then by name."""
     return dict(sorted(mapping.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -1,8 +1,8 @@
-"""The folder a release is written into: whole or absent.
+"""The folder of a release: complete or absent.
 
-Local: files are made in a hidden folder beside it, which is renamed when every file is there. Object storage: a file is
-finished locally and put once, and RELEASE.json, put last, is the commit; what an error leaves is taken away again.
-Costs a sha256 of every file (`SHA256SUMS`, for `sha256sum -c`).
+Local: files are written into a hidden folder next to it, which is renamed when all files are finished. Object storage:
+a file is finished locally and uploaded once. RELEASE.json is uploaded last and is the commit; after an error the files
+are removed. Costs a sha256 of every file (`SHA256SUMS`, for `sha256sum -c`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from interlink.errors import UserError
-from interlink.storage import TEMPORARY, Storage
+from interlink.storage import TEMPORARY, Storage, sync_file, sync_folder
 
 COMMIT = "RELEASE.json"
 SUMS = "SHA256SUMS"
@@ -34,14 +34,14 @@ class File:
 
 
 class Target:
-    """Where a release goes. Use as a context manager; without `commit` nothing is left of it.
+    """The destination of a release. Use it as a context manager; without `commit` it leaves nothing behind.
 
-    Raises UserError where something is there already.
+    Raises UserError where the destination is not empty.
     """
 
     def __init__(self, url: str) -> None:
         self.storage = Storage(url)
-        self.files: list[File] = []  # but for those finished as one of many
+        self.files: list[File] = []  # except those finished as one of many
         self.count = self.bytes = 0
         self._committed = False
         self._open: set[str] = set()
@@ -59,15 +59,15 @@ class Target:
         self._sums = (self._work / SUMS).open("w")
 
     def begin(self, path: str) -> Path:
-        """Where to write the file `path` (relative, forward slashes); `finish` it when it is whole."""
-        self.storage.full(path)  # refuses what would leave the release
+        """The local path to write the file `path` (relative, forward slashes) to; call `finish` when it is complete."""
+        self.storage.full(path)  # raises for paths that lead out of the release
         self._open.add(path)
         local = self._work / path
         local.parent.mkdir(parents=True, exist_ok=True)
         return local
 
     def finish(self, path: str, one_of_many: bool = False) -> None:
-        """Takes the file that `begin` named as whole."""
+        """Adds the complete file from `begin` to the release."""
         self._open.remove(path)
         local = self._work / path
         file = File(path, local.stat().st_size, _sha256(local))
@@ -80,12 +80,12 @@ class Target:
             self.storage.put(path, local)
 
     def write(self, path: str, data: bytes, one_of_many: bool = False) -> None:
-        """A small file at once."""
+        """Writes a small file."""
         self.begin(path).write_bytes(data)
         self.finish(path, one_of_many)
 
     def commit(self, description: bytes) -> None:
-        """Writes the sums and RELEASE.json (`description`), and makes the release appear."""
+        """Writes the checksums and RELEASE.json (`description`), and publishes the release."""
         if self._open:
             raise AssertionError(f"unfinished: {sorted(self._open)}")
         self._sums.close()
@@ -94,10 +94,10 @@ class Target:
             _sync_tree(self._work, self.count)
             self._check_local()
             try:
-                self._work.rename(self._final)  # replaces an empty folder, and nothing else
+                self._work.rename(self._final)  # replaces only an empty folder
             except OSError as error:
                 raise UserError(f"cannot put the release at {self._final}: {error}", "choose another --out") from error
-            _sync(self._final.parent)
+            sync_folder(self._final.parent)
         else:
             for name in (SUMS, COMMIT):
                 self.storage.put(name, self._work / name)
@@ -111,7 +111,7 @@ class Target:
     ) -> None:
         self._sums.close()
         if not self._committed and not self.storage.is_local:
-            self.storage.delete_folder("")  # there was nothing in it before
+            self.storage.delete_folder("")  # it was empty before
         shutil.rmtree(self._work, ignore_errors=True)
 
     def _check_local(self) -> None:
@@ -124,12 +124,12 @@ class Target:
     def _check_remote(self) -> None:
         names = self.storage.names()
         if names:
-            told = "holds a release" if COMMIT in names else "is not empty, and holds no finished release"
-            raise UserError(f"{self.storage.url} {told}", "choose another --out, or remove it first", 2)
+            content = "holds a release" if COMMIT in names else "is not empty"
+            raise UserError(f"{self.storage.url} {content}", "choose another --out, or remove it first", 2)
 
 
 def _remove_stale(folder: Path, prefix: str) -> None:
-    """Takes away what a killed release of this machine has left beside the target."""
+    """Removes leftovers of killed releases of this machine next to the target."""
     import psutil
 
     for path in folder.glob(f"{prefix}*"):
@@ -147,16 +147,8 @@ def _sha256(path: Path) -> str:
 
 
 def _sync_tree(folder: Path, files: int) -> None:
-    if files > MANY:  # one call for all of them: a million pictures would take an hour one by one
+    if files > MANY:  # one call for all of them: syncing a million pictures one by one takes an hour
         os.sync()
         return
     for path in [*folder.rglob("*"), folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_file(path)

@@ -27,7 +27,7 @@ from interlink.runtime.plan import Event, Report, StagePlan, given_together
 from interlink.runtime.timer import Timer
 from interlink.runtime.workspace import Workspace
 from interlink.stage import Blob, Item, Row, Stage, failed
-from interlink.tables import measure
+from interlink.stages import amounts
 
 FLUSH_BYTES = 64 * 2**20
 
@@ -314,7 +314,7 @@ class Worker:
         with self._lock, self._committing():
             self.fence.check()
             summary = job.partition.compact(
-                list(job.items), job.inputs, lambda rows: measure(self.plan.name, rows), job.buffer
+                list(job.items), job.inputs, lambda rows: amounts(self.plan.name, self.stage, rows), job.buffer
             )
             self._emptied(job)
         return summary

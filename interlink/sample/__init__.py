@@ -1,6 +1,6 @@
-"""The sample world: short how-to videos drawn from a seed, so that everything about them is known (`truth.json`).
+"""The sample world: short how-to videos generated from a seed, so that everything about them is known (`truth.json`).
 
-Importing this is light; drawing and encoding (PIL, numpy, av) are imported by the first `render`, about 0.2 s a video.
+Importing this is cheap; the first `render` imports drawing and encoding (PIL, numpy, av). Costs about 0.2 s per video.
 """
 
 from interlink.sample.plan import SampleOptions

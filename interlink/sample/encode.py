@@ -1,6 +1,6 @@
-"""Writes a planned video as mp4 (H.264, AAC) and its subtitles as WebVTT: about 1 ms a frame, 20 ms of sound a video.
+"""Writes a planned video as mp4 (H.264, AAC) and its subtitles as WebVTT. Costs 1 ms per frame, 20 ms per sound track.
 
-One encoder thread and no time or version stamps: the same plan gives the same bytes.
+Uses one encoder thread and no time or version stamps, so that the same plan gives the same bytes.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: I
 
 
 def write_video(path: Path, video: Plan, frames: Iterable[tuple[int, Image.Image]]) -> None:
-    """Encodes frames (number on the grid, picture as displayed) to `path`, whatever its suffix."""
+    """Encodes frames (number on the grid, picture as displayed) to `path`, with any suffix."""
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         picture = _video_stream(container, video)
         sound = None if video.silent else container.add_stream("aac", rate=AUDIO_RATE, layout="mono", bit_rate=32000)
         packets = _video_packets(picture, video, frames)
         blocks = iter(()) if sound is None else _sound_packets(sound, video)
-        # Interleaved about as a player needs them: all sound up to the picture's time, then the picture.
+        # Interleaved for playback: all sound up to a picture's time, then the picture.
         pending = next(blocks, None)
         for packet in packets:
             while pending is not None and pending.pts * pending.time_base <= packet.pts * packet.time_base:
@@ -45,7 +45,7 @@ def write_video(path: Path, video: Plan, frames: Iterable[tuple[int, Image.Image
 
 
 def _video_stream(container: Any, video: Plan) -> Any:
-    """The H.264 stream. Its pictures are stored turned back by `rotation`, and a display matrix tells so."""
+    """The H.264 stream. Its pictures are stored turned back by `rotation`, with a display matrix."""
     stream = container.add_stream("libx264", rate=video.fps)
     sideways = video.rotation in (90, 270)
     stream.width, stream.height = (video.height, video.width) if sideways else (video.width, video.height)
@@ -54,7 +54,7 @@ def _video_stream(container: Any, video: Plan) -> Any:
     stream.time_base = stream.codec_context.time_base
     stream.codec_context.gop_size = 4 * video.fps
     stream.codec_context.thread_count = 1
-    # Without cpu-independent, x264's rate control differs from run to run, even on one thread.
+    # Without cpu-independent, x264's rate control differs between runs, even on one thread.
     stream.options = {"preset": "veryfast", "crf": "20", "threads": "1", "x264-params": "cpu-independent=1"}
     if video.rotation:
         if not hasattr(stream, "set_display_rotation"):
@@ -88,13 +88,13 @@ def _sound_packets(stream: Any, video: Plan) -> Iterator[Any]:
 
 
 def _voice(video: Plan) -> Any:
-    """float32 samples [duration × AUDIO_RATE]: a hum of changing pitch for every word said, silence between."""
+    """float32 samples [duration × AUDIO_RATE]: a hum for every spoken word, silence between."""
     samples = np.zeros(round(video.duration * AUDIO_RATE), dtype=np.float32)
     for step in video.steps:
         words = step.speech.split()
         edges = np.linspace(step.speech_start, step.speech_end, len(words) + 1) * AUDIO_RATE
         for word, start, end in zip(words, edges[:-1].astype(int), edges[1:].astype(int), strict=True):
-            # The pitch of a word is the word's own: the same word sounds the same all through a video.
+            # Pitch depends on the word, so that a word sounds the same throughout a video.
             pitch = video.voice * Random(word).uniform(0.85, 1.2)
             angle = np.arange(end - start) * (2 * np.pi * pitch / AUDIO_RATE)
             hum = np.sin(angle) + 0.5 * np.sin(2 * angle) + 0.25 * np.sin(3 * angle)

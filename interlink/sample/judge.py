@@ -1,4 +1,4 @@
-"""Whether captions are right: those of a build of a sample world against what was drawn. Costs nothing."""
+"""Scores the captions of a build of a sample world against its truth. Costs nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PARTS = (*world.Combination._fields, "all")
 
 @dataclass(frozen=True)
 class Judged:
-    """clips: how many were judged; right: in how many of them each of PARTS was named, and nothing else of its kind."""
+    """clips: number of judged clips; right: for each of PARTS, how many clips name it and no other of its kind."""
 
     clips: int
     right: Mapping[str, int]
@@ -27,7 +27,7 @@ class Judged:
 
 
 def judge(folder: Path, documents: Iterable[Mapping[str, Any]]) -> Judged:
-    """The captions of documents made of the videos in `folder`, each held against the act at its clip's middle."""
+    """Compares captions of documents with the videos in `folder`: each with the act at the middle of its clip."""
     videos = json.loads((folder / TRUTH).read_text(encoding="utf-8"))["videos"]
     right: Counter[str] = Counter(dict.fromkeys(PARTS, 0))
     clips = 0
@@ -37,8 +37,8 @@ def judge(folder: Path, documents: Iterable[Mapping[str, Any]]) -> Judged:
             middle = (clip["start"] + clip["end"]) / 2
             step = next(step for step in steps if step["start"] <= middle <= step["end"])
             drawn = world.Combination(step["object"], step["colour"], step["action"])
-            said = world.parts(clip["caption"] or "")
+            named = world.parts(clip["caption"] or "")
             clips += 1
-            right.update(name for name, own, said_ in zip(drawn._fields, drawn, said, strict=True) if own == said_)
-            right["all"] += said == drawn
+            right.update(name for name, own, found in zip(drawn._fields, drawn, named, strict=True) if own == found)
+            right["all"] += named == drawn
     return Judged(clips, right)

@@ -1,4 +1,4 @@
-"""The kinds of object, each with a silhouette that can be recognised at 64 × 64 pixels: 5 ms a sprite, cached."""
+"""Draws the objects; each is recognisable at 64 × 64 pixels. Costs 5 ms per sprite, cached."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WOOD: RGB = (120, 78, 46)
 
 @dataclass(frozen=True)
 class Tones:
-    """One colour as light falls on it."""
+    """One colour in several tones, for light and shadow."""
 
     base: RGB
     dark: RGB
@@ -25,7 +25,7 @@ class Tones:
 
 
 def tones(colour: str) -> Tones:
-    """Of a colour's name, or "grey"."""
+    """The tones of a colour's name, or of "grey"."""
     base = GREY if colour == "grey" else world.COLOURS[colour]
     return Tones(base, mix(base, INK, 0.32), mix(base, (255, 255, 255), 0.38))
 

@@ -1,4 +1,4 @@
-"""Drawing in units of 0..100, y downwards, on a large canvas that becomes a smooth sprite: about 5 ms each."""
+"""Draws sprites in units of 0..100, y downwards, on a large canvas that is scaled down. Costs 5 ms per sprite."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 RGB = tuple[int, int, int]
 Point = tuple[float, float]
 
-CANVAS = 384  # pixels a side while drawing
-MASTER = 192  # pixels a side of what is kept
-MARGIN = 4  # units around the 100 × 100, for outlines
+CANVAS = 384  # side of the canvas, pixels
+MASTER = 192  # side of the sprite, pixels
+MARGIN = 4  # units around the 100 × 100 area, for outlines
 INK: RGB = (38, 34, 40)  # of outlines
 
 
@@ -59,12 +59,12 @@ class Pen:
             self._draw.ellipse((x - half, y - half, x + half, y + half), fill=(*fill, 255))
 
     def turn(self, degrees: float) -> None:
-        """Turns all that was drawn so far clockwise about the middle."""
+        """Turns the drawing clockwise about its middle."""
         self.image = self.image.rotate(-degrees, resample=Image.Resampling.BICUBIC)
         self._draw = ImageDraw.Draw(self.image)
 
     def clip(self, mask: Image.Image) -> None:
-        """Keeps what lies within `mask` (L, of the canvas' size)."""
+        """Keeps only the area of `mask` (mode L, size of the canvas)."""
         self.image.putalpha(ImageChops.multiply(self.image.getchannel("A"), mask))
 
     def sprite(self, outline: float = 2.0) -> Image.Image:

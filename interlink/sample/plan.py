@@ -1,7 +1,7 @@
-"""What will be in a video, decided from (seed, split, index, options) alone: steps, cuts, words, times. Costs nothing.
+"""Plans a video from (seed, split, index, options): steps, cuts, texts, times. Costs nothing.
 
-Times are seconds of presentation time. All boundaries lie on the grid of frames, so that what the plan says is exactly
-what a decoder sees.
+Times are presentation times in seconds. All boundaries lie on the frame grid, so that a decoder sees exactly what the
+plan says.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from interlink.settings import Settings
 
 WALLS = 8  # kinds of wall and of table that `scenery` can draw
 TABLES = 6
-DARK_WALLS = frozenset({1, 3, 5, 7})  # the others are light; neighbours in time alternate, so that cuts are real
+DARK_WALLS = frozenset({1, 3, 5, 7})  # the others are light; consecutive steps alternate, so that cuts are visible
 WORDS_PER_SECOND = 4.5
 LEAST_GAP = 0.05  # seconds of silence between two sentences
 FADE_SECONDS = 0.5
@@ -28,32 +28,30 @@ Range = tuple[float, float]
 
 
 class SampleOptions(Settings):
-    """How the videos of a sample world are made. A share is the part of all videos (or steps) that are so, 0 to 1."""
+    """How the videos of a sample world are made. A share is a fraction of all videos (or steps), 0 to 1."""
 
     width: int = Field(default=320, ge=64, le=1920, description="pixels as displayed; even")
     height: int = Field(default=256, ge=64, le=1920, description="pixels as displayed; even")
-    fps: int = Field(
-        default=8, ge=4, le=60, description="frames per second (of a video with vfr: the grid its frames lie on)"
-    )
+    fps: int = Field(default=8, ge=4, le=60, description="frames per second (with vfr: of the frame grid)")
     steps: tuple[int, int] = Field(default=(3, 5), description="fewest and most steps of a video")
     step_seconds: Range = Field(default=(2.0, 3.0), description="shortest and longest step, in seconds")
     lead: Range = Field(
         default=(-0.6, 0.4),
-        description="how long before the act a sentence begins, in seconds: drawn once a video; negative = it lags",
+        description="seconds by which a sentence precedes its act, drawn once per video; negative = it lags",
     )
-    fades: float = Field(default=0.2, ge=0, le=1, description="share of the transitions that are no hard cut")
+    fades: float = Field(default=0.2, ge=0, le=1, description="share of the transitions that are fades")
     titles: float = Field(default=0.25, ge=0, le=1, description="share of the steps with a title on screen")
     silent: float = Field(
         default=0.0, ge=0, le=1, description="share of the videos without sound and without subtitles"
     )
     vfr: float = Field(
-        default=0.0, ge=0, le=1, description="share of the videos with frames left out (variable frame rate)"
+        default=0.0, ge=0, le=1, description="share of the videos with dropped frames (variable frame rate)"
     )
-    portrait: float = Field(default=0.0, ge=0, le=1, description="share of the videos with width and height exchanged")
+    portrait: float = Field(default=0.0, ge=0, le=1, description="share of the videos with width and height swapped")
     rotation: tuple[Literal[0, 90, 180, 270], ...] = Field(
         default=(0,),
         min_length=1,
-        description="degrees clockwise that a player must turn the picture: drawn from these",
+        description="possible rotations: degrees clockwise that a player must turn the picture",
     )
     long: float = Field(default=0.0, ge=0, le=1, description="share of the videos with `long_steps` steps")
     long_steps: tuple[int, int] = Field(default=(24, 36), description="fewest and most steps of a long video")
@@ -70,19 +68,19 @@ class SampleOptions(Settings):
         for name in ("steps", "step_seconds", "lead", "long_steps"):
             low, high = getattr(self, name)
             if low > high:
-                raise ValueError(f"{name}: the first of the two must be the smaller")
+                raise ValueError(f"{name}: the first value must not be greater than the second")
         if self.steps[0] < 1 or self.long_steps[0] < 1:
             raise ValueError("a video has at least one step")
         if self.step_seconds[0] < 1.0:
             raise ValueError("step_seconds: a step lasts at least one second")
         if max(map(abs, self.lead)) > 0.75 * self.step_seconds[0]:
-            raise ValueError("lead: more than three quarters of the shortest step leaves a sentence no room")
+            raise ValueError("lead: must be at most three quarters of the shortest step")
         return self
 
 
 @dataclass(frozen=True)
 class Distractor:
-    """A small thing near the border. x, y: its centre, 0..1 of the frame; size: of the frame's shorter side."""
+    """A small object near the border. x, y: its centre, 0..1 of the frame; size: over the frame's shorter side."""
 
     object: str
     colour: str  # a colour's name, or "grey"
@@ -93,7 +91,7 @@ class Distractor:
 
 @dataclass(frozen=True)
 class Title:
-    """Words on screen. start, end: seconds. at: "top" or "bottom"; scene.title_box tells where that is in pixels."""
+    """Text on screen. start, end: seconds. at: "top" or "bottom"; `scene.title_box` gives its box in pixels."""
 
     text: str
     start: float
@@ -115,16 +113,16 @@ class Step:
     title: Title | None
     wall: int
     table: int
-    x: float  # of the target's centre, 0..1 of the frame
+    x: float  # target's centre, 0..1 of the frame
     y: float
-    size: float  # of the target, of the frame's shorter side
-    phase: float  # 0..1: where in its motion the tool begins
+    size: float  # size of the target over the frame's shorter side
+    phase: float  # 0..1: start phase of the tool's motion
     distractors: tuple[Distractor, ...]
 
 
 @dataclass(frozen=True)
 class Transition:
-    """How a step gives way to the next. frames: how many are mixed, half of them before the boundary (0 = hard cut)."""
+    """The transition to the next step. frames: mixed frames, half of them before the boundary; 0 = hard cut."""
 
     boundary: int
     frames: int
@@ -133,7 +131,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole video. width, height: as displayed. kept: numbers of the frames that are in the file."""
+    """A planned video. width, height: as displayed. kept: numbers of the frames in the file."""
 
     name: str
     width: int
@@ -150,7 +148,7 @@ class Plan:
 
     @property
     def frames(self) -> int:
-        """Length on the grid: duration × fps."""
+        """Length in frames of the grid: duration × fps."""
         return self.steps[-1].last
 
     @property
@@ -160,7 +158,7 @@ class Plan:
 
 @lru_cache(maxsize=8)
 def _round(seed: int, split: Split, number: int) -> list[Combination]:
-    """All combinations of the split in an order of their own: one round of dealing them out."""
+    """All combinations of the split in random order: one round of dealing."""
     cards = world.combinations(split)
     Random(f"interlink sample {seed} {split} round {number}").shuffle(cards)
     return cards
@@ -176,10 +174,10 @@ def name_of(split: Split, seed: int, index: int) -> str:
 
 
 def plan(seed: int, split: Split, index: int, options: SampleOptions) -> Plan:
-    """The video number `index` of a world: the same whatever else is rendered."""
+    """The plan of video number `index` of a world. It does not depend on other videos."""
     draw = Random(f"interlink sample {seed} {split} {index}")
     width, height = options.width, options.height
-    # One draw for each, used or not, so that switching one option on leaves the rest of a video as it was.
+    # One draw for each, used or not, so that enabling one option does not change the rest of a video.
     silent, vfr, portrait, long = (
         draw.random() < share for share in (options.silent, options.vfr, options.portrait, options.long)
     )
@@ -189,7 +187,7 @@ def plan(seed: int, split: Split, index: int, options: SampleOptions) -> Plan:
     count = draw.randint(*(options.long_steps if long else options.steps))
     if portrait:
         width, height = height, width
-    # Combinations are dealt like cards, so that a small world has seen them all before one comes twice.
+    # Combinations are dealt like cards, so that a small world has all of them before one repeats.
     hand = max(options.steps[1], options.long_steps[1] if options.long else 0)
     combinations = [_deal(seed, split, index * hand + number) for number in range(count)]
 
@@ -220,9 +218,7 @@ def plan(seed: int, split: Split, index: int, options: SampleOptions) -> Plan:
             )
         )
     transitions = tuple(_transition(draw, step.first, options) for step in steps[1:])
-    must = {step.first for step in steps} | {0, firsts[-1] - 1}
-    must |= {n for t in transitions for n in range(t.boundary - t.frames // 2, t.boundary + t.frames // 2 + 1)}
-    dropped = {number for number in range(firsts[-1]) if draw.random() < 0.35 and number not in must}
+    dropped = _dropped(draw, firsts, transitions)
     return Plan(
         name=name_of(split, seed, index),
         width=width,
@@ -239,8 +235,15 @@ def plan(seed: int, split: Split, index: int, options: SampleOptions) -> Plan:
     )
 
 
+def _dropped(draw: Random, firsts: list[int], transitions: tuple[Transition, ...]) -> set[int]:
+    """Frames that a file of variable frame rate leaves out: never a step's first, the last, or one in a transition."""
+    must = {*firsts[:-1], 0, firsts[-1] - 1}
+    must |= {n for t in transitions for n in range(t.boundary - t.frames // 2, t.boundary + t.frames // 2 + 1)}
+    return {number for number in range(firsts[-1]) if draw.random() < 0.35 and number not in must}
+
+
 def _speech_times(firsts: list[int], spoken: list[str], lead: float, fps: int) -> list[tuple[float, float]]:
-    """(start, end) of each sentence, in seconds: `lead` before its step, moved where the video has no room."""
+    """(start, end) of each sentence, in seconds: `lead` before its step, moved if the video has no room."""
     end = firsts[-1] / fps
     starts = [max(0.0, first / fps - lead) for first in firsts[:-1]]
     times: list[tuple[float, float]] = []
@@ -273,7 +276,7 @@ def _other_wall(draw: Random, previous: Step | None) -> int:
 
 
 def _distractors(draw: Random, combination: Combination) -> tuple[Distractor, ...]:
-    """Two or three small things, each in a corner of its own, of another kind and another colour than the target."""
+    """Two or three small objects in different corners, of another kind and colour than the target."""
     corners = draw.sample([(0.10, 0.22), (0.90, 0.22), (0.09, 0.84), (0.91, 0.84)], draw.randint(2, 3))
     kinds = draw.sample([kind for kind in world.OBJECTS if kind != combination.object], len(corners))
     others = [colour for colour in world.COLOURS if colour != combination.colour]
@@ -298,7 +301,7 @@ def _transition(draw: Random, boundary: int, options: SampleOptions) -> Transiti
 
 
 def truth(video: Plan, title_boxes: list[tuple[int, int, int, int]]) -> dict[str, Any]:
-    """What truth.json tells of a video. Times in seconds; boxes are [left, top, right, bottom] in displayed pixels.
+    """The entry of a video in truth.json. Times in seconds; boxes are [left, top, right, bottom] in displayed pixels.
 
     title_boxes: one for each step that has a title, in order.
     """

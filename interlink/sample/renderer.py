@@ -1,4 +1,4 @@
-"""Renders the videos of a sample world into a folder: about 0.2 s of a core for each."""
+"""Renders the videos of a sample world into a folder. Costs about 0.2 core-seconds per video."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from interlink.sample.plan import SampleOptions, plan, truth
 from interlink.sample.world import Split
 
 TRUTH = "truth.json"
-Made = tuple[str, dict[str, Any]]  # a video's name, and what is true of it
-FEW = 6  # so many videos are drawn sooner than worker processes start
+Made = tuple[str, dict[str, Any]]  # a video's name and its entry in truth.json
+FEW = 6  # rendering this many videos is faster than starting worker processes
 
 
 def render(
@@ -32,16 +32,16 @@ def render(
 ) -> list[Path]:
     """Writes `<name>.mp4` and `<name>.en.vtt` for each video, then one `truth.json`; returns the paths of the videos.
 
-    A video depends on (seed, split, its index, options) alone: any `videos` and any `processes` give the same bytes,
-    so a later call with more videos adds to a folder. processes: None = one for each core this process may use (then
-    the calling script needs its `if __name__ == "__main__"`). progress receives the number of finished videos.
-    UserError: the folder cannot be written, or holds another world.
+    A video depends only on (seed, split, its index, options): any `videos` and `processes` give the same bytes, so a
+    later call with more videos adds to a folder. processes: None = one per available core (the calling script then
+    needs `if __name__ == "__main__"`). progress: receives the number of finished videos.
+    Raises UserError if the folder is not writable, or contains another world.
     """
     options = options or SampleOptions()
     if videos < 1:
         raise UserError(f"cannot render {videos} videos", "ask for at least one", code=2)
     if seed < 0:
-        raise UserError(f"the seed is negative: {seed}", "give a whole number from 0 on", code=2)
+        raise UserError(f"the seed {seed} is negative", "use an integer of at least 0", code=2)
     heading = {"seed": seed, "split": split, "options": options.model_dump(mode="json")}
     known = _prepare(folder, heading)
     work = partial(_render_one, folder=folder, seed=seed, split=split, options=options)
@@ -56,7 +56,7 @@ def render(
 
 
 def _prepare(folder: Path, heading: dict[str, Any]) -> dict[str, Any]:
-    """Makes the folder; returns what its truth.json already tells of videos of the same world."""
+    """Makes the folder; returns the entries of its truth.json, if it has the same world."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -70,7 +70,9 @@ def _prepare(folder: Path, heading: dict[str, Any]) -> dict[str, Any]:
         before = json.loads(path.read_text(encoding="utf-8"))
         known: dict[str, Any] = before.pop("videos")
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise UserError(f"{path} is no truth of a sample world", "choose another folder, or remove it") from error
+        raise UserError(
+            f"{path} is not the truth.json of a sample world", "choose another folder, or remove it"
+        ) from error
     if before != json.loads(json.dumps(heading)):
         raise UserError(
             f"{folder} holds videos of another seed, split or options", "choose another folder, or remove it"
@@ -79,13 +81,13 @@ def _prepare(folder: Path, heading: dict[str, Any]) -> dict[str, Any]:
 
 
 def _each(work: Callable[[int], Made], videos: int, processes: int | None) -> Iterator[Made]:
-    """The work of each index, in order."""
+    """The results of `work` for each index, in order."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(processes or cores, videos)
     if workers == 1 or (processes is None and videos <= FEW):
         yield from map(work, range(videos))
         return
-    # spawn: forking a process that may hold threads of torch, Ray or a codec can lock up.
+    # spawn: forking a process that may hold threads of torch, Ray or a codec can deadlock.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
             yield from pool.map(work, range(videos), chunksize=2)

@@ -1,4 +1,4 @@
-"""Composes the frames of a planned video from cached sprites: about 0.7 ms a frame at 320 × 256."""
+"""Composes the frames of a planned video from cached sprites. Costs about 0.7 ms per frame at 320 × 256."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from interlink.sample import objects, scenery, tools
 from interlink.sample.plan import Plan, Step, Title
 
-TURNS_PER_SECOND = 0.8  # of every tool's motion
+TURNS_PER_SECOND = 0.8  # periods per second of a tool's motion
 
 Box = tuple[int, int, int, int]
 
 
 def frames(video: Plan) -> Iterator[tuple[int, Image.Image]]:
-    """(number on the grid, picture as displayed) of every frame that is kept, in order."""
+    """(number on the grid, picture as displayed) of every kept frame, in order."""
     sets = [_set(step, video.width, video.height) for step in video.steps]
     kept = set(video.kept)
     current = 0
@@ -37,7 +37,7 @@ def title_box(video: Plan, title: Title) -> Box:
 
 
 def _frame(video: Plan, sets: list[Image.Image], current: int, number: int) -> Image.Image:
-    """One frame, mixed with the neighbouring step's where a transition is under way."""
+    """One frame; during a transition, mixed with that of the neighbouring step."""
     for before, transition in enumerate(video.transitions):
         start = transition.boundary - transition.frames // 2
         if start <= number < start + transition.frames:
@@ -52,7 +52,7 @@ def _frame(video: Plan, sets: list[Image.Image], current: int, number: int) -> I
 
 
 def _act(video: Plan, sets: list[Image.Image], which: int, number: int) -> Image.Image:
-    """A step's picture at a frame's time: the set, then tool parts behind, the target, tool parts before, the title."""
+    """A step's picture at a frame: the set, tool parts behind, the target, tool parts in front, the title."""
     step = video.steps[which]
     time = number / video.fps
     image = sets[which].copy()
@@ -83,7 +83,7 @@ def _paste(image: Image.Image, sprite: Image.Image, x: float, y: float) -> None:
 
 
 def _set(step: Step, width: int, height: int) -> Image.Image:
-    """What does not move in a step: the room, the distractors, and the shadows of all."""
+    """The static parts of a step: the room, the distractors, and all shadows."""
     image = scenery.room(step.wall, step.table, width, height).copy()
     side = min(width, height)
     for other in step.distractors:
@@ -110,7 +110,7 @@ def _shadow(size: int) -> Image.Image:
 
 @lru_cache(maxsize=256)
 def _plate(text: str, width: int, height: int) -> Image.Image:
-    """A title: white words on a dark plate with round corners, as large as fits the width."""
+    """A title: white text on a dark plate with round corners, as large as the width allows."""
     size = round(0.075 * min(width, height))
     font = ImageFont.load_default(size)
     while size > 6 and font.getlength(text) > 0.9 * width:

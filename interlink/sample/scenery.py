@@ -1,4 +1,4 @@
-"""Rooms for the acts: a wall and a table, in quiet colours so that the object stands out. Cached by size."""
+"""Rooms: a wall and a table in muted colours, so that the object stands out. Cached by size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from interlink.sample.pen import RGB, mix
 
-HORIZON = 0.66  # where the wall ends and the table begins, of the height
+HORIZON = 0.66  # height of the table's edge, as a share of the picture's height
 
 WHITE: RGB = (255, 255, 255)
 BLACK: RGB = (0, 0, 0)
@@ -84,7 +84,7 @@ def _checks(draw: ImageDraw.ImageDraw, width: int, height: int, unit: int, colou
             draw.rectangle((x, y, x + step - 1, y + step - 1), fill=mix(colour, WHITE, 0.14))
 
 
-# Even numbers are light, odd ones dark (plan.DARK_WALLS): a cut always goes from one to the other.
+# Even numbers are light, odd ones dark (plan.DARK_WALLS): a cut always switches between them.
 WALL_KINDS: tuple[tuple[Painter, RGB], ...] = (
     (_plain, (200, 194, 180)),
     (_bricks, (98, 82, 76)),

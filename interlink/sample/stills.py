@@ -1,8 +1,8 @@
-"""Pictures of the sample world with long captions, as shards: what DreamLIP's recaptioned data is to a web crawl.
+"""Pictures of the sample world with long captions, as shards: a counterpart to DreamLIP's recaptioned data.
 
-Where `renderer` makes videos for the pipeline, this writes its documents at once: a picture for each step of a planned
-video, a caption of two sentences (the act; a small coloured thing near the border), the narrator's sentence as speech,
-and where what the sentences name lies. Grey things are not spoken of. About 4 ms a picture.
+`renderer` makes videos for the pipeline; this module writes finished documents: a picture for each step of a planned
+video, a caption of two sentences (the act; a small coloured object near the border), the narrator's sentence as speech,
+and the boxes of the named objects. Grey objects are not mentioned. Costs about 4 ms per picture.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares o
 
 SIDE = 256  # of a picture, pixels
 _SHARD_BYTES = 64_000_000
-_TARGET, _SMALL_SIZE = 0.75, 0.26  # of a target's size in videos: tools leave the corners free; of the picture
-_CORNER = (0.16, 0.2)  # of the small thing's centre, from the nearest sides
+_TARGET, _SMALL_SIZE = 0.75, 0.26  # over a target's size in videos, so that corners stay free; share of the picture
+_CORNER = (0.16, 0.2)  # distance of the small object's centre from the nearest sides
 
 _SMALL = (
     "a small {thing} is at the {place}",
@@ -40,20 +40,20 @@ _SMALL = (
 
 @dataclass(frozen=True)
 class Region:
-    """text: a sentence; box: where what it names lies; kind: of the sentence, "" where a world has only one."""
+    """text: a sentence; box: of the object it names; kind: kind of the sentence, "" if a world has only one kind."""
 
     text: str
     box: Box
     kind: str = ""
 
     def members(self) -> dict[str, Any]:
-        """As the shard's json has it."""
+        """The fields in the shard's JSON."""
         return {"text": self.text, "box": list(self.box)} | ({"kind": self.kind} if self.kind else {})
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A step's picture in words: sentences of its caption, what they name, and things that are there unnamed."""
+    """The texts of a step's picture: sentences of its caption, the named objects, and objects without a name."""
 
     sentences: tuple[str, ...]
     regions: tuple[Region, ...]
@@ -62,20 +62,22 @@ class Scene:
 
 @dataclass(frozen=True)
 class Staging:
-    """What pictures show and what is said of them. plan: of (seed, split, number); describe: of a step's picture."""
+    """The content and texts of pictures. plan: makes the plan of (seed, split, number); describe: a step's texts."""
 
     plan: Callable[[int, Split, int], Plan]
     describe: Callable[[Step, Random], Scene]
 
 
 def heldout(kind: str, colour: str, corner: int) -> bool:
-    """Whether a small thing of this kind and colour in this corner (0 to 3) is kept from training: a Latin square, so
-    that any two of the three meet in training."""
+    """Whether a small object of this kind and colour in this corner (0 to 3) is held out from training.
+
+    Held-out combinations form a Latin square, so that any two of the three occur together in training.
+    """
     return (world.OBJECTS.index(kind) + list(world.COLOURS).index(colour) + 2 * corner) % len(world.COLOURS) == 0
 
 
 def still_plan(seed: int, split: Split, number: int) -> Plan:
-    """As the video of that number, but square, without titles, and of the small things just one has a colour."""
+    """Like the video of that number, but square, without titles, and with exactly one coloured small object."""
     options = SampleOptions(width=SIDE, height=SIDE, fades=0.0, titles=0.0)
     video = plan(seed, split, number, options)
     draw = Random(f"interlink stills {seed} {split} {number}")
@@ -86,7 +88,7 @@ def still_plan(seed: int, split: Split, number: int) -> Plan:
 
 
 def _recoloured(step: Step, split: Split, draw: Random) -> tuple[Distractor, ...]:
-    """The first of them becomes the small thing that has a colour; all stay in their corners."""
+    """The distractors with the first one coloured; all stay in their corners."""
     first, *others = step.distractors
     corner = 2 * (first.y > 0.5) + (first.x > 0.5)
     free = [
@@ -106,7 +108,7 @@ def _recoloured(step: Step, split: Split, draw: Random) -> tuple[Distractor, ...
 
 
 def describe(step: Step, draw: Random) -> Scene:
-    """What the picture of a step shows."""
+    """The texts of a step's picture."""
     small = step.distractors[0]
     named = draw.choice(_SMALL).format(thing=f"{small.colour} {small.object}", place=_place(small))
     return Scene(
@@ -123,7 +125,7 @@ def _place(one: Distractor) -> str:
 
 
 def box_of(kind: str, colour: str, x: float, y: float, size: float) -> Box:
-    """Of the drawn object itself, without the sprite's empty border."""
+    """The box of the drawn object, without the sprite's empty border."""
     from interlink.sample import objects
 
     side = round(size * SIDE)
@@ -171,20 +173,20 @@ def _pictures(video: Plan) -> Iterator[Image.Image]:
         yield picture
 
 
-CORNER = Staging(still_plan, describe)  # an act in the middle, a small coloured thing in a corner
+CORNER = Staging(still_plan, describe)  # an act in the middle, a small coloured object in a corner
 
 
 def write(folder: Path, documents: int, seed: int = 0, split: Split = "train", staging: Staging = CORNER) -> Path:
-    """Shards of so many documents of 3 to 5 pictures in a new folder. UserError where it holds something.
+    """Writes shards of `documents` documents with 3 to 5 pictures into a new folder. Raises UserError if not empty.
 
-    A document depends on (seed, split, its number) and the staging alone. What is held out: combinations of the
-    targets' object, colour and action, and of a small thing in a corner its kind, colour and corner.
+    A document depends only on (seed, split, its number) and the staging. Held out are combinations of the targets'
+    object, colour and action, and of a small object's kind, colour and corner.
     """
     from interlink.shards import ShardWriter
     from interlink.storage import Storage
 
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty", "give a new folder", code=2)
+        raise UserError(f"{folder} is not empty", "use a new folder", code=2)
     with ShardWriter(Storage(str(folder)), "", lambda number: f"{number:03d}.tar", _SHARD_BYTES) as writer:
         for number in range(documents):
             video = staging.plan(seed, split, number)

@@ -1,6 +1,6 @@
-"""What acts on the object: one tool a kind of action, drawn and moved in its own way, seen in every frame of the step.
+"""The tools: one per kind of action, with its own drawing and motion, visible in every frame of the step.
 
-Positions are in units of the target's size, from its centre. `layers` is asked for each frame; sprites are cached.
+Positions are in units of the target's size, from its centre. `layers` is called for each frame; sprites are cached.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WATER: RGB = (126, 214, 250)
 
 @dataclass(frozen=True)
 class Layer:
-    """One sprite in place. x, y: its centre; size: its side; all in units of the target's size. angle: clockwise."""
+    """One placed sprite. x, y: its centre; size: its side; all in units of the target's size. angle: clockwise."""
 
     name: str
     x: float

@@ -1,7 +1,7 @@
-"""What there is in the sample world: objects, colours, actions, and the sentences that tell of them. Costs nothing.
+"""The content of the sample world: objects, colours, actions, and sentences about them. Costs nothing.
 
-A combination is (object, colour, action). One in eight is held out by a Latin square: any two of its parts still meet
-in training (every colour of every object, every action on it, every action in every colour), only the three never do.
+A combination is (object, colour, action). One in eight is held out by a Latin square: any two of its parts occur
+together in training (every colour of every object, every action on it, every action in every colour); all three do not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Split = Literal["train", "heldout"]
 
 
 class Combination(NamedTuple):
-    """What one step shows. Each part is a word of OBJECTS, COLOURS, ACTIONS."""
+    """The content of one step. The parts are words of OBJECTS, COLOURS and ACTIONS."""
 
     object: str
     colour: str
@@ -23,13 +23,13 @@ class Combination(NamedTuple):
 
 @dataclass(frozen=True)
 class Verb:
-    """The forms of an action's word, and what it is done with."""
+    """The forms of an action's verb, and its tool."""
 
     base: str
     third: str
     past: str
     gerund: str
-    tool: str  # as it follows "with"
+    tool: str  # as used after "with"
 
 
 OBJECTS: tuple[str, ...] = (
@@ -106,7 +106,7 @@ def combinations(split: Split) -> list[Combination]:
 
 
 def say(template: str, combination: Combination, number: int = 1) -> str:
-    """A template of SPEECH, CAPTIONS or TITLES, filled in. number: which step of the video, from 1."""
+    """A template of SPEECH, CAPTIONS or TITLES, filled in. number: of the step in the video, from 1."""
     verb = ACTIONS[combination.action]
     thing = f"{combination.colour} {combination.object}"
     article = "an" if thing[0] in "aeiou" else "a"
@@ -128,7 +128,7 @@ _FORMS = {form: action for action, verb in ACTIONS.items() for form in (verb.bas
 
 
 def parts(text: str) -> tuple[str | None, str | None, str | None]:
-    """The (object, colour, action) that a sentence names; None for each that it does not name, or names in two ways."""
+    """The (object, colour, action) that a sentence names; None if it names none or two of a kind."""
     words = re.findall(r"[a-z]+", text.lower())
 
     def only(found: set[str]) -> str | None:

@@ -1,1 +1,1 @@
-"""What is measured of clips and frames besides their likeness to words: hashes of pictures, safety."""
+"""Measures of clips and frames in addition to their similarity with text: hashes of pictures, safety."""

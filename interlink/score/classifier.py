@@ -1,7 +1,7 @@
-"""A safety checker that sees pictures: any image classifier of transformers, with the labels that mean harm.
+"""A safety checker for pictures: any image classifier of transformers, and a list of its labels that mean harm.
 
-Costs a model in memory per worker; frames are batched over the clips of a video, the next batch decoded while the model
-works; when memory runs out the batch is halved for good. Only weights in safetensors are loaded, and no code.
+Costs one model in memory per worker. Frames are batched over the clips of a video, and the next batch is decoded while
+the model runs. When memory runs out, the batch size is halved for good. Only safetensors weights are loaded, no code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WHERE = "score.classifier"
 
 
 class Classifier(SafetyChecker):
-    """One checkpoint. A clip is as harmful as its gravest frame."""
+    """One checkpoint. The value of a clip is the highest value of its frames."""
 
     settings_class: ClassVar[type[Settings] | None] = ClassifierSettings
     wants_frames: ClassVar[bool] = True
@@ -47,20 +47,21 @@ class Classifier(SafetyChecker):
         check_place(settings.model, settings.revision, settings.device, WHERE)
 
     def open(self) -> Identity:
-        """Loads the checkpoint. Raises UserError where it is not there, is no classifier, or lacks a label."""
+        """Loads the checkpoint. Raises UserError where it is missing, is not a classifier, or lacks a label."""
         settings = self.settings
         place = Place.of(settings.model, settings.revision, settings.device, settings.dtype, WHERE)
-        remedy = f"check {WHERE}.model: a hub id within reach, or a folder of an image classifier with safetensors"
+        remedy = f"check {WHERE}.model: an accessible hub id, or a folder of an image classifier with safetensors"
         with place.loading("the image classifier", remedy):
             from transformers import AutoImageProcessor, AutoModelForImageClassification
 
             processor = AutoImageProcessor.from_pretrained(place.source, **place.options)
-            model, told = AutoModelForImageClassification.from_pretrained(
+            model, loading = AutoModelForImageClassification.from_pretrained(
                 place.source, dtype=place.dtype, use_safetensors=True, output_loading_info=True, **place.options
             )
-        if missing := sorted(told["missing_keys"]):
+        if missing := sorted(loading["missing_keys"]):
             raise UserError(
-                f"{place.name} is a {model.config.model_type} without a classifier's head: no {missing[0]}", remedy
+                f"{place.name} is a {model.config.model_type} without a classification head: it has no {missing[0]}",
+                remedy,
             )
         labels = {int(number): str(label) for number, label in model.config.id2label.items()}
         self._unsafe = harmful(settings.unsafe_labels, labels, place.name, WHERE)
@@ -77,26 +78,26 @@ class Classifier(SafetyChecker):
 
     @property
     def batch_size(self) -> int:
-        """As it is now: smaller once memory has run out."""
+        """The current batch size: smaller once memory has run out."""
         return self._batches.size
 
     def judge(self, clips: Sequence[Judgeable]) -> list[Verdict]:
-        """Raises StageError for a frame that is lost."""
+        """Raises StageError for a frame that cannot be decoded."""
         return by_clip(clips, self._batches.run)
 
     def _inputs(self, batch: Sequence[bytes]) -> Any:
-        """What the model is given. Runs in a thread of its own."""
+        """The input of the model. Runs in a separate thread."""
         return self._processor(images=[to_picture(frame) for frame in batch], return_tensors="pt")
 
     def _answers(self, batch: Sequence[bytes], inputs: Any) -> list[Judged]:
-        """The share of the unsafe labels in each frame, and the likeliest of them."""
+        """For each frame the probability of the unsafe labels, and the most likely of them."""
         import torch
 
         config = self._model.config
         with torch.inference_mode():
             pixels = inputs["pixel_values"].to(self._model.device, self._model.dtype)
             logits = self._model(pixel_values=pixels).logits.float()
-            several = config.problem_type == "multi_label_classification"  # labels that do not exclude each other
+            several = config.problem_type == "multi_label_classification"  # labels do not exclude each other
             shares = (logits.sigmoid() if several else logits.softmax(-1))[:, list(self._unsafe)]
             values = shares.amax(-1) if several else shares.sum(-1).clamp(max=1.0)
         names = list(self._unsafe.values())

@@ -1,7 +1,7 @@
-"""A safety checker that needs no download: NudeNet's detector of body parts, whose weights lie in its package.
+"""A safety checker that needs no download: NudeNet's detector of body parts. Its package contains the weights.
 
-About 30 ms a frame on one core (320 pixels), on ONNX Runtime. Nothing of the package is run: only its weights are read.
-Package and weights are under the AGPL-3.0, whatever its metadata says.
+Costs about 30 ms per frame on one core (320 pixels), on ONNX Runtime. No code of the package runs: only its weights are
+read. Package and weights are under the AGPL-3.0, even where the package's metadata says otherwise.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from interlink.score.safety import Judgeable, NudenetSettings, SafetyChecker, Ve
 from interlink.settings import Settings
 
 WHERE = "score.nudenet"
-SIDE = 320  # pixels that the detector was trained on
-SURE = 0.2  # below this a detection counts for nothing, as in the package
+SIDE = 320  # pixels; the size that the detector was trained on
+SURE = 0.2  # detections below this score are ignored, as in the package
 
 
 class Nudenet(SafetyChecker):
-    """One detector. A frame's value is its surest detection of what is unsafe, a clip's that of its gravest frame."""
+    """One detector. A frame's value is its highest score of an unsafe label, a clip's the highest of its frames."""
 
     settings_class: ClassVar[type[Settings] | None] = NudenetSettings
     wants_frames: ClassVar[bool] = True
@@ -45,12 +45,12 @@ class Nudenet(SafetyChecker):
         _weights()
 
     def open(self) -> Identity:
-        """Raises UserError where the package is missing, or a label that is named."""
+        """Raises UserError where the package is missing, or does not have a label of the settings."""
         weights = _weights()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # a worker is one core
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # a worker has one core
         self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
         names: dict[int, str] = ast.literal_eval(self._session.get_modelmeta().custom_metadata_map["names"])
         name = f"nudenet-{metadata.version('nudenet')}"
@@ -60,11 +60,11 @@ class Nudenet(SafetyChecker):
         )
 
     def judge(self, clips: Sequence[Judgeable]) -> list[Verdict]:
-        """Raises StageError for a frame that is lost."""
+        """Raises StageError for a frame that cannot be decoded."""
         return by_clip(clips, self._batches.run)
 
     def _inputs(self, batch: Sequence[bytes]) -> Any:
-        """(N, 3, 320, 320): RGB, 0 to 1, the longer side of each picture scaled, black right and below of it."""
+        """(N, 3, 320, 320): RGB, 0 to 1; the longer side scaled to 320, padded with black on the right and below."""
         import numpy as np
         from PIL import Image
 
@@ -77,14 +77,14 @@ class Nudenet(SafetyChecker):
         return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2)) / np.float32(255)
 
     def _answers(self, batch: Sequence[bytes], inputs: Any) -> list[Judged]:
-        """Of each frame the surest detection of an unsafe label, where that is the likeliest label of its place."""
+        """For each frame the highest score of an unsafe label, among places where that label scores highest."""
         import numpy as np
 
         try:
-            (told,) = self._session.run(None, {self._session.get_inputs()[0].name: inputs})
-        except RuntimeError as error:  # onnxruntime's own kinds are children of it
+            (output,) = self._session.run(None, {self._session.get_inputs()[0].name: inputs})
+        except RuntimeError as error:  # the base class of onnxruntime's errors
             raise StageError("model", f"nudenet: {error}"[:500]) from error
-        shares = told[:, 4:]  # (N, labels, places); before them the boxes
+        shares = output[:, 4:]  # (N, labels, places); before them the boxes
         likeliest = shares.argmax(1)
         places = list(self._unsafe)
         # (N, unsafe labels)
@@ -98,7 +98,7 @@ class Nudenet(SafetyChecker):
 
 
 def _weights() -> Path:
-    """The detector's weights, which lie in its package. UserError where that, or onnxruntime, is missing."""
+    """The detector's weights in its package. Raises UserError where that, or onnxruntime, is missing."""
     found = util.find_spec("nudenet")
     if found is None or not found.submodule_search_locations or util.find_spec("onnxruntime") is None:
         raise UserError("the safety checker nudenet needs a package", "pip install 'interlink[safety]'", 2)

@@ -1,7 +1,7 @@
-"""Safety checkers: what gives a clip a number from 0 (harmless) to 1.
+"""Safety checkers: they rate each clip with a number from 0 (harmless) to 1.
 
-Ours know words, or see pictures: with a classifier that the user names, or with NudeNet's detector. Third-party
-checkers come under the entry point group `interlink.safety`.
+The built-in ones check words, or pictures with a classifier that the user names or with NudeNet's detector. Packages
+add checkers through the entry point group `interlink.safety`.
 """
 
 from __future__ import annotations
@@ -22,39 +22,42 @@ Verdict = tuple[float, str]  # 0 to 1, and what was found
 
 
 class SafetyChecker(Engine):
-    """settings: one of ours with a block in the recipe is given that, every other checker the words that are blocked.
-    wants_frames: it is given pictures, which then are read. costly: redoing its verdicts needs `--yes`.
+    """Base class. settings: a built-in checker gets its block of the recipe, every other one `score.blocked_words`.
+
+    wants_frames: whether frames are read and passed to `judge`. costly: whether recomputing verdicts needs `--yes`.
     """
 
     wants_frames: ClassVar[bool] = False
     costly: ClassVar[bool] = False
 
     def open(self) -> Identity | None:
-        """Loads its model, and says which it is; None without one. Raises UserError where it cannot work here."""
+        """Loads the model and returns its identity; None without a model. Raises UserError where it cannot run here."""
         return None
 
     def judge(self, clips: Sequence[Judgeable]) -> list[Verdict]:
-        """(0 to 1, what was found) for each clip of a video."""
+        """(value from 0 to 1, what was found) for each clip of a video."""
         raise NotImplementedError(f"{type(self).__name__} must define judge")
 
 
 class ClassifierSettings(Settings):
-    """A classifier of pictures, run here by the transformers library."""
+    """An image classifier, run locally with the transformers library."""
 
     model: str = Field(
         "", description="hub id, or a local folder, of an AutoModelForImageClassification checkpoint (safetensors)"
     )
     revision: str = Field("", description="branch, tag or commit of a hub id; empty = its main branch")
-    unsafe_labels: tuple[str, ...] = Field((), description="its labels that mean harm; a frame's value is their sum")
+    unsafe_labels: tuple[str, ...] = Field(
+        (), description="labels that mean harm; a frame's value is the sum of their probabilities"
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="number type of the weights; auto = as saved, float32 on a CPU"
     )
-    device: str = operational("auto", "cpu, cuda, cuda:N; auto = cuda where there is one")
-    batch_size: int = operational(16, "frames at once; halved by itself without memory", ge=1)
+    device: str = operational("auto", "cpu, cuda, cuda:N; auto = cuda if available")
+    batch_size: int = operational(16, "frames per batch; halved automatically when memory runs out", ge=1)
 
 
 class NudenetSettings(Settings):
-    """NudeNet's detector, whose weights come with the package."""
+    """NudeNet's detector; its package contains the weights."""
 
     unsafe_labels: tuple[str, ...] = Field(
         (
@@ -64,13 +67,13 @@ class NudenetSettings(Settings):
             "FEMALE_GENITALIA_EXPOSED",
             "MALE_GENITALIA_EXPOSED",
         ),
-        description="its labels that mean harm; a frame's value is that of its surest detection",
+        description="labels that mean harm; a frame's value is their highest score",
     )
-    batch_size: int = operational(8, "frames at once; halved by itself without memory", ge=1)
+    batch_size: int = operational(8, "frames per batch; halved automatically when memory runs out", ge=1)
 
 
 class WordList(SafetyChecker):
-    """1 where one of the blocked words, or a run of words, stands in the text; in any case, as whole words."""
+    """1 where the text contains a blocked word or phrase, as whole words, ignoring case."""
 
     def __init__(self, blocked_words: Sequence[str]) -> None:
         super().__init__(blocked_words)
@@ -98,16 +101,16 @@ GROUP = Group("interlink.safety", "safety checker", CHECKERS, "interlink.score.s
 
 
 def check_checker(name: str) -> str:
-    """`name` if there is such a checker, else UserError with the nearest one."""
+    """`name` if it is a known checker, else UserError with the nearest name."""
     return GROUP.check(name)
 
 
 def checker_class(name: str) -> type[SafetyChecker]:
-    """The class behind a checker's name. UserError where it cannot be imported."""
+    """The class of a checker. Raises UserError where it cannot be imported."""
     found: type[SafetyChecker] = GROUP.load(name)
     return found
 
 
 def make_checker(name: str, settings: Any) -> SafetyChecker:
-    """The checker `name`, not yet opened. settings: as `SafetyChecker` says."""
+    """The checker `name`, not yet opened. settings: see `SafetyChecker`."""
     return checker_class(name)(settings)

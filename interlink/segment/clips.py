@@ -1,7 +1,7 @@
-"""From looks to finished clips: a segmenter's verdicts, the lengths of clips, candidates, the chosen frames, facts.
+"""Turns looks into finished clips: verdicts of a segmenter, lengths, candidate frames, chosen frames, facts.
 
-One pass in order of time. Memory: the pictures that still wait for a verdict and the candidates of open clips, both
-bounded in bytes.
+One pass in order of time. Memory: the pictures that wait for a verdict and the candidates of open clips, both bounded
+in bytes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from interlink.media.facts import Facts
 from interlink.segment.lengths import Lengths, Span
 from interlink.segment.verdict import Segmenter, Verdict
 
-THIN = 0.5  # seconds between the pictures that are kept (encoded) where too many wait for a verdict
+THIN = 0.5  # seconds between the pictures that are kept (encoded) when too many wait for a verdict
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How frames are chosen. wanted `middle` and `uniform` are times, found by a second look into the file."""
+    """How frames are chosen. `middle` and `uniform` choose times, which a second pass over the file reads."""
 
     how: Literal["best", "middle", "uniform"]
     count: int
@@ -31,8 +31,11 @@ class Choice:
 
 @dataclass
 class Clip:
-    """A finished clip. wanted: times of pictures that must still be read: what `middle` or `uniform` asks for, or one
-    where no picture of the clip was looked at. sharpness, light: medians of what could have been chosen."""
+    """A finished clip. sharpness, light: medians over the candidate frames.
+
+    wanted: times of pictures that must still be read, for `middle` or `uniform`, or because no picture of the clip was
+    looked at.
+    """
 
     start: float
     end: float
@@ -53,7 +56,7 @@ class _Waiting:
 
 @dataclass
 class Clips:
-    """Feed it every look; `times` are those of all pictures, looked at or not, added before the look of the latest."""
+    """Feed it every look. `times`: those of all pictures, looked at or not; add them before the look of the latest."""
 
     segmenter: Segmenter
     lengths: Lengths
@@ -64,22 +67,22 @@ class Clips:
     facts: Facts = field(default_factory=Facts)
 
     def __post_init__(self) -> None:
-        self._waiting: deque[_Waiting] = deque()  # pictures whose verdict is still to come
-        self._held = 0  # bytes of them
+        self._waiting: deque[_Waiting] = deque()  # pictures without a verdict yet
+        self._held = 0  # bytes of those pictures
         self._thinned = -1e18
-        self._due: float | None = None  # a boundary that the next picture at or after it takes
+        self._due: float | None = None  # a boundary that begins a clip at the next picture at or after it
         self._began = False
         self._past: deque[float] = deque()  # times of the pictures of open clips
 
     def feed(self, still: Still, sound: bool) -> None:
-        """Takes the next picture; `sound`: it is not damaged."""
+        """Takes the next picture. sound: whether it is undamaged."""
         self._waiting.append(_Waiting(still, still.look.time, sound))
         self._held += still.size
         self._settle(self.segmenter.feed(still.look))
         self._thin()
 
     def finish(self, end: float) -> None:
-        """The video is over at `end` seconds."""
+        """Finishes the video at `end` seconds."""
         self._settle(self.segmenter.finish())
         self._pass(float("inf"))
         self.facts.finish(end)
@@ -102,7 +105,7 @@ class Clips:
                 self.pool.offer(still, verdict.settled and waiting.sound, begins_shot=begins)
 
     def _pass(self, until: float, including: bool = False) -> None:
-        """Counts the pictures before `until` to their clips."""
+        """Assigns the pictures before `until` to their clips."""
         plain: list[float] = []
         while self.times and (self.times[0] < until or (including and self.times[0] == until)):
             time = self.times.popleft()
@@ -119,14 +122,14 @@ class Clips:
         self._count(plain)
 
     def _count(self, times: list[float]) -> None:
-        """Counts pictures to the clip that is going on."""
+        """Assigns pictures to the open clip."""
         self._past.extend(times)
         spans = self.lengths.pass_over(times)
         if spans:
             self._close(spans)
 
     def _thin(self) -> None:
-        """Lets go of decoded pictures that wait for a segmenter which looks far ahead."""
+        """Releases decoded pictures that wait for a segmenter with a long look-ahead."""
         for waiting in self._waiting:
             if self._held <= HELD_BYTES:
                 return
@@ -143,11 +146,11 @@ class Clips:
         """Chooses the frames of clips that are final."""
         for start, end in spans:
             candidates = self.pool.take(start, end, self.choice.min_shot)
-            # Where times are asked for, one frame stands by in case that none can be had.
+            # Where times are wanted, one frame is kept in case none of them can be read.
             count = self.choice.count if self.choice.how == "best" else 1
             chosen = choose(candidates, count, self.choice.min_novelty, self.choice.speech)
             for each in chosen:
-                each.candidate.still.jpeg()  # lets go of the decoded picture
+                each.candidate.still.jpeg()  # releases the decoded picture
             motion, talking = self.facts.motion(start, end), self.facts.talking(start, end)
             sharpness = _median([candidate.sharpness for candidate in candidates])
             light = _median([candidate.light for candidate in candidates])
@@ -155,8 +158,10 @@ class Clips:
             self.done.append(Clip(start, end, chosen, wanted, motion, talking, sharpness, light))
 
     def _wanted(self, start: float, end: float, filled: bool) -> list[float]:
-        """The pictures nearest the middles of as many even parts as frames are asked for; one part for `middle`, and
-        for a clip in which no picture was looked at."""
+        """The pictures nearest the middles of even parts of the clip, one part per wanted frame.
+
+        `middle`, and a clip in which no picture was looked at, have one part.
+        """
         inside = []
         while self._past and self._past[0] < end:
             inside.append(self._past.popleft())

@@ -1,8 +1,8 @@
-"""Whether a cut may lie inside a group of pictures, told from the pictures around it and the sizes of its packets.
+"""Estimates whether a cut lies inside a group of pictures, from the pictures around it and the sizes of its packets.
 
-Costs microseconds a group: nothing is decoded for it. Two facts carry it. A scene that is replaced inside the group
-leaves the keyframes on both sides unlike each other. And a hard cut must be paid for in bits: the first picture that
-the decoder sees of the new scene cannot be predicted, so its packet comes near a keyframe's size.
+Costs microseconds per group: nothing is decoded. It relies on two facts. If the scene changes inside the group, the
+keyframes on both sides differ. And a hard cut costs bits: the first picture of the new scene cannot be predicted, so
+its packet is nearly as large as a keyframe.
 The numbers were set by hand on real clips; `python -m benchmarks sweep` varies them.
 """
 
@@ -15,17 +15,17 @@ from interlink.media.look import Look, difference, middle_likeness
 from interlink.media.packets import Group
 from interlink.media.sparse import AROUND, SKIP, Plan
 
-SUSPECTS = 4  # packets of a group that are tried alone
-HINTS = 2  # likewise, where the keyframes around it are alike
-ONSET = 4.0  # size of a packet over the usual large one of those stored before it: something else begins there
-SUSPECT_SIZE = 0.45  # over the next keyframe's, at least: less cannot hold its scene
+SUSPECTS = 4  # packets of a group that are decoded one by one
+HINTS = 2  # the same, where the keyframes around the group are alike
+ONSET = 4.0  # size of a packet over the usual large packet stored before it, where a new scene begins
+SUSPECT_SIZE = 0.45  # least size over the next keyframe's: a smaller packet cannot hold its scene
 
 
 @dataclass(frozen=True)
 class Thresholds:
     """change, much: grey levels between two looks (0..765). alike: correlation of two looks.
 
-    spike: size of a packet over the smaller of the keyframes around it. burst: over the group's usual large packet.
+    spike: size of a packet over the smaller of the keyframes around it. burst: over its group's usual large packet.
     """
 
     change: float = 8.0
@@ -33,25 +33,27 @@ class Thresholds:
     alike: float = 0.6
     spike: float = 0.35
     burst: float = 1.7
-    hint: float = 1.4  # likewise, of a packet that is looked at by itself where the keyframes are alike
-    another: float = 0.3  # correlation below which two pictures show different scenes, however much moves
-    sudden: float = 2.5  # a change over the ones before it
-    arrived: float = 0.35  # change from a cut's first picture to its scene's keyframe over the change across the cut
+    hint: float = 1.4  # like spike, of a packet that is decoded alone where the keyframes are alike
+    another: float = 0.3  # correlation below which two pictures show different scenes, even with much motion
+    sudden: float = 2.5  # a change over the changes before it
+    arrived: float = 0.35  # change from a cut's first picture to its scene's keyframe, over the change across the cut
     gone: float = (
-        0.85  # likewise, from the scene before to the group's last suspect, however far that is from `after` …
+        0.85  # the same, from the previous scene to the group's last suspect, however far that is from `after` …
     )
-    moved: float = 0.65  # … up to this: what begins there moves on until the next keyframe
-    same: float = 0.35  # likewise, from picture to picture of one of the two scenes
-    parted: float = 0.5  # likewise, from a picture of the one scene to the other
-    activity: float = 0.3  # bytes of a group's other packets over its keyframe's, where no two keyframes tell more
-    dark: float = 18.5  # mean luma that parts black from pictures
+    moved: float = 0.65  # … up to this: the new scene moves until the next keyframe
+    same: float = 0.35  # the same, between pictures of one of the two scenes
+    parted: float = 0.5  # the same, between pictures of both scenes
+    activity: float = (
+        0.3  # bytes of a group's other packets over its keyframe's, where no two keyframes can be compared
+    )
+    dark: float = 18.5  # mean luma that separates black from pictures
 
 
 class Evidence:
     """The planner of the sparse pass.
 
-    spacing: of the segmenter. inf: it wants no more looks than there are; else groups longer than this are scanned.
-    cuts: whether cuts are looked for (otherwise only `spacing` counts).
+    spacing: the segmenter's. inf: it needs no further looks; otherwise groups longer than this are scanned.
+    cuts: whether to search for cuts (otherwise only `spacing` counts).
     """
 
     def __init__(self, spacing: float, cuts: bool, thresholds: Thresholds | None = None) -> None:
@@ -70,12 +72,12 @@ class Evidence:
         if after is None:  # the last group: nothing to compare with
             return scan if spikes or _activity(group) > t.activity else SKIP
         dark = (before.brightness <= t.dark, after.brightness <= t.dark)
-        if dark == (True, True):  # two fades may lie in it, or nothing
+        if dark == (True, True):  # it may hold two fades, or nothing
             return scan if spikes or _activity(group) > t.activity else SKIP
         if any(dark):
             return scan
         change = difference(before, after)
-        if change < t.change:  # another scene and back again is two spikes
+        if change < t.change:  # another scene and back is two spikes
             return scan if len(spikes) > 1 else _hinted(group, following, t.hint)
         if change >= t.much and following is not None:
             suspects = _suspects(group, following)
@@ -126,8 +128,10 @@ class Evidence:
 
 
 def _spikes(group: Group, following: Group | None, spike: float, burst: float) -> list[float]:
-    """Times of the packets that may hold the first picture of another scene: as large as a keyframe would be, and far
-    larger than the large ones of their group as a rule are; and of keyframes inside the group."""
+    """Times of packets that may hold the first picture of another scene, and of keyframes inside the group.
+
+    Such a packet is as large as a keyframe, and far larger than the usual large packets of its group.
+    """
     sizes = [packet.size for packet in group.packets]
     if len(sizes) < 2:
         return []
@@ -141,18 +145,18 @@ def _spikes(group: Group, following: Group | None, spike: float, burst: float) -
 
 
 def _usual(sizes: list[int]) -> int:
-    """Of the large packets (those that other pictures refer to) a usual one: the largest twelfth are left aside."""
+    """The usual size of large packets (those that other pictures refer to), ignoring the largest twelfth."""
     return sorted(sizes)[-max(4, len(sizes) // 12) :][0]
 
 
 def _even(group: Group, after: float, burst: float) -> bool:
-    """Whether no packet shown after a time stands out from the others there, as where a dissolve or fade begins."""
+    """Whether no packet shown after a time stands out from the others, as at the start of a dissolve or fade."""
     sizes = [packet.size for time, packet in zip(group.stamps, group.packets, strict=True) if time > after]
     return not sizes or max(sizes) < burst * _usual(sizes)
 
 
 def _suspects(group: Group, following: Group) -> tuple[float, ...]:
-    """Times of the few largest packets that could hold a picture of the following group's scene whole."""
+    """Times of the few largest packets that could hold a whole picture of the following group's scene."""
     least = SUSPECT_SIZE * following.packets[0].size
     largest = sorted(range(1, len(group.packets)), key=lambda number: -group.packets[number].size)[:SUSPECTS]
     found = [group.stamps[number] for number in largest if group.packets[number].size >= least]
@@ -160,8 +164,11 @@ def _suspects(group: Group, following: Group) -> tuple[float, ...]:
 
 
 def _hinted(group: Group, following: Group | None, hint: float) -> Plan:
-    """A plan that scans only if a packet shows another scene by itself: one of the two largest, standing out at least a
-    little, or the first that is far larger than all before it (a scene that moves, in a talk over slides)."""
+    """A plan that scans only if one packet, decoded alone, shows another scene.
+
+    The packet is one of the two largest if it stands out a little, or the first one far larger than all before it (a
+    moving scene in a talk over slides).
+    """
     sizes = [packet.size for packet in group.packets]
     if following is None or len(sizes) < 2:
         return SKIP

@@ -1,7 +1,7 @@
-"""A picture as a vector of a few cheap histograms, from the look that the pass takes anyway. About 0.2 ms.
+"""A picture as a vector of cheap histograms, computed from its look. Costs about 0.2 ms.
 
-For methods that ask how alike two pictures are (kernel segmentation, stitching): what a scene is made of counts, where
-exactly it lies in the picture hardly.
+For methods that compare pictures (kernel segmentation, stitching): the content of a scene counts, its exact position in
+the picture hardly.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ SIZE = ROWS * COLUMNS * (LEVELS + DIRECTIONS + 1) + TINTS * TINTS
 def features_of(look: Look) -> NDArray[np.float64]:
     """(SIZE,) vector of length 1: luma and gradient directions for each cell, chroma for the whole picture.
 
-    Square roots of shares, so that the product of two is their Bhattacharyya coefficient: 1 for the same, 0 for
-    nothing in common.
+    Square roots of shares, so that the product of two vectors is their Bhattacharyya coefficient: 1 for equal
+    pictures, 0 for nothing in common.
     """
     luma = look.luma.astype(np.float64)
     levels = np.clip(((luma - 16) * LEVELS / 220).astype(np.int64), 0, LEVELS - 1)
@@ -30,7 +30,7 @@ def features_of(look: Look) -> NDArray[np.float64]:
     turns = (np.arctan2(down, across) / (2 * np.pi)) % 1.0
     directions = np.minimum((turns * DIRECTIONS).astype(np.int64), DIRECTIONS - 1)
     directions = np.where(np.hypot(across, down) < FLAT, DIRECTIONS, directions)
-    # Chroma lies close to grey: the bins are finer there.
+    # Chroma is mostly close to grey: the bins are finer there.
     tints = np.clip((np.cbrt((look.chroma.astype(np.float64) - 128) / 112) + 1) / 2 * TINTS, 0, TINTS - 1)
     tint = tints.astype(np.int64)
     parts = [
@@ -43,7 +43,7 @@ def features_of(look: Look) -> NDArray[np.float64]:
 
 
 def alikeness(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """How much two pictures have in common, 0 to 1 (the same)."""
+    """Similarity of two pictures, 0 to 1 (equal)."""
     return float(a @ b)
 
 

@@ -1,6 +1,6 @@
-"""Clips of one length, counted from the first frame's time. Blind to content, costs nothing.
+"""Clips of a fixed length, counted from the first frame's time. Ignores content; costs nothing.
 
-For material that a content detector cannot cut (one long shot), and as the plainest baseline.
+For material that a content detector cannot cut (one long shot), and as the simplest baseline.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Dissolves and fades: pictures that are a mixture of the one before them and the one after them.
+"""Dissolves and fades: pictures that are a mixture of the picture before and the picture after the transition.
 
 A look M inside a transition from A to B is x·A + y·B + c: in a dissolve x falls from 1 to 0 while y rises from 0 to 1;
-in a fade through black, white or grey x falls first, and y rises then. So each stretch between two unlike looks is
-fitted by least squares; what moves, pans or zooms from A to B is no mixture of the two and leaves a residual. The
-linear model is that of edited video (Hampapur, Jain and Weymouth, "Digital video segmentation", 1994). Costs 0.05 ms a
-look where little changes, up to 0.3 ms in motion. `python -m benchmarks sweep` varies the numbers.
+in a fade through black, white or grey x falls first, then y rises. Each stretch between two different looks is fitted
+by least squares. Motion, a pan or a zoom from A to B is not a mixture of the two and leaves a residual. The linear
+model is from Hampapur, Jain and Weymouth, "Digital video segmentation", 1994. Costs 0.05 ms per look where little
+changes, up to 0.3 ms in motion. `python -m benchmarks sweep` varies the numbers.
 """
 
 from __future__ import annotations
@@ -17,23 +17,25 @@ from numpy.typing import NDArray
 
 from interlink.media.look import Look
 
-SPANS = (4, 5, 6, 8, 10, 13, 17, 22, 28, 36, 46)  # looks from A to B that are tried
-LONGEST = 1.7  # seconds from A to B, at most
-GAP = 0.34  # seconds between two looks beyond which nothing is known of what lies between
-NEAREST = 1 / 46  # looks that follow each other faster than this are thinned
-EDGE = 0.1  # share of the other picture with which a transition begins and ends
+SPANS = (4, 5, 6, 8, 10, 13, 17, 22, 28, 36, 46)  # numbers of looks from A to B that are tested
+LONGEST = 1.7  # most seconds from A to B
+GAP = 0.34  # seconds between two looks above which the content between them is unknown
+NEAREST = 1 / 46  # seconds; looks closer together than this are thinned
+EDGE = 0.1  # share of the other picture at the start and end of a transition
 LUMA = 160  # values of a vector that are luma, of 240
-FLAT = 64.0  # variance (8 grey levels) under which a picture counts as flat: black, white, a plain colour
+FLAT = 64.0  # variance (8 grey levels) below which a picture counts as flat: black, white, one colour
 _GREY = np.concatenate([np.ones(LUMA), np.zeros(240 - LUMA)]).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """least: root mean square of the change from A to B, grey levels. unlike: correlation of A and B, at most; a scene
-    that only changes its light stays above. residual: root mean square of what is no mixture over that change. fine:
-    likewise of all pixels of the looks; what pans by less than a cell is a mixture of cells, not of pixels. step: of x
-    and of y in one look, at most; more is a hard cut, or two with a plain picture between them. direct: 1 over the way
-    that x, and that y, goes, at least; it must not wander.
+    """Limits of a transition.
+
+    least: least root mean square of the change from A to B, grey levels. unlike: greatest correlation of A and B; a
+    scene in which only the light changes stays above. residual: greatest root mean square of the residual over that
+    change. fine: the same over all pixels of the looks; a pan by less than a cell is a mixture of cells, not of pixels.
+    step: greatest change of x and y in one look; more is a hard cut, or two with a plain picture between them. direct:
+    least ratio of 1 to the distance that x, and y, travels; they must not go back and forth.
     """
 
     least: float = 20.0
@@ -46,9 +48,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Gradual:
-    """A transition. start, end: times of the last look that is all A, and of the first that is all B. middle: of the
-    first that shows more of B than of A. weight: grows with the contrast of A, of B and of the change between them, so
-    that of two stretches of one transition the one that sees all of it has the larger."""
+    """A transition. start, end: times of the last look that is all A, and of the first that is all B.
+
+    middle: time of the first look that shows more of B than of A. weight: grows with the contrast of A, of B and of
+    the change between them; of two stretches of one transition, the one that covers all of it has the larger weight.
+    """
 
     start: float
     middle: float
@@ -66,7 +70,7 @@ class Shares:
 
 
 class Mixtures:
-    """Takes looks in order of time and says which transition ends about there, if one does. Memory: 47 vectors."""
+    """Takes looks in order of time and returns the transition that ends there, if any. Memory: 47 vectors."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
@@ -75,8 +79,10 @@ class Mixtures:
         self._lumas: deque[NDArray[np.uint8]] = deque(maxlen=SPANS[-1] + 1)
 
     def feed(self, look: Look) -> Gradual | None:
-        """The transition with the largest weight that ends at or shortly before this look. The same one comes again
-        with later looks, better and better seen."""
+        """The transition with the largest weight that ends at or shortly before this look.
+
+        Later looks return the same transition again, with more of it seen.
+        """
         times, vectors = self._times, self._vectors
         if times and look.time - times[-1] < NEAREST:
             return None
@@ -93,7 +99,7 @@ class Mixtures:
         return self._found(spans, last) if spans else None
 
     def _cut(self, before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
-        """Whether two looks that follow each other show different scenes: no transition reaches across."""
+        """Whether two consecutive looks show different scenes, so that no transition spans them."""
         apart = before - after
         if float(apart @ apart) < (2 * self._limits.least) ** 2 * len(apart):
             return False
@@ -115,18 +121,18 @@ class Mixtures:
             inside = np.stack([self._vectors[number] for number in range(first + 1, last)])
             shares = mixture(before[at], after, inside, self._limits)
             if shares is not None and self._fine(shares, first, last):
-                best = self._told(shares, first, weight)
+                best = self._gradual(shares, first, weight)
         return best
 
     def _fine(self, shares: Shares, first: int, last: int) -> bool:
-        """Whether the looks are the mixtures that their cells are."""
+        """Whether the pixels of the looks are the same mixtures as their cells."""
         looks = np.stack([self._lumas[number] for number in range(first, last + 1)]).astype(np.float32) - 16
         before, after = looks[0], looks[-1]
         parts = np.stack([shares.x[1:-1], shares.y[1:-1], shares.grey]).astype(np.float32)
         rest = looks[1:-1] - np.tensordot(parts.T, np.stack([before, after, np.ones_like(before)]), 1)
         return float(np.mean(rest**2)) <= self._limits.fine**2 * float(np.mean((before - after) ** 2))
 
-    def _told(self, shares: Shares, first: int, weight: float) -> Gradual:
+    def _gradual(self, shares: Shares, first: int, weight: float) -> Gradual:
         x, y = shares.x, shares.y
         begins = int(np.flatnonzero((x >= 1 - EDGE) & (y <= EDGE))[-1])
         ends = begins + int(np.flatnonzero((y[begins:] >= 1 - EDGE) & (x[begins:] <= EDGE))[0])
@@ -145,11 +151,11 @@ def vector_of(look: Look) -> NDArray[np.float32]:
 def mixture(
     before: NDArray[np.float32], after: NDArray[np.float32], inside: NDArray[np.float32], limits: Limits
 ) -> Shares | None:
-    """The n vectors `inside` as mixtures of `before` and `after`; None where they are none, or come in one step."""
+    """The n vectors `inside` as mixtures of `before` and `after`; None if they are not, or change in one step."""
     basis = np.stack([before, after, _GREY])
     gram = basis @ basis.T + np.eye(3)
     bound = limits.residual**2 * float(((before - after) ** 2).sum())
-    middle = inside[len(inside) // 2]  # first by itself: most stretches end here
+    middle = inside[len(inside) // 2]  # tested first: it rules out most stretches
     rest = middle - np.linalg.solve(gram, basis @ middle) @ basis
     if float((rest**2).sum()) > 4 * bound:
         return None
@@ -170,8 +176,11 @@ def mixture(
 def _compare(
     pictures: NDArray[np.float32], other: NDArray[np.float32], limit: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Of (n, 240) vectors and one: (n,) whether they show different pictures, that is neither is flat and they do not
-    correlate; (n,) the variance of both and of the change between them."""
+    """Compares (n, 240) vectors with one.
+
+    Returns (n,) whether they show different pictures (neither is flat and they do not correlate), and (n,) the variance
+    of both and of the change between them.
+    """
     a = pictures[:, :LUMA] - pictures[:, :LUMA].mean(axis=1, keepdims=True)
     b = other[:LUMA] - other[:LUMA].mean()
     contrasts, contrast = (a * a).mean(axis=1), float((b * b).mean())

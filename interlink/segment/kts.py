@@ -1,8 +1,8 @@
-"""Clips by kernel temporal segmentation: the division of the video into spans that are each alike within themselves.
+"""Kernel temporal segmentation: divides the video into spans of similar pictures.
 
 Source: Potapov, Douze, Harchaoui, Schmid, "Category-Specific Video Summarization", ECCV 2014, section 3: least
-within-segment scatter for a number of change points, the number by a penalty on it (equation 4); settings as VLog uses
-them. Costs O(m W^2) for m change points in a window of W samples, vectorised: about 0.1 s for 1,000 samples.
+within-segment scatter for a number of change points, and a penalty on that number (equation 4). Settings as in VLog.
+Costs O(m W^2) for m change points in a window of W samples, vectorised: about 0.1 s for 1,000 samples.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Floating = NDArray[np.floating[Any]]
 
-BLOCK = 64  # ends of segments treated together; a block of the scatter table stays in the processor's cache
+BLOCK = 64  # ends of segments per step; a block of the scatter table stays in the processor's cache
 STILL = 0.02  # scatter per sample below which a video counts as still: its changes are noise
 
 
@@ -41,7 +41,7 @@ class Division:
 def kernel_of(features: Floating) -> Floating:
     """(T, T) linear kernel of (T, D) features, each scaled to length 1 (one of length 0 stays).
 
-    Counted in the features' own type. The length is 1 less one part in 100,000 of the original's, as in VLog.
+    Computed in the features' number type. The length is 1 less one part in 100,000 of the original's, as in VLog.
     """
     lengths = np.linalg.norm(features, axis=1, keepdims=True) + features.dtype.type(1e-5)
     scaled = features / lengths
@@ -64,16 +64,16 @@ def scatters(kernel: Floating) -> Floats:
 
 
 def scatter(kernel: Floating) -> float:
-    """The scatter of all samples together."""
+    """The scatter of all samples."""
     return float(np.trace(kernel, dtype=np.float64) - kernel.sum(dtype=np.float64) / len(kernel))
 
 
 def divide(kernel: Floating, most: int, vmax: float) -> Division:
     """The best division of T samples by at most `most` change points.
 
-    kernel: (T, T). The cost of m change points is scatter / T + vmax m / 2T (log(T / m) + 1); the least wins, of equal
-    ones the fewest points. vmax weighs the penalty against the scatter per sample, which for features of length 1 lies
-    between 0 and 1: a vmax far above it forbids every cut.
+    kernel: (T, T). The cost of m change points is scatter / T + vmax m / 2T (log(T / m) + 1); the least cost wins; with
+    equal costs, the fewest points. vmax weighs the penalty against the scatter per sample, which for features of length
+    1 lies between 0 and 1: a vmax far above it forbids every cut.
     """
     count = len(kernel)
     most = max(0, min(most, count - 1))
@@ -104,18 +104,18 @@ def _lower(table: Floats, before: Floats, after: Floats, points: int) -> None:
 class Kts(Segmenter):
     """Kernel temporal segmentation as a segmenter: one sample every `beta` seconds, windows of `window` samples.
 
-    alpha: samples that a segment has at least on average: T samples hold at most T // alpha - 1 change points, so a
-    video shorter than 2 alpha beta seconds is one segment. vmax: weight of the penalty on change points; `relative`
+    alpha: least average number of samples per segment: T samples have at most T // alpha - 1 change points, so a video
+    shorter than 2 alpha beta seconds is one segment. vmax: weight of the penalty on change points; `relative`
     multiplies it by the window's own scatter per sample.
 
-    The one-segment trap: features of length 1 differ little within a video, so the scatter that a cut can save is
-    small (for CLIP's as for the histograms here 0.03 to 0.3 a sample), and the paper's penalty, an absolute number,
-    outweighs it: with vmax = 1 most videos stay whole; with vmax = 0 every video gets the most change points there may
-    be. Taken relative to the scatter the penalty means the same for every video and every kind of features.
+    Why relative: features of length 1 differ little within a video, so a cut saves little scatter (0.03 to 0.3 per
+    sample, for CLIP's features and for the histograms here). The paper's penalty is an absolute number and outweighs
+    it: with vmax = 1 most videos stay whole; with vmax = 0 every video gets the most change points possible. Relative
+    to the scatter, the penalty means the same for every video and every kind of features.
 
-    A video of up to `window` samples is divided whole, just as the paper does it. In a longer one the change points of
-    a window's first three quarters stand, and the next window begins at the last of them.
-    Each change point lies between two samples; where there are looks between them, at the largest change.
+    A video of up to `window` samples is divided at once, as in the paper. In a longer one the change points of a
+    window's first three quarters are final, and the next window begins at the last of them.
+    A change point lies between two samples; if there are looks between them, at the largest change.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("kts",)
@@ -157,9 +157,9 @@ class Kts(Segmenter):
         self._start: float | None = None
         self._cell = -1
         self._last: Look | None = None
-        self._looks: deque[tuple[float, float, bool]] = deque()  # time, change to the look before, is a sample
+        self._looks: deque[tuple[float, float, bool]] = deque()  # time, change from the previous look, is a sample
         self._samples: list[Floating] = []  # features of the samples among them
-        self._opens = False  # the first of them begins a segment
+        self._opens = False  # whether the first of them begins a segment
 
     def feed(self, look: Look) -> list[Verdict]:
         if self._start is None:

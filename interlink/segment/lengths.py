@@ -1,7 +1,7 @@
-"""How short and how long a clip may be: the common step after every segmenter. One pass, bounded memory.
+"""Limits on the length of clips, applied after every segmenter. One pass, bounded memory.
 
-What is shorter than `min_clip` joins what follows it (at the end of the video: what comes before it); what is longer
-than `max_clip` is divided. All times are times of real frames.
+A span shorter than `min_clip` is joined with the following one (at the end of the video with the previous one); a span
+longer than `max_clip` is divided. All times are times of real frames.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ class Lengths:
     """Turns frame times and boundaries into final spans.
 
     min_clip, max_clip: seconds, min_clip at most half of max_clip. A shot of up to 1.5 x max_clip is divided evenly;
-    from a longer one pieces of max_clip are cut off as it goes on, so that nothing needs to be remembered longer.
+    from a longer one, pieces of max_clip are cut off while it continues, so that memory stays bounded.
     """
 
     def __init__(self, min_clip: float, max_clip: float) -> None:
         self._min, self._max = min_clip, max_clip
-        self._open: list[float] = []  # frame times of the clip that is going on
-        self._closed: list[float] = []  # of the one before it, kept until the open one is long enough to stand alone
+        self._open: list[float] = []  # frame times of the open clip
+        self._closed: list[float] = []  # of the previous clip, kept until the open one is long enough
 
     def feed(self, time: float, boundary: bool) -> list[Span]:
-        """Takes the next frame; returns the spans that are final now, all of them ending at or before it."""
+        """Takes the next frame; returns the spans that are final now. All of them end at or before it."""
         spans: list[Span] = []
         if boundary and self._open and time - self._open[0] >= self._min:
             spans += self._divide(self._closed, self._open[0])

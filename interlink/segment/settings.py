@@ -1,6 +1,6 @@
-"""What a recipe may say about where clips begin, and the segmenters by name. Imports nothing heavy.
+"""The settings of segmentation, and the segmenters by name. Imports nothing heavy.
 
-Third-party segmenters come by the entry point group `interlink.segmenters`.
+Packages add segmenters through the entry point group `interlink.segmenters`.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ _OWN = ("length", "kts", "transnet", "transcript")  # fields of the block that b
 class KtsSettings(Settings):
     """Kernel temporal segmentation."""
 
-    alpha: int = Field(5, ge=1, description="samples that a clip has on average, at least (VLog: 10)")
+    alpha: int = Field(5, ge=1, description="least average number of samples per clip (VLog: 10)")
     beta: float = Field(1.0, gt=0, description="seconds from one sample to the next")
-    vmax: float = Field(1.5, ge=0, description="weight of the penalty on change points; more gives fewer clips")
+    vmax: float = Field(
+        1.5, ge=0, description="weight of the penalty on change points; a larger weight gives fewer clips"
+    )
     relative: bool = Field(
-        True, description="the penalty is taken relative to the video's own scatter; false = as in the paper"
+        True, description="make the penalty relative to the video's scatter; false = absolute, as in the paper"
     )
     window: int = Field(600, ge=20, description="samples divided at once; memory and time grow with its square")
     embedder: EmbedderSettings = Field(
         EmbedderSettings(),
-        description="the model whose features are compared; without one, histograms of the picture",
+        description="model of the features that are compared; without one, histograms of the picture",
     )
 
 
@@ -55,7 +57,7 @@ class TranscriptSettings(Settings):
     by: Literal["sentence", "step"] = Field("step", description="a clip for each sentence, or for each step of speech")
     pause: float = Field(1.0, ge=0, description="seconds without speech that end a step")
     longest: float = Field(20.0, gt=0, description="seconds after which a step ends with its last sentence that fits")
-    silence: float = Field(8.0, gt=0, description="seconds without speech that are a clip of their own")
+    silence: float = Field(8.0, gt=0, description="seconds without speech that become a separate clip")
 
 
 class SegmentSettings(Settings):
@@ -65,7 +67,7 @@ class SegmentSettings(Settings):
         "shots",
         description="where clips begin: at cuts and fades (shots, or the network transnet), where the content changes "
         "(kts), with sentences or steps of speech (transcript), every `length` seconds (fixed), or as annotated "
-        "(annotations: their times are kept, max_clip divides none); or an entry point of interlink.segmenters",
+        "(annotations: their times are kept, max_clip does not apply); or an entry point of interlink.segmenters",
     )
     options: dict[str, str | int | float | bool] = added({}, "options of a third-party segmenter")
     length: float = Field(10.0, gt=0, description="seconds of a clip with the fixed segmenter")
@@ -79,18 +81,18 @@ class SegmentSettings(Settings):
         0.0,
         ge=0,
         le=1,
-        description="join neighbours whose pictures have at least this much in common (0.95 joins jump cuts); 0 = none",
+        description="join neighbouring clips with pictures at least this similar (0.95 joins jump cuts); 0 = never",
     )
 
     @property
     def segmenter_class(self) -> type[Segmenter]:
-        """The class of the segmenter. UserError where it cannot be imported."""
+        """The class of the segmenter. Raises UserError where it cannot be imported."""
         found: type[Segmenter] = GROUP.load(self.segmenter)
         return found
 
     @property
     def of_segmenter(self) -> Any:
-        """What the segmenter is made from: this block; of a third-party segmenter its options."""
+        """The settings of the segmenter: this block, or `options` for a third-party segmenter."""
         return self if self.segmenter in SEGMENTERS else GROUP.options_of(self.segmenter, self.options)
 
     def unread(self) -> frozenset[str]:
@@ -104,7 +106,7 @@ class SegmentSettings(Settings):
 
 
 def make_segmenter(settings: SegmentSettings, video: Video) -> Segmenter:
-    """The segmenter of one video, with the steps that follow it. Raises Dropped where it cannot be divided."""
+    """The segmenter of one video, with stitching if the settings ask for it. Raises Dropped if it cannot be divided."""
     chosen = settings.segmenter_class.of(settings.of_segmenter, video)
     if settings.stitch:
         from interlink.segment.stitch import Stitch

@@ -1,9 +1,9 @@
-"""Clips begin where the picture is another one: hard cuts, dissolves and fades. One pass, three frames behind where
-little moves, else up to 1.7 s.
+"""Shot detection: clips begin at hard cuts, dissolves and fades. One pass, with a delay of three frames where little
+moves, up to 1.7 s elsewhere.
 
-A cut is a change far above the changes around it (a ratio to the local average, as adaptive scene detectors take it)
-after which the picture no longer correlates with the one before, even shifted; so a pan, a shaking hand or a flash is
-none. What changes over several pictures is left to `gradual`. Costs 0.1 to 0.3 ms a frame beside the look.
+A cut is a change far above the changes around it (a ratio to the local average, as in adaptive scene detectors) after
+which the picture no longer correlates with the previous one, even shifted. A pan, a shaking hand or a flash is not a
+cut. Changes over several pictures are left to `gradual`. Costs 0.1 to 0.3 ms per frame in addition to the look.
 
 The numbers below are in grey levels of the 64 x 40 look and were set on real clips.
 """
@@ -16,34 +16,40 @@ from interlink.media.look import Look, difference, likeness
 from interlink.segment.gradual import GAP, LONGEST, Gradual, Limits, Mixtures
 from interlink.segment.verdict import Segmenter, Verdict, Video
 
-AROUND = 3  # frames on each side that make the local average
-GUARD = 2  # frames on each side of a boundary that are not settled
+AROUND = 3  # frames on each side in the local average
+GUARD = 2  # frames on each side of a boundary that count as not settled
 LEAST_CHANGE = 12.0  # a smaller change is never a cut
-REPEATED = 0.5  # changes below this are repeated frames; they do not enter the average
+REPEATED = 0.5  # changes below this are repeated frames; the average ignores them
 LEAST_RATIO = 1.8  # change over local average
 LEAST_SCORE = 1.2  # ratio x (1 - likeness)
-STILL_RATIO, STILL_CHANGE = 12.0, 15.0  # a sudden change on a still picture (a slide) is one even if much stays alike
+STILL_RATIO, STILL_CHANGE = (
+    12.0,
+    15.0,
+)  # a sudden change of a still picture (a slide) is a cut even if much stays the same
 FLASH = 0.35  # back to this share of the change within AROUND frames: a flash
 BLACK_BELOW, BLACK_ABOVE = 18.0, 19.0  # mean luma that begins and ends a black stretch (16 = black)
-APART = 0.25  # seconds between two transitions, at least
-STILL = 0.6  # changes up to this, AROUND times in a row, belong to no transition
-SHOWN_ABOVE, SHOWN_PIXELS = 26, 8  # this many pixels of the look this bright: something small (a title) is to be seen
+APART = 0.25  # least seconds between two transitions
+STILL = 0.6  # AROUND changes in a row up to this mean that no transition is going on
+SHOWN_ABOVE, SHOWN_PIXELS = (
+    26,
+    8,
+)  # brightness and number of pixels of the look above which something small (a title) is visible
 
 
 class Shots(Segmenter):
     """The default segmenter.
 
-    A stretch of black between two pictures holds one boundary: its first frame if the cut to black was hard, else the
-    frame at which the picture returns. Black before the first picture, or after the last, holds none. A hard cut out of
-    a stretch that showed something (a title, a night) is a boundary of its own.
+    A stretch of black between two pictures has one boundary: its first frame if the cut to black was hard, else the
+    frame at which the picture returns. Black before the first or after the last picture has none. A hard cut out of a
+    stretch that showed something (a title, a night scene) is a further boundary.
 
-    A dissolve, or a fade that never gets black, begins a clip with the first picture that shows more of the new scene
-    than of the old; where some of the boundaries above lie within it, the last of them stands instead. None of its
-    pictures is settled.
+    A dissolve, or a fade that never reaches black, begins a clip with the first picture that shows more of the new
+    scene than of the old one; if some of the boundaries above lie within it, the last of them is used instead. None of
+    its pictures is settled.
     """
 
     cuts = True
-    spacing = float("inf")  # the plan of `evidence` decodes what this needs
+    spacing = float("inf")  # the plan of `evidence` decodes what is needed
 
     @classmethod
     def of(cls, settings: object, video: Video) -> Shots:
@@ -51,20 +57,20 @@ class Shots(Segmenter):
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._looks: deque[Look] = deque()
-        self._changes: deque[float] = deque()  # of each look to the one before it
-        self._first = 0  # number of the frame that the deques begin with
+        self._changes: deque[float] = deque()  # from the previous look to each look
+        self._first = 0  # number of the first frame in the deques
         self._seen = 0
         self._decided = 0
         self._given = 0
         self._boundaries: deque[tuple[int, float]] = deque()  # numbers and times of frames
         self._mixtures = Mixtures(limits)
-        self._gradual: deque[Gradual] = deque()  # in order, as far as they reach beyond what was given out
-        self._gap = 0  # number of the latest frame that comes long after the one before it
+        self._gradual: deque[Gradual] = deque()  # in order; those that reach beyond the verdicts already returned
+        self._gap = 0  # number of the latest frame that comes long after its predecessor
         self._black = False
         self._black_frames: set[int] = set()
         self._picture_seen = False
         self._owed = False  # a boundary is due when this black stretch ends
-        self._shown = False  # something was to be seen in it
+        self._shown = False  # whether it showed something
 
     def feed(self, look: Look) -> list[Verdict]:
         self._changes.append(difference(self._looks[-1], look) if self._looks else 0.0)
@@ -79,7 +85,7 @@ class Shots(Segmenter):
         return self._advance(0)
 
     def _advance(self, lookahead: int) -> list[Verdict]:
-        """Decides every frame with `lookahead` frames behind it, and hands out what can no longer change."""
+        """Decides every frame that has `lookahead` later frames, and returns the verdicts that can no longer change."""
         while self._decided + lookahead < self._seen:
             self._decide(self._decided)
             self._decided += 1
@@ -100,7 +106,7 @@ class Shots(Segmenter):
         return verdicts
 
     def _note(self, found: Gradual | None) -> None:
-        """Keeps a transition, or puts it in the place of the same one less well seen."""
+        """Stores a transition, or replaces the same one seen less completely."""
         if found is None or found.middle < self._looks[self._given - self._first].time:
             return
         for at, known in enumerate(self._gradual):
@@ -111,7 +117,7 @@ class Shots(Segmenter):
         self._gradual.append(found)
 
     def _free(self, number: int) -> bool:
-        """Whether no transition can be found any more that a frame belongs to."""
+        """Whether no transition that contains a frame can still be found."""
         look = self._looks[number - self._first]
         if number < self._gap or self._looks[-1].time - look.time > LONGEST:
             return True
@@ -168,8 +174,11 @@ class Shots(Segmenter):
         self._picture_seen = True
 
     def _run(self, at: int) -> range:
-        """Positions up to AROUND before and after `at`, as far as all pictures were seen. The change across the first
-        gap counts too: it is larger than those it hides, so that what moves is not taken for a cut beside a gap."""
+        """Positions up to AROUND before and after `at`, as far as all pictures were seen.
+
+        The change across the first gap counts too: it is larger than the changes it hides, so that motion next to a gap
+        is not taken for a cut.
+        """
         begin, end = at, at + 1
         while begin > max(at - AROUND, 1) and self._looks[begin].follows:
             begin -= 1

@@ -1,8 +1,7 @@
-"""Joins neighbours that look alike: a boundary between two pictures of the same scene is taken back.
+"""Joins neighbouring clips that look alike: removes a boundary between two pictures of the same scene.
 
-A step after any segmenter (as Panda-70M stitches its clips: Chen et al., "Panda-70M", CVPR 2024, section 3.1, there
-with learned features). It mends jump cuts and cuts that were none; a scene that returns later is not looked for. Costs
-0.4 ms a boundary and nothing otherwise.
+A step after any segmenter (as in Panda-70M, with learned features there: Chen et al., "Panda-70M", CVPR 2024, section
+3.1). It removes jump cuts and false cuts. It does not look for a scene that returns later. Costs 0.4 ms per boundary.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 class Stitch(Segmenter):
     """A segmenter around another one.
 
-    alike: boundaries between pictures that have at least this much in common (0..1, `features.alikeness`) go. Compared
-    are the last settled picture before a boundary and the first settled one from it on; verdicts wait for that one,
-    for at most `patience` looks.
+    alike: boundaries between pictures at least this similar (0..1, `features.alikeness`) are removed. It compares the
+    last settled picture before a boundary with the first settled one after it; verdicts wait for that one, for at most
+    `patience` looks.
     """
 
     def __init__(self, inner: Segmenter, alike: float, patience: int = 250) -> None:
         self.spacing, self.cuts, self.lengths = inner.spacing, inner.cuts, inner.lengths
         self._inner, self._alike, self._patience = inner, alike, patience
-        self._looks: deque[Look] = deque()  # without a verdict of the inner one
+        self._looks: deque[Look] = deque()  # looks without a verdict of the inner segmenter
         self._before: Look | None = None  # the last settled picture
         self._held: list[Verdict] = []  # the first of them is a boundary
 
@@ -58,7 +57,7 @@ class Stitch(Segmenter):
         return ready
 
     def _release(self, after: Look | None) -> list[Verdict]:
-        """The held verdicts, without their boundaries where `after` looks like what was before them."""
+        """The held verdicts, without their boundary if `after` looks like the picture before them."""
         held, self._held = self._held, []
         if not held or after is None or self._before is None:
             return held

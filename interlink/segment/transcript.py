@@ -1,7 +1,7 @@
-"""Clips that follow what is said: a clip begins with a sentence, or with a step of speech. Costs nothing.
+"""Clips that follow speech: a clip begins with a sentence, or with a step of speech. Costs nothing.
 
-A step is what is said without a longer pause, up to a length; the boundary lies in the middle of the pause. No picture
-is looked at for it, so a clip may hold several shots.
+A step is speech without a longer pause, up to a maximum length; the boundary lies in the middle of the pause. No
+pictures are used, so a clip may contain several shots.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Transcript(Segmenter):
 
     @classmethod
     def of(cls, settings: SegmentSettings, video: Video) -> Transcript:
-        said = settings.transcript
+        options = settings.transcript
         sentences = video.rows["transcribe"]["sentences"]
-        return cls(plan(sentences, said.by, said.pause, said.longest, said.silence))
+        return cls(plan(sentences, options.by, options.pause, options.longest, options.silence))
 
     @staticmethod
     def needs(settings: SegmentSettings) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ class Transcript(Segmenter):
         while self._times and self._times[-1] <= look.time:
             time = self._times.pop()
             here = here or time == look.time
-            if time < look.time and self._seen:  # what is planned before the first picture begins nothing
+            if time < look.time and self._seen:  # a time before the first picture begins no clip
                 planned.append(Verdict(time, boundary=True, settled=True))
         boundary = here and self._seen
         self._seen = True
@@ -55,7 +55,7 @@ class Transcript(Segmenter):
 
 
 class Annotated(Transcript):
-    """Begins clips where annotated ones begin, and keeps their lengths."""
+    """Begins clips where annotated clips begin, and keeps their lengths."""
 
     reads: ClassVar[tuple[str, ...]] = ()
 
@@ -64,7 +64,7 @@ class Annotated(Transcript):
         """Raises Dropped (not_annotated) where an item has no such clips."""
         given = video.rows["annotations"]["clips"]
         if given is None:
-            raise Dropped("not_annotated", "no annotated clips that keyframes.segmenter could follow")
+            raise Dropped("not_annotated", "no annotated clips for keyframes.segmenter")
         made = cls(plan(given["spans"], "sentence", pause=0.0, longest=0.0, silence=0.0))
         made.lengths = [(span["start"], span["end"]) for span in given["spans"]]
         return made
@@ -83,8 +83,8 @@ def plan(
 ) -> list[float]:
     """The times, in seconds, at which clips should begin.
 
-    by: `sentence` begins a clip with each; `step` joins sentences until a pause of `pause` seconds, or until the step
-    would last longer than `longest`. Where nothing is said for `silence` seconds the silence is a clip of its own.
+    by: `sentence` begins a clip with each sentence; `step` joins sentences until a pause of `pause` seconds, or until
+    the step would last longer than `longest`. A silence of at least `silence` seconds becomes a separate clip.
     """
     spoken = _spans(sentences)
     steps = spoken if by == "sentence" else _steps(spoken, pause, longest)
@@ -101,7 +101,7 @@ def plan(
 
 
 def _spans(sentences: Iterable[Mapping[str, Any]]) -> list[Span]:
-    """Spans of sentences in order of time, none reaching into the next."""
+    """Spans of sentences in order of time, each cut where the next one begins."""
     spans = sorted((float(each["start"]), float(each["end"])) for each in sentences)
     cut = [(start, min(end, following[0])) for (start, end), following in pairwise(spans)]
     return [(start, end) for start, end in [*cut, *spans[-1:]] if end > start]

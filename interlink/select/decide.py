@@ -1,7 +1,7 @@
-"""The reduce: which videos of a build stay, from their sketches alone. Pure, and the same whatever made the sketches.
+"""The reduce step: decides from the sketches alone which videos of a build stay. A pure function.
 
 Videos come in the build's order (generation, then keyed hash), and of two that are alike the earlier one stays: a new
-generation never moves what an old one has decided about duplicates.
+generation never changes an earlier decision about duplicates.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FRAME_BANDS = 64  # of one number: copies that share a tenth of their pieces meet with a chance of 0.999
-TEXT_BANDS = 32  # of two numbers: texts of Jaccard similarity 0.5 meet with a chance of 0.9999
+FRAME_BANDS = 64  # of one number: copies that share a tenth of their pieces are compared with probability 0.999
+TEXT_BANDS = 32  # of two numbers: texts of Jaccard similarity 0.5 are compared with probability 0.9999
 
 
 @dataclass
 class Decision:
-    """What becomes of a video, and what it was decided by (columns of the select table). reason: empty for kept."""
+    """The decision on a video and its basis (columns of the select table). reason: empty if the video is kept."""
 
     id: str
     reason: str = ""
@@ -43,7 +43,7 @@ class Decision:
 
 
 def decide(videos: Sequence[tuple[str, Mapping[str, Any]]], settings: SelectSettings, seed: int) -> list[Decision]:
-    """A decision for each (id, sketch), in their order: by duplicates, similarity, balance, clusters."""
+    """A decision for each (id, sketch), in order. Applies duplicates, similarity, balance and clusters."""
     sketches = dict(videos)
     decisions = [Decision(name, fields={"duplicate_of": "", "duplicate_by": "", "concept": ""}) for name, _ in videos]
     if (bits := settings.duplicate_frames) is not None:
@@ -68,7 +68,7 @@ def _drop_alike(
     count: int,
     compare: Callable[[Mapping[str, Any], Mapping[str, Any]], float],
 ) -> None:
-    """Only videos with one of `count` bands of their sketches in common are compared."""
+    """Drops duplicates. Compares only videos that share one of the `count` bands of their sketches."""
     buckets: dict[bytes, list[str]] = {}
     for decision in decisions:
         own = sketches[decision.id][kind]
@@ -94,7 +94,7 @@ def _alike_text(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
 
 
 def _drop_near(decisions: Sequence[Decision], sketches: Mapping[str, Mapping[str, Any]], threshold: float) -> None:
-    """Cosine of the videos' mean vectors, each against all that stay before it: N² × D operations."""
+    """Drops near-duplicates by the cosine of mean vectors, each against all kept before it. Costs N² × D operations."""
     import numpy as np
 
     there = [decision for decision in decisions if decision.kept and sketches[decision.id]["vector"]]
@@ -114,11 +114,11 @@ def _drop_near(decisions: Sequence[Decision], sketches: Mapping[str, Mapping[str
 
 def _drop_duplicate(decision: Decision, other: str, kind: str, value: float) -> None:
     decision.fields.update(duplicate_of=other, duplicate_by=kind, likeness=round(value, 4))
-    decision.drop("duplicate", f"like {other} by its {kind}: {value:.2f}")
+    decision.drop("duplicate", f"like {other} by {kind}: {value:.2f}")
 
 
 def _drop_lowest(decisions: Sequence[Decision], sketches: Mapping[str, Mapping[str, Any]], share: float) -> None:
-    """Drops a share: those with the least similarity of words and frames (TL;DR, ICCV 2023), unscored ones first."""
+    """Drops the share with the least similarity of text and frames (TL;DR, ICCV 2023), unscored videos first."""
     left = [decision for decision in decisions if decision.kept]
 
     def fit(decision: Decision) -> float:
@@ -132,7 +132,7 @@ def _drop_lowest(decisions: Sequence[Decision], sketches: Mapping[str, Mapping[s
 def _balance(
     decisions: Sequence[Decision], sketches: Mapping[str, Mapping[str, Any]], settings: SelectSettings, seed: int
 ) -> None:
-    """MetaCLIP's: each concept of a video keeps it with the chance cap / count (at most 1); one that does is enough."""
+    """MetaCLIP's balancing: each concept of a video keeps it with probability cap / count, at most 1; one is enough."""
     left = [decision for decision in decisions if decision.kept]
     counts = Counter(concept for decision in left for concept in sketches[decision.id]["concepts"])
     for decision in left:
@@ -142,7 +142,7 @@ def _balance(
             continue
         if not concepts:
             if settings.unmatched == "drop":
-                decision.drop("no_concept", "its words name no concept")
+                decision.drop("no_concept", "its text names no concept")
             continue
         lost = 1.0
         kept = False
@@ -159,7 +159,7 @@ def _balance(
 def _cluster(
     decisions: Sequence[Decision], sketches: Mapping[str, Mapping[str, Any]], settings: SelectSettings
 ) -> None:
-    """TL;DR's: from every cluster an equal share, evenly spread over the distances to its centre."""
+    """TL;DR's selection: an equal share of every cluster, evenly spread over the distances to its centre."""
     there = [decision for decision in decisions if decision.kept and sketches[decision.id]["vector"]]
     if not there:
         return

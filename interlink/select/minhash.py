@@ -1,6 +1,6 @@
-"""MinHash: sets in 64 numbers of 32 bits; their agreement estimates the sets' Jaccard similarity (Broder 1997).
+"""MinHash: a set as 64 numbers of 32 bits. The share of equal numbers estimates Jaccard similarity (Broder 1997).
 
-The estimate's standard error is at most 0.0625. A set of 1000 members costs about 1 ms.
+The estimate's standard error is at most 0.0625. Costs about 1 ms for a set of 1000 members.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SIZE = 64
 SHINGLE = 5  # words
-_MASK = 2**64 - 1  # tables hold hashes as signed numbers
+_MASK = 2**64 - 1  # tables store hashes as signed numbers
 CHUNKS = 4  # of 16 bits, of a frame's hash
 
 
@@ -46,19 +46,19 @@ def likeness(a: bytes, b: bytes) -> float:
 
 
 def bands(data: bytes, count: int) -> list[bytes]:
-    """The `count` pieces of a sketch by which likely duplicates meet, each labelled with its place.
+    """The `count` bands of a sketch by which likely duplicates are found, each labelled with its index.
 
-    Sets of Jaccard similarity J share one of b pieces of r numbers with probability 1 - (1 - J^r)^b.
+    Sets of Jaccard similarity J share one of b bands of r numbers with probability 1 - (1 - J^r)^b.
     """
     width = len(data) // count
     return [bytes((number,)) + data[number * width : (number + 1) * width] for number in range(count)]
 
 
 def of_frames(hashes: Sequence[int]) -> bytes:
-    """Of frames' 64-bit hashes: of each its four pieces of 16 bits, some of which outlive a few changed bits.
+    """The sketch of frames' 64-bit hashes: four pieces of 16 bits per hash, so that some survive a few changed bits.
 
-    A piece without a sign (a flat part of the picture) tells nothing and is left out. Even of true copies few pieces
-    are equal (0.1 to 0.8 on the sample world, others under 0.08): this finds candidates, `distance` judges them.
+    A piece without a sign (a flat part of the picture) carries no information and is left out. Copies share a fraction
+    of their pieces (0.1 to 0.8 on the sample world; other videos under 0.08): this finds candidates for `distance`.
     """
     members = set()
     for value in hashes:
@@ -70,14 +70,16 @@ def of_frames(hashes: Sequence[int]) -> bytes:
 
 
 def pack(hashes: Sequence[int]) -> bytes:
-    """At most 64 of the hashes, evenly chosen; those of flat pictures, which tell nothing, are left out."""
+    """At most 64 of the hashes, evenly chosen; hashes of flat pictures carry no information and are left out."""
     chosen = evenly(tuple(value & _MASK for value in hashes if value), SIZE)
     return b"".join(value.to_bytes(8, "big") for value in chosen)
 
 
 def distance(a: bytes, b: bytes) -> float:
-    """Bits (of 64) by which packed frames differ from the nearest of the other video, mean over its frames; of both
-    ways the greater. 64 where a side has none. Re-encoded copies of the sample world: at most 7; others: 14 or more.
+    """Bits (of 64) by which frames differ from the nearest frame of the other video, averaged over the frames.
+
+    The greater of both directions; 64 where a video has no frames. Re-encoded copies in the sample world: at most 7;
+    other videos: 14 or more.
     """
     ours, theirs = ([int.from_bytes(data[n : n + 8], "big") for n in range(0, len(data), 8)] for data in (a, b))
     if not ours or not theirs:
@@ -89,7 +91,7 @@ def distance(a: bytes, b: bytes) -> float:
 
 
 def of_text(text: str) -> bytes:
-    """Of the runs of five words of a text; of a shorter one, of the whole."""
+    """The sketch of a text's runs of five words; of the whole text if it is shorter."""
     folded = words(text)
     shingles = ngrams(folded, SHINGLE) or ([tuple(folded)] if folded else [])
     return sketch(" ".join(shingle).encode() for shingle in shingles)
@@ -97,7 +99,7 @@ def of_text(text: str) -> bytes:
 
 @cache
 def _family() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Odd factors and terms of 64 hash functions by multiplication and shift (Dietzfelbinger 1996)."""
+    """Odd factors and terms of 64 multiply-shift hash functions (Dietzfelbinger 1996)."""
     import numpy as np
 
     draw = random.Random("interlink minhash")

@@ -1,4 +1,4 @@
-"""The settings of sketch (what is written down of a video) and of select (what is decided from it)."""
+"""The settings of sketch (the summary of a video) and of select (the decisions from all summaries)."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from interlink.settings import Settings
 
 
 class SketchSettings(Settings):
-    """What a video's concepts are."""
+    """How the concepts of a video are found."""
 
     concepts: tuple[str, ...] = Field(
-        (), description="words and runs of words that are concepts; empty = the content words of title and captions"
+        (), description="words and phrases that are concepts; empty = the content words of title and captions"
     )
 
 
 class SelectSettings(Settings):
-    """Which videos stay. All thresholds are on sketches, so that trying others recomputes no sketch."""
+    """Which videos stay. The thresholds apply to sketches, so that other thresholds recompute no sketch."""
 
     duplicate_frames: float | None = Field(
         10.0, ge=0, le=64, description="videos with frames that differ in at most this many of 64 bits are duplicates"
     )
     duplicate_text: float | None = Field(
-        0.7, ge=0, le=1, description="videos with words alike by this (estimated Jaccard) are duplicates"
+        0.7, ge=0, le=1, description="videos with texts of at least this estimated Jaccard similarity are duplicates"
     )
     duplicate_vectors: float | None = Field(
-        None, ge=-1, le=1, description="… with mean vectors of this cosine (needs score.vectors)"
+        None, ge=-1, le=1, description="… or with mean vectors of at least this cosine (needs score.vectors)"
     )
     lowest_share: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="this share with the least image–text similarity goes (TL;DR: 0.5; needs an engine)",
+        description="drop this share with the least image–text similarity (TL;DR: 0.5; needs an engine)",
     )
     cap: int = Field(0, ge=0, description="videos of a concept that stay on average (MetaCLIP's t); 0 = no balancing")
     unmatched: Literal["keep", "drop"] = Field("keep", description="balancing: videos that name no concept")

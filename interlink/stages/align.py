@@ -1,6 +1,6 @@
-"""align: by how much the words of a video go before its picture, or follow it. About a millisecond a clip.
+"""align: estimates by how much speech precedes or follows the picture. Costs about a millisecond per clip.
 
-It only says so: no stage shifts words by it. Filter on `confidence`, or shift in a stage of your own.
+It only estimates the shift. `interleave.lead: correct` applies it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from interlink.subtitles.lead import estimate
 
 
 class AlignSettings(Settings):
-    """Nothing to choose."""
+    """The stage has no settings."""
 
 
 class Align(PerItem):
@@ -32,7 +32,9 @@ class Align(PerItem):
 
     def process(self, item: Item) -> Row:
         onsets = sorted(sentence["start"] for sentence in item.rows["transcribe"]["sentences"])
-        changes = sorted(clip["start"] for clip in item.rows["keyframes"]["clips"])[1:]  # the first is no change
+        changes = sorted(clip["start"] for clip in item.rows["keyframes"]["clips"])[
+            1:
+        ]  # the first clip begins without a change
         found = estimate(onsets, changes)
         fields = {
             "lead": found.lead,

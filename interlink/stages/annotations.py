@@ -1,7 +1,7 @@
-"""annotations: texts with times that somebody has published already, so that later stages need not make them.
+"""annotations: reads published texts with times, which later stages use instead of making their own.
 
-`transcribe` takes the speech in place of subtitles, keyframes.segmenter `annotations` the times of the clips,
-caption.engine `annotations` their texts. Costs one look into an indexed file (interlink.annotations) and, for times
+`transcribe` uses the speech instead of subtitles, keyframes.segmenter `annotations` the times of the clips, and
+caption.engine `annotations` their texts. Costs one lookup in an indexed file (interlink.annotations) and, for times
 that count from where a player begins, a read of the media file's header.
 """
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from interlink.annotations.file import AnnotationFile
 
 KINDS = ("clips", "speech")
-SOURCE_LIST = "source list"  # what the column `file` says of texts that came with the items
+SOURCE_LIST = "source list"  # the column `file` for texts from the source list
 
 
 class Annotations(PerItem):
-    """One row per item: what is said of its clips, and in it. The schema is tables.ANNOTATIONS."""
+    """One row per item: the texts of its clips, and its speech. The schema is tables.ANNOTATIONS."""
 
     name: ClassVar[str] = "annotations"
     version: ClassVar[int] = 1
-    isolated: ClassVar[bool] = True  # it opens media for their clock
+    isolated: ClassVar[bool] = True  # it opens media files to read their clock
     settings_class: ClassVar[type[Settings]] = AnnotationsSettings
 
     def __init__(self, settings: AnnotationsSettings, context: Context) -> None:
@@ -56,7 +56,7 @@ class Annotations(PerItem):
                 raise UserError(f"cannot read {path}: there is no such file", f"check annotations.{kind}.path", 2)
 
     def open(self) -> None:
-        """UserError where a file is missing, or holds no annotations, or none is named."""
+        """Raises UserError where no file is named, or a file is missing or holds no annotations."""
         from interlink.annotations.file import AnnotationFile
 
         self.check(self.settings, self.context)
@@ -69,7 +69,7 @@ class Annotations(PerItem):
             file.close()
 
     def process(self, item: Item) -> Row:
-        """Raises Dropped (not_annotated) where a file does not have the item and the recipe wants it to."""
+        """Raises Dropped (not_annotated) where a file does not have the item and the recipe requires it."""
         from interlink.annotations.entries import Span, disjoint
 
         found: dict[str, list[Span] | None] = {kind: self._find(kind, item) for kind in KINDS}
@@ -85,8 +85,8 @@ class Annotations(PerItem):
                 spans = [Span(s.text, round(s.start + offset, 6), round(s.end + offset, 6)) for s in spans]
             spans = disjoint(spans) if kind == "clips" else spans
             file = self._files.get(kind)
-            told = {"file": file.name, "revision": file.revision} if file else {"file": SOURCE_LIST, "revision": ""}
-            fields[kind] = {**told, "spans": [asdict(span) for span in spans]}
+            origin = {"file": file.name, "revision": file.revision} if file else {"file": SOURCE_LIST, "revision": ""}
+            fields[kind] = {**origin, "spans": [asdict(span) for span in spans]}
         return Row(item.id, fields)
 
     def _source(self, kind: str) -> AnnotationSource:
@@ -96,7 +96,7 @@ class Annotations(PerItem):
         return kind in self._files and self._source(kind).clock == "player"
 
     def _find(self, kind: str, item: Item) -> list[Span] | None:
-        """None where it is not wanted, or not there and that is allowed."""
+        """The spans of the item; None where they are not wanted, or missing and the recipe allows it."""
         from interlink.annotations.listed import of_source
 
         source, listed = self._source(kind), item.rows["collect"]
@@ -117,7 +117,7 @@ class Annotations(PerItem):
 
 def _player_start(item: Item) -> float:
     if not item.rows["download"]["media"]:
-        return 0.0  # no video: nothing has a clock
+        return 0.0  # no video, no clock
     from interlink.media.clock import presentation_start
 
     return presentation_start(item)

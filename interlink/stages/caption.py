@@ -1,12 +1,13 @@
-"""caption: words for every clip, by an engine of `interlink.engines`. As slow as that engine; clips of many videos mix.
+"""caption: captions every clip with an engine of `interlink.engines`. Costs what that engine costs.
 
-Frames are read when the engine asks for more, so that only what is in work is in memory.
+Batches mix clips of many videos. Frames are read when the engine asks for more, so that memory holds only clips in
+work.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -40,23 +41,22 @@ from interlink.settings import Settings, added, operational
 from interlink.shards.document import join
 from interlink.stage import Context, Item, Resources, Row, Stage, failed
 
-# Flags that are no fault of the engine.
+# Flags that are not faults of the engine.
 _EXPECTED = ("", "no_speech", "no_frames", "not_annotated", "length", "unfamiliar")
 
 
 class CaptionSettings(Settings):
-    """Who captions, and how it is asked."""
+    """The caption engine and its prompt."""
 
     engine: str = Field(
         "transcript",
-        description="transcript (the speech in the clip), annotations (what a file says of it), transformers, vllm, "
+        description="transcript (the speech in the clip), annotations (published texts), transformers, vllm, "
         "openai, checkpoint (checkpoint:FOLDER, checkpoint:sample-world), or an entry point of interlink.captioners",
     )
     options: dict[str, str | int | float | bool] = added({}, "options of a third-party engine")
     prompt: str = Field(
         "",
-        description="what the engine is asked; {title}, {speech} and {ocr} (needs ocr) are filled in; "
-        "empty = the engine's own",
+        description="the prompt; {title}, {speech} and {ocr} (needs ocr) are replaced; empty = the engine's default",
     )
     transcript: TranscriptSettings = Field(TranscriptSettings(), description="settings of the transcript engine")
     annotations: AnnotatedSettings = added(AnnotatedSettings(), "settings of the annotations engine")
@@ -79,13 +79,13 @@ class CaptionSettings(Settings):
 
     cache: bool = operational(
         True,
-        description="keep every answer below ROOT/cache, so that none is asked for twice (not of engines that repeat)",
+        description="keep every answer in ROOT/cache, so that no clip is sent twice (not of free engines)",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _in_one_word(cls, values: Any) -> Any:
-        """`engine: checkpoint:FOLDER` is the engine and its model."""
+        """Splits `engine: checkpoint:FOLDER` into the engine and its model."""
         engine = values.get("engine") if isinstance(values, dict) else None
         if not isinstance(engine, str) or not engine.startswith("checkpoint:"):
             return values
@@ -95,12 +95,12 @@ class CaptionSettings(Settings):
 
     @property
     def captioner(self) -> type[Captioner]:
-        """The class of the engine. UserError where it cannot be imported."""
+        """The class of the engine. Raises UserError where it cannot be imported."""
         return captioner_class(self.engine)
 
     @property
     def of_engine(self) -> BaseModel | Mapping[str, Any]:
-        """What the engine is made from: its block; of a third-party engine its options."""
+        """The settings of the engine: its block, or `options` for a third-party engine."""
         return GROUP.settings_of(self.engine, self, self.options)
 
     def unread(self) -> frozenset[str]:
@@ -115,16 +115,16 @@ class CaptionSettings(Settings):
 
 @dataclass
 class _Open:
-    """A video whose clips are not all captioned yet."""
+    """A video with clips that are not captioned yet."""
 
     clips: int
-    file: str = ""  # of annotations, and its revision
+    file: str = ""  # the annotation file, and its revision
     revision: str = ""
     answers: dict[int, ClipCaption] = field(default_factory=dict)
 
 
 class Caption(Stage):
-    """Captions of the clips of many videos."""
+    """Captions the clips of many videos. The schema is tables.CAPTION."""
 
     name: ClassVar[str] = "caption"
     version: ClassVar[int] = 2
@@ -152,12 +152,19 @@ class Caption(Stage):
 
     @staticmethod
     def together(settings: CaptionSettings) -> int:
-        """How many videos it wants to have at once: then batches are full across small partitions."""
+        """How many videos the stage wants at once, so that batches are full even with small partitions."""
         return settings.captioner.parallel(settings.of_engine)
 
     @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        clips = [clip for row in rows if row["status"] == "ok" for clip in row["clips"]]
+        counts = {"clips": len(clips), "tokens": sum(clip["tokens"] or 0 for clip in clips)}
+        unfamiliar = sum(clip["flag"] == "unfamiliar" for clip in clips)
+        return counts | ({"flagged unfamiliar": unfamiliar} if unfamiliar else {})
+
+    @staticmethod
     def check(settings: CaptionSettings, context: Context) -> None:
-        make_captioner(settings.engine, settings.of_engine, settings.prompt)  # it may refuse them
+        make_captioner(settings.engine, settings.of_engine, settings.prompt)  # raises UserError for wrong options
         settings.captioner.check(settings.of_engine)
 
     def open(self) -> None:
@@ -175,7 +182,7 @@ class Caption(Stage):
         ready: deque[Row] = deque()
         for answer in self._asked.caption(self._requests(items, open_videos, ready)):
             video = open_videos.get(answer.id)
-            if video is not None:  # else it has failed in the meantime
+            if video is not None:  # otherwise it has failed in the meantime
                 video.answers[answer.clip] = answer
                 if len(video.answers) == video.clips:
                     ready.append(self._row(answer.id, open_videos.pop(answer.id)))
@@ -188,7 +195,7 @@ class Caption(Stage):
     ) -> Iterator[ClipRequest]:
         for item in items:
             clips = item.rows["keyframes"]["clips"]
-            # What only repeats an annotation is the annotation file's word, and its row says so.
+            # An engine that repeats annotations gets its provenance from the annotation file.
             given = _annotated(item) if self._engine.free else {}
             video = _Open(len(clips), given.get("file", ""), given.get("revision", ""))
             if not clips:
@@ -224,11 +231,11 @@ class Caption(Stage):
             )
 
     def _row(self, item_id: str, video: _Open) -> Row:
-        """ok, partial where the engine refused some clips, failed where it refused all or something else went wrong."""
+        """The row: ok, partial if the engine refused some clips, failed if it refused all or another error occurred."""
         answers = [video.answers[number] for number in range(video.clips)]
         faults = [answer.error for answer in answers if answer.error is not None]
         for fault in faults:
-            if fault.error_class != "model":  # the clip may well succeed another time
+            if fault.error_class != "model":  # a retry of the clip may succeed
                 return failed(item_id, fault)
         lost = [answer for answer in answers if answer.error is not None or answer.flag not in _EXPECTED]
         message = ""
@@ -238,7 +245,7 @@ class Caption(Stage):
         if lost and len(lost) == len(answers):
             return failed(item_id, StageError("model", message))
         identity = self._identity
-        if video.file:  # whose words an engine repeats
+        if video.file:  # its texts are the captions
             identity = replace(identity, model=video.file, revision=video.revision or identity.revision)
         fields: dict[str, Any] = {
             **identity.columns(),
@@ -257,5 +264,5 @@ class Caption(Stage):
 
 
 def _annotated(item: Item) -> Mapping[str, Any]:
-    """What a file says of the item's clips; nothing where the engine does not ask, or it does not have the item."""
+    """The annotations of the item's clips; empty where the engine does not read them, or the item has none."""
     return (item.rows["annotations"]["clips"] or {}) if "annotations" in item.rows else {}

@@ -1,9 +1,9 @@
-"""collect: a folder or a list becomes rows, one per source item. Opens no medium and no connection; costs a listing.
+"""collect: turns a folder or a list into rows, one per source item. Opens no media and no connection; costs a listing.
 
 Sources of pairs and of web pages have their own readers (interlink.fetch.pairs, interlink.fetch.pages).
 
-It makes the generations that every other stage reads, so nothing may be lost here: a broken file is an item (what is
-wrong with it is found later), and an entry that names nothing is a failed row.
+It makes the generations that all stages read, so nothing may be lost here: a broken file is an item (a later stage
+finds the fault), and an entry without an id, URL or path is a failed row.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _KNOWN_COLUMNS = {
 
 
 class SourceSettings(Settings):
-    """The block `source` of a recipe: where the items come from."""
+    """The block `source` of a recipe: the origin of the items."""
 
     path: str = Field("", description="A folder of media, one media file, or a list (txt, csv, tsv, jsonl, parquet).")
     kind: Literal["auto", "folder", "list", "pairs", "pages"] = Field(
@@ -50,25 +50,25 @@ class SourceSettings(Settings):
         "pages: MMC4, OBELICS or MINT-1T (jsonl, parquet, tar, or a folder of them).",
     )
     header: tuple[str, ...] = Field(
-        (), description="Columns of a csv or tsv whose first line does not name them (CC3M: caption, url)."
+        (), description="Column names of a csv or tsv without a header (CC3M: caption, url)."
     )
     images_path: str = Field(
         "",
-        description="The folder of pictures that pairs (by path) or pages (by name) only name; else the list's.",
+        description="Folder of the pictures of pairs (by path) or pages (by name); empty = the list's folder.",
     )
-    recursive: bool = Field(True, description="Look into the folders below a source folder.")
-    extensions: tuple[str, ...] = Field(MEDIA_EXTENSIONS, description="File endings that count as media.")
-    include: tuple[str, ...] = Field((), description="Globs on the path in a source folder; empty takes everything.")
-    exclude: tuple[str, ...] = Field((), description="Globs on the path in a source folder that are left out.")
-    url_template: str = Field(YOUTUBE_TEMPLATE, description="URL of a bare id in a list; {id} stands for the id.")
-    id_column: str = Field("", description="Column with the video's id; empty takes the first usual name.")
+    recursive: bool = Field(True, description="Search the subfolders of a source folder.")
+    extensions: tuple[str, ...] = Field(MEDIA_EXTENSIONS, description="File extensions of media.")
+    include: tuple[str, ...] = Field((), description="Globs on the path in a source folder; empty = everything.")
+    exclude: tuple[str, ...] = Field((), description="Globs on the path in a source folder to leave out.")
+    url_template: str = Field(YOUTUBE_TEMPLATE, description="URL of an id in a list; {id} is replaced by the id.")
+    id_column: str = Field("", description="Column with the video's id; empty = the first usual name.")
     url_column: str = Field("", description="Column with the URL; empty as above.")
     path_column: str = Field("", description="Column with the path, relative to the list's folder; empty as above.")
     title_column: str = Field("", description="Column with the title; empty as above.")
     category_column: str = Field("", description="Column with the category; empty as above.")
     licence_column: str = Field("", description="Column with the licence; empty as above.")
     dataset: str = Field("", description="Name of the dataset the items belong to; goes into every document.")
-    licence: str = Field("", description="Licence of items that state none themselves.")
+    licence: str = Field("", description="Licence of items that state none.")
 
     @field_validator("extensions")
     @classmethod
@@ -86,14 +86,14 @@ class SourceSettings(Settings):
 def scan(settings: SourceSettings) -> Iterator[Row]:
     """Rows of the table `collect`, one for each entry of a source, as they are found.
 
-    Raises UserError at once if the source is missing or unreadable, and at the end if it is empty. An id that a list
-    names twice comes twice: the generation keeps the first and counts the others.
+    Raises UserError immediately if the source is missing or unreadable, and at the end if it is empty. An id that a
+    list names twice gives two rows: the generation keeps the first and counts the others.
     """
     if not settings.path:
         raise UserError("the recipe names no source", "set source.path to a folder of videos or a list", code=2)
     source = Path(settings.path).expanduser().absolute()
     if not source.exists():
-        raise UserError(f"there is no {settings.path}", "set source.path to a folder of videos or a list")
+        raise UserError(f"{settings.path} does not exist", "set source.path to a folder of videos or a list")
     kind = settings.kind
     if kind in ("pairs", "pages"):
         return _not_empty(_with_defaults(_scan_pictures(source, settings), settings), settings)
@@ -158,13 +158,15 @@ def _scan_folder(folder: Path, settings: SourceSettings) -> Iterator[Row]:
             if not _is_media(name, settings) or not _is_wanted(relative, settings):
                 continue
             if path.is_symlink() and not path.resolve().is_relative_to(folder):
-                yield _refused(relative, "a link out of the source folder; copy the file, or name it in a list")
+                yield _refused(
+                    relative, "a link to a file outside the source folder; copy the file, or name it in a list"
+                )
             elif path.is_file() or path.is_symlink():
                 yield _file_row(path, relative, settings)
         for name in links:
             if settings.recursive and not Path(parent, name).resolve().is_relative_to(folder):
                 relative = Path(parent, name).relative_to(folder).as_posix()
-                yield _refused(relative, "a linked folder outside the source folder; make it a source of its own")
+                yield _refused(relative, "a link to a folder outside the source folder; build it as a separate source")
     for error in unlisted:
         relative = Path(os.fsdecode(error.filename)).relative_to(folder).as_posix()
         yield _refused(relative, f"the folder cannot be listed: {error.strerror}")
@@ -196,14 +198,14 @@ def _scan_list(path: Path, settings: SourceSettings) -> Iterator[Row]:
                 yield _bad_entry(record.text, f"line {record.line}: {record.message}")
             elif columns:
                 yield _record_row(record, names, path.parent, settings)
-            else:  # JSONL: each line has its own
+            else:  # JSONL: each line has its own columns
                 yield _record_row(record, _columns(tuple(record.cells), settings, None), path.parent, settings)
 
     return rows()
 
 
 def _columns(columns: tuple[str, ...], settings: SourceSettings, path: Path | None) -> dict[str, str]:
-    """Role -> column. With `path`, a column that was asked for and is not there is a UserError."""
+    """Role -> column. With `path`, raises UserError for a column of the settings that the file does not have."""
     if columns == ("",):
         return {"entry": ""}
     found: dict[str, str] = {}
@@ -288,7 +290,7 @@ def _listed_file_row(target: Path, entry: str, folder: Path, settings: SourceSet
     if target.is_relative_to(folder):
         return _file_row(target, target.relative_to(folder).as_posix(), settings)
     row = _file_row(target, entry, settings)
-    row.fields["path"] = target.name  # documents hold no path of this machine
+    row.fields["path"] = target.name  # documents contain no local paths
     return row
 
 
@@ -310,7 +312,7 @@ def _row(item_id: str, kind: str, uri: str, path: str, video_id: str, settings: 
 
 
 def _bad_entry(text: str, message: str) -> Row:
-    no_real_entry = f"\n{text}"  # so that it cannot take the id of a good one
+    no_real_entry = f"\n{text}"  # so that it cannot have the id of a valid entry
     return _failed(safe_id(no_real_entry, name=text[:40]), "no_media", _printable(message))
 
 

@@ -1,12 +1,12 @@
-"""download: each item gets a media file with its sum, and the subtitles that come with it.
+"""download: gives each item a media file with its checksum, and its subtitles.
 
-Local files stay where they are; URLs are fetched by yt-dlp into `media/` of the build. Pictures of pairs and pages are
-kept in the table, fetched by img2dataset where they have a URL (interlink.fetch.pictures). Costs one read of each local
-file (about 1.8 GB/s a core) and, for URLs, the network: many transfers are open at once, politely paced for each host.
+Local files stay where they are; yt-dlp fetches URLs into the build's `media/`. Pictures of pairs and pages are stored
+in the table; img2dataset fetches those with a URL (interlink.fetch.pictures). Costs one read of each local file (about
+1.8 GB/s per core) and, for URLs, the network: many transfers run at once, with a rate limit per host.
 
-What becomes of a slow server: no answer at all within `timeout_seconds` is `network`; one that began to send and fell
-silent for so long, or from which nothing arrived for `stall_seconds`, is `stalled`. Both are tried again, as
-`throttled` is, by the executor: one `run` makes one attempt.
+Slow servers: no answer within `timeout_seconds` is `network`. A server that began to send and then stayed silent that
+long, or sent nothing for `stall_seconds`, is `stalled`. The executor retries both, and `throttled`: one `run` makes one
+attempt.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from interlink.fetch.transfers import Transfer, transfer_all
 from interlink.settings import Settings, added, operational
 from interlink.stage import Blob, Context, Item, Resources, Row, Stage
 
-# yt-dlp options that a recipe may set: none runs a command, writes a file, or holds a secret (a recipe is kept with the
-# data).
+# yt-dlp options that a recipe may set. None runs a command, writes a file, or holds a secret (a recipe is published
+# with the data).
 ALLOWED_OPTIONS = frozenset(
     {
         *("extractor_args", "format", "format_sort", "http_chunk_size", "http_headers", "legacyserverconnect"),
@@ -46,24 +46,26 @@ ALLOWED_OPTIONS = frozenset(
 class DownloadSettings(Settings):
     """The block `download` of a recipe."""
 
-    concurrency: int = operational(8, "Transfers that are open at once.", ge=1, le=256)
-    max_height: int = Field(720, ge=1, description="Short side in pixels; the best that is no larger is taken, if any.")
+    concurrency: int = operational(8, "Transfers at once.", ge=1, le=256)
+    max_height: int = Field(
+        720, ge=1, description="Most pixels of the short side; the best format within it is taken, if any."
+    )
     max_megabytes: float | None = Field(None, gt=0, description="Larger media fail as too_large (10^6 bytes).")
     max_seconds: float | None = Field(None, gt=0, description="Longer media fail as too_long, where the site says so.")
-    subtitle_languages: tuple[str, ...] = Field(("en",), description="Languages of subtitles to fetch from sites.")
-    automatic_subtitles: bool = Field(True, description="Take machine-made subtitles where a site has no others.")
+    subtitle_languages: tuple[str, ...] = Field(("en",), description="Languages of the subtitles to fetch from sites.")
+    automatic_subtitles: bool = Field(True, description="Use automatic subtitles if a site has no others.")
     subtitles_path: str = Field(
         "", description="A folder with more subtitles: <stem or video id>[.<language>].vtt, .srt, .json3 …"
     )
     requests_per_second: float = operational(2.0, "Most requests a second to one host.", gt=0)
-    burst: int = operational(4, "Requests to one host that may follow at once after a pause.", ge=1)
+    burst: int = operational(4, "Requests to one host that may be sent at once after a pause.", ge=1)
     patience_seconds: float = operational(
-        900.0, "Wait so long for a host that asks for patience, else throttled.", ge=0
+        900.0, "Longest wait that a host may ask for; beyond it the item is throttled.", ge=0
     )
     timeout_seconds: float = operational(20.0, "Seconds for a server to connect and to answer.", gt=0)
     stall_seconds: float = operational(60.0, "Seconds without a byte after which a transfer is stalled.", gt=0)
-    proxy: str | None = operational(None, "Proxy URL; empty for none, unset for the environment's.")
-    cookies: str = operational("", "A cookie file in Netscape format; it is read, never written.")
+    proxy: str | None = operational(None, "Proxy URL; empty = none, unset = the environment's.")
+    cookies: str = operational("", "Cookie file in Netscape format; only read, never written.")
     images: ImageSettings = added(ImageSettings(), "how the pictures of pairs and pages are fetched")
     ydl_options: dict[str, Any] = Field({}, description="More options of yt-dlp: " + ", ".join(sorted(ALLOWED_OPTIONS)))
 
@@ -93,7 +95,7 @@ class Download(Stage):
 
     @staticmethod
     def resources(settings: DownloadSettings) -> Resources:
-        return Resources(cpus=1.0, workers=1)  # one worker: the pace of a host is kept in one place
+        return Resources(cpus=1.0, workers=1)  # one worker, so that the rate limit of a host is in one place
 
     @staticmethod
     def check(settings: DownloadSettings, context: Context) -> None:
@@ -104,7 +106,7 @@ class Download(Stage):
             )
 
     def open(self) -> None:
-        """UserError where a file or folder that the settings name cannot be read."""
+        """Raises UserError where a file or folder of the settings cannot be read."""
         settings = self.settings
         self.check(settings, self.context)
         self._cookies = _cookies(settings)
@@ -113,11 +115,11 @@ class Download(Stage):
         _remove_leftovers(self.context.root.scratch())
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
-        """A row per item as each is done, at most `concurrency` at once.
+        """A row per item as each is finished, at most `concurrency` at once.
 
-        UserError if URLs come and yt-dlp, or img2dataset, is missing.
+        Raises UserError if the source has URLs and yt-dlp, or img2dataset, is missing.
         """
-        # The items of a partition are of one kind; where another begins, what is on its way is finished first.
+        # The items of a partition are of one kind. Before another kind begins, running transfers are finished.
         for are_pictures, group in groupby(items, lambda item: item.rows["collect"]["kind"] in pictures.KINDS):
             if are_pictures:
                 yield from pictures.fetch_all(group, self.settings.images, self._folder)
@@ -136,10 +138,10 @@ class Download(Stage):
     def _local(self, item: Item, source: Any, transfer: Transfer) -> Row:
         path = Path(source["uri"])
         sha256, size = digest(path, transfer.progress, self._most_bytes)
-        beside, lost = self._sidecars.find(path.parent, path.stem)
+        sidecars, lost = self._sidecars.find(path.parent, path.stem)
         more, more_lost = self._further_subtitles(source, path.stem)
         fields = {"media": str(path), "sha256": sha256, "size": size, "url": "", "info": "{}"}
-        return _row(item.id, fields, source["title"] or "", beside + more, lost + more_lost)
+        return _row(item.id, fields, source["title"] or "", sidecars + more, lost + more_lost)
 
     def _remote(self, item: Item, source: Any, transfer: Transfer) -> Row:
         try:
@@ -148,7 +150,7 @@ class Download(Stage):
             if (error.name or "").split(".")[0] != "yt_dlp":
                 raise
             do = "run: pip install 'interlink[download]'"
-            raise UserError("the source has URLs, and yt-dlp, which fetches them, is not installed", do) from error
+            raise UserError("the source has URLs, but yt-dlp is not installed", do) from error
         settings, root = self.settings, self.context.root
         wishes = ytdlp.Wishes(
             max_height=settings.max_height,
@@ -185,7 +187,7 @@ class Download(Stage):
 
 
 def _cookies(settings: DownloadSettings) -> str:
-    """The text of the cookie file, "" without one. UserError where it cannot be read."""
+    """The text of the cookie file, "" without one. Raises UserError where it cannot be read."""
     if not settings.cookies:
         return ""
     try:
@@ -197,7 +199,7 @@ def _cookies(settings: DownloadSettings) -> str:
 
 
 def _row(item_id: str, fields: dict[str, Any], title: str, subtitles: list[Subtitle], lost: list[str]) -> Row:
-    by_name = {subtitle.name: subtitle for subtitle in reversed(subtitles)}  # the first of a name stays
+    by_name = {subtitle.name: subtitle for subtitle in reversed(subtitles)}  # the first of each name is kept
     kept = [
         {"name": name, "language": by_name[name].language, "data": Blob(by_name[name].data, PurePosixPath(name).suffix)}
         for name in sorted(by_name)
@@ -213,7 +215,7 @@ _PREFIX = "download-"
 
 @contextmanager
 def _own_folder(scratch: Path) -> Iterator[Path]:
-    """A folder of one transfer, named by host and process: so what a killed process left can be told, and removed."""
+    """A folder for one transfer, named by host and process, so that leftovers of a killed process can be removed."""
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{socket.gethostname()}-{os.getpid()}-", dir=scratch))
     try:
         yield folder

@@ -1,21 +1,21 @@
-"""interleave: clips become documents in which frames and text alternate. Text only, no pixels: about 0.1 ms per clip.
+"""interleave: turns clips into documents in which frames and text alternate. Reads no pixels; costs 0.1 ms per clip.
 
-Which clips stay, how a long video is cut into documents, and in which order they are told are settings. Scores are read
-from their tables, so that another threshold costs no score anew.
+The settings decide which clips stay, how a long video is cut into documents, and the order of frames and texts. Scores
+are read from their table, so that another threshold recomputes no score.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from interlink.errors import Dropped
 from interlink.interleave.budgets import cut, fitted, sampled
 from interlink.interleave.compose import compose
-from interlink.interleave.evidence import ToldClip, gather
+from interlink.interleave.evidence import ClipEvidence, gather
 from interlink.interleave.filters import LeftOut, judge, without_duplicates
 from interlink.interleave.policy import policy_class
 from interlink.interleave.settings import InterleaveSettings
@@ -24,7 +24,7 @@ from interlink.shards.document import Provenance, Source
 from interlink.shards.names import document_keys
 from interlink.stage import Context, Item, PerItem, Resources, Row
 
-# Of tables that hold much else: words with their times, places of images.
+# The columns read of large tables, which also hold words with times and references to images.
 _READ = {
     "download": ("title", "url", "info"),
     "transcribe": ("sentences.text", "sentences.start", "sentences.end"),
@@ -34,11 +34,11 @@ _READ = {
     ),
 }
 _ALONE = {"no_frames": "has a frame", "no_text": "has text"}
-_SPOKEN_FOR = ("caption", "narrate", "ocr", "regions", "score")  # tables whose models a document's provenance names
+_WITH_MODELS = ("caption", "narrate", "ocr", "regions", "score")  # tables with models, for a document's provenance
 
 
 class Interleave(PerItem):
-    """Documents of one video."""
+    """Makes the documents of one video. The schema is tables.INTERLEAVE."""
 
     name: ClassVar[str] = "interleave"
     version: ClassVar[int] = 1
@@ -57,18 +57,31 @@ class Interleave(PerItem):
 
     @staticmethod
     def uses(settings: InterleaveSettings) -> tuple[str, ...]:
-        """Tables it reads where the recipe has them."""
+        """Tables it reads if the recipe has them."""
         return ("narrate", "regions", "score", "select")
 
     @staticmethod
     def resources(settings: InterleaveSettings) -> Resources:
         return Resources(cpus=0.5)
 
+    @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Documents and what they hold; clips and frames that are in no document, by reason, also of dropped videos."""
+        documents = [document for row in rows if row["status"] == "ok" for document in row["documents"]]
+        left_out = Counter(f"{one['what']}s {one['reason']}" for row in rows for one in row.get("left_out") or ())
+        return {
+            "documents": len(documents),
+            "clips": sum(document["clips"] for document in documents),
+            "frames": sum(len(document["images"]) for document in documents),
+            "text_tokens": sum(document["text_tokens"] for document in documents),
+            **dict(sorted(left_out.items())),
+        }
+
     def columns(self) -> dict[str, tuple[str, ...]]:
         return _READ
 
     def process(self, item: Item) -> Row:
-        """Dropped where no clip is left: no_clips, few_clips, or what most clips were left out for."""
+        """The row: dropped if no clip is left (no_clips, few_clips, or the most frequent reason of the clips)."""
         clips, left = self._clips(item)
         if not clips:
             return _dropped(item.id, left)
@@ -76,8 +89,7 @@ class Interleave(PerItem):
         left += [LeftOut("clip", clip.number, "not_sampled") for clip in (*clips[:begin], *clips[end:])]
         clips = clips[begin:end]
         if len(clips) < self.settings.min_clips:
-            told = f"{len(clips)} clips are left, {self.settings.min_clips} are wanted"
-            raise Dropped("few_clips", told)
+            raise Dropped("few_clips", f"{len(clips)} clips are left, min_clips is {self.settings.min_clips}")
         fitting = [fitted(clip, self.settings) for clip in clips]
         left += [one for _, lost in fitting for one in lost]
         chunks = cut([clip for clip, _ in fitting], self.settings)
@@ -90,20 +102,20 @@ class Interleave(PerItem):
             left += unplaced
         return Row(item.id, {"documents": documents, "left_out": [one.row() for one in left]})
 
-    def _clips(self, item: Item) -> tuple[list[ToldClip], list[LeftOut]]:
-        """The clips that stay, and what does not."""
+    def _clips(self, item: Item) -> tuple[list[ClipEvidence], list[LeftOut]]:
+        """The clips that stay, and what is left out."""
         rows, settings = item.rows, self.settings
-        told = gather(rows, settings, self._policy.roles, "score" in self._policy.needs)
-        if not told:
+        clips = gather(rows, settings, self._policy.roles, "score" in self._policy.needs)
+        if not clips:
             raise Dropped("no_clips", "the video has no clips")
         language = settings.filter.language
         if language and rows["score"]["language"] != language:
-            raise Dropped("language", f"its words are in {rows['score']['language'] or 'no known language'}")
+            raise Dropped("language", f"its language is {rows['score']['language'] or 'no known language'}")
         left: list[LeftOut] = []
         if settings.filter.duplicate_frames is not None:
-            told, left = without_duplicates(told, rows["score"], settings.filter.duplicate_frames)
+            clips, left = without_duplicates(clips, rows["score"], settings.filter.duplicate_frames)
         kept = []
-        for clip in told:
+        for clip in clips:
             verdict = judge(clip, settings)
             if verdict is None:
                 kept.append(clip)
@@ -112,11 +124,11 @@ class Interleave(PerItem):
         return kept, left
 
     def _provenance(self, rows: Mapping[str, Mapping[str, Any]]) -> Provenance:
-        spoken = {table: rows[table] for table in _SPOKEN_FOR if table in rows}
-        checkers = spoken["score"].get("checkers") or () if "score" in spoken else ()
-        spoken |= {f"score.{checker['engine']}": checker for checker in checkers}
+        answered = {table: rows[table] for table in _WITH_MODELS if table in rows}
+        checkers = answered["score"].get("checkers") or () if "score" in answered else ()
+        answered |= {f"score.{checker['engine']}": checker for checker in checkers}
         models, prompts = {}, {}
-        for name, who in spoken.items():
+        for name, who in answered.items():
             if model := who["model"] or who["engine"]:
                 models[name] = f"{model}@{who['revision']}" if who["revision"] else model
             if prompt := who.get("prompt_hash"):
@@ -130,24 +142,24 @@ class Interleave(PerItem):
 
 
 def _dropped(item_id: str, left: list[LeftOut]) -> Row:
-    """The row of a video of which no clip is left; the reason is that of most clips, of equals the first one met."""
+    """The row of a video without clips left. Its reason is the most frequent of its clips, with ties the first one."""
     counts = Counter(one.reason for one in left if one.what == "clip")
-    told = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
-    message = _ALONE.get(told.split(" ")[0], "") if len(counts) == 1 else ""
+    summary = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+    message = _ALONE.get(summary.split(" ")[0], "") if len(counts) == 1 else ""
     reasons = [reason for reason in counts if reason != "no_frames"] or ["no_frames"]
     return Row(
         item_id,
         {"documents": [], "left_out": [one.row() for one in left]},
         status="dropped",
         reason=max(reasons, key=lambda reason: counts[reason]),
-        message=f"none of {counts.total()} clips {message or f'is left: {told}'}",
+        message=f"none of {counts.total()} clips {message or f'is left: {summary}'}",
     )
 
 
 def _source(item_id: str, rows: Mapping[str, Mapping[str, Any]]) -> Source:
-    """What the source list says goes before what the site says."""
+    """The source of a document. The source list takes precedence over the site."""
     listed, fetched = rows["collect"], rows["download"]
-    told = json.loads(fetched["info"] or "{}")
+    info = json.loads(fetched["info"] or "{}")
     path = PurePosixPath(listed["path"] or "")
     return Source(
         video_id=listed["video_id"] or item_id,
@@ -155,6 +167,6 @@ def _source(item_id: str, rows: Mapping[str, Mapping[str, Any]]) -> Source:
         path=path.name if path.is_absolute() else (listed["path"] or ""),
         title=listed["title"] or fetched["title"] or "",
         category=listed["category"] or "",
-        licence=listed["licence"] or told.get("licence") or told.get("license") or "",
+        licence=listed["licence"] or info.get("licence") or info.get("license") or "",
         dataset=listed["dataset"] or "",
     )

@@ -1,14 +1,14 @@
-"""keyframes: a video's clips, and the frames that stand for each, from one open and one pass.
+"""keyframes: finds a video's clips and the frames that represent each, from one open and one pass.
 
 Costs the decoding of the keyframes, and of the groups of pictures in which a cut may lie (docs/watching.md); memory for
-two such groups and a few dozen pictures. Times are presentation times of the container, in its own clock: where the
-first frame is not at 0, `start` says so and nothing is subtracted.
+two such groups and a few dozen pictures. Times are presentation times of the container, in its own clock: if the first
+frame is not at 0, `start` holds its time and nothing is subtracted.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -31,48 +31,49 @@ if TYPE_CHECKING:
 
 
 class KeyframesSettings(SegmentSettings):
-    min_clip: float = Field(0.3, ge=0, description="seconds; what is shorter joins its neighbour")
-    max_clip: float = Field(20.0, gt=0, le=3600, description="seconds; what is longer is divided")
-    frames_per_clip: int = Field(3, ge=1, le=64, description="most frames kept of a clip")
+    min_clip: float = Field(0.3, ge=0, description="seconds; a shorter clip is joined with its neighbour")
+    max_clip: float = Field(20.0, gt=0, le=3600, description="seconds; a longer clip is divided")
+    frames_per_clip: int = Field(3, ge=1, le=64, description="most frames of a clip")
     min_novelty: float = Field(
         0.015, ge=0, le=1, description="least distance (0..1) of a `best` frame to the ones already chosen in its clip"
     )
     choice: Literal["best", "middle", "uniform"] = Field(
         "best",
         description="which frames of a clip: sharp, well exposed ones that differ (best), the middle one (middle), or "
-        "`frames_per_clip` at even distances (uniform); the last two look into the file twice",
+        "`frames_per_clip` at even distances (uniform); the last two read the file twice",
     )
     speech_weight: float = added(
-        0.0, "a `best` frame shown while something is said counts for (1 + this) as good; needs transcribe", ge=0, le=10
+        0.0, "multiply the quality of a `best` frame during speech by (1 + this); needs transcribe", ge=0, le=10
     )
     decode: Literal["sparse", "full"] = Field(
-        "sparse", description="decode keyframes and what cuts ask for (sparse), or every picture (full)"
+        "sparse", description="decode keyframes and groups that may contain a cut (sparse), or every picture (full)"
     )
     short_side: int = Field(256, ge=16, description="pixels of the shorter side of a frame; never scaled up")
     quality: int = Field(90, ge=1, le=100, description="JPEG quality")
     clip_files: Literal["none", "copy", "exact"] = added(
         "none",
-        "each clip as an mp4: copied from keyframe to keyframe (what mp4 cannot hold is cut exactly), or "
-        "encoded anew to hold exactly its pictures; asks for ffmpeg",
+        "each clip as an mp4: copied from keyframe to keyframe (codecs that mp4 cannot hold are encoded), or "
+        "encoded to hold exactly its pictures; needs ffmpeg",
     )
     clip_height: int = added(360, "pixels of the shorter side of clips cut exactly; never scaled up", ge=16)
     clip_audio: Literal["none", "m4a", "flac"] = added(
         "none", "each clip's sound as a file: AAC (m4a) or lossless (flac)"
     )
-    clip_megabytes: int = added(
-        512, "most megabytes of a video's clip files; the clips after that have none (too_large)", ge=1
-    )
-    max_seconds: float = Field(0.0, ge=0, description="videos longer than this fail as too_long; 0 = no limit")
+    clip_megabytes: int = added(512, "most megabytes of a video's clip files; later clips have none (too_large)", ge=1)
+    max_seconds: float = Field(0.0, ge=0, description="longer videos fail as too_long; 0 = no limit")
     deadline_seconds: float = operational(
         60.0, "an item counts as stalled after this many seconds, plus …", since_rule=2, gt=0
     )
     deadline_per_second: float = operational(
-        4.0, "… this for each second of video, where it is known", since_rule=2, ge=0
+        4.0, "… this many per second of video, if its length is known", since_rule=2, ge=0
     )
-    deadline_per_megabyte: float = operational(30.0, "… or this for each megabyte, where it is not", since_rule=2, ge=0)
+    deadline_per_megabyte: float = operational(30.0, "… or this many per megabyte, if it is not", since_rule=2, ge=0)
 
     def unread(self) -> frozenset[str]:
-        pictures, sound = self.clip_files != "none", self.clip_audio != "none"  # what cannot be copied is encoded
+        pictures, sound = (
+            self.clip_files != "none",
+            self.clip_audio != "none",
+        )  # codecs that cannot be copied are encoded
         unused = [] if pictures else ["clip_height"]
         return super().unread().union(unused if pictures or sound else [*unused, "clip_megabytes"])
 
@@ -107,8 +108,15 @@ class Keyframes(PerItem):
 
     @staticmethod
     def resources(settings: KeyframesSettings) -> Resources:
-        files = 2 * settings.clip_megabytes + 200 if _wants_files(settings) else 0  # bytes, twice: pickled; and x264
+        files = (
+            2 * settings.clip_megabytes + 200 if _wants_files(settings) else 0
+        )  # twice the bytes, for pickling, and 200 MB for x264
         return Resources(cpus=1.0, memory_mb=settings.segmenter_class.memory_mb(settings.of_segmenter) + files)
+
+    @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        clips = [clip for row in rows if row["status"] == "ok" for clip in row["clips"]]
+        return {"clips": len(clips), "frames": sum(len(clip["frames"]) for clip in clips)}
 
     @staticmethod
     def check(settings: KeyframesSettings, context: Context) -> None:
@@ -136,13 +144,13 @@ class Keyframes(PerItem):
         from interlink.media.decode import Unusable
         from interlink.media.probe import describe, local_media, open_media
 
-        if not item.rows["download"]["media"]:  # a pair or a page
+        if not item.rows["download"]["media"]:  # a pair or a page has no video
             from interlink.media.pictures import row_of_pictures
 
             return row_of_pictures(item, self.settings.short_side, self.settings.quality)
         screen, spoken = _Screen(), _spoken(item, self.settings)
         video = Video(item.rows, lambda: screen.picture)
-        segmenter = make_segmenter(self.settings, video)  # before the file is opened: it may drop the video
+        segmenter = make_segmenter(self.settings, video)  # before the file is opened: it may raise Dropped
         with local_media(item) as path:
             for full in (False, True):
                 with open_media(path) as container:
@@ -152,7 +160,7 @@ class Keyframes(PerItem):
                         row = _Pass(self.settings, container, probe, segmenter, screen, spoken, full).row(item.id)
                     except Unusable:
                         segmenter = make_segmenter(self.settings, video)
-                        continue  # the full decode tells what is wrong, and keeps what can be had
+                        continue  # the full decode finds the fault, and keeps what can be decoded
                 if _wants_files(self.settings):
                     from interlink.media.clipblobs import add_files
 
@@ -177,13 +185,13 @@ class Keyframes(PerItem):
 
 @dataclass
 class _Screen:
-    """The decoded picture whose look is being fed."""
+    """The decoded picture of the look that is being fed."""
 
     picture: Any = None
 
 
 class _Pass:
-    """One open video to its row: the sparse pass, or a full decode where that cannot be (`full`)."""
+    """One pass over an open video: sparse, or a full decode (`full`) where a sparse pass is not possible."""
 
     def __init__(
         self,
@@ -195,7 +203,7 @@ class _Pass:
         spoken: Sequence[tuple[float, float]] | None,
         full: bool,
     ) -> None:
-        """spoken: when something is said, for the choice of frames."""
+        """spoken: intervals of speech, for the choice of frames."""
         from interlink.media.choose import Pool, Speech
         from interlink.media.jpeg import JpegMaker
         from interlink.media.look import Looker
@@ -208,7 +216,7 @@ class _Pass:
         self.maker = JpegMaker(settings.short_side, settings.quality, probe.video.sar)
         self.segmenter, self.screen = segmenter, screen
         longest, lengths = settings.max_clip, Lengths(settings.min_clip, settings.max_clip)
-        if segmenter.lengths is not None:  # clips as long as they are given
+        if segmenter.lengths is not None:  # clips of given lengths
             longest = max([longest, *(min(end, probe.stated or 3600.0) - start for start, end in segmenter.lengths)])
             lengths = Lengths(settings.min_clip, inf)
         # Half-second cells, but several in a short clip and no more than about a hundred in a long one.
@@ -217,10 +225,10 @@ class _Pass:
         choice = Choice(settings.choice, settings.frames_per_clip, settings.min_novelty, settings.min_clip, self.speech)
         self.clips = Clips(self.segmenter, lengths, Pool(cell), choice)
         self.full = full or settings.decode == "full" or self.segmenter.spacing == 0
-        self.start: float | None = None  # time of the first picture
+        self.start: float | None = None  # time of the first picture, seconds
 
     def row(self, item_id: str) -> Row:
-        """Raises Unusable where the sparse pass cannot go on."""
+        """The row. Raises Unusable where the sparse pass cannot continue."""
         from interlink.media.decode import Unusable
 
         end, count, loss = self._watch_all() if self.full else self._watch_sparsely()
@@ -246,7 +254,7 @@ class _Pass:
         return Row(item_id, fields, partial=bool(loss), message=loss)
 
     def _watch_sparsely(self) -> tuple[float, int, str]:
-        """Feeds what the plan has decoded. Returns (end, number of pictures, what could not be read)."""
+        """Feeds the pictures that the plan decodes. Returns (end, number of pictures, what could not be read)."""
         from interlink.media.packets import Packets
         from interlink.media.sparse import Sparse
         from interlink.segment.evidence import Evidence
@@ -281,7 +289,7 @@ class _Pass:
         return frames.end, count, frames.loss()
 
     def _begin(self, decoded: Decoded) -> None:
-        """Learns from the first picture when the video starts, and how it is shown."""
+        """Reads the start time and the orientation from the first picture."""
         from interlink.media.orientation import orientation_of
         from interlink.media.probe import square_pixels
 
@@ -298,7 +306,7 @@ class _Pass:
         self.clips.feed(Still(decoded.frame, look, self.looker, self.maker), sound=not decoded.damaged)
 
     def _filled(self) -> list[Clip]:
-        """The clips, with the pictures that must be read by a second look. One that has none joins its neighbour."""
+        """The clips, with their wanted pictures read in a second pass. A clip without pictures joins its neighbour."""
         from interlink.media.choose import Candidate, Chosen, Still
         from interlink.media.exact import pictures
         from interlink.media.look import distance
@@ -329,11 +337,11 @@ class _Pass:
     def _check_length(self, time: float) -> None:
         limit = self.settings.max_seconds
         if limit and self.start is not None and time - self.start > limit:
-            raise StageError("too_long", f"{self.probe.name}: the recipe allows {limit:.0f} s, it goes on after that")
+            raise StageError("too_long", f"{self.probe.name}: the recipe allows {limit:.0f} s, the video is longer")
 
 
 def _spoken(item: Item, settings: KeyframesSettings) -> list[tuple[float, float]] | None:
-    """When sentences are said, in order; None where the recipe did not ask for the transcript."""
+    """Intervals of sentences, in order; None where the recipe does not use the transcript."""
     if "transcribe" not in Keyframes.needs(settings):
         return None
     return sorted((one["start"], one["end"]) for one in item.rows["transcribe"]["sentences"])

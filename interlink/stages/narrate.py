@@ -1,12 +1,13 @@
-"""narrate: captions, speech and what came before become one telling, by a language model. As slow as that model.
+"""narrate: turns captions, speech and previous narrations into one narration per clip, with a language model.
 
-One question at a time inside a video, many videos at once: the telling of a clip is part of the next clip's question.
+Costs what that model costs. One request at a time per video, many videos at once: the narration of a clip is part of
+the next clip's request.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar
@@ -18,18 +19,18 @@ from interlink.engines.writer import Writer, WriteRequest, Written, make_writer
 from interlink.errors import StageError
 from interlink.narrate.checks import Checker
 from interlink.narrate.settings import NarrateSettings
-from interlink.narrate.tale import Tale, Telling
 from interlink.narrate.template import Template
+from interlink.narrate.video import Narration, VideoNarration
 from interlink.settings import Settings
 from interlink.stage import Context, Item, Resources, Row, Stage, failed
 
 _EXPECTED = ("", "no_evidence")
 _LOST = ("error", "refused", "empty")
-_AHEAD = 16  # rows that may wait while nothing is asked
+_AHEAD = 16  # rows that may wait while no request is in flight
 
 
 class Narrate(Stage):
-    """Tellings of the clips of many videos. The schema is tables.NARRATE."""
+    """Narrates the clips of many videos. The schema is tables.NARRATE."""
 
     name: ClassVar[str] = "narrate"
     version: ClassVar[int] = 2  # 2: howto_interlink-2
@@ -65,15 +66,21 @@ class Narrate(Stage):
 
     @staticmethod
     def together(settings: NarrateSettings) -> int:
-        """How many videos it wants to have at once."""
+        """How many videos the stage wants at once."""
         return 1 if settings.style == "none" else settings.writer.parallel(settings.of_engine)
+
+    @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        clips = [clip for row in rows if row["status"] == "ok" for clip in row["clips"]]
+        flags = Counter(flag for clip in clips for flag in clip["flag"].split(",") if flag)
+        return {f"flagged {flag}": count for flag, count in sorted(flags.items())}
 
     @staticmethod
     def check(settings: NarrateSettings, context: Context) -> None:
         if settings.checks.language:
             LanguageDetector.check()
         if settings.style != "none":
-            make_writer(settings.engine, settings.of_engine)  # it may refuse them
+            make_writer(settings.engine, settings.of_engine)  # raises UserError for wrong options
             settings.writer.check(settings.of_engine)
 
     def open(self) -> None:
@@ -87,7 +94,7 @@ class Narrate(Stage):
             parameters["history"] = history
         self._identity = replace(identity, prompt=self._template.text, parameters=parameters)
         if self.settings.cache:
-            # What is remembered is part of each question, so a question's answer does not depend on its length.
+            # The history is part of each request, so the cache key needs none of its limits.
             fresh = self.context.fresh.get(self.name, 0)
             self._cache = AnswerCache(self.context.root, self.name, replace(identity, prompt=""), fresh)
 
@@ -106,99 +113,103 @@ class Narrate(Stage):
                 work.flying -= 1
                 if answer.error is None and self._cache is not None:
                     self._cache.put(work.keys.pop(answer.id), Answer(answer.text, answer.flag))
-                self._go_on(work, work.tales[answer.id], answer)
+                self._go_on(work, work.videos[answer.id], answer)
                 while work.ready:
                     yield work.ready.popleft()
             while work.ready:
                 yield work.ready.popleft()
 
     def _questions(self, work: _Work) -> Iterator[WriteRequest | None]:
-        """What can be asked now; None while every video waits for an answer."""
+        """The requests that can be sent now; None while every video waits for an answer."""
         while True:
             if work.questions:
                 work.flying += 1
                 yield work.questions.popleft()
-            elif len(work.tales) < work.most and (item := next(work.items, None)) is not None:
+            elif len(work.videos) < work.most and (item := next(work.items, None)) is not None:
                 self._begin(work, item)
             elif work.flying:
                 yield None
             else:
                 return
             if not work.flying and len(work.ready) >= _AHEAD:
-                return  # what is known already does not wait for the end
+                return  # finished rows do not wait for the end
 
     def _begin(self, work: _Work, item: Item) -> None:
         try:
-            tale = Tale(item.id, item.rows, self.settings, self._template)
+            video = VideoNarration(item.id, item.rows, self.settings, self._template)
         except Exception as error:
             work.ready.append(failed(item.id, error))
             return
-        work.tales[item.id] = tale
-        self._go_on(work, tale)
+        work.videos[item.id] = video
+        self._go_on(work, video)
 
-    def _go_on(self, work: _Work, tale: Tale, answer: Written | None = None) -> None:
-        """Takes an answer in and asks on, as far as the cache knows the answers."""
+    def _go_on(self, work: _Work, video: VideoNarration, answer: Written | None = None) -> None:
+        """Takes an answer and continues, as far as the cache holds the next answers."""
         while True:
             if answer is not None:
-                tale.take(answer, self._checker)
-            fault = tale.told[-1].error if tale.told else None
-            if tale.done or (fault is not None and fault.error_class != "model"):
-                del work.tales[tale.id]
-                work.keys.pop(tale.id, None)
-                work.ready.append(self._row(tale))
+                video.take(answer, self._checker)
+            fault = video.narrations[-1].error if video.narrations else None
+            if video.done or (fault is not None and fault.error_class != "model"):
+                del work.videos[video.id]
+                work.keys.pop(video.id, None)
+                work.ready.append(self._row(video))
                 return
-            request = tale.request()
+            request = video.request()
             if self._cache is not None:
                 key = self._cache.key(request.system, request.prompt)
                 if found := self._cache.get(key):
                     answer = Written(request.id, request.clip, found.text, found.flag)
                     continue
-                work.keys[tale.id] = key
+                work.keys[video.id] = key
             work.questions.append(request)
             return
 
-    def _row(self, tale: Tale) -> Row:
-        """ok, partial where answers could not be used, failed where none could or something else went wrong."""
-        faults = [telling.error for telling in tale.told if telling.error is not None]
+    def _row(self, video: VideoNarration) -> Row:
+        """The row: ok, partial if some answers were unusable, failed if all were or another error occurred."""
+        faults = [narration.error for narration in video.narrations if narration.error is not None]
         for fault in faults:
-            if fault.error_class != "model":  # the clip may well succeed another time
-                return failed(tale.id, fault)
-        lost = [telling for telling in tale.told if set(telling.flag.split(",")) & set(_LOST)]
-        flagged = [telling for telling in tale.told if telling.flag not in _EXPECTED]
+            if fault.error_class != "model":  # a retry of the clip may succeed
+                return failed(video.id, fault)
+        lost = [narration for narration in video.narrations if set(narration.flag.split(",")) & set(_LOST)]
+        flagged = [narration for narration in video.narrations if narration.flag not in _EXPECTED]
         message = ""
         if flagged:
             first = faults[0] if faults else flagged[0].flag
-            message = f"{len(flagged)} of {len(tale.told)} clips are flagged, {len(lost)} have no telling: {first}"
-        if lost and len(lost) == len(tale.told):
-            return failed(tale.id, StageError("model", message))
-        return Row(tale.id, self._fields(tale.told), partial=bool(lost), message=message)
+            message = (
+                f"{len(flagged)} of {len(video.narrations)} clips are flagged, {len(lost)} have no narration: {first}"
+            )
+        if lost and len(lost) == len(video.narrations):
+            return failed(video.id, StageError("model", message))
+        return Row(video.id, self._fields(video.narrations), partial=bool(lost), message=message)
 
     def _unwritten(self, item: Item) -> Row:
-        """Style none: nothing is told, and captions stay what they are."""
-        return Row(item.id, self._fields([Telling() for _ in item.rows["keyframes"]["clips"]]))
+        """The row of style none: no narrations, so that the captions are used."""
+        return Row(item.id, self._fields([Narration() for _ in item.rows["keyframes"]["clips"]]))
 
-    def _fields(self, told: list[Telling]) -> dict[str, Any]:
+    def _fields(self, narrations: list[Narration]) -> dict[str, Any]:
         return {
             **self._identity.columns(),
-            "clips": [{"clip": n, "narration": t.text, "flag": t.flag, "asked": t.asked} for n, t in enumerate(told)],
+            "clips": [
+                {"clip": n, "narration": t.text, "flag": t.flag, "asked": t.asked} for n, t in enumerate(narrations)
+            ],
         }
 
 
 class _Work:
-    """Videos in work: at most twice what the engine works on at once, so that it never waits for a new one."""
+    """The videos in work: at most twice as many as the engine handles at once, so that it never waits for one."""
 
     def __init__(self, items: Iterator[Item], parallel: int) -> None:
         self.items = items
         self.most = 2 * parallel
-        self.tales: dict[str, Tale] = {}
+        self.videos: dict[str, VideoNarration] = {}
         self.questions: deque[WriteRequest] = deque()
-        self.keys: dict[str, str] = {}  # id -> cache key of its open question
+        self.keys: dict[str, str] = {}  # id -> cache key of its open request
         self.ready: deque[Row] = deque()
         self.flying = 0
 
     def more(self) -> bool:
-        """Whether anything is left to do. Where nothing is in work it takes an item to know, and puts it back."""
-        if self.tales or self.questions or self.ready:
+        """Whether anything is left to do. If nothing is in work, it takes an item to find out, and puts it back."""
+        if self.videos or self.questions or self.ready:
             return True
         following = next(self.items, None)
         if following is not None:

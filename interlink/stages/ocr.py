@@ -1,11 +1,11 @@
-"""ocr: the text that is to be seen in the frames that keyframes chose, line by line, with places, scores and times.
+"""ocr: reads the text in the frames that keyframes chose, line by line, with boxes, scores and times.
 
-Reads committed frames, never the video. As slow as its engine: 0.1 to 0.5 s a frame on one core with `rapidocr`.
+Reads committed frames, never the video. Costs what its engine costs: 0.1 to 0.5 s per frame on one core for `rapidocr`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -22,17 +22,17 @@ from interlink.stages.reading import Reading, line_fields, lost_message, read_vi
 
 
 class OcrSettings(Settings):
-    """Who reads, which frames, and when two readings are one line."""
+    """The engine, the frames it reads, and when two readings are the same line."""
 
     engine: str = Field("rapidocr", description="rapidocr (an OCR model, with boxes), or caption (a caption engine)")
-    frames_per_clip: int = Field(0, ge=0, description="most frames of a clip that are read, evenly chosen; 0 = all")
+    frames_per_clip: int = Field(0, ge=0, description="most frames of a clip to read, evenly chosen; 0 = all")
     edits: float = Field(
-        0.2, ge=0, le=1, description="readings that differ in at most this share of their characters are one line"
+        0.2, ge=0, le=1, description="readings that differ in at most this share of their characters are the same line"
     )
     overlap: float = Field(
         0.5, ge=0, le=1, description="… if their boxes share at least this much of the smaller one's area"
     )
-    gap: int = Field(1, ge=0, description="… and at most this many frames between them did not show it")
+    gap: int = Field(1, ge=0, description="… and at most this many frames between them do not show it")
     rapidocr: RapidOcrSettings = Field(
         RapidOcrSettings(),
         description="settings of the rapidocr engine",
@@ -62,7 +62,7 @@ class OcrSettings(Settings):
 
 
 class Ocr(Stage):
-    """On-screen text of many videos. The schema is tables.OCR."""
+    """Reads the on-screen text of many videos. The schema is tables.OCR."""
 
     name: ClassVar[str] = "ocr"
     version: ClassVar[int] = 1
@@ -86,6 +86,10 @@ class Ocr(Stage):
         return settings.reader.resources(settings.of_engine)
 
     @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        return {"lines": sum(len(row["lines"]) for row in rows if row["status"] == "ok")}
+
+    @staticmethod
     def check(settings: OcrSettings, context: Context) -> None:
         settings.reader.check(settings.of_engine)
 
@@ -99,7 +103,7 @@ class Ocr(Stage):
         return read_videos(items, self._engine, self.settings.frames_per_clip, self._row)
 
     def _row(self, item_id: str, read: list[Reading], lost: int, why: StageError | None) -> Row:
-        """ok, partial where some frames could not be read."""
+        """The row: ok, partial if some frames could not be read."""
         settings = self.settings
         merged = merge([(frame.time, lines) for frame, lines in read], settings.edits, settings.overlap, settings.gap)
         fields: dict[str, Any] = {

@@ -1,6 +1,6 @@
-"""Frames of many videos put before an engine that reads pictures, and a row for each video when all of them are read.
+"""Passes frames of many videos to an engine that reads pictures, and makes a video's row when all its frames are read.
 
-What `ocr` and `regions` share. Frames are read from storage when the engine asks for more.
+Shared by `ocr` and `regions`. Frames are read from storage when the engine asks for more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from interlink.stage import Item, Row, failed
 
 @dataclass(frozen=True)
 class ChosenFrame:
-    """A frame to be read: its clip and its number there, as in the keyframes table; time: seconds."""
+    """A frame to read: the indices of its clip and of the frame in the keyframes table; time: seconds."""
 
     clip: int
     frame: int
@@ -27,22 +27,22 @@ class ChosenFrame:
 
 
 Reading = tuple[ChosenFrame, tuple[Line, ...]]
-# Of an id: what was read frame by frame in order of time, and how many frames could not be read, with the first reason.
+# (id, readings in order of time, number of frames that could not be read, the first reason) -> the row.
 MakeRow = Callable[[str, list[Reading], int, StageError | None], Row]
 
 
 @dataclass
 class _Open:
-    """A video whose frames are not all read yet."""
+    """A video with frames that are not read yet."""
 
     frames: tuple[ChosenFrame, ...]
     answers: dict[int, FrameText] = field(default_factory=dict)
 
 
 def read_videos(items: Iterator[Item], engine: Reader, frames_per_clip: int, make: MakeRow) -> Iterator[Row]:
-    """A row for each item: what `make` says, or failed where no frame could be read or a later try may help.
+    """A row for each item: from `make`, or failed where no frame could be read or a retry may help.
 
-    frames_per_clip: most frames of a clip that are read, evenly chosen; 0: all.
+    frames_per_clip: most frames of a clip to read, evenly chosen; 0: all.
     """
     open_videos: dict[str, _Open] = {}
     ready: deque[Row] = deque()
@@ -63,7 +63,7 @@ def read_videos(items: Iterator[Item], engine: Reader, frames_per_clip: int, mak
 
     for answer in engine.read(requests()):
         found = open_videos.get(answer.id)
-        if found is not None:  # else it has failed in the meantime
+        if found is not None:  # otherwise it has failed in the meantime
             found.answers[answer.frame] = answer
             if len(found.answers) == len(found.frames):
                 ready.append(_row(answer.id, open_videos.pop(answer.id), make))
@@ -73,7 +73,7 @@ def read_videos(items: Iterator[Item], engine: Reader, frames_per_clip: int, mak
 
 
 def _frames(item: Item, most: int) -> tuple[ChosenFrame, ...]:
-    """The frames to be read, in order of time."""
+    """The frames to read, in order of time."""
     found: list[ChosenFrame] = []
     for number, clip in enumerate(item.rows["keyframes"]["clips"]):
         frames = [ChosenFrame(number, n, frame["time"], frame["image"]) for n, frame in enumerate(clip["frames"])]
@@ -95,12 +95,12 @@ def _row(item_id: str, video: _Open, make: MakeRow) -> Row:
 
 
 def line_fields(line: Line) -> dict[str, Any]:
-    """As tables.READING has it."""
+    """The columns of tables.READING."""
     return {"text": line.text, "score": line.score, "box": _box(line.box)}
 
 
 def lost_message(read: Sequence[Reading], lost: int, why: StageError | None) -> str:
-    """What a person is told of frames that could not be read; empty where there are none."""
+    """A message about frames that could not be read; empty if there are none."""
     return f"{lost} of {len(read) + lost} frames could not be read: {why}" if lost else ""
 
 

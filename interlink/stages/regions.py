@@ -1,11 +1,12 @@
-"""regions: what parts of a clip's frames show, with boxes, by a model of dense region captions. As slow as that model.
+"""regions: describes regions of a clip's frames, with boxes, by a model of dense region captions.
 
-Reads committed frames, never the video. Its rows are evidence for narrate, and go into documents as `clips[].regions`.
+Costs what that model costs. Reads committed frames, never the video. Its rows are evidence for narrate, and go into
+documents as `clips[].regions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -20,20 +21,18 @@ from interlink.stages.reading import Reading, line_fields, lost_message, read_vi
 
 
 class RegionsSettings(Settings):
-    """Who looks, at which frames, and how much of it is kept."""
+    """The engine, the frames it looks at, and how many regions are kept."""
 
     engine: Literal["florence2", "none"] = Field(
-        "florence2", description="florence2 (a Florence-2 of transformers, run here), or none (nobody looks)"
+        "florence2", description="florence2 (a local Florence-2 of transformers), or none (empty rows)"
     )
-    frames_per_clip: int = Field(
-        1, ge=0, description="most frames of a clip that are looked at, evenly chosen; 0 = all"
-    )
-    most: int = Field(20, ge=1, description="regions of a frame that are kept, in the order in which they are told")
+    frames_per_clip: int = Field(1, ge=0, description="most frames of a clip to look at, evenly chosen; 0 = all")
+    most: int = Field(20, ge=1, description="most regions of a frame, in the model's order")
     florence2: FlorenceSettings = Field(FlorenceSettings(), description="settings of the florence2 engine")
 
     @property
     def looker(self) -> type[Reader] | None:
-        """The class of the engine; None where nobody looks."""
+        """The class of the engine; None without an engine."""
         return None if self.engine == "none" else reader_class(self.engine, REGIONS)
 
     @property
@@ -46,7 +45,7 @@ class RegionsSettings(Settings):
 
 
 class Regions(Stage):
-    """Regions of the frames of many videos. The schema is tables.REGIONS."""
+    """Describes regions in the frames of many videos. The schema is tables.REGIONS."""
 
     name: ClassVar[str] = "regions"
     version: ClassVar[int] = 1
@@ -70,6 +69,11 @@ class Regions(Stage):
         return Resources(cpus=0.25) if settings.looker is None else settings.looker.resources(settings.of_engine)
 
     @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        frames = [frame for row in rows if row["status"] == "ok" for frame in row["frames"]]
+        return {"regions": sum(len(frame["regions"]) for frame in frames)}
+
+    @staticmethod
     def check(settings: RegionsSettings, context: Context) -> None:
         if settings.looker is not None:
             settings.looker.check(settings.of_engine)
@@ -88,7 +92,7 @@ class Regions(Stage):
         return read_videos(items, self._engine, self.settings.frames_per_clip, self._row)
 
     def _row(self, item_id: str, read: list[Reading], lost: int, why: StageError | None) -> Row:
-        """ok, partial where some frames could not be read."""
+        """The row: ok, partial if some frames could not be read."""
         fields: dict[str, Any] = {
             **self._identity.columns(),
             "frames": [

@@ -1,7 +1,7 @@
-"""score: columns that clips and frames can be judged by. It judges nothing itself: thresholds live where rows are read,
-so that another threshold costs no score anew.
+"""score: measures clips and frames. It filters nothing: thresholds are applied where rows are read, so that another
+threshold recomputes no score.
 
-Without an engine some 0.3 ms a frame (its hash); with an image–text model as slow as that model.
+Costs about 0.3 ms per frame (its hash) without an engine; with an image–text model, what that model costs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from interlink.text.words import agreement, repeated_share
 
 
 class ScoreSettings(Settings):
-    """What is measured."""
+    """What to measure, and with which engines."""
 
     engine: str = Field("none", description="none, open_clip, or an entry point of interlink.imagetext")
     options: dict[str, str | int | float | bool] = added({}, "options of a third-party engine")
@@ -51,27 +51,29 @@ class ScoreSettings(Settings):
         False,
         description="keep the vectors of frames and sentences: the assignment policy and select's vectors read them",
     )
-    hashes: bool = Field(True, description="hash frames, so that those that look alike are found")
-    detect_language: bool = Field(False, description="judge the language by the words; else it is the transcript's")
+    hashes: bool = Field(True, description="hash frames, to find frames that look alike")
+    detect_language: bool = Field(
+        False, description="detect the language from the text; otherwise the transcript's is used"
+    )
     safety: tuple[str, ...] = Field(
         (), description="checkers: words, classifier, nudenet, or entry points of interlink.safety"
     )
-    blocked_words: tuple[str, ...] = Field((), description="words and runs of words that the checker `words` finds")
+    blocked_words: tuple[str, ...] = Field((), description="words and phrases that the checker `words` finds")
     classifier: ClassifierSettings = added(ClassifierSettings(), "settings of the checker `classifier`")
     nudenet: NudenetSettings = added(NudenetSettings(), "settings of the checker `nudenet`")
 
     @property
     def image_text(self) -> type[ImageText] | None:
-        """The class of the engine; None without one. UserError where it cannot be imported."""
+        """The class of the engine; None without one. Raises UserError where it cannot be imported."""
         return None if self.engine == "none" else image_text_class(self.engine)
 
     @property
     def of_engine(self) -> BaseModel | Mapping[str, Any]:
-        """What the engine is made from: its block; of a third-party engine its options."""
+        """The settings of the engine: its block, or `options` for a third-party engine."""
         return GROUP.settings_of(self.engine, self, self.options)
 
     def of_checker(self, name: str) -> Any:
-        """What a checker is made from: the block of one with a model of ours, else the words that are blocked."""
+        """The settings of a checker: its block if it is built in and has one, otherwise `blocked_words`."""
         return {"classifier": self.classifier, "nudenet": self.nudenet}.get(name, self.blocked_words)
 
     def unread(self) -> frozenset[str]:
@@ -91,7 +93,7 @@ class ScoreSettings(Settings):
 
 
 class Score(PerItem):
-    """Scores of the clips of one video. The schema is tables.SCORE."""
+    """Scores the clips of one video. The schema is tables.SCORE."""
 
     name: ClassVar[str] = "score"
     version: ClassVar[int] = 1
@@ -126,7 +128,7 @@ class Score(PerItem):
         parts = [checker_class(name).resources(settings.of_checker(name)) for name in settings.safety]
         if settings.image_text is not None:
             parts.append(settings.image_text.resources(settings.of_engine))
-        # They work one after the other, so the most that one of them needs is enough.
+        # They run one after the other, so the largest need of one of them is enough.
         return Resources(
             cpus=max([1.0, *(part.cpus for part in parts)]), gpus=max([0.0, *(part.gpus for part in parts)])
         )
@@ -134,7 +136,7 @@ class Score(PerItem):
     @staticmethod
     def check(settings: ScoreSettings, context: Context) -> None:
         if settings.image_text is not None:
-            make_image_text(settings.engine, settings.of_engine)  # it may refuse them
+            make_image_text(settings.engine, settings.of_engine)  # raises UserError for wrong options
             settings.image_text.check(settings.of_engine)
         if settings.detect_language:
             LanguageDetector.check()
@@ -160,11 +162,11 @@ class Score(PerItem):
 
     def process(self, item: Item) -> Row:
         """Raises StageError unreadable or network where frames cannot be read."""
-        told = told_texts(item.rows)
-        texts = [text for _, text in told]
+        roles_and_texts = clip_texts(item.rows)
+        texts = [text for _, text in roles_and_texts]
         clips = item.rows["keyframes"]["clips"]
-        said = sentences_of_clips(clips, item.rows["transcribe"]["sentences"])
-        speech = [join(sentence["text"] for sentence in sentences) for sentences in said]
+        speech_sentences = sentences_of_clips(clips, item.rows["transcribe"]["sentences"])
+        speech = [join(sentence["text"] for sentence in sentences) for sentences in speech_sentences]
         pixels = self.settings.hashes or self._engine or any(c.wants_frames for c in self._checkers.values())
         frames = [[read_frame(item, f["image"]) if pixels else b"" for f in clip["frames"]] for clip in clips]
         measured = [self._frames(number, images) for number, images in enumerate(frames)]
@@ -200,7 +202,7 @@ class Score(PerItem):
             "probability": probability,
             "clips": entries,
             "frames": [row for rows in measured for row, _ in rows],
-            "sentences": self._sentences(told, said),
+            "sentences": self._sentences(roles_and_texts, speech_sentences),
         }
         return Row(item.id, fields)
 
@@ -221,21 +223,21 @@ class Score(PerItem):
 
     def _texts(self, texts: Sequence[str]) -> dict[int, Any]:
         """clip -> vector of its text."""
-        told = [number for number, text in enumerate(texts) if text]
-        if self._engine is None or not told:
+        numbers = [number for number, text in enumerate(texts) if text]
+        if self._engine is None or not numbers:
             return {}
-        return dict(zip(told, self._engine.texts([texts[number] for number in told]), strict=True))
+        return dict(zip(numbers, self._engine.texts([texts[number] for number in numbers]), strict=True))
 
     def _sentences(
-        self, told: Sequence[tuple[str, str]], said: Sequence[Sequence[Mapping[str, Any]]]
+        self, texts: Sequence[tuple[str, str]], speech_sentences: Sequence[Sequence[Mapping[str, Any]]]
     ) -> list[dict[str, Any]]:
-        """The sentences of all texts with their vectors, where these are kept."""
+        """The sentences of all texts with vectors, if the settings keep vectors."""
         if self._engine is None or not self.settings.vectors:
             return []
         rows: list[dict[str, Any]] = []
         words: list[str] = []
-        for clip, (role, text) in enumerate(told):
-            spoken = [sentence["text"] for sentence in said[clip]]
+        for clip, (role, text) in enumerate(texts):
+            spoken = [sentence["text"] for sentence in speech_sentences[clip]]
             for kind, sentences in ((role, split(text)), ("speech", spoken)):
                 rows += [{"clip": clip, "role": kind, "sentence": n, "vector": b""} for n in range(len(sentences))]
                 words += sentences
@@ -244,7 +246,7 @@ class Score(PerItem):
         return rows
 
     def _safety(self, frames: Sequence[Sequence[bytes]], texts: Sequence[str]) -> list[tuple[float | None, str]]:
-        """For each clip the gravest verdict, and `checker: what it found`."""
+        """For each clip the highest value of all checkers, and `checker: what it found`."""
         worst: list[tuple[float | None, str]] = [(None, "")] * len(texts)
         for name, checker in self._checkers.items():
             clips = [(f if checker.wants_frames else (), text) for f, text in zip(frames, texts, strict=True)]
@@ -263,8 +265,8 @@ class Score(PerItem):
         return stated or detected.get("language") or "", detected.get("probability")
 
 
-def told_texts(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """(role, text) of every clip: its narration, or its caption where there is none, as interleave tells it."""
+def clip_texts(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(role, text) of every clip: its narration, or its caption if it has none, as in interleave."""
     captions = {row["clip"]: join([row["caption"] or ""]) for row in rows["caption"]["clips"]}
     narrated = rows["narrate"]["clips"] if "narrate" in rows else ()
     narrations = {row["clip"]: join([row["narration"] or ""]) for row in narrated}

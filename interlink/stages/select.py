@@ -1,7 +1,7 @@
-"""select: one decision a video for what concerns the whole build: near-duplicates, balance, selection.
+"""select: one decision per video over the whole build: near-duplicates, balance, selection.
 
-The reduce and the join of map, reduce and join: it is given all sketches at once, in the build's order, and its rows
-are per partition again. Only sketches are read and held.
+The reduce and join steps after sketch: it gets all sketches at once, in the build's order, and returns rows per
+partition. Reads and holds only sketches.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from interlink.stage import Item, Row, Stage
 
 
 class Select(Stage):
-    """Which videos stay. The schema is tables.SELECT."""
+    """Decides which videos stay. The schema is tables.SELECT."""
 
     name: ClassVar[str] = "select"
     version: ClassVar[int] = 1
@@ -28,7 +28,7 @@ class Select(Stage):
         return ("sketch",)
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
-        """Rows come at the end, in order. A dropped video's row says by what it was decided."""
+        """Yields all rows at the end, in order. The row of a dropped video holds the basis of the decision."""
         videos: list[tuple[str, Any]] = [(item.id, item.rows["sketch"]) for item in items]
         for decision in decide(videos, self.settings, self.context.seed):
             status = "ok" if decision.kept else "dropped"

@@ -1,7 +1,7 @@
-"""shard: documents and their images become tars of a target size, with an index each.
+"""shard: packs documents and their images into tars of a target size, each with an index.
 
-Works on a whole run of partitions, so that a retry or a take-down rewrites that run's shards and no other. Costs one
-read of the images, a sha256 of them twice (as a blob, as a shard) and one write; holds one document's images at a time.
+Works on a whole run of partitions, so that a retry or a take-down rewrites only that run's shards. Costs one read of
+the images, two sha256 sums (of blobs and of shards) and one write. Memory: the images of one document.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from interlink.shards.names import is_of_run, run_of, shard_name
 from interlink.shards.writer import ShardWriter
 from interlink.stage import Context, Item, Resources, Row, Stage, failed
 
-_NEAR = 4  # a span of a blob file is read at once when it is at most this many times as long as what is wanted of it
+_NEAR = 4  # a span of a blob file is read at once if it is at most this many times as long as the bytes needed
 
 
 class _Room:
-    """Memory for the bytes of one document, used again for the next, which costs less than fresh memory."""
+    """A buffer for the bytes of one document, reused for the next one, which costs less than fresh memory."""
 
     def __init__(self) -> None:
         self._block = memoryview(bytearray(2**20))
         self._taken = 0
 
     def clear(self) -> None:
-        """What was taken may be overwritten from now on."""
+        """Frees the buffer: bytes taken so far may be overwritten."""
         self._taken = 0
 
     def take(self, size: int) -> memoryview:
-        if self._taken + size > len(self._block):  # what was taken keeps the block before alive
+        if self._taken + size > len(self._block):  # views of the old block keep it alive
             self._block = memoryview(bytearray(max(size, 2 * len(self._block))))
             self._taken = 0
         self._taken += size
@@ -43,11 +43,13 @@ class _Room:
 
 
 class ShardSettings(Settings):
-    """How large shards are."""
+    """The size and content of shards."""
 
-    target_megabytes: int = Field(128, ge=1, description="a shard is cut before the document that would make it larger")
+    target_megabytes: int = Field(
+        128, ge=1, description="target size of a shard; the document that would exceed it begins the next one"
+    )
     clip_files: bool = added(
-        False, "put the clips' mp4 and sound into the shards, where keyframes made them (keyframes.clip_files)"
+        False, "put the clips' video and sound files into the shards, if keyframes made them (keyframes.clip_files)"
     )
 
 
@@ -78,7 +80,7 @@ class Shard(Stage):
         return {"interleave": ("documents",), "keyframes": tuple(f"clips.{field}" for field in wanted)}
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
-        """All items of one run, in order. Rows come at the end, when every shard of the run is committed."""
+        """Packs all items of one run, in order. Yields rows at the end, when every shard of the run is committed."""
         first = next(items, None)
         if first is None:
             return
@@ -93,9 +95,9 @@ class Shard(Stage):
         yield from rows
 
     def _item(self, item: Item, writer: ShardWriter) -> Row:
-        """Adds an item's documents. One with damaged frames is left out: the row is partial, or failed if none is left.
+        """Adds an item's documents, without those with damaged frames: the row is partial, or failed if none is left.
 
-        Storage that does not answer is no single item's fault: StageError `network` ends the run, to be done anew.
+        Storage that does not answer is not the item's fault: StageError `network` ends the run, which is then retried.
         """
         placed: list[dict[str, str]] = []
         fault: Exception | None = None
@@ -103,13 +105,13 @@ class Shard(Stage):
             self._room.clear()
             try:
                 images = self._images(item, document["images"])
-                told, files = self._with_files(item, document["document"])
+                text, files = self._with_files(item, document["document"])
             except StageError as error:
                 if error.error_class == "network":
                     raise
                 fault = error
                 continue
-            members: list[tuple[str, tar.Data]] = [("json", told.encode()), *images, *files]
+            members: list[tuple[str, tar.Data]] = [("json", text.encode()), *images, *files]
             shard = writer.add(document["key"], members, len(images), document["clips"], document["text_tokens"])
             placed.append({"shard": shard, "key": document["key"]})
         if fault is not None and not placed:
@@ -117,19 +119,19 @@ class Shard(Stage):
         return Row(item.id, {"shards": placed}, partial=fault is not None, message=str(fault or ""))
 
     def _images(self, item: Item, wanted: list[Mapping[str, Any]]) -> list[tuple[str, tar.Data]]:
-        """The JPEGs of one document by name; those that lie close together in a blob file by one read.
+        """The JPEGs of one document by name. Images close together in a blob file are read at once.
 
-        Raises StageError `unreadable` where bytes are missing or not what was committed, `network` where storage fails.
+        Raises StageError `unreadable` where bytes are missing or have changed, `network` where storage fails.
         """
         clips = item.rows["keyframes"]["clips"]
         named = [(image["name"], clips[image["clip"]]["frames"][image["frame"]]["image"]) for image in wanted]
         return self._read(item, named)
 
-    def _with_files(self, item: Item, told: str) -> tuple[str, list[tuple[str, tar.Data]]]:
-        """A document's JSON with its clips' files named in it, and those files, if wanted. Raises as `_images` does."""
+    def _with_files(self, item: Item, text: str) -> tuple[str, list[tuple[str, tar.Data]]]:
+        """A document's JSON with the names of its clips' files, and those files, if wanted. Raises like `_images`."""
         if not self.clip_files:
-            return told, []
-        document = load(told)
+            return text, []
+        document = load(text)
         made = {round(clip["start"], 6): clip for clip in item.rows["keyframes"]["clips"]}
         members: list[tuple[str, tar.Data]] = []
         for number, clip in enumerate(document.clips):
@@ -139,13 +141,13 @@ class Shard(Stage):
                 if one is None or one["file"] is None:
                     continue
                 name = f"c{number}.{'mp4' if column == 'video' else one['how']}"
-                # One by one: between the files of two clips lie their frames.
+                # One by one: the files of two clips have frames between them.
                 members += self._read(item, [(name, one["file"])])
                 clip.files = [*(clip.files or ()), File(name=name, how=one["how"], start=one["start"], end=one["end"])]
         return document.dump(), members
 
     def _read(self, item: Item, named: list[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, tar.Data]]:
-        """Committed bytes by name."""
+        """The committed bytes by name, with their checksums verified."""
         references = [reference for _, reference in named]
         found: list[tuple[str, tar.Data]] = []
         try:
@@ -156,7 +158,7 @@ class Shard(Stage):
                     data: tar.Data = item.blob("keyframes", reference)
                 else:
                     begin = reference["offset"] - span[0]
-                    # a view: nothing is copied until the tar is put together
+                    # a view: nothing is copied before the tar is written
                     data = span[1][begin : begin + reference["size"]]
                 if hashlib.sha256(data).hexdigest() != reference["sha256"]:
                     raise StageError("unreadable", f"member {name}: bytes in {reference['blob']} have changed")
@@ -168,7 +170,7 @@ class Shard(Stage):
         return found
 
     def _span(self, item: Item, blob: str, references: list[Mapping[str, Any]]) -> tuple[int, memoryview] | None:
-        """(offset, bytes) that hold all references into `blob`, or None where most of it would be read in vain."""
+        """(offset, bytes) that hold all references into `blob`, or None where most of the bytes would be unused."""
         inside = [r for r in references if r["blob"] == blob]
         begin = min(r["offset"] for r in inside)
         end = max(r["offset"] + r["size"] for r in inside)
@@ -180,7 +182,7 @@ class Shard(Stage):
         return begin, room
 
     def _remove_stale(self, folder: str, run: str, names: list[str]) -> None:
-        """Files of this run that an earlier, larger version of it has left."""
+        """Removes files of this run that an earlier, larger version of it left."""
         for name in self.context.root.names(folder):
             stem = name.partition(".")[0]
             if is_of_run(name, run) and f"{stem}.tar" not in names:

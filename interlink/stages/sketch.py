@@ -1,6 +1,6 @@
-"""sketch: what the whole build is judged by, written down small, about 1 kB a video. Reads tables, no pixels.
+"""sketch: summarises a video in about 1 kB, for decisions over the whole build. Reads tables, no pixels.
 
-The map of map, reduce and join: `select` reads nothing else.
+The map step before select, which reads only sketches.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from interlink.settings import Settings
 from interlink.shards.document import join
 from interlink.stage import Context, Item, PerItem, Resources, Row
 
-FEW_WORDS = 30  # spoken words below which what is told counts too
+FEW_WORDS = 30  # spoken words below which captions and narrations are added
 
 
 class Sketch(PerItem):
-    """Signatures of one video. The schema is tables.SKETCH."""
+    """Makes the sketch of one video. The schema is tables.SKETCH."""
 
     name: ClassVar[str] = "sketch"
     version: ClassVar[int] = 1
@@ -44,25 +44,25 @@ class Sketch(PerItem):
     def process(self, item: Item) -> Row:
         rows, score = item.rows, item.rows["score"]
         speech = join(sentence["text"] for sentence in rows["transcribe"]["sentences"])
-        told = join(clip["caption"] or "" for clip in rows["caption"]["clips"])
+        described = join(clip["caption"] or "" for clip in rows["caption"]["clips"])
         if "narrate" in rows:
-            told = join([told, *(clip["narration"] or "" for clip in rows["narrate"]["clips"])])
+            described = join([described, *(clip["narration"] or "" for clip in rows["narrate"]["clips"])])
         title = rows["collect"]["title"] or rows["download"]["title"] or ""
         similarities = [clip["similarity"] for clip in score["clips"] if clip["similarity"] is not None]
         hashes = [frame["hash"] for frame in score["frames"] if frame["hash"] is not None]
         fields: dict[str, Any] = {
             "frames": of_frames(hashes),
             "hashes": pack(hashes),
-            "text": of_text(speech if len(speech.split()) >= FEW_WORDS else join([speech, told])),
+            "text": of_text(speech if len(speech.split()) >= FEW_WORDS else join([speech, described])),
             "vector": _mean(score["frames"]),
             "similarity": round(sum(similarities) / len(similarities), 4) if similarities else None,
-            "concepts": self._concepts.of(join([title, told])),
+            "concepts": self._concepts.of(join([title, described])),
         }
         return Row(item.id, fields)
 
 
 def _mean(frames: Sequence[Mapping[str, Any]]) -> bytes:
-    """Mean of the frames' vectors, float16; empty where there are none."""
+    """Mean of the frames' vectors, float16; empty if there are none."""
     import numpy as np
 
     vectors = [np.frombuffer(frame["vector"], np.float16) for frame in frames if frame["vector"]]

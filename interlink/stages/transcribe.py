@@ -1,8 +1,8 @@
-"""transcribe: what is said in a video and when, as annotated, from subtitles, or by a speech recogniser.
+"""transcribe: the speech of a video with times, from annotations, subtitles or a speech recogniser.
 
-Costs nothing where it is annotated; milliseconds with a sidecar (the media file's header is read for its clock);
-with embedded tracks a read of the file; with a recogniser the decoding of the sound, and the model's time for what
-silero-vad takes for speech.
+Costs nothing with annotations, milliseconds with sidecar files (the media file's header is read for its clock), a read
+of the file with embedded tracks. A recogniser costs the decoding of the sound and the model's time for the speech that
+silero-vad finds.
 """
 
 from __future__ import annotations
@@ -31,30 +31,33 @@ if TYPE_CHECKING:
     from interlink.subtitles.sentences import Sentence
     from interlink.subtitles.words import Mark
 
-FEWEST_MESSAGES = 5  # problems that a row tells of by name
+MOST_MESSAGES = 5  # problems that a row lists
 
 
 class TranscribeSettings(Settings):
-    languages: tuple[str, ...] = Field(("en",), description="wanted languages, the best first (en also takes en-US)")
-    any_language: bool = Field(True, description="take another language where none of `languages` is there")
+    languages: tuple[str, ...] = Field(
+        ("en",), description="wanted languages, in order of preference (en also matches en-US)"
+    )
+    any_language: bool = Field(True, description="use another language if none of `languages` is available")
     detect_language: bool = Field(
-        False, description="detect the language of the text (py3langid), and choose by it where a file does not say"
+        False,
+        description="detect the language of the text (py3langid), and choose by it where a file does not state one",
     )
     recogniser: Literal["none", "faster-whisper", "transformers"] = Field(
-        "none", description="who listens where there are no subtitles"
+        "none", description="speech recogniser for videos without subtitles"
     )
     speech: RecogniserSettings = Field(
         RecogniserSettings(),
-        description="the recogniser's model, and how it is asked",
+        description="model and decoding of the recogniser",
     )
     sound_shares: bool = Field(
-        False, description="measure the shares of speech, silence and other sound also where there are subtitles"
+        False, description="measure the shares of speech, silence and other sound also for videos with subtitles"
     )
     deadline_seconds: float = operational(60.0, "an item counts as stalled after this many seconds, plus …", gt=0)
     deadline_per_second: float = operational(
-        10.0, "… where the sound is listened to: this for each second of media, where it is known", ge=0
+        10.0, "… if it decodes sound: this many per second of media, if its length is known", ge=0
     )
-    deadline_per_megabyte: float = operational(300.0, "… or this for each megabyte, where it is not", ge=0)
+    deadline_per_megabyte: float = operational(300.0, "… or this many per megabyte, if it is not", ge=0)
 
     @property
     def listener(self) -> type[Recogniser] | None:
@@ -71,7 +74,7 @@ class TranscribeSettings(Settings):
 
 @dataclass
 class _Found:
-    """What one source of words gave. offset: seconds added to its times."""
+    """The result of one source of speech. offset: seconds added to its times."""
 
     source: str
     name: str
@@ -86,7 +89,7 @@ class _Found:
 
 @dataclass
 class _Source:
-    """Subtitles that may be read: once, when asked for."""
+    """Subtitles that are read at most once, on demand."""
 
     language: str  # as stated
     load: Callable[[], _Found]
@@ -101,10 +104,9 @@ class _Source:
 class Transcribe(PerItem):
     """One row per video: its sentences with times, in the container's clock. The schema is tables.TRANSCRIBE.
 
-    The first source that gives cues is taken: annotations, where the recipe has that stage; sidecar files in the order
-    of `languages`, then files that do not say their language, then (with `any_language`) the others; the tracks inside
-    the container likewise; then a recogniser. Where there is none the row is ok, its source `none` and its sentences
-    empty.
+    It uses the first source that has cues: annotations, if the recipe has that stage; sidecar files in the order of
+    `languages`, then files that do not state their language, then (with `any_language`) the others; the tracks in the
+    container in the same order; then a recogniser. Without a source the row is ok, with source `none` and no sentences.
     """
 
     name: ClassVar[str] = "transcribe"
@@ -148,7 +150,7 @@ class Transcribe(PerItem):
             settings.listener.check(settings.speech)
 
     def open(self) -> None:
-        """Loads what the settings ask for. UserError where a package or a model is missing."""
+        """Loads what the settings need. Raises UserError where a package or a model is missing."""
         if self.settings.detect_language:
             self._detector = LanguageDetector()
             self._detector.open()
@@ -183,8 +185,8 @@ class Transcribe(PerItem):
         if is_video:
             found = found or self._sidecar(item, lost) or self._embedded(item, lost)
         if is_video and self._listener is not None and (found is None or self.settings.sound_shares):
-            heard, sound = self._listen(item, recognise=found is None, lost=lost)
-            found = found or heard
+            recognised, sound = self._listen(item, recognise=found is None, lost=lost)
+            found = found or recognised
         if found is not None and not found.sentences and not found.marks:
             self._read(found)
         return self._row(item.id, found, sound, lost)
@@ -206,7 +208,7 @@ class Transcribe(PerItem):
             except StageError as error:
                 if error.error_class not in ("gone", "unreadable"):
                     raise
-                lost.append(f"the clock of the media file is not known, times are taken to begin at 0 ({error})")
+                lost.append(f"the clock of the media file is unknown, so subtitle times count from 0 ({error})")
         return chosen
 
     def _embedded(self, item: Item, lost: list[str]) -> _Found | None:
@@ -223,7 +225,7 @@ class Transcribe(PerItem):
             return self._choose([_Source(track.language, partial(load, track)) for track in tracks], lost)
 
     def _listen(self, item: Item, recognise: bool, lost: list[str]) -> tuple[_Found | None, dict[str, Any] | None]:
-        """What the recogniser hears (None: nothing, or there is none), and the shares of the sound."""
+        """The recogniser's result (None: no speech, or no recogniser), and the shares of the sound."""
         from interlink.engines.listen import BLOCK, Shares
         from interlink.engines.recogniser import recognise as ask
         from interlink.media.audio import Audio, heard_stream
@@ -251,7 +253,7 @@ class Transcribe(PerItem):
     # -- choosing and reading -----------------------------------------------------------------------------------
 
     def _choose(self, sources: list[_Source], lost: list[str]) -> _Found | None:
-        """The first that has cues, the most wanted language first; None: none has, or no language is allowed."""
+        """The first source with cues, in order of preference; None if no source has cues in an allowed language."""
         wanted = [short(language) for language in self.settings.languages]
         ranked: list[tuple[int, _Source]] = []
         for source in sources:
@@ -270,7 +272,7 @@ class Transcribe(PerItem):
             found = source.get()
             if found.subtitles.cues:
                 return found
-            if found.source == "sidecar":  # a file of subtitles without any is damage; a track may well be empty
+            if found.source == "sidecar":  # a subtitle file without cues is damaged; a track may be empty
                 lost.append(f"{found.name}: no cue could be read")
             else:
                 lost += [f"{found.name}: {problem}" for problem in found.subtitles.problems]
@@ -287,7 +289,7 @@ class Transcribe(PerItem):
             found.detected = self._detector.detect(" ".join(sentence.text for sentence in found.sentences))
 
     def _row(self, item_id: str, found: _Found | None, sound: dict[str, Any] | None, lost: list[str]) -> Row:
-        said = list(lost)
+        problems = list(lost)
         fields: dict[str, Any] = {
             "source": "none",
             "name": "",
@@ -304,7 +306,7 @@ class Transcribe(PerItem):
             "parameters": "",
         }
         if found is not None:
-            said += [f"{found.name}: {problem}" for problem in found.subtitles.problems]
+            problems += [f"{found.name}: {problem}" for problem in found.subtitles.problems]
             detected = found.detected
             fields |= {
                 "source": found.source,
@@ -325,13 +327,13 @@ class Transcribe(PerItem):
                     "revision": self._identity.revision,
                     "parameters": json.dumps(dict(self._identity.parameters), sort_keys=True),
                 }
-        more = len(said) - FEWEST_MESSAGES
-        shown = [*said[:FEWEST_MESSAGES], *([f"and {more} more"] if more > 0 else [])]
-        return Row(item_id, fields, partial=bool(said), message="; ".join(shown))
+        more = len(problems) - MOST_MESSAGES
+        shown = [*problems[:MOST_MESSAGES], *([f"and {more} more"] if more > 0 else [])]
+        return Row(item_id, fields, partial=bool(problems), message="; ".join(shown))
 
 
 def _annotated(item: Item) -> _Found | None:
-    """The speech that an annotation file has; its lines are read as cues, so that rolling repeats go here too."""
+    """The speech of the annotations. Its lines are read as cues, so that rolling repeats are removed here too."""
     from interlink.subtitles.cues import CueMaker, Subtitles
 
     given = item.rows["annotations"]["speech"] if "annotations" in item.rows else None
@@ -358,6 +360,6 @@ def _sentence(sentence: Sentence, offset: float) -> dict[str, Any]:
 
 
 def _use_up(rest: Iterator[Any]) -> None:
-    """Hears the rest of the sound, so that its shares tell of all of it."""
+    """Reads the rest of the sound, so that the shares cover all of it."""
     for _ in rest:
         pass

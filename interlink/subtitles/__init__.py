@@ -1,1 +1,1 @@
-"""Subtitle files of every common format to cues, cues to spoken words, words to sentences. Standard library only."""
+"""Parses subtitle files of all common formats into cues, words and sentences. Uses only the standard library."""

@@ -1,6 +1,6 @@
-"""VTT, SRT and SBV: blocks of text under a time line. One forgiving reader, since files in the wild mix them.
+"""VTT, SRT and SBV: blocks of text under a time line. One lenient reader, since real files mix these formats.
 
-A malformed time line costs its own cue and is said in `problems`.
+A malformed time line loses only its cue and is reported in `problems`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def read_blocks(text: str, found: Subtitles) -> None:
 
 
 def cue_of(start: float, end: float, payload: str) -> Cue | None:
-    """A cue from its text (lines separated by newlines, with markup and inline times); None where no word is left."""
+    """A cue from its text (lines separated by newlines, with markup and inline times); None if it has no words."""
     maker = CueMaker(start, end)
     for number, raw in enumerate(payload.splitlines()):
         if number:
@@ -42,7 +42,7 @@ def cue_of(start: float, end: float, payload: str) -> Cue | None:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
-    """(number of its first line, lines) of every run of non-empty lines. A line of spaces is not empty: VTT says so."""
+    """(number of its first line, lines) of every run of non-empty lines. A line of spaces is not empty, as in VTT."""
     block: list[str] = []
     number = 0
     for number, line in enumerate(BREAK.split(text), start=1):
@@ -57,7 +57,7 @@ def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _read_block(first_line: int, block: list[str], found: Subtitles) -> None:
-    """A block holds a cue; several, where the blank lines between them were lost; or a header or a stray id."""
+    """Parses a block: a cue, several cues (if blank lines were lost), a header, or a stray id."""
     sbv = {number for number, line in enumerate(block) if SBV_LINE.match(line)}
     starts = [number for number, line in enumerate(block) if "-->" in line or number in sbv]
     if not starts:
@@ -67,7 +67,7 @@ def _read_block(first_line: int, block: list[str], found: Subtitles) -> None:
     for number, start in enumerate(starts):
         match = SBV_LINE.match(block[start]) if start in sbv else TIME_LINE.match(block[start])
         if match is None:
-            found.problems.append(f"line {first_line + start}: a time line that is none")
+            found.problems.append(f"line {first_line + start}: an invalid time line")
             continue
         last = number + 1 == len(starts)
         payload = block[start + 1 :] if last else block[start + 1 : starts[number + 1]]
@@ -83,7 +83,7 @@ def _read_block(first_line: int, block: list[str], found: Subtitles) -> None:
 
 
 def _seconds(parts: tuple[str | None, ...]) -> float:
-    """(hours or None, minutes, seconds, fraction) of a stamp."""
+    """Seconds from the (hours or None, minutes, seconds, fraction) of a timestamp."""
     hours, minutes, seconds, fraction = parts
     assert minutes is not None and seconds is not None and fraction is not None
     thousandths = int(fraction.ljust(3, "0"))

@@ -1,6 +1,6 @@
-"""What every subtitle format becomes: cues of lines of words, with the words' own times where the file gives them.
+"""The common form of all subtitle formats: cues with lines of words, with times of words if the file has them.
 
-Readers make cues with `CueMaker`; text is cleaned of markup here, in one way for all formats. Costs nothing to import.
+Readers make cues with `CueMaker`, which removes markup in the same way for all formats. Importing costs nothing.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-TAG = re.compile(r"</?[a-zA-Z][^<>]*>")  # voice, class, style, font …; "a < b" is left alone
-OVERRIDE = re.compile(r"\{\\[^{}]*\}")  # SSA codes such as {\i1}, which SRT files carry too
+TAG = re.compile(r"</?[a-zA-Z][^<>]*>")  # voice, class, style, font …; "a < b" stays
+OVERRIDE = re.compile(r"\{\\[^{}]*\}")  # SSA codes such as {\i1}, which also occur in SRT files
 ESCAPED_BREAK = re.compile(r"\\[Nnh]")
 INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\ufeff\x00-\x08\x0b\x0c\x0e-\x1f]")
-LONE = re.compile("[\ud800-\udfff]")  # halves of characters: JSON can hold them, UTF-8 cannot
+LONE = re.compile("[\ud800-\udfff]")  # surrogates, which JSON can contain but UTF-8 cannot
 BREAK = re.compile(r"\r\n|\r|\n")
-LONGEST = 1e6  # seconds; times beyond (twelve days) are damage
+LONGEST = 1e6  # seconds (twelve days); later times are damage
 
 
 @dataclass(frozen=True)
 class Token:
-    """A word; `time` and `end` in seconds where the file (or a recogniser) gives the word's own."""
+    """A word. time, end: seconds, if the file or a recogniser gives the times of words."""
 
     text: str
     time: float | None = None
@@ -31,7 +31,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a cue. timed: it carried times of its own, so in a rolling caption it is the new one."""
+    """One line of a cue. timed: whether its words have times, which marks the new line of a rolling caption."""
 
     tokens: tuple[Token, ...]
     timed: bool
@@ -52,7 +52,7 @@ class Cue:
 
 @dataclass
 class Subtitles:
-    """What was read; problems: one short sentence each about what was skipped."""
+    """A parsed file. problems: one short sentence for each skipped part."""
 
     format: str = ""  # vtt, srt, sbv, json3, srv1, srv2, srv3, ttml, ssa
     cues: list[Cue] = field(default_factory=list)
@@ -62,8 +62,8 @@ class Subtitles:
 class CueMaker:
     """Collects the text of one cue, piece by piece, with the times between the pieces.
 
-    Times outside the cue, or going back, are not believed. A piece that follows another without a space continues its
-    last word.
+    Times outside the cue, or before the previous time, are ignored. A piece that follows another without a space
+    continues its last word.
     """
 
     def __init__(self, start: float, end: float) -> None:
@@ -75,13 +75,13 @@ class CueMaker:
         self._timed = self._glued = False
 
     def stamp(self, seconds: float) -> None:
-        """The next piece begins at this time."""
+        """Sets the start time of the next piece."""
         self._timed, self._time = True, None
         if self._latest <= seconds <= self.end:
             self._latest = self._time = seconds
 
     def add(self, text: str) -> None:
-        """A piece of text with its markup; line breaks end the line."""
+        """Adds a piece of text with markup; line breaks end the line."""
         first, *rest = BREAK.split(text)
         self._piece(first)
         for piece in rest:
@@ -89,7 +89,7 @@ class CueMaker:
             self._piece(piece)
 
     def cue(self) -> Cue | None:
-        """The cue; None where it holds no word."""
+        """The cue; None if it has no words."""
         self._close()
         return Cue(self.start, self.end, tuple(self._lines)) if self._lines else None
 
@@ -112,21 +112,21 @@ class CueMaker:
 
 
 def plain(text: str) -> str:
-    """Text without tags, codes, entities and what cannot be seen; its spaces stay."""
+    """Text without tags, codes, entities and invisible characters; spaces stay."""
     text = OVERRIDE.sub("", TAG.sub("", text))
     text = ESCAPED_BREAK.sub(" ", html.unescape(text))
     return LONE.sub("\ufffd", INVISIBLE.sub("", text))
 
 
 def in_seconds(value: object, per_second: float = 1.0) -> float | None:
-    """A number that may be a time, in seconds (finite, not negative, not absurd), to the millisecond; else None."""
+    """A valid time (finite, not negative, below the limit) in seconds, rounded to milliseconds; else None."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LONGEST * per_second:
         return None
     return round(value / per_second, 3)
 
 
 def until_next(cues: Sequence[Cue]) -> list[Cue]:
-    """The cues in order of their starts, each ended when the next later one begins (scrolling files overlap them)."""
+    """The cues sorted by start, each ending when the next later one begins (scrolling captions overlap)."""
     ordered = sorted(cues, key=lambda cue: cue.start)
     cut: list[Cue] = []
     following = math.inf

@@ -1,6 +1,6 @@
-"""A subtitle file of any format to cues. The format is known by its content, never by its name.
+"""Parses a subtitle file of any format into cues. The format is detected from the content, never from the name.
 
-Costs reading the bytes. Whatever is malformed is skipped and said in `problems`; the rest is kept.
+Costs one read of the bytes. Malformed parts are skipped and reported in `problems`; the rest is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from interlink.subtitles.timedtext import read_srv
 from interlink.subtitles.ttml import read_ttml
 
 SUFFIXES = (".vtt", ".srt", ".json3", ".srv1", ".srv2", ".srv3", ".ttml", ".dfxp", ".sbv", ".ssa", ".ass")
-MOST_CUES = 200_000  # a file with more is cut there; a day of rolling captions has about 80,000
+MOST_CUES = 200_000  # further cues are dropped; a day of rolling captions has about 80,000
 JSON = re.compile(r'"(?:events|tStartMs)"\s*:')
 TTML = re.compile(r"<(?:[A-Za-z0-9]+:)?tt[\s>]|<(?:[A-Za-z0-9]+:)?p\s[^<>]*\bbegin\s*=")
 SRV = re.compile(r"<(?:timedtext|transcript)[\s>]|<(?:p|text)\s[^<>]*\b(?:t|start)\s*=")
@@ -27,7 +27,7 @@ ARROW = re.compile(rf"^\s*{STAMP}\s*-->", re.MULTILINE)
 
 
 def is_chapters(name: str) -> bool:
-    """Whether a track of this name lists chapters, which nobody says."""
+    """Whether a track of this name lists chapters, which are not speech."""
     return "chapter" in name.casefold()
 
 
@@ -35,7 +35,7 @@ def parse(data: bytes) -> Subtitles:
     """Reads a VTT, SRT, SBV, json3, srv1-3, TTML or SSA/ASS file. Never raises; cues come in order of their start."""
     found = Subtitles()
     text = decode(data)
-    # Damage may have taken the head of a file: every mark of a format counts, wherever it stands.
+    # The head of a damaged file may be missing, so a mark of a format counts anywhere in the file.
     if ARROW.search(text):
         found.format = "vtt" if "WEBVTT" in text[:100] else "srt"
         read_blocks(text, found)
@@ -62,7 +62,7 @@ def parse(data: bytes) -> Subtitles:
 
 
 def decode(data: bytes) -> str:
-    """A subtitle file's bytes as text: by its mark, else UTF-8, else the old western encoding."""
+    """Decodes a subtitle file: by its byte order mark, else as UTF-8, else as Windows-1252."""
     for mark, encoding in (
         (codecs.BOM_UTF8, "utf-8-sig"),
         (codecs.BOM_UTF16_LE, "utf-16"),
@@ -73,7 +73,7 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        # Damage in a UTF-8 file leaves the rest UTF-8; a file in the old western encoding fails at every accent.
+        # A damaged UTF-8 file is still mostly UTF-8; a file in a western encoding fails at every accent.
         text = data.decode("utf-8", errors="replace")
         spoilt = text.count("\ufffd")
         well = sum(character > "\x7f" for character in text) - spoilt

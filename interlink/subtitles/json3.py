@@ -1,6 +1,6 @@
-"""json3, YouTube's own captions: a list of events, each a window of text with offsets of its words in milliseconds.
+"""json3, YouTube's caption format: a list of events, each a window of text with offsets of its words in milliseconds.
 
-Damage costs the events it lies in: each is read by itself.
+Events are parsed one by one, so damage loses only the events it affects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def read_json3(text: str, found: Subtitles) -> None:
     for event in _events(text, found):
         segments = event.get("segs") if isinstance(event, dict) else None
         if not isinstance(segments, list):
-            continue  # a window or pen, which shows nothing
+            continue  # a window or pen, without text
         start, length = in_seconds(event.get("tStartMs"), 1000), in_seconds(event.get("dDurationMs", 0), 1000)
         if start is None or length is None:
             found.problems.append("an event without a valid time")
@@ -60,7 +60,7 @@ def _events(text: str, found: Subtitles) -> Iterator[Any]:
             event, at = decoder.raw_decode(text, at)
             yield event
         except (ValueError, RecursionError):
-            found.problems.append(f"character {at}: an event that is none")
+            found.problems.append(f"character {at}: an invalid event")
             following = EVENT.search(text, at + 1)
             if following is None:
                 return

@@ -1,7 +1,7 @@
-"""How long the words go before the picture or after it: the shift that lays sentence starts on its changes.
+"""Estimates the lead of speech over the picture: the shift that best aligns sentence starts with picture changes.
 
-A how-to speaker names a step, and the picture turns to it, at a distance that stays about the same in one video. It is
-an estimate, kept in its own table and applied by no stage. Costs about a millisecond a clip.
+A how-to speaker names a step before or after the picture shows it, with a delay that is about constant in one video.
+The estimate is stored in its own table. Costs about a millisecond per clip.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-FARTHEST = 5.0  # seconds of lead or lag that are looked at
+FARTHEST = 5.0  # greatest lead or lag, seconds
 STEP = 0.02
-WIDTH = 0.2  # seconds: deviation of the Gaussian that one agreement is spread over
-RIVAL = 3 * WIDTH  # a shift at least so far from the best one is another answer
-FEWEST = 3  # pairs below which nothing is said
+WIDTH = 0.2  # seconds: standard deviation of the Gaussian around each match
+RIVAL = 3 * WIDTH  # least distance of a rival shift from the best one
+FEWEST = 3  # fewest pairs for an estimate
 
 
 @dataclass(frozen=True)
 class Lead:
-    """lead: seconds by which words go before the picture, negative where they follow it; None: unknown.
+    """lead: seconds by which speech precedes the picture, negative if it follows; None: unknown.
 
-    confidence, 0..1: how many more of the pairs agree on it than on the next best shift, less where pairs are few.
+    confidence, 0..1: how many more pairs agree on it than on the next best shift; reduced if there are few pairs.
     """
 
     lead: float | None
@@ -32,14 +32,14 @@ class Lead:
 
 
 def estimate(onsets: Sequence[float], changes: Sequence[float]) -> Lead:
-    """The lead from the starts of sentences and the times at which the picture changes (seconds, in order)."""
+    """The lead, from starts of sentences and times of picture changes (seconds, sorted)."""
     pairs = min(len(onsets), len(changes))
     nothing = Lead(None, 0.0, len(onsets), len(changes))
     if pairs < FEWEST:
         return nothing
     shifts = [number * STEP for number in range(-round(FARTHEST / STEP), round(FARTHEST / STEP) + 1)]
     agree = [_agreement(onsets, changes, shift) / pairs for shift in shifts]
-    # Of equal shifts the smallest: most speakers show what they say.
+    # With ties, the smallest shift: most speakers show what they say.
     best = max(range(len(shifts)), key=lambda number: (round(agree[number], 6), -abs(shifts[number])))
     if agree[best] <= 0:
         return nothing
@@ -49,7 +49,7 @@ def estimate(onsets: Sequence[float], changes: Sequence[float]) -> Lead:
 
 
 def _agreement(onsets: Sequence[float], changes: Sequence[float], shift: float) -> float:
-    """Over the changes: how close the nearest onset lies once all are moved by `shift`, 1 = there."""
+    """Sum over the changes of how close the nearest shifted onset is; 1 = at the same time."""
     total = 0.0
     for change in changes:
         at = bisect_left(onsets, change - shift)
@@ -61,7 +61,7 @@ def _agreement(onsets: Sequence[float], changes: Sequence[float], shift: float) 
 
 
 def _refined(shifts: Sequence[float], agree: Sequence[float], best: int) -> float:
-    """The top of the parabola through the best shift and its neighbours."""
+    """The maximum of the parabola through the best shift and its neighbours."""
     if not 0 < best < len(shifts) - 1:
         return shifts[best]
     before, here, after = agree[best - 1 : best + 2]

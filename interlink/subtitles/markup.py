@@ -1,7 +1,7 @@
-"""A forgiving reader of small XML files: a tree of elements by their local names, whatever the damage between them.
+"""A lenient reader of small XML files: builds a tree of elements by local names, even from damaged files.
 
-It stands on html.parser, which knows no document types and no entities but HTML's: there is nothing to expand, and a
-file that brings a document type is refused at that point.
+It uses html.parser, which supports no document types and only HTML's entities, so nothing can be expanded. Reading
+stops at a document type.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
-DEEPEST = 50  # elements inside each other; what is deeper is read as its parent's text
+DEEPEST = 50  # greatest depth; deeper elements become text of their parent
 
 
 @dataclass
 class Element:
-    """name and attributes are local (no prefix) and in small letters; content: text and elements, in order."""
+    """name, attributes: local (no prefix), lowercase. content: text and elements, in order."""
 
     name: str
     attributes: dict[str, str] = field(default_factory=dict)
     content: list[str | Element] = field(default_factory=list)
 
     def elements(self) -> Iterator[Element]:
-        """The elements directly inside."""
+        """The child elements."""
         return (each for each in self.content if isinstance(each, Element))
 
     def walk(self) -> Iterator[Element]:
@@ -45,7 +45,7 @@ def read_markup(text: str) -> tuple[Element, list[str]]:
     try:
         reader.feed(text)
         reader.close()
-    except (AssertionError, ValueError) as error:  # what html.parser raises at declarations that are none
+    except (AssertionError, ValueError) as error:  # html.parser raises these at invalid declarations
         reader.problems.append(f"reading stopped ({error})")
     if reader.stack and not reader.refused:
         reader.problems.append(f"the file ends inside <{reader.stack[-1].name}>")
@@ -53,7 +53,7 @@ def read_markup(text: str) -> tuple[Element, list[str]]:
 
 
 class _Reader(HTMLParser):
-    single = frozenset({"p", "text"})  # in these formats they never lie in one of their kind
+    single = frozenset({"p", "text"})  # in these formats they are never nested
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -63,7 +63,7 @@ class _Reader(HTMLParser):
         self.refused = False
 
     def set_cdata_mode(self, elem: str, **modes: Any) -> None:
-        """In XML no element, not even `style` or `title`, holds anything but markup."""
+        """In XML every element, also `style` or `title`, contains markup."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         element = self._open(tag, attrs)
@@ -79,7 +79,7 @@ class _Reader(HTMLParser):
             while self.stack.pop().name != name:
                 pass
         elif name != "br" and not self.refused:
-            self.problems.append(f"line {self.getpos()[0]}: </{name}> ends nothing")
+            self.problems.append(f"line {self.getpos()[0]}: </{name}> without a start tag")
 
     def handle_data(self, data: str) -> None:
         if self.stack:
@@ -91,7 +91,7 @@ class _Reader(HTMLParser):
 
     def handle_decl(self, decl: str) -> None:
         if decl.upper().startswith("DOCTYPE"):
-            self.problems.append("it brings a document type, which is refused")
+            self.problems.append("document types are not allowed")
             self.refused = True
             self.stack = []
 

@@ -1,8 +1,8 @@
-"""Where sentences may end in speech without punctuation: a best cut of the words, by dynamic programming.
+"""Restores sentence boundaries in speech without punctuation, by dynamic programming over possible cuts.
 
-A cut is worth more at a pause, before a word that opens a thought ("okay", "so", "we're …"), and at a new cue; less
-after a word that cannot end one ("the", "of", "if …"). Costs O(words × longest piece): 2 ms a minute of speech.
-The words are English ones; other languages are cut by pauses, cues and length alone.
+A cut scores higher at a pause, before a word that opens a thought ("okay", "so", "we're …"), and at a new cue; lower
+after a word that cannot end one ("the", "of", "if …"). Costs O(words × longest piece): 2 ms per minute of speech.
+The word lists are English; other languages are cut only by pauses, cues and length.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 from interlink.subtitles.words import Word
 
-MOST_WORDS, MOST_SECONDS, MOST_CHARACTERS = 24, 10.0, 160  # of a piece; beyond, a cut is made whatever it costs
-SURE_PAUSE = 2.5  # seconds that always cut
-PAUSE_WORTH, LONGEST_PAUSE = 2.0, 1.5  # a second of pause; seconds beyond which it counts no more
-CUT = 1.1  # what a cut must be worth
+MOST_WORDS, MOST_SECONDS, MOST_CHARACTERS = 24, 10.0, 160  # limits of a piece; beyond them a cut is forced
+SURE_PAUSE = 2.5  # seconds of pause that always cut
+PAUSE_WORTH, LONGEST_PAUSE = 2.0, 1.5  # score per second of pause; longest pause that counts, seconds
+CUT = 1.1  # cost of a cut
 CUE_WORTH = 0.2
-SHORT_WORDS, SHORT_COST = 3, 0.35  # for each word that a piece has less than three
-LONG_WORDS, LONG_COST = 12, 0.12  # for each word more than twelve
-ENGLISH_SHARE = 0.25  # of words that are among those below: then the speech is taken for English
+SHORT_WORDS, SHORT_COST = 3, 0.35  # cost for each word below three
+LONG_WORDS, LONG_COST = 12, 0.12  # cost for each word above twelve
+ENGLISH_SHARE = 0.25  # least share of words in the lists below for English speech
 
 
 def _set(words: str) -> frozenset[str]:
@@ -32,7 +32,7 @@ SUBJECT = _set(
     "i we they he she i'm we're you're they're he's she's it's that's there there's we've i've you've they've we'll "
     "i'll you'll what's what how why don't do if when once because"
 )
-JOINS = _set("and but you it this these those")  # as often not the first word of a thought
+JOINS = _set("and but you it this these those")  # often not the first word of a thought
 DANGLES = _set(
     "the a an of to in on at by with and or but is are was were am be been that if because very really before after my "
     "your our their his her its for from we're you're i'm they're it's that's gonna going which who whose when while "
@@ -45,12 +45,12 @@ CONTINUES = _set(
     "can could will would should does did gonna going"
 )
 FUNCTION = OPENS | SUBJECT | JOINS | DANGLES | CONTINUES
-PENALTY = 3.0  # of a cut after a word that dangles: a third of it where the word may end a sentence all the same
+PENALTY = 3.0  # of a cut after a word that cannot end a thought; a third of it if the word may end a sentence
 MAY_END = _set("so this these those that it you not no one more here now over under about then")
 
 
 def cuts(words: Sequence[Word]) -> list[int]:
-    """Numbers of the words before which a sentence begins, without the first."""
+    """Indices of the words that begin a sentence, without the first."""
     if not words:
         return []
     tokens = [word.text.casefold().strip(",;:\"'“”()") for word in words]
@@ -88,7 +88,7 @@ def _pause(words: Sequence[Word], at: int) -> float:
 
 
 def _worth(words: Sequence[Word], tokens: Sequence[str], at: int, english: bool) -> float:
-    """What a cut before word `at` is worth, less what it must be."""
+    """The score of a cut before word `at`, minus the cost of a cut."""
     pause = max(0.0, _pause(words, at))
     value = PAUSE_WORTH * min(pause, LONGEST_PAUSE) + CUE_WORTH * words[at].opens_cue - CUT
     if not english:

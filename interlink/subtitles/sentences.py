@@ -1,6 +1,6 @@
-"""Words to sentences: by punctuation where there is some, else restored from pauses and the words that open a thought.
+"""Groups words into sentences: by punctuation if there is any, else by pauses and words that open a thought.
 
-Costs milliseconds an hour.
+Costs milliseconds per hour of speech.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from itertools import pairwise
 from interlink.subtitles.restore import cuts
 from interlink.subtitles.words import Word
 
-PUNCTUATED = 1 / 40  # sentence ends per word from which punctuation is believed
-LONG_PAUSE = 2.5  # seconds that end a sentence whatever the punctuation
+PUNCTUATED = 1 / 40  # least sentence ends per word for punctuated speech
+LONG_PAUSE = 2.5  # seconds of pause that always end a sentence
 MOST_WORDS, MOST_SECONDS = 60, 30.0  # of a sentence
-CUE_BONUS = 0.2  # seconds that a pause counts more where a new cue begins
+CUE_BONUS = 0.2  # seconds added to a pause at the start of a cue
 
 END = re.compile(r"([.!?…。！？]+)[\"'”’)\]»」』]*$")
 ABBREVIATIONS = frozenset(
@@ -27,7 +27,7 @@ UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff
 
 @dataclass(frozen=True)
 class Sentence:
-    """Times in seconds; sentences do not overlap and come in order."""
+    """A sentence with times in seconds. Sentences are sorted and do not overlap."""
 
     text: str
     start: float
@@ -38,9 +38,9 @@ class Sentence:
 def sentences_of(words: Sequence[Word]) -> list[Sentence]:
     """Groups words into sentences.
 
-    With punctuation: after . ! ? … (not after abbreviations, initials, or before a small letter), at a change of
-    speaker, and at pauses of 2.5 s; what is too long is halved at its longest pause near the middle until it is not.
-    Without: where `restore.cuts` finds it best.
+    With punctuation: cuts after . ! ? … (not after abbreviations or initials, or before a lowercase letter), at a
+    change of speaker, and at pauses of 2.5 s; halves long sentences at the longest pause near the middle.
+    Without punctuation: cuts where `restore.cuts` says.
     """
     ends = sum(END.search(word.text) is not None for word in words)
     if words and ends / len(words) >= PUNCTUATED:
@@ -94,7 +94,7 @@ def _too_long(part: list[Word]) -> bool:
 
 
 def _best_pause(part: list[Word]) -> int:
-    """Where to cut: the longest pause in the middle half, of equal ones that nearest the middle."""
+    """The index of the longest pause in the middle half; with ties, the one nearest the middle."""
     low, high = max(1, len(part) // 4), max(2, len(part) - len(part) // 4)
 
     def worth(at: int) -> tuple[float, float]:

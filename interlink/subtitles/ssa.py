@@ -1,6 +1,6 @@
-"""SSA and ASS (SubStation Alpha): one `Dialogue:` line a cue, its fields named by a `Format:` line.
+"""SSA and ASS (SubStation Alpha): one `Dialogue:` line per cue, with fields named by a `Format:` line.
 
-Karaoke codes ({\\k20}, hundredths of a second) give words their own times; drawings ({\\p1}) are no words.
+Karaoke codes ({\\k20}, hundredths of a second) give times of words; drawings ({\\p1}) are ignored.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def read_ssa(text: str, found: Subtitles) -> None:
 
 
 def ssa_cue(start: float, end: float, text: str) -> Cue | None:
-    """The cue of one event's text, with its codes; None where it shows no word."""
+    """The cue of one event's text, with its codes; None if it has no words."""
     maker = CueMaker(start, end)
     drawing = False
     sung, at = start, 0

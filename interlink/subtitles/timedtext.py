@@ -1,6 +1,6 @@
 """srv1, srv2, srv3: YouTube's timed text in XML. srv1 counts in seconds, the others in milliseconds.
 
-srv3 gives each word (`s`) an offset in its paragraph (`p`); srv2 appends words as elements of their own.
+srv3 gives each word (`s`) an offset in its paragraph (`p`); srv2 appends words as separate elements.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def _texts(shown: list[Element], found: Subtitles) -> None:
         times = _times(element, "start", "dur", 1.0, found)
         if times is not None:
             maker = CueMaker(*times)
-            maker.add(html.unescape(element.text()))  # what is inside was escaped before it was put into XML
+            maker.add(html.unescape(element.text()))  # the text was escaped before it was put into XML
             _keep(maker, found)
 
 
 def _appended(shown: list[Element], found: Subtitles) -> None:
-    """An element with append="1" goes on with the line of the one before it in its window."""
+    """An element with append="1" continues the line of the previous element in its window."""
     maker: CueMaker | None = None
     window = ""
     for element in shown:

@@ -1,6 +1,6 @@
-"""TTML (W3C timed text; DFXP, IMSC and broadcasters' exports are kinds of it).
+"""TTML (W3C timed text), including DFXP, IMSC and broadcasters' exports.
 
-Times of an element count from the beginning of the one around it (TTML2 §12, `par`). Styles and regions are not read.
+Times of an element count from the start of its parent (TTML2 §12, `par`). Styles and regions are not read.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from interlink.subtitles.markup import Element
 
 CLOCK = re.compile(r"^(\d{1,4}):(\d{1,2}):(\d{1,2})(?:(\.\d{1,9})|:(\d{1,4})(?:\.\d+)?)?$")
 OFFSET = re.compile(r"^(\d{1,12}(?:\.\d{1,9})?)(h|m|s|ms|f|t)$")
-SHOWN_SECONDS = 5.0  # of a cue that nothing ends
+SHOWN_SECONDS = 5.0  # duration of a cue without an end
 SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What frames and ticks are worth in this file, a second."""
+    """Frames and ticks per second in this file."""
 
     frames: float = 30.0
     ticks: float = 1.0
@@ -42,7 +42,7 @@ def read_ttml(root: Element, found: Subtitles) -> None:
 
 
 def seconds(expression: str, rates: Rates) -> float | None:
-    """A TTML time expression in seconds (hh:mm:ss.fff, hh:mm:ss:frames, 1.5s, 30f, 90000t …); None: it is none."""
+    """A TTML time expression in seconds (hh:mm:ss.fff, hh:mm:ss:frames, 1.5s, 30f, 90000t …); None if it is invalid."""
     expression = expression.strip()
     clock = CLOCK.match(expression)
     if clock is not None:
@@ -67,7 +67,7 @@ def _rates(tt: Element) -> Rates:
     frames = number("framerate")
     multiplier = re.fullmatch(r"(\d{1,9})[ :](\d{1,9})", tt.attributes.get("frameratemultiplier", "").strip())
     scale = int(multiplier[1]) / int(multiplier[2]) if multiplier and int(multiplier[2]) and int(multiplier[1]) else 1.0
-    # Without a tick rate a tick is a frame where the file states frames, else a second (TTML2 §6.2.11).
+    # Without a tick rate, a tick is a frame if the file states a frame rate, else a second (TTML2 §6.2.11).
     return Rates((frames or 30.0) * scale, number("tickrate") or (frames * scale if frames else 1.0))
 
 
@@ -87,13 +87,13 @@ def _walk(element: Element, begin: float, end: float, rates: Rates, cues: list[C
 
 
 def _span(element: Element, begin: float, end: float, rates: Rates, found: Subtitles) -> tuple[float, float] | None:
-    """When an element is shown, by its own attributes within those of its parent; None where they are damaged."""
+    """The interval of an element, by its attributes within its parent's interval; None if they are invalid."""
     times: dict[str, float] = {}
     for name in ("begin", "end", "dur"):
         if name in element.attributes:
             value = seconds(element.attributes[name], rates)
             if value is None:
-                found.problems.append(f"<{element.name}> with a {name} that is no time")
+                found.problems.append(f"<{element.name}> with an invalid {name}")
                 return None
             times[name] = value
     start = begin + times.get("begin", 0.0)
@@ -106,7 +106,7 @@ def _span(element: Element, begin: float, end: float, rates: Rates, found: Subti
 
 
 def _paragraph(element: Element, begin: float, end: float, rates: Rates, found: Subtitles) -> Cue | None:
-    """A paragraph's cue. Where only its spans say when, it is shown from the first of them to the last."""
+    """A paragraph's cue. If only its spans have times, it lasts from the first to the last of them."""
     spans = [each for each in element.elements() if "begin" in each.attributes]
     start = begin
     if "begin" not in element.attributes and spans:
@@ -132,7 +132,7 @@ def _paragraph(element: Element, begin: float, end: float, rates: Rates, found: 
 
 
 def _spoken(element: Element) -> str:
-    """A span's text: line breaks of the file are spaces, those of `br` are none. Ruby readings are left out."""
+    """A span's text: line breaks in the file become spaces, `br` stays a line break. Omits ruby readings."""
     if element.name == "br":
         return "\n"
     if element.name in ("metadata", "set") or element.attributes.get("ruby") in ("text", "textcontainer"):

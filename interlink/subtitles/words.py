@@ -1,7 +1,7 @@
-"""Cues to spoken words with times, each once, and marks of sound apart from them.
+"""Turns cues into spoken words with times, without repetitions, and separate marks of sound.
 
-Rolling captions show each line two or three times while it scrolls up: the repeats go. [Music], (applause) on a line of
-its own, and notes are marks. Costs milliseconds an hour.
+Rolling captions show each line two or three times while it scrolls up: repeats are removed. [Music], (applause) on a
+separate line, and notes are marks. Costs milliseconds per hour of speech.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Literal
 
 from interlink.subtitles.cues import Cue, Line, Token
 
-ROLLING_SHARE = 0.3  # of cues that repeat what was shown: then all repeats are taken for rolling
-ROLLING_GAP = 0.5  # seconds between two cues of which the second still shows the first
-MARK_WORDS = 8  # longest mark of sound, in words
+ROLLING_SHARE = 0.3  # share of repeating cues from which all repeats count as rolling
+ROLLING_GAP = 0.5  # most seconds between two cues of which the second repeats the first
+MARK_WORDS = 8  # most words of a mark of sound
 NOTE = re.compile("[\u2669-\u266c]+|\U0001f3b5|\U0001f3b6")
 ASIDE = re.compile(r"^[-–—\s]*[(（]([^()（）]*)[)）]$")
-# How captions say that there is music, in the languages that sites write it in.
+# Words for music in captions, in the languages of common sites.
 MUSIC = re.compile(
     "music|musi[kq]|músic|singing|♪|музык|музик|音乐|音樂|音楽|음악|موسيقى|संगीत|nhạc|muzyka|zene|müzik|hudba|musica",
     re.IGNORECASE,
@@ -28,9 +28,9 @@ MUSIC = re.compile(
 
 @dataclass(frozen=True)
 class Word:
-    """A spoken word, seconds. opens_cue: it begins a cue of its own. opens_turn: another speaker begins (">>").
+    """A spoken word; times in seconds. opens_cue: it begins a cue. opens_turn: it begins a new speaker's turn (">>").
 
-    timed: its start is the file's or the recogniser's own, not shared out over a cue.
+    timed: its start comes from the file or the recogniser, not from dividing its cue.
     """
 
     text: str
@@ -43,7 +43,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something heard that nobody says: what stood in the brackets, or "♪" where a caption is sung. Seconds."""
+    """A sound that is not speech: the text in the brackets, or "♪" for a sung caption. Times in seconds."""
 
     text: str
     start: float
@@ -55,10 +55,10 @@ class Mark:
 
 
 def words_of(cues: Sequence[Cue]) -> tuple[list[Word], list[Mark]]:
-    """The words that are spoken, each once, in order of time (starts never go back), and the marks of sound.
+    """The spoken words, each once, in order of time (starts never decrease), and the marks of sound.
 
-    A word takes its own time where the file gives one; else the time of its cue (or between two known words) is shared
-    out by the number of characters.
+    A word has its time from the file if there is one; otherwise the time of its cue (or between two timed words) is
+    divided by the number of characters.
     """
     words: list[Word] = []
     marks: list[Mark] = []
@@ -75,7 +75,7 @@ def words_of(cues: Sequence[Cue]) -> tuple[list[Word], list[Mark]]:
 
 
 def in_order(words: Sequence[Word]) -> list[Word]:
-    """Cues may overlap: starts are made not to go back."""
+    """The words with starts that never decrease, since cues may overlap."""
     ordered: list[Word] = []
     for word in words:
         start = max(word.start, ordered[-1].start) if ordered else word.start
@@ -84,7 +84,7 @@ def in_order(words: Sequence[Word]) -> list[Word]:
 
 
 def _without_repeats(cues: Sequence[Cue]) -> list[tuple[Cue, tuple[Line, ...]]]:
-    """Each cue with the lines that are new in it."""
+    """Each cue with its new lines."""
     overlaps = [_overlap(before, cue) for before, cue in pairwise(cues)]
     repeats = [
         overlap > 0 or _without_prefix(before, cue, cue.lines) != cue.lines
@@ -98,14 +98,14 @@ def _without_repeats(cues: Sequence[Cue]) -> list[tuple[Cue, tuple[Line, ...]]]:
         if before is not None and rolling:
             lines = _without_prefix(before, cue, lines[overlaps[number - 1] :])
         elif before is not None and cue.start < before.end and _texts(cue.lines) == _texts(before.lines):
-            lines = ()  # the same cue twice at the same time
+            lines = ()  # the same cue twice, at the same time
         if lines:
             fresh.append((cue, lines))
     return fresh
 
 
 def _overlap(before: Cue, cue: Cue) -> int:
-    """How many of the cue's first lines are the last ones of the cue before it, still on the screen."""
+    """The number of the cue's first lines that are the last lines of the previous cue, still on screen."""
     if cue.start > before.end + ROLLING_GAP:
         return 0
     shown, lines = _texts(before.lines), _texts(cue.lines)
@@ -117,7 +117,7 @@ def _overlap(before: Cue, cue: Cue) -> int:
 
 
 def _without_prefix(before: Cue, cue: Cue, lines: tuple[Line, ...]) -> tuple[Line, ...]:
-    """Takes away the start of a line that grows word by word from cue to cue, while it is on the screen."""
+    """Removes the start of a line that grows word by word from cue to cue while it is on screen."""
     if not lines or lines[0].timed or cue.start > before.end + ROLLING_GAP:
         return lines
     old, new = [token.text for token in before.lines[-1].tokens], [token.text for token in lines[0].tokens]
@@ -147,7 +147,7 @@ def _timed(tokens: list[Token], cue: Cue) -> list[Word]:
             begin = start + (end - start) * passed / total
             passed += len(token.text)
             finish = start + (end - start) * passed / total
-            if own_times:  # the next word's time says when it begins, not when this one is over
+            if own_times:  # the next word's start is not the end of this word
                 finish = min(finish, begin + 0.25 + 0.09 * len(token.text))
             if token.end is not None:
                 finish = max(begin, token.end)
@@ -188,7 +188,7 @@ def _asides(lines: Sequence[Line], timed: Sequence[Word]) -> dict[int, Mark]:
 
 
 def _without_brackets(words: list[Word]) -> tuple[list[Word], list[Mark]]:
-    """Takes [marks of sound] out and turns ">>" into a change of speaker."""
+    """Separates [marks of sound] and turns ">>" into a change of speaker."""
     kept: list[Word] = []
     marks: list[Mark] = []
     turn, number = False, 0

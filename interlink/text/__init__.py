@@ -1,1 +1,1 @@
-"""What is done with words as such: sentences, tokens, shingles, personal data. No models; microseconds a clip."""
+"""Text processing without models: sentences, tokens, n-grams, personal data. Costs microseconds per clip."""

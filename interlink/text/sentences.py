@@ -1,4 +1,4 @@
-"""Text without times cut into sentences, and words counted off to a budget. About a microsecond a word."""
+"""Splits text without times into sentences, and cuts it to a token budget. Costs about a microsecond per word."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ABBREVIATION = re.compile(r"(?:^|[\s(])(?:mr|mrs|ms|dr|prof|st|vs|jr|sr|approx|
 
 
 def split(text: str) -> list[str]:
-    """The sentences of a text, in order; joined by spaces they give the text back, white space runs aside."""
+    """The sentences of a text, in order. Joined by spaces they give the text again, up to white space."""
     found: list[str] = []
     begin = 0
     for end in _END.finditer(text):
@@ -25,9 +25,9 @@ def split(text: str) -> list[str]:
 
 
 def within(text: str, tokens: int) -> str:
-    """The longest beginning of whole sentences with at most `tokens` tokens; of a longer first sentence, of its words.
+    """The longest start of whole sentences with at most `tokens` tokens, or of words if the first sentence is longer.
 
-    Empty only where not even the first word fits.
+    Empty only if the first word does not fit.
     """
     kept, room = [], tokens
     for sentence in split(text):

@@ -1,6 +1,6 @@
-"""Words of a text for comparing: folded words, content words, n-grams, shares. About a microsecond a word.
+"""Words of a text for comparisons: folded words, content words, n-grams, shares. Costs a microsecond per word.
 
-Function words are English ones; in other languages nothing is left out, and the measures still compare.
+Only English function words are known; in other languages no words are removed, and the measures still work.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ FUNCTION_WORDS = frozenset(
 
 
 def words(text: str) -> list[str]:
-    """Folded words and numbers, in order, typographic apostrophes made plain."""
+    """Folded words and numbers, in order, with plain apostrophes."""
     return [found.casefold().replace("’", "'") for found in _WORD.findall(text)]
 
 
 def content_words(text: str) -> list[str]:
-    """The words that carry meaning, with plural and verb endings taken off, in order."""
+    """The words without function words, stemmed, in order."""
     return [stem(word) for word in words(text) if word not in FUNCTION_WORDS and len(word) > 1]
 
 
 def stem(word: str) -> str:
-    """A word without its commonest English ending, so that `stirs`, `stirring` and `stirred` are one."""
+    """A word without its most common English ending, so that `stirs`, `stirring` and `stirred` are equal."""
     for ending in ("ing", "ied", "ies", "ed", "es", "s"):
         least = 2 if ending in ("ied", "ies") else 3
         if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
@@ -60,7 +60,7 @@ def ngrams(folded: Sequence[str], length: int) -> list[tuple[str, ...]]:
 
 
 def copied_share(text: str, source: str, length: int = 5) -> float:
-    """Share (0..1) of a text's words that stand in a run of `length` words also found in `source`."""
+    """Share (0..1) of a text's words that are in a run of `length` words that also occurs in `source`."""
     own, other = words(text), set(ngrams(words(source), length))
     covered = bytearray(len(own))
     for place, gram in enumerate(ngrams(own, length)):
@@ -70,12 +70,12 @@ def copied_share(text: str, source: str, length: int = 5) -> float:
 
 
 def repeated_share(text: str, length: int = 4) -> float:
-    """Share (0..1) of a text's n-grams that it has said before."""
+    """Share (0..1) of a text's n-grams that repeat earlier ones."""
     grams = ngrams(words(text), length)
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
 def agreement(text: str, speech: str) -> float | None:
-    """Share (0..1) of the content words of the shorter side that the other has too; None where a side has none."""
+    """Share (0..1) of the shorter side's content words that the other has too; None if a side has none."""
     a, b = set(content_words(text)), set(content_words(speech))
     return round(len(a & b) / min(len(a), len(b)), 4) if a and b else None

@@ -157,7 +157,7 @@ def test_damage_in_a_file_costs_only_its_video(three_clips: Path, tmp_path: Path
 
 
 def test_a_wrong_recipe_is_told_before_anything_runs(three_clips: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="caption reads annotations, which no stage before it makes"):
+    with pytest.raises(UserError, match="caption reads annotations, which no earlier stage makes"):
         make(tmp_path / "a", three_clips, "caption.engine=annotations")
     with pytest.raises(UserError, match=r"cannot read .*gone\.json"):
         make(tmp_path / "b", three_clips, STAGES, *GIVEN, f"annotations.clips.path={tmp_path / 'gone.json'}").run()

@@ -152,6 +152,7 @@ def test_a_segmenter_a_stage_of_a_new_name_and_all_other_examples_of_the_docs_in
         assert row["engine"] == "acme_sizes" and row["clips"][0]["safety"] is not None
     steps = {step.stage: step for step in build.why(rows[0]["id"]).steps}
     assert steps["counts"].facts == {"sentences": rows[0]["sentences"], "words": rows[0]["words"]}
+    assert status.json()["stages"]["counts"]["amounts"] == {"words": sum(row["words"] for row in rows)}
     first = next(iter(build.documents()))["segments"]
     assert [segment["type"] for segment in first[:2]] == ["text", "frames"]
 
@@ -160,7 +161,7 @@ def test_a_segmenter_a_stage_of_a_new_name_and_all_other_examples_of_the_docs_in
     never.run(limit=2, stages=["collect", "download", "transcribe", "keyframes"])
     assert [len(row["clips"]) for row in read(never, "keyframes")] == [1, 1] and max(clips) >= 1
     assert never.recipe.fingerprints({})["keyframes"] != build.recipe.fingerprints({})["keyframes"]
-    with pytest.raises(UserError, match=r"'acme_bright' of acme 1\.2 refuses its options .*levl"):
+    with pytest.raises(UserError, match=r"'acme_bright' of acme 1\.2 rejects its options .*levl"):
         make(tmp_path / "wrong", sample_clips, *sets, "keyframes.options={levl: 900}")
 
 
@@ -232,7 +233,7 @@ def test_an_engine_of_another_package_is_asked_before_a_build_begins(
 
 def test_options_that_an_engine_refuses_are_a_mistake_of_the_recipe(install: Install) -> None:
     install("acme", OFFERS)
-    with pytest.raises(UserError, match=r"'acme_counting' of acme 1\.2 refuses its options .*no option words") as error:
+    with pytest.raises(UserError, match=r"'acme_counting' of acme 1\.2 rejects its options .*no option words") as error:
         make_captioner("acme_counting", {"words": 1}, "")
     assert "`options`" in error.value.do
 
@@ -277,7 +278,7 @@ def test_two_packages_of_one_name_are_both_named(install: Install) -> None:
 def test_a_name_of_ours_is_not_taken_in_silence(install: Install) -> None:
     assert check_engine("transcript") == "transcript"
     install("acme", {"interlink.captioners": "transcript = acme:Counting"})
-    with pytest.raises(UserError, match=r"'transcript' is interlink's own, and acme 1\.2 offers another"):
+    with pytest.raises(UserError, match=r"'transcript' is built in, but acme 1\.2 offers another"):
         check_engine("transcript")
 
 

@@ -41,7 +41,7 @@ def test_set_is_typed_and_reaches_into_blocks() -> None:
     assert recipe.base.seed == 7
     assert [block.name for block in recipe.blocks] == ["download", "keyframes"]
     assert recipe.blocks[1].settings.frames_per_clip == 2  # type: ignore[attr-defined]
-    with pytest.raises(UserError, match="no assignment"):
+    with pytest.raises(UserError, match="not an assignment"):
         load({}, "seed")
 
 

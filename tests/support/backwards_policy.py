@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from interlink.interleave.evidence import ToldClip
-from interlink.interleave.pieces import Piece, Shown, Told
+from interlink.interleave.evidence import ClipEvidence
+from interlink.interleave.pieces import FramePiece, Piece, TextPiece
 from interlink.interleave.policy import Policy
 from interlink.interleave.settings import InterleaveSettings
 
@@ -20,10 +20,10 @@ class Backwards(Policy):
         super().__init__(settings)
         self.shout = bool(settings.options.get("shout"))
 
-    def arrange(self, clips: Sequence[ToldClip], seed: str) -> list[Piece]:
+    def arrange(self, clips: Sequence[ClipEvidence], seed: str) -> list[Piece]:
         pieces: list[Piece] = []
         for place, clip in enumerate(clips):
             text = clip.caption.upper() if self.shout else clip.caption
-            pieces.append(Told(place, "caption", text, clip.start, clip.end))
-            pieces += [Shown(place, number) for number in range(len(clip.frames))]
+            pieces.append(TextPiece(place, "caption", text, clip.start, clip.end))
+            pieces += [FramePiece(place, number) for number in range(len(clip.frames))]
         return pieces

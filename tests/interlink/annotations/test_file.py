@@ -118,7 +118,7 @@ def test_damage_names_the_file_and_the_video_and_spares_the_others(tmp_path: Pat
         ("a.json", '{"v": {"start": [1', "does not end"),
         ("a.json", "", "it is empty"),
         ("a.tsv", "video\tcaption\nv\tx\n", "does not name the columns path and clips, but video, caption"),
-        ("a.pickle", "x", "no .tsv and no .json"),
+        ("a.pickle", "x", "neither in .tsv nor in .json"),
     ],
 )
 def test_a_file_of_no_annotations_is_refused(tmp_path: Path, root: Storage, name: str, content: str, why: str) -> None:

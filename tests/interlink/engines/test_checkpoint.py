@@ -84,7 +84,7 @@ def test_it_says_who_speaks_and_warns_that_other_material_is_not_its_own(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         _, identity = opened(folder)
-    assert "on material of another kind they mean nothing" in caplog.text
+    assert "they mean nothing on other material" in caplog.text
     assert "kitchen trained for 3 steps" in caplog.text
     assert (identity.engine, identity.model) == ("checkpoint", folder.name)
     assert identity.revision.startswith("folder-")
@@ -102,9 +102,9 @@ def test_a_clip_without_frames_or_with_a_broken_one_is_told_apart(folder: Path) 
 def test_what_cannot_work_is_said_before_the_first_clip(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no model"):
         Checkpoint(CheckpointSettings(), "").open()
-    with pytest.raises(UserError, match="is no exported CosMo"):
+    with pytest.raises(UserError, match="is not an exported CosMo"):
         opened(tmp_path)
-    with pytest.raises(UserError, match="follows no prompt"):
+    with pytest.raises(UserError, match="takes no prompt"):
         Checkpoint(CheckpointSettings(model=str(folder)), "Tell me more").open()
 
 

@@ -31,10 +31,10 @@ def test_a_folder_that_was_never_measured_has_no_least_fit(tmp_path: Path) -> No
 def test_it_warns_once_of_many_strange_clips(
     strange: int, of: int, warned: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watch = familiar.Watch("m")
+    monitor = familiar.FamiliarityMonitor("m")
     with caplog.at_level(logging.WARNING):
         for number in range(of):
-            watch.count(number >= of - strange)
-        watch.judge()
-        watch.judge()
+            monitor.count(number >= of - strange)
+        monitor.warn()
+        monitor.warn()
     assert caplog.text.count("not of the kind that m") == warned

@@ -46,7 +46,7 @@ def test_it_names_object_colour_and_action_of_videos_it_never_saw(
     assert judged.clips >= 30
     assert {part: judged.share(part) >= 0.8 for part in PARTS} == dict.fromkeys(PARTS, True)
     assert status.stages["caption"].lost["flagged unfamiliar"] <= judged.clips * 0.1
-    assert "not of the kind" not in caplog.text
+    assert "unlike the training data" not in caplog.text
 
 
 def test_what_it_does_not_know_is_flagged_and_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -61,7 +61,7 @@ def test_what_it_does_not_know_is_flagged_and_warned_of_once(caplog: pytest.LogC
     least = familiar.least_fit(FOLDER)
     assert least is not None
     assert all((answer.fit is not None and answer.fit < least) == (answer in flagged) for answer in answers)
-    assert caplog.text.count("not of the kind that sample-world was trained on") == 1
+    assert caplog.text.count("unlike the training data of sample-world") == 1
     assert "transcript" in caplog.text
 
 

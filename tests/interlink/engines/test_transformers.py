@@ -177,8 +177,8 @@ def test_who_spoke_is_told_without_a_path(blip2: Path, tmp_path: Path) -> None:
     ("model", "message"),
     [
         ("", "has no model"),
-        ("/no/such/folder", "there is no model folder /no/such/folder"),
-        ("./models/none", "there is no model folder ./models/none"),
+        ("/no/such/folder", "the model folder /no/such/folder does not exist"),
+        ("./models/none", "the model folder ./models/none does not exist"),
         ("some/hub-id-that-is-not-here", "cannot load the model 'some/hub-id-that-is-not-here'"),
     ],
 )

@@ -143,14 +143,14 @@ def wait_for(what: object, seconds: float = 20.0) -> None:
 
 def test_where_it_is_not_installed_the_way_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PROGRAM, str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match="which is no program"):
+    with pytest.raises(UserError, match="which is not a program"):
         program()
     monkeypatch.delenv(PROGRAM)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(UserError, match="img2dataset, which fetches them, is not installed") as error:
+    with pytest.raises(UserError, match="but img2dataset is not installed") as error:
         program()
-    assert "environment of its own" in error.value.do and PROGRAM in error.value.do
+    assert "separate environment" in error.value.do and PROGRAM in error.value.do
 
 
 # -- the real program -------------------------------------------------------------------------------------------

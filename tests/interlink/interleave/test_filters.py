@@ -103,7 +103,7 @@ def test_personal_data_is_blotted_out_where_asked(tmp_path: Path) -> None:
 
 def test_filter_is_short_for_interleave_filter_and_needs_its_tables() -> None:
     base = {"name": "t", "source": {"path": "clips"}}
-    with pytest.raises(UserError, match="interleave reads score, which no stage before it makes"):
+    with pytest.raises(UserError, match="interleave reads score, which no earlier stage makes"):
         Recipe.load(base, ["filter.similarity=0.28"])
     blocks = {"interleave": {"filter": {"similarity": 0.1, "sharpness": 2.0}}, "filter": {"sharpness": 3}}
     stages = "stages=[download, transcribe, keyframes, caption, score, interleave, shard]"

@@ -83,7 +83,7 @@ def test_sound_whose_time_was_heard_already_is_left_out_and_said(tmp_path: Path)
     samples, audio, _ = heard(joined)
 
     assert len(samples) == pytest.approx(len(once), abs=RATE // 10)
-    assert "with a time that goes back were left out" in audio.loss()
+    assert "with decreasing times were left out" in audio.loss()
 
 
 def test_blocks_have_their_size_and_lose_nothing(shared_data: Path) -> None:

@@ -69,7 +69,7 @@ def test_pictures_whose_time_goes_back_are_left_out_and_said(clip: Path) -> None
 
     assert all(before < after for before, after in pairwise(times))
     assert frames.backwards == 50
-    assert "50 pictures with a time that goes back were left out" in frames.loss()
+    assert "50 pictures with decreasing times were left out" in frames.loss()
 
 
 def test_reading_stops_at_the_end_of_what_is_there(shared_data: Path) -> None:

@@ -73,7 +73,7 @@ def test_nothing_that_a_video_says_is_read_as_a_placeholder() -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [("hello", "begins with a section"), ("## last\nx", "no section 'last'"), ("## system\nx", "needs a section"),
-     ("## first\na\n## first\nb", "comes once")],
+     ("## first\na\n## first\nb", "appears twice")],
 )  # fmt: skip
 def test_a_broken_template_is_refused_with_the_recipe(text: str, what: str) -> None:
     with pytest.raises(ValueError, match=what):

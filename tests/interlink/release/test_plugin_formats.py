@@ -110,7 +110,7 @@ def test_options_that_are_wrong_stop_before_anything_is_written(
         ("raise RuntimeError('no licence here')", r"of acme 1\.2 cannot be imported: RuntimeError: no licence here"),
         ("class Captions: ...", r"'acme_captions' of acme 1\.2 is not a Format"),
         ("def Captions(*_): ...", r"'acme_captions' of acme 1\.2 is not a Format"),
-        (DOCUMENTED.replace('"acme_captions"', '"captions"'), r"of acme 1\.2 calls itself 'captions'"),
+        (DOCUMENTED.replace('"acme_captions"', '"captions"'), r"of acme 1\.2 has a class with the name 'captions'"),
     ],
 )
 def test_a_package_that_offers_no_format_is_named(install: Install, source: str, what: str) -> None:

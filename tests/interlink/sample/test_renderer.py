@@ -75,7 +75,7 @@ def test_more_videos_of_the_same_world_join_the_folder_and_others_are_refused(tm
     with pytest.raises(UserError, match="another seed"):
         render(tmp_path, 1, 3, "heldout", options=options)
     (tmp_path / "truth.json").write_text("[]")
-    with pytest.raises(UserError, match="no truth"):
+    with pytest.raises(UserError, match=r"not the truth\.json"):
         render(tmp_path, 1, 3, options=options)
 
 

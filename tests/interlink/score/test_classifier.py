@@ -96,7 +96,7 @@ def test_labels_that_the_model_does_not_have_are_told_with_those_it_has(model: P
     with pytest.raises(UserError, match="vit has no label 'nsfw'") as caught:
         opened(model, "harmful", "nsfw")
     assert "harmless, harmful, other" in caught.value.do
-    with pytest.raises(UserError, match="no label of vit is said to be unsafe") as caught:
+    with pytest.raises(UserError, match=r"score\.classifier\.unsafe_labels is empty") as caught:
         opened(model)
     assert "harmless, harmful, other" in caught.value.do
 
@@ -106,11 +106,11 @@ def test_what_is_no_classifier_in_safetensors_is_refused(model: Path, tmp_path: 
 
     with pytest.raises(UserError, match="has no model"):
         Classifier(ClassifierSettings(unsafe_labels=("harmful",))).open()
-    with pytest.raises(UserError, match="there is no model folder"):
+    with pytest.raises(UserError, match=r"the model folder .* does not exist"):
         opened(tmp_path / "nowhere", "harmful")
     with pytest.raises(UserError, match="cannot load the image classifier"):
         opened(save_blip2(tmp_path / "blip2"), "harmful")
-    with pytest.raises(UserError, match="is a vit without a classifier's head: no classifier"):
+    with pytest.raises(UserError, match="is a vit without a classification head: it has no classifier"):
         opened(save_classifier(tmp_path / "headless", head=False), "harmful")
     pickled = shutil.copytree(model, tmp_path / "pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")

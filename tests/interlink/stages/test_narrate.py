@@ -211,7 +211,7 @@ def test_a_local_language_model_writes_the_same_in_any_batch(root: Storage, tmp_
     assert all(told(one["a"])) and one["a"].fields["model"] == "writer"
     assert one["a"].fields["revision"].startswith("folder-")
     assert str(tmp_path) not in str(one)
-    with pytest.raises(UserError, match="no model folder"):
+    with pytest.raises(UserError, match=r"the model folder .* does not exist"):
         narrate(items, engine="transformers", transformers={"model": str(tmp_path / "none")})
 
 
@@ -224,4 +224,4 @@ def test_a_prompt_that_the_model_has_no_room_for_fails_by_name(root: Storage, tm
     )["a"]
 
     assert (row.status, row.error_class) == ("failed", "model")
-    assert "take less history" in row.message
+    assert "reduce the history" in row.message

@@ -16,7 +16,7 @@ from interlink.engines.regions import regions_of_clips
 from interlink.engines.settings import TransformersSettings
 from interlink.engines.transformers import FLORENCE_PROMPT, Transformers
 from interlink.errors import UserError
-from interlink.narrate.tale import known_of_clips
+from interlink.narrate.video import known_of_clips
 from interlink.stage import Item, Row
 from interlink.stages.regions import Regions, RegionsSettings
 from interlink.storage import Storage
@@ -94,7 +94,7 @@ def test_regions_are_evidence_and_go_into_documents_as_shares_of_the_frame(root:
 
 
 def test_a_model_that_tells_no_regions_is_refused(blip2: Path, root: Storage) -> None:
-    with pytest.raises(UserError, match="is a blip-2, which tells no regions"):
+    with pytest.raises(UserError, match="is a blip-2, which gives no regions"):
         look(make_items(root, [simple_video("a")]), blip2)
     with pytest.raises(UserError, match="has no model") as caught:
         look(make_items(root, [simple_video("a")]), Path("none"), florence2={})

@@ -99,7 +99,7 @@ def test_weights_that_are_not_there_are_told(root: Storage) -> None:
     items = make_items(root, [simple_video("film")])
     with pytest.raises(UserError, match="has no weights"):
         score(items, engine="open_clip")
-    with pytest.raises(UserError, match="there is no file"):
+    with pytest.raises(UserError, match=r"/nowhere/weights\.pt does not exist"):
         score(items, engine="open_clip", open_clip={"pretrained": "/nowhere/weights.pt"})
     with pytest.raises(UserError, match="no image–text engine 'open_clp'"):
         ScoreSettings(engine="open_clp")

@@ -129,7 +129,7 @@ def test_what_is_damaged_is_partial_and_named(run: Run, clip: Path) -> None:
 
     assert texts(row) == ["One.", "Three."]
     assert row.partial
-    assert row.message == "a.en.vtt: line 6: a time line that is none"
+    assert row.message == "a.en.vtt: line 6: an invalid time line"
 
 
 def test_a_sidecar_without_cues_gives_way_to_the_next_and_is_named(run: Run, clip: Path) -> None:
@@ -179,7 +179,7 @@ def test_words_beside_a_file_that_does_not_open_are_kept_and_their_clock_is_doub
     row = run(Path("/nowhere.mp4"), ("a.en.vtt", "en", vtt("Hello.")))
 
     assert (texts(row), row.partial) == (["Hello."], True)
-    assert "the clock of the media file is not known" in row.message
+    assert "the clock of the media file is unknown" in row.message
 
 
 def test_a_file_of_unknown_language_is_chosen_by_its_text(run: Run, clip: Path, shared_data: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_malformed_time_line_costs_its_own_cue_and_is_named() -> None:
     data = b"WEBVTT\n\n00:01.000 --> 00:02.000\none\n\n00:1x.000 --> 00:03.000\ntwo\n\n00:03.000 --> 00:04.000\nthree\n"
 
     assert texts(data) == ["one", "three"]
-    assert parse(data).problems == ["line 6: a time line that is none"]
+    assert parse(data).problems == ["line 6: an invalid time line"]
 
 
 def test_a_cue_without_a_time_line_is_named(shared_data: Path) -> None:

@@ -184,7 +184,7 @@ def test_a_document_type_is_refused_and_its_entities_are_never_expanded(name: st
 
     assert not at_the_top.cues
     assert [cue.lines[0].text for cue in in_the_middle.cues] == ["before"]
-    assert "it brings a document type, which is refused" in at_the_top.problems
+    assert "document types are not allowed" in at_the_top.problems
     assert shown(whole)[1][2] == ["&b; after"]
 
 

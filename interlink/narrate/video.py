@@ -1,4 +1,4 @@
-"""One video being told: what is known of its clips, what was told, and the next question. No engine here."""
+"""The narration of one video: what is known of its clips, the narrations so far, and the next request. No engine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from interlink.shards.document import count_tokens, join
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a clip besides its frames."""
+    """What is known of a clip in addition to its frames."""
 
     caption: str
     speech: str
@@ -36,8 +36,8 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Telling:
-    """What became of a clip. flag: what is wrong with it, commas between; asked: how many answers it took."""
+class Narration:
+    """The result for one clip. flag: its faults, separated by commas; asked: number of answers it took."""
 
     text: str = ""
     flag: str = ""
@@ -45,14 +45,14 @@ class Telling:
     error: StageError | None = None
 
 
-class Tale:
-    """The clips of one video in order. `request` is the next question, or None when all are told; `take` an answer."""
+class VideoNarration:
+    """Narrates the clips of one video in order: until `done`, send `request` and give the answer to `take`."""
 
     def __init__(
         self, item_id: str, rows: Mapping[str, Mapping[str, Any]], settings: NarrateSettings, template: Template
     ) -> None:
         self.id = item_id
-        self.told: list[Telling] = []
+        self.narrations: list[Narration] = []
         self._settings = settings
         self._template = template
         self._title = join([rows["collect"]["title"] or rows["download"]["title"] or ""])
@@ -62,48 +62,48 @@ class Tale:
 
     @property
     def done(self) -> bool:
-        return len(self.told) == len(self._clips)
+        return len(self.narrations) == len(self._clips)
 
     def request(self) -> WriteRequest:
-        """The question for the clip that is to be told next."""
+        """The request for the next clip. Call it only until `done`."""
         known = self._known()
         if self._rejected is None:
             prompt = self._template.request(known)
         else:
             answer, faults = self._rejected
             prompt = self._template.again(known, answer, " and ".join(PROBLEMS[fault] for fault in faults))
-        return WriteRequest(self.id, len(self.told), self._template.system, prompt)
+        return WriteRequest(self.id, len(self.narrations), self._template.system, prompt)
 
     def take(self, answer: Written, checker: Checker) -> None:
-        """Judges the answer: the clip is told, or asked for once more."""
+        """Checks the answer: accepts it as the clip's narration, or asks for the clip once more."""
         asked = 1 if self._rejected is None else 2
         if answer.error is not None:
-            self._tell(Telling(asked=asked, flag="error", error=answer.error))
+            self._accept(Narration(asked=asked, flag="error", error=answer.error))
             return
         text = tidy(answer.text)
         faults = [answer.flag] if answer.flag in ("refused", "length") else []
         if answer.flag != "refused":
-            faults += checker.faults(text, self._clips[len(self.told)].speech, self._evidence())
+            faults += checker.faults(text, self._clips[len(self.narrations)].speech, self._evidence())
         if not faults or asked == 2 or not self._template.retry:
-            # Of two bad answers the one with fewer faults is kept, of equal ones the later.
+            # Of two bad answers the one with fewer faults is kept; with equally many, the later one.
             if self._rejected is not None and len(self._rejected[1]) < len(faults) and self._rejected[0]:
                 text, faults = self._rejected
-            self._tell(Telling(text, ",".join(faults), asked))
+            self._accept(Narration(text, ",".join(faults), asked))
         else:
             self._rejected = (text, faults)
 
-    def _tell(self, telling: Telling) -> None:
-        self.told.append(telling)
+    def _accept(self, narration: Narration) -> None:
+        self.narrations.append(narration)
         self._rejected = None
         self._skip()
 
     def _skip(self) -> None:
-        """Clips of which nothing is known are not asked for."""
-        while not self.done and self._clips[len(self.told)].empty:
-            self.told.append(Telling(flag="no_evidence"))
+        """Passes over clips without any evidence: they are not asked for."""
+        while not self.done and self._clips[len(self.narrations)].empty:
+            self.narrations.append(Narration(flag="no_evidence"))
 
     def _known(self) -> dict[str, str]:
-        clip = self._clips[len(self.told)]
+        clip = self._clips[len(self.narrations)]
         return {
             "title": self._title,
             "caption": clip.caption,
@@ -114,13 +114,13 @@ class Tale:
         }
 
     def _history(self) -> list[str]:
-        """What was told before, the latest last, within the limits."""
+        """The previous narrations within the limits, the latest last."""
         if not self._template.remembers or not self._settings.history_clips:
             return []
-        said = [telling.text for telling in self.told if telling.text][-self._settings.history_clips :]
+        texts = [narration.text for narration in self.narrations if narration.text][-self._settings.history_clips :]
         room = self._settings.history_tokens
         kept: list[str] = []
-        for text in reversed(said):
+        for text in reversed(texts):
             room -= count_tokens(text)
             if self._settings.history_tokens and room < 0:
                 break
@@ -128,10 +128,10 @@ class Tale:
         return kept[::-1]
 
     def _evidence(self) -> str:
-        """All that the model has been told of this video up to this clip, and what it answered."""
-        clips = self._clips[: len(self.told) + 1]
+        """Everything that the model was given about this video up to this clip, and its accepted answers."""
+        clips = self._clips[: len(self.narrations) + 1]
         parts = [self._title, *(part for clip in clips for part in clip.texts)]
-        return join([*parts, *(telling.text for telling in self.told if not telling.flag)])
+        return join([*parts, *(narration.text for narration in self.narrations if not narration.flag)])
 
 
 def known_of_clips(rows: Mapping[str, Mapping[str, Any]]) -> list[Known]:
@@ -142,17 +142,17 @@ def known_of_clips(rows: Mapping[str, Mapping[str, Any]]) -> list[Known]:
     written = written_in_clips(rows["ocr"]) if "ocr" in rows else {}
     parts = regions_of_clips(clips, rows["regions"]) if "regions" in rows else [()] * len(clips)
     found = []
-    for number, said in enumerate(speech):
+    for number, spoken in enumerate(speech):
         caption = captions.get(number, "")
-        # The transcript engine's caption is the speech: told once.
-        seen = "" if caption == said.text else caption
-        found.append(Known(seen, said.text, "; ".join(written.get(number, ())), placed(parts[number])))
+        # The transcript engine's caption is the speech: used once.
+        seen = "" if caption == spoken.text else caption
+        found.append(Known(seen, spoken.text, "; ".join(written.get(number, ())), placed(parts[number])))
     return found
 
 
 def placed(regions: Sequence[Mapping[str, Any]]) -> str:
-    """Regions as a question tells them: each text once, with its box in percent of the picture, from left to bottom."""
-    told: dict[str, str] = {}
+    """Regions in the format of a prompt: each text once, with left, top, right, bottom in percent of the picture."""
+    boxes: dict[str, str] = {}
     for region in regions:
-        told.setdefault(region["text"], " ".join(str(round(100 * share)) for share in region["box"]))
-    return "; ".join(f"{text} [{box}]" for text, box in told.items())
+        boxes.setdefault(region["text"], " ".join(str(round(100 * share)) for share in region["box"]))
+    return "; ".join(f"{text} [{box}]" for text, box in boxes.items())
