@@ -152,7 +152,7 @@ class Storage:
         finally:
             temporary.unlink(missing_ok=True)
         if durable:
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
 
     def create(self, path: str, data: bytes) -> bool:
         """Commits `data` under `path` only if nothing is there; False where something is."""
@@ -175,7 +175,7 @@ class Storage:
             return False
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
         return True
 
     def put(self, path: str, finished: Path) -> None:
@@ -200,7 +200,7 @@ class Storage:
             finally:
                 temporary.unlink(missing_ok=True)
             finished.unlink()
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def settle(self, file: BinaryIO, begin: int, end: int) -> None:
         """Brings bytes [begin, end) of a long file that is being made to the disk, and releases their page cache.
@@ -253,12 +253,18 @@ def _temporary(target: Path) -> Path:
     return target.parent / f"{TEMPORARY}{os.getpid()}-{threading.get_ident()}-{target.name}"
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_file(path: Path) -> None:
+    """Waits until a file's bytes are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until a folder's entries (names made, renamed or removed in it) are on the disk; not what is below them."""
+    sync_file(folder)
 
 
 def arrow_file(data: bytes) -> Any:
