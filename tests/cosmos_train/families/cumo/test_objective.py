@@ -93,7 +93,7 @@ def test_the_tower_may_be_an_exported_clips(shards: Path, words: Tokenizer, tmp_
     state = clip.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.vision.state_dict().items())
     narrow = {"config": {**fields, "width": 16}, "pretrained": str(path)}
-    with pytest.raises(UserError, match="of another tower"):
+    with pytest.raises(UserError, match="does not fit model"):
         build_cumo(cumo_recipe(shards, model__vision=narrow), words)
     path.write_bytes(b"nothing")
     with pytest.raises(UserError, match="cannot read the visual tower"):
@@ -225,7 +225,7 @@ def test_collapse_is_told(shards: Path, words: Tokenizer) -> None:
     numbers = routing_numbers(model)
     assert numbers["experts/starved"] == 6
     assert numbers["experts/most_used"] == pytest.approx(2)
-    assert "routing collapses: 6 experts" in alarm(numbers)
+    assert "routing is collapsing: 6 experts" in alarm(numbers)
     assert alarm({"loss": 1.0}) == ""
 
 
@@ -326,9 +326,9 @@ def test_its_operations_are_those_that_are_counted(shards: Path, words: Tokenize
 def test_parts_that_do_not_fit_are_refused(shards: Path) -> None:
     with pytest.raises(UserError, match=r"a picture is 4 tokens, data\.talk\.image_tokens is 9"):
         build_cumo(cumo_recipe(shards, data__talk={"image_tokens": 9}), PlannedVocabulary(400))
-    with pytest.raises(UserError, match="no multiple of the largest scale 3"):
+    with pytest.raises(UserError, match="cannot be divided by the largest scale 3"):
         build_cumo(cumo_recipe(shards, model__connector={"scales": [1, 3]}), PlannedVocabulary(400))
-    with pytest.raises(ValueError, match="scales begin with 1 and ascend"):
+    with pytest.raises(ValueError, match="scales must start with 1 and ascend"):
         cumo_recipe(shards, model__connector={"scales": [3, 1]})
 
 
