@@ -68,5 +68,5 @@ def names_colours(run: Path, tmp_path: Path) -> None:
 
 def test_a_cosmo_is_sent_to_its_own_evaluation(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
     train(tiny(train__steps=1), tmp_path / "run", False, QUIET)
-    with pytest.raises(UserError, match="is no COSMOS"):
+    with pytest.raises(UserError, match="is not a COSMOS"):
         evaluate(tmp_path / "run", [])
