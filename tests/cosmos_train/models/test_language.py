@@ -168,7 +168,7 @@ def test_a_frozen_lm_may_be_kept_in_bfloat16(words: Tokenizer) -> None:
 
 def test_a_model_that_is_not_what_the_recipe_expects_is_refused(words: Tokenizer, tmp_path: Path) -> None:
     build_lm(small_lm("llama"), words).save_pretrained(tmp_path / "lm")
-    with pytest.raises(UserError, match="hidden_size 32, model.language.config says 64"):
+    with pytest.raises(UserError, match=r"hidden_size 32, model\.language\.config says 64"):
         build_lm(LanguageSettings(name=str(tmp_path / "lm"), config={"hidden_size": 64}), words)
 
 
