@@ -125,7 +125,7 @@ def test_media_that_are_missing_or_broken_are_left_out_and_named(subject: Subjec
     assert [line.partition(":")[0] for line in found.left_out_named] == ["13", "15"]
 
 
-def test_too_few_training_examples_are_told(subject: Subject, coco: Path) -> None:
+def test_too_few_training_examples_are_reported(subject: Subject, coco: Path) -> None:
     with pytest.raises(UserError, match="12 demonstrations need more training examples than the 12"):
         asked(subject, "coco-caption", coco, 12)
 

@@ -123,7 +123,7 @@ def test_a_probe_finds_texts_by_the_embeddings_of_the_model(subject: Subject, mo
     assert found.shuffled < 3 * found.chance
 
 
-def test_shards_of_another_world_are_told(subject: Subject) -> None:
+def test_shards_of_another_world_are_reported(subject: Subject) -> None:
     with pytest.raises(UserError, match="object, colour, action"):
         Probe(subject.recipe.data, subject.tokenizer, load_slots())
 

@@ -143,7 +143,7 @@ def test_textvqa(tmp_path: Path, put: Put) -> None:
     assert found.answers == (("nous",),) * 10
 
 
-def test_textvqa_with_the_words_that_llava_was_told(tmp_path: Path, put: Put) -> None:
+def test_textvqa_with_the_words_that_llava_shows(tmp_path: Path, put: Put) -> None:
     rows = [
         {"question": "what brand is this camera?", "image_id": "003a", "question_id": 34602, "answers": ["nous"] * 10},
         {"question": "what does it say?", "image_id": "003b", "question_id": 34603, "answers": ["go"] * 10},

@@ -62,7 +62,7 @@ def test_a_sentence_with_two_values_or_without_the_words_is_not_asked() -> None:
     assert ask(question, ("a red boat",), TABLE) is None
 
 
-def test_a_file_of_questions_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_file_of_questions_that_is_none_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "questions.json"
     for text, what in (
         ("[]", "is not a file of questions"),

@@ -134,7 +134,7 @@ def test_shards_that_are_missing_are_reported_before_anything_runs(chain: Path, 
     assert not (tmp_path / "out").exists()
 
 
-def test_mistakes_in_a_chain_are_told(chain: Path, tmp_path: Path) -> None:
+def test_mistakes_in_a_chain_are_reported(chain: Path, tmp_path: Path) -> None:
     read = chains.load(chain)
     with pytest.raises(UserError, match=r"stage cosmos: .*did you mean train\.steps"):
         chains.plan(read, tmp_path / "out", ["cosmos:train.stepz=1"])

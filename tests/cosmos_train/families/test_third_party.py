@@ -44,7 +44,7 @@ def build(recipe, vocabulary):
             self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     class Bigram(nn.Module):
-        """Tells the next token from the last."""
+        """Predicts the next token from the last."""
 
         def __init__(self):
             super().__init__()

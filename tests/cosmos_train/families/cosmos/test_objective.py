@@ -1,4 +1,4 @@
-"""COSMOS's step: gradients do not tell how it was cut; the teacher follows its formula; who decays; what it costs."""
+"""COSMOS's step: gradients do not depend on how it was cut; the teacher follows its formula; who decays; what it costs."""
 
 from __future__ import annotations
 

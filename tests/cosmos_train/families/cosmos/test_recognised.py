@@ -1,4 +1,4 @@
-"""Which model a released file holds is told from its names and shapes."""
+"""Names and shapes of a released file show its model."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ def test_a_killed_run_goes_on_with_bit_equal_losses(shards: Path, tmp_path: Path
     assert losses["cut"] == losses["whole"]
 
 
-def test_collapse_is_told(shards: Path, words: Tokenizer) -> None:
+def test_collapse_is_reported(shards: Path, words: Tokenizer) -> None:
     model = build_cumo(cumo_recipe(shards, model__experts=EXPERTS), words)
     assert isinstance(model.connector, MixtureMlp)
     batch = open_stream(cumo_recipe(shards), words, open_data(cumo_recipe(shards).data)).next()
@@ -356,7 +356,7 @@ def test_two_ranks_that_share_the_weights_are_one(shards: Path, tmp_path: Path) 
         found = read_diary(tmp_path / f"{name}.jsonl")
         for at, (digests, loss) in whole.items():
             assert found[at][0] == digests
-            # The balance of the connector is each picture's, so it does not tell how a batch was shared out.
+            # The balance of the connector is each picture's, so it does not depend on how a batch was shared out.
             assert found[at][1] == pytest.approx(loss, rel=1e-5), (name, at)
         for key, tensor in weights(tmp_path / name).items():
             assert (tensor - expected[key]).abs().max() < 2e-4, (name, key)
