@@ -1,4 +1,4 @@
-"""COSMOS's step: gradients do not depend on how it was cut; the teacher follows its formula; who decays; what it costs."""
+"""COSMOS's step: gradients do not depend on the split of a batch; the teacher's formula; weight decay; costs."""
 
 from __future__ import annotations
 
