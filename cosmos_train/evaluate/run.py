@@ -132,8 +132,8 @@ def print_numbers(numbers: Mapping[str, float], console: Console) -> None:
     table = Table("probe", "score", "another picture's", "chance", box=None)
     for name, value in numbers.items():
         if not name.endswith(("_shuffled", "_chance")):
-            beside = (numbers.get(f"{name}_{what}") for what in ("shuffled", "chance"))
+            levels = (numbers.get(f"{name}_{what}") for what in ("shuffled", "chance"))
             table.add_row(
-                name.removeprefix("probe/"), f"{value:.3f}", *("" if one is None else f"{one:.3f}" for one in beside)
+                name.removeprefix("probe/"), f"{value:.3f}", *("" if one is None else f"{one:.3f}" for one in levels)
             )
     console.print(table)
