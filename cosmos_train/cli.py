@@ -1,4 +1,4 @@
-"""The commands, in the order of their help. Heavy imports happen inside them, so `--help` answers at once."""
+"""The commands, in the order in which the help lists them. Heavy imports happen inside them, so `--help` is fast."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ for command in (
 
 
 def main() -> None:
-    """Entry point: what a person can mend is printed as two lines; exit codes 0, 1 (failed), 2 (wrong usage)."""
-    # Threads that wait for each other spin by default: on shared cores that was measured to cost ten times the work.
+    """Entry point. Prints a UserError as two lines; exit codes 0, 1 (failed), 2 (wrong usage)."""
+    # Threads that wait for each other spin by default. On shared cores this cost ten times the work in a measurement.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(prog_name="cosmos_train")

@@ -1,5 +1,6 @@
-"""The error for a person at the keyboard: what happened and what to do. The same class as the builder's, whose shard
-reader raises it; this is the one place where it is taken over.
+"""The error for users: what happened and what to do. It is the builder's class, because the shard reader raises it.
+
+The rest of the trainer imports it from here.
 """
 
 from interlink.errors import UserError

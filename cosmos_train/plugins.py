@@ -1,5 +1,6 @@
-"""Parts by name, ours and those that other packages offer by entry points. The same class as the builder's; this is the
-one place where it is taken over.
+"""A registry of parts by name: built-in ones, and those that other packages offer by entry points.
+
+It is the builder's class. The rest of the trainer imports it from here.
 """
 
 from interlink.plugins import Group

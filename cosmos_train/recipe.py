@@ -1,6 +1,6 @@
-"""What a training run is: typed settings read from YAML, unknown keys refused with the nearest valid name.
+"""The recipe of a training run: typed settings read from YAML. An unknown key is refused with the nearest valid name.
 
-Light: nothing here imports torch. A recipe is saved with every checkpoint, so a checkpoint says how it came to be.
+Light: nothing here imports torch. A recipe is saved with every checkpoint, so each checkpoint records its settings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cosmos_train.settings import Settings
 from cosmos_train.stream.settings import DataSettings
 
 BUNDLED = Path(__file__).parent / "recipes"
-CHAINS = BUNDLED / "chains"  # recipes of several stages: `chain`
+CHAINS = BUNDLED / "chains"  # recipes with several stages, see `experiments.chain`
 
 
 class OptimiserSettings(Settings):
@@ -28,14 +28,14 @@ class OptimiserSettings(Settings):
     gate_lr_scale: float = Field(
         default=1.0,
         gt=0,
-        description="the cross-attention gates learn this much faster; short runs need it to open them",
+        description="factor on the learning rate of the cross-attention gates; short runs need it to open them",
     )
     warmup_steps: int = Field(default=500, ge=0, description="steps of linear warm-up")
     final_lr_share: float = Field(default=0.0, ge=0, le=1, description="the cosine ends at this share of `lr`")
     betas: tuple[float, float] = Field(default=(0.9, 0.95), description="AdamW's averaging factors")
-    eps: float = Field(default=1e-8, gt=0, description="AdamW's term that keeps it from dividing by nothing")
+    eps: float = Field(default=1e-8, gt=0, description="AdamW's term that avoids division by zero")
     weight_decay: float = Field(
-        default=0.1, ge=0, description="on matrices only: not on biases, norms, gates, embeddings or latents"
+        default=0.1, ge=0, description="of matrices only, not of biases, norms, gates, embeddings or latents"
     )
     clip_norm: float = Field(default=1.0, ge=0, description="gradients are scaled down to this global norm; 0: never")
 
@@ -43,32 +43,32 @@ class OptimiserSettings(Settings):
 class TrainSettings(Settings):
     steps: int = Field(gt=0, description="optimiser steps")
     batch_size: int = Field(
-        gt=0, description="samples per forward pass, over all processes together: each takes its share of them"
+        gt=0, description="samples per forward pass over all processes; each process takes its share"
     )
     accumulation: int = Field(
-        default=1, gt=0, description="forward passes per step; see objective.pool for what is contrasted"
+        default=1, gt=0, description="forward passes per step; objective.pool sets which samples are contrasted"
     )
     start_from: str = Field(
         default="",
-        description="a run, a checkpoint or an exported model whose weights this one begins with; a dense one becomes "
-        "the experts that the recipe asks for",
+        description="initial weights: a run, a checkpoint or an exported model; a dense model becomes the experts if "
+        "the recipe has experts",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",
-        description="arithmetic of the forward pass, the weights stay fp32; auto: bf16 on a GPU, fp32 on a CPU; "
+        description="number type of the forward pass; weights stay fp32; auto: bf16 on a GPU, fp32 on a CPU; "
         "fp16 scales the loss",
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU where there is one")
-    threads: int = Field(default=0, ge=0, description="CPU threads; 0 leaves it to torch")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU if there is one")
+    threads: int = Field(default=0, ge=0, description="CPU threads; 0: torch decides")
     ema_decay: float = Field(
         default=0.0, ge=0, lt=1, description="keep a moving average of the weights with this decay; 0: none"
     )
     log_every: int = Field(default=10, gt=0, description="steps between lines of metrics")
-    save_every: int = Field(default=1000, gt=0, description="steps between checkpoints; one is always saved at the end")
-    keep: int = Field(default=3, gt=0, description="checkpoints kept")
-    wandb: str = Field(default="", description="Weights & Biases project to log to as well; empty: none")
+    save_every: int = Field(default=1000, gt=0, description="steps between checkpoints; the last step is always saved")
+    keep: int = Field(default=3, gt=0, description="number of checkpoints to keep")
+    wandb: str = Field(default="", description="Weights & Biases project to log to in addition; empty: none")
     peak_tflops: float = Field(
-        default=0.0, ge=0, description="what the device can do at most, for the MFU; 0: as known of common GPUs"
+        default=0.0, ge=0, description="peak of the device, for the MFU; 0: look it up (common GPUs)"
     )
     profile_at: int = Field(
         default=0, ge=0, description="write a profiler trace of this step and the two after it; 0: none"
@@ -77,27 +77,29 @@ class TrainSettings(Settings):
     @field_validator("start_from", mode="before")
     @classmethod
     def _nothing(cls, value: Any) -> Any:
-        return "" if value is None else value  # what `--set train.start_from=` says
+        return "" if value is None else value  # `--set train.start_from=` gives None
 
 
 class ParallelSettings(Settings):
     mode: Literal["ddp", "fsdp", "hsdp"] = Field(
         default="ddp",
-        description="how several processes share the model: each a copy (ddp), one in shards (fsdp), a copy in shards "
-        "per group of `shard_size` (hsdp)",
+        description="how processes share the model: each has a copy (ddp), one copy in shards (fsdp), or one copy in "
+        "shards per group of `shard_size` (hsdp)",
     )
-    shard_size: int = Field(default=0, ge=0, description="hsdp: processes that share a copy; 0: those of one node")
+    shard_size: int = Field(
+        default=0, ge=0, description="hsdp: processes that share a copy; 0: the processes of one node"
+    )
     reshard: bool = Field(
         default=True,
-        description="fsdp, hsdp: let go of a block's weights between forward and backward (ZeRO-3); false keeps them "
+        description="fsdp, hsdp: free a block's weights between forward and backward (ZeRO-3); false keeps them "
         "(ZeRO-2)",
     )
     recompute_every: int = Field(
-        default=0, ge=0, description="recompute the activations of every so many-th block in backward; 1: all, 0: none"
+        default=0, ge=0, description="recompute the activations of every n-th block in backward; 1: all, 0: none"
     )
     compile: bool = Field(default=False, description="compile each block with torch.compile")
     timeout_seconds: int = Field(
-        default=600, gt=0, description="how long a process waits for the others before it gives up"
+        default=600, gt=0, description="how long a process waits for the others before it fails"
     )
 
 
@@ -105,53 +107,53 @@ class GuardSettings(Settings):
     spike: float = Field(
         default=8.0,
         ge=0,
-        description="a loss this many deviations above its moving mean is a spike: recorded with its samples; 0: off",
+        description="a loss this many deviations above its moving mean is a spike, recorded with its samples; 0: off",
     )
-    window: int = Field(default=100, gt=1, description="steps that the moving mean and deviation look back")
+    window: int = Field(default=100, gt=1, description="steps covered by the moving mean and deviation")
     on_spike: Literal["record", "skip", "stop"] = Field(
-        default="record", description="what to do at a spike: only record it, leave its step out, or stop"
+        default="record", description="what to do at a spike: record it only, skip the step, or stop"
     )
     max_skipped: int = Field(
         default=0,
         ge=0,
-        description="steps in a row that may be left out because their loss or gradient is no number, before it stops",
+        description="consecutive steps that may be skipped because loss or gradient is not finite; then the run stops",
     )
-    max_records: int = Field(default=5, ge=0, description="records kept of one run, each with a checkpoint")
+    max_records: int = Field(default=5, ge=0, description="records to keep per run, each with a checkpoint")
 
 
 class ProbeSettings(Settings):
-    """Held-out clips that are captioned and looked for on the way: docs/evaluation.md."""
+    """Scores of held-out clips during training: docs/evaluation.md."""
 
-    every: int = Field(default=0, ge=0, description="steps from one probe to the next, and at the end; 0: none")
-    shards: str | list[str] = Field(default="", description="shards that are not trained on, as data.shards")
-    clips: int = Field(default=256, ge=2, description="clips looked at, from the first on")
-    candidates: int = Field(default=64, ge=2, description="texts that a clip's own is to be found among")
-    draws: int = Field(default=10, gt=0, description="random draws of so many clips")
-    max_tokens: int = Field(default=40, gt=0, description="longest caption")
+    every: int = Field(default=0, ge=0, description="steps between probes; one more runs at the end; 0: none")
+    shards: str | list[str] = Field(default="", description="held-out shards, as data.shards")
+    clips: int = Field(default=256, ge=2, description="clips to score, starting with the first")
+    candidates: int = Field(default=64, ge=2, description="texts among which a clip must find its own")
+    draws: int = Field(default=10, gt=0, description="random draws of `candidates` clips")
+    max_tokens: int = Field(default=40, gt=0, description="longest caption, tokens")
     slots: str = Field(
-        default="", description="JSON of what captions say: {slot: {value: [words]}}; empty: the sample world's"
+        default="", description="JSON table of slots: {slot: {value: [words]}}; empty: the sample world's"
     )
     fit: int = Field(
         default=0,
         ge=0,
-        description="cosmos, cumo: pictures of the training shards that linear probes are fitted on; 0: none",
+        description="cosmos, cumo: pictures of the training shards to fit linear probes on; 0: none",
     )
     questions: str = Field(
         default="",
-        description="cosmos: JSON of sentences whose words are exchanged: {name: {slot, with: [words], without: "
+        description="cosmos: JSON of questions that swap a word of a sentence: {name: {slot, with: [words], without: "
         "[words]}}; empty: the sample world's",
     )
 
     @model_validator(mode="after")
     def _of_something(self) -> ProbeSettings:
         if self.every and not self.shards:
-            raise ValueError("`every` needs `shards`: what is probed")
+            raise ValueError("`every` needs `shards`, the shards to probe")
         return self
 
 
 class Recipe(Settings):
-    name: str = Field(description="what the run is called")
-    seed: int = Field(default=0, ge=0, description="of the weights, the order of samples and their augmentation")
+    name: str = Field(description="name of the run")
+    seed: int = Field(default=0, ge=0, description="seed of the weights, the order of samples and their augmentation")
     data: DataSettings = DataSettings()
     model: ModelSettings
     objective: ObjectiveSettings = ObjectiveSettings()
@@ -163,7 +165,7 @@ class Recipe(Settings):
 
 
 def load(source: str, settings: Sequence[str] = ()) -> Recipe:
-    """The recipe in a YAML file, or the bundled one of that name, with `key=value` settings applied.
+    """Loads the recipe in a YAML file, or the bundled recipe of that name, and applies `key=value` settings.
 
     Raises UserError (code 2) for a missing file, bad YAML, an unknown key (naming the nearest) or a bad value.
     """
@@ -178,7 +180,7 @@ def load(source: str, settings: Sequence[str] = ()) -> Recipe:
     try:
         values = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {error}", "mend the file", 2) from error
+        raise UserError(f"{path} is not YAML: {error}", "fix the file", 2) from error
     if not isinstance(values, dict):
         raise UserError(f"{path} holds no settings", "a recipe is a mapping of keys to values", 2)
     if "stages" in values:
@@ -187,7 +189,7 @@ def load(source: str, settings: Sequence[str] = ()) -> Recipe:
 
 
 def build(values: dict[str, Any], settings: Sequence[str], source: str) -> Recipe:
-    """Validates `values` with `key=value` settings applied; errors name `source`."""
+    """Validates `values` with `key=value` settings applied. Errors name `source`."""
     for setting in settings:
         apply(values, setting)
     try:
@@ -199,12 +201,12 @@ def build(values: dict[str, Any], settings: Sequence[str], source: str) -> Recip
 
 
 def dump(recipe: Recipe) -> str:
-    """The recipe as YAML, every default spelled out; `load` reads it back."""
+    """The recipe as YAML with all defaults. `load` reads it back."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def describe(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[str, str, str]]:
-    """(dotted key, default, description) of everything a recipe may hold, in order."""
+    """(dotted key, default, description) of every setting of a recipe, in order."""
     found: list[tuple[str, str, str]] = []
     for name, field in model.model_fields.items():
         inner = field.annotation
@@ -217,7 +219,7 @@ def describe(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[st
 
 
 def apply(values: dict[str, Any], setting: str) -> None:
-    """Sets what `key=value` says in nested `values`, the value read as YAML. Raises UserError (code 2)."""
+    """Applies `key=value` to nested `values`; the value is read as YAML. Raises UserError (code 2)."""
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise UserError(f"--set {setting} is not key=value", "for example: --set train.steps=100", 2)
@@ -230,13 +232,13 @@ def apply(values: dict[str, Any], setting: str) -> None:
     for parent in parents:
         inner = block.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise UserError(f"--set {key}: {parent} is no block of settings", "see `cosmos_train keys`", 2)
+            raise UserError(f"--set {key}: {parent} is not a block of settings", "see `cosmos_train keys`", 2)
         block = inner
     block[last] = value
 
 
 def _explain(error: ValidationError) -> str:
-    """One line: unknown keys with their nearest valid name first, else what is wrong with the values."""
+    """One line: unknown keys with their nearest valid name if there are any, else what is wrong with the values."""
     found = error.errors()
     unknown = [e for e in found if e["type"] == "extra_forbidden"]
     lines = []

@@ -1,4 +1,4 @@
-"""What every block of a recipe is: unknown keys are refused, values are immutable. Light: imports pydantic alone."""
+"""The base class of every block of a recipe: unknown keys are refused, values are immutable. Imports only pydantic."""
 
 from __future__ import annotations
 

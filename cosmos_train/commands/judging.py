@@ -1,4 +1,4 @@
-"""Commands that judge a model or show what it does: evaluate, generate, retrieve, attend, plot."""
+"""Commands that evaluate a model or show what it does: evaluate, generate, retrieve, attend, plot."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from cosmos_train.errors import UserError
 def evaluate(
     checkpoint: Checkpoint,
     settings: Set = None,
-    candidates: Annotated[int, typer.Option(min=2, help="Distinct texts to choose among.")] = 64,
-    draws: Annotated[int, typer.Option(min=1, help="Random draws of so many clips.")] = 10,
-    max_clips: Annotated[int, typer.Option(min=2, help="Clips to look at, from the first on.")] = 2048,
-    probe: Annotated[bool, typer.Option("--probe", help="Caption the clips; what is right, slot by slot?")] = False,
+    candidates: Annotated[int, typer.Option(min=2, help="Number of distinct texts to choose from.")] = 64,
+    draws: Annotated[int, typer.Option(min=1, help="Number of random draws of --candidates clips.")] = 10,
+    max_clips: Annotated[int, typer.Option(min=2, help="Number of clips to score, starting with the first.")] = 2048,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Caption the clips and score the captions slot by slot.")
+    ] = False,
     slots: Annotated[
-        Path | None, typer.Option(help="JSON: {slot: {value: [words]}}; default: the sample world's.")
+        Path | None, typer.Option(help="JSON: {slot: {value: [words]}}; Default: the sample world's.")
     ] = None,
     task: Annotated[str, typer.Option(help="A benchmark: coco-caption, vqav2, …; needs --data.")] = "",
     data: Annotated[Path | None, typer.Option(help="Folder with the benchmark's annotations and media.")] = None,
@@ -30,15 +32,15 @@ def evaluate(
         list[int] | None, typer.Option(min=0, help="Demonstrations of the task; may be repeated. Default 0.")
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="default, cosmo, or a YAML file; change it by --set protocol.KEY=VALUE.")
+        str, typer.Option(help="default, cosmo, or a YAML file; --set protocol.KEY=VALUE changes it.")
     ] = "default",
     predictions: Annotated[
-        Path | None, typer.Option(help="Folder to keep what the model said; a run cut off goes on from it.")
+        Path | None, typer.Option(help="Folder for the model's answers; an interrupted run resumes from it.")
     ] = None,
-    part: Annotated[Part, typer.Option(help="Which half of a COSMOS is judged.")] = Part.teacher,
+    part: Annotated[Part, typer.Option(help="Which half of a COSMOS to score.")] = Part.teacher,
     as_json: Json = False,
 ) -> None:
-    """Score a checkpoint: on shards it has not seen, by a probe of its captions, or on a benchmark.
+    """Score a checkpoint: on held-out shards, by a probe of its captions, or on a benchmark.
 
     Example: cosmos_train evaluate runs/first --set data.shards=heldout
 
@@ -53,7 +55,7 @@ def evaluate(
     made, show = settings or [], Console()
     if task:
         if data is None:
-            raise UserError(f"--task {task} needs the folder that holds it", "give it: --data DIR", 2)
+            raise UserError(f"--task {task} needs the benchmark's folder", "give it with --data DIR", 2)
         found = evaluation.evaluate_task(
             checkpoint, task, data, shots or [0], protocol, made, predictions, part=part.value
         )
@@ -93,14 +95,16 @@ def generate(
 
 
 def retrieve(
-    checkpoint: Annotated[Path, typer.Argument(help="Of a COSMOS: a run's folder, or one checkpoint.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A COSMOS: a run's folder, or one checkpoint.")],
     settings: Set = None,
-    candidates: Annotated[int, typer.Option(min=2, help="Distinct captions to choose among.")] = 64,
-    draws: Annotated[int, typer.Option(min=1, help="Random draws of so many pictures.")] = 10,
-    max_scenes: Annotated[int, typer.Option(min=2, help="Pictures to look at, from the first on.")] = 2048,
+    candidates: Annotated[int, typer.Option(min=2, help="Number of distinct captions to choose from.")] = 64,
+    draws: Annotated[int, typer.Option(min=1, help="Number of random draws of --candidates pictures.")] = 10,
+    max_scenes: Annotated[
+        int, typer.Option(min=2, help="Number of pictures to score, starting with the first.")
+    ] = 2048,
     as_json: Json = False,
 ) -> None:
-    """Score student and teacher of a COSMOS on shards it has not seen: R@1, pictures to captions and back.
+    """Score student and teacher of a COSMOS on held-out shards: R@1, pictures to captions and back.
 
     Example: cosmos_train retrieve runs/cosmos --set data.shards=heldout
     """
@@ -119,13 +123,13 @@ def retrieve(
 
 
 def attend(
-    checkpoint: Annotated[Path, typer.Argument(help="Of a COSMOS: a run's folder, or one checkpoint.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A COSMOS: a run's folder, or one checkpoint.")],
     image: Annotated[Path, typer.Argument(help="A JPEG, PNG or WebP.")],
-    caption: Annotated[str, typer.Argument(help="What is said of it.")],
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("attention.png"),
-    part: Annotated[Part, typer.Option(help="Whose attention.")] = Part.student,
+    caption: Annotated[str, typer.Argument(help="A caption of the picture.")],
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("attention.png"),
+    part: Annotated[Part, typer.Option(help="Which half of the COSMOS.")] = Part.student,
 ) -> None:
-    """Draw where in a picture a caption looks, and which words the picture looks at.
+    """Draw where a caption looks in a picture, and which words of the caption the picture attends to.
 
     Example: cosmos_train attend runs/cosmos picture.jpg "a red cup on a table"
     """
@@ -135,7 +139,7 @@ def attend(
 
     trained, model = load_any(checkpoint)
     if not isinstance(model, Cosmos):
-        raise UserError(f"{checkpoint} is no COSMOS: it has no cross-attention poolers", "train one: tiny_cosmos", 2)
+        raise UserError(f"{checkpoint} is not a COSMOS: it has no cross-attention poolers", "train one: tiny_cosmos", 2)
     found = draw(model, trained.tokenizer, image, caption, out, part.value)
     words = sorted(zip(found.weights.tolist(), found.tokens, strict=True), reverse=True)[:5]
     print(f"{out}: similarity {found.similarity:.3f}; looks most at {', '.join(repr(word) for _, word in words)}")
@@ -143,7 +147,7 @@ def attend(
 
 def plot(
     runs: Annotated[list[Path], typer.Argument(help="Folders of training runs.")],
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("curves.png"),
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("curves.png"),
 ) -> None:
     """Draw the curves of training runs: losses, retrieval and captions on held-out clips, gates.
 

@@ -1,4 +1,4 @@
-"""Commands that make one thing of another: weights to folders and experts, records to shards, shards to indexes."""
+"""Commands that convert: checkpoints to folders and experts, LLaVA's records to shards, shards to indexes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cosmos_train.commands.options import Checkpoint, Json, Part, Set, Which
 def export(
     checkpoint: Checkpoint,
     out: Annotated[Path, typer.Argument(help="A new folder.")],
-    average: Annotated[bool, typer.Option("--average", help="The averaged weights (train.ema_decay).")] = False,
+    average: Annotated[bool, typer.Option("--average", help="Export the averaged weights (train.ema_decay).")] = False,
     part: Annotated[Part, typer.Option(help="Which half of a COSMOS becomes a plain open_clip model.")] = Part.teacher,
 ) -> None:
-    """Write a model as a folder that is whole in itself: safetensors, configs, tokenizer, preprocessing.
+    """Write a model as a self-contained folder: safetensors, configs, tokenizer, preprocessing.
 
     Example: cosmos_train export runs/first exported
     """
@@ -29,15 +29,17 @@ def export(
 
 def upcycle(
     checkpoint: Checkpoint,
-    out: Annotated[Path, typer.Argument(help="A new folder: a checkpoint to begin with (train.start_from).")],
+    out: Annotated[Path, typer.Argument(help="A new folder for the checkpoint; use it as train.start_from.")],
     experts: Annotated[int, typer.Option(min=2, help="Experts in each block.")] = 4,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Experts that a token is sent to.")] = 2,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Experts per token.")] = 2,
     places: Annotated[
         str,
-        typer.Option(help="Which networks, by comma: vision, connector, text, language; default: all but language."),
+        typer.Option(
+            help="Networks to convert, by comma: vision, connector, text, language. Default: all but language."
+        ),
     ] = "",
 ) -> None:
-    """Turn a dense model's feed-forward networks into experts that are copies of them; check that it stays the same.
+    """Copy a dense model's feed-forward networks into experts, and check that the outputs stay the same.
 
     Example: cosmos_train upcycle runs/tiny_cumo_stage2 runs/upcycled --experts 4 --top-k 2
     """
@@ -56,7 +58,7 @@ def pack_llava(
     pictures: Annotated[Path, typer.Argument(help="The folder that the records' `image` is relative to.")],
     out: Annotated[Path, typer.Argument(help="A new folder for the shards.")],
 ) -> None:
-    """Write LLaVA's records and their pictures as shards that a CuMo learns from.
+    """Write LLaVA's records and their pictures as shards for training a CuMo.
 
     Example: cosmos_train pack-llava blip_laion_cc_sbu_558k.json images shards/llava558k
     """
@@ -69,7 +71,7 @@ def pack_llava(
 
 
 def index(recipe: Which, settings: Set = None) -> None:
-    """Write sidecars beside the shards of a recipe: where samples lie, and their tokens, by which rows are packed.
+    """Write sidecars next to the shards of a recipe: the positions of samples, and their token counts for packing.
 
     Example: cosmos_train index my_cosmo.yaml
     """
@@ -83,20 +85,20 @@ def index(recipe: Which, settings: Set = None) -> None:
     from cosmos_train.stream.index_command import index_recipe
 
     console = Console()
-    tokenizer = family.pretrained_tokenizer(loaded)  # one trained on the shards is not known before
+    tokenizer = family.pretrained_tokenizer(loaded)  # None if it is trained on the shards: then lengths are unknown
     index_recipe(loaded, tokenizer, lambda one: console.print(str(one), soft_wrap=True, highlight=False))
 
 
 def doctor(
-    shards: Annotated[list[str], typer.Argument(help="A build, a folder, a tar, a glob, or several.")],
-    samples_per_second: Annotated[float, typer.Option(min=0.1, help="What one GPU takes.")] = 500.0,
-    image_size: Annotated[int, typer.Option(min=16, help="Side of the frames that the model sees, pixels.")] = 224,
+    shards: Annotated[list[str], typer.Argument(help="A build, a folder, a tar or a glob; may be repeated.")],
+    samples_per_second: Annotated[float, typer.Option(min=0.1, help="Samples that one GPU consumes.")] = 500.0,
+    image_size: Annotated[int, typer.Option(min=16, help="Side of the model's input frames, pixels.")] = 224,
     clips_per_sample: Annotated[int, typer.Option(min=1, help="As data.clips_per_sample.")] = 2,
     frames_per_clip: Annotated[int, typer.Option(min=1, help="As data.frames_per_clip.")] = 3,
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long to look.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Duration of the measurement.")] = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Measure what one core does of each step from storage to batch; say what binds and how many workers a GPU needs.
+    """Measure the speed of one core in each step from storage to batch; report the bottleneck and the workers needed.
 
     Example: cosmos_train doctor shards --samples-per-second 800
     """

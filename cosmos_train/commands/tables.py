@@ -1,4 +1,4 @@
-"""Tables to print: what a recipe's model holds and costs (from its shapes alone), how a checkpoint scored on shards."""
+"""Tables for the terminal: size and cost of a recipe's model (from its shapes), scores of a checkpoint on shards."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def sizes(recipe: Recipe) -> Table:
-    """Parameters of each part (millions, learnable and in all), operations of one long sample (G)."""
+    """Parameters of each part (millions, learnable and total), operations of one long sample (G)."""
     found = family_of(recipe).size(recipe)
     title = found.title or recipe.name
-    table = Table("part", "learn, M", "all, M", "forward, GFLOP", "backward, GFLOP", title=title, box=None)
+    table = Table("part", "learnable, M", "total, M", "forward, GFLOP", "backward, GFLOP", title=title, box=None)
     for part in dict.fromkeys([*found.parts, *found.costs]):
         held, cost = found.parts.get(part), found.costs.get(part)
         table.add_row(
@@ -38,9 +38,9 @@ def sizes(recipe: Recipe) -> Table:
 
 
 def print_scores(scores: Scores, console: Console) -> None:
-    """What `evaluate` found on shards: retrieval, and what frames are worth to the language model."""
+    """Scores of `evaluate` on shards: retrieval, and how much the language model gains from frames."""
     found, language = scores.retrieval, scores.language
-    table = Table("on material not seen", "score", "± s.e.", "without its frames", box=None)
+    table = Table("on held-out shards", "score", "± s.e.", "without its frames", box=None)
     table.add_row(
         f"R@1, frames to text, of {found.candidates} ({found.draws} draws)",
         f"{found.recall:.3f}",

@@ -1,4 +1,4 @@
-"""Commands that train, and that say what a recipe would: run, launch, replay, ablate, size, keys."""
+"""Commands that train a recipe or describe it: run, launch, replay, ablate, size, keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from cosmos_train.commands.options import Set, Which
 from cosmos_train.errors import UserError
 
 Out = Annotated[Path | None, typer.Option(help="Folder for checkpoints and metrics; default runs/<recipe's name>.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint in --out (or start).")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Resume from the latest checkpoint in --out, or start if there is none.")
+]
 
 
 class Backend(str, Enum):
@@ -22,7 +24,7 @@ class Backend(str, Enum):
 
 
 def run(recipe: Which, settings: Set = None, out: Out = None, resume: Resume = False) -> None:
-    """Train a recipe in this process. Started by torchrun or `launch`, this is one rank of several.
+    """Train a recipe in this process. When started by torchrun or `launch`, this process is one rank of several.
 
     Example: cosmos_train run tiny_cosmo --set data.shards=build --out runs/first
 
@@ -37,7 +39,7 @@ def run(recipe: Which, settings: Set = None, out: Out = None, resume: Resume = F
 
     if path := chains.find(recipe):
         if "RANK" in os.environ:
-            raise UserError(f"{recipe} is a chain: its stages are started one by one", "use cosmos_train launch", 2)
+            raise UserError(f"{recipe} is a chain, and chains cannot run under torchrun", "use cosmos_train launch", 2)
         _run_chain(path, settings or [], out, 1)
         return
     loaded = recipes.load(recipe, settings or [])
@@ -48,7 +50,7 @@ def run(recipe: Which, settings: Set = None, out: Out = None, resume: Resume = F
     result = train(loaded, out or Path("runs") / loaded.name, resume or restarted(), console)
     if int(os.environ.get("RANK", "0")):
         return
-    how = "stopped by a signal; go on with --resume" if result.stopped else "done"
+    how = "stopped by a signal; resume with --resume" if result.stopped else "done"
     console.print(f"{how}: step {result.step} after {result.seconds:.0f} s", soft_wrap=True, highlight=False)
     if result.bad_samples:
         console.print(f"{result.bad_samples} samples could not be used", highlight=False)
@@ -58,7 +60,7 @@ def run(recipe: Which, settings: Set = None, out: Out = None, resume: Resume = F
 
 
 def _run_chain(path: Path, settings: list[str], out: Path | None, processes: int) -> None:
-    """All stages that are not done; what is done is found by itself, so `--resume` says nothing here."""
+    """Runs the stages that are not done. Finished stages are always detected, so `--resume` has no effect here."""
     from rich.console import Console
 
     from cosmos_train.experiments import chain as chains
@@ -73,7 +75,7 @@ def _run_chain(path: Path, settings: list[str], out: Path | None, processes: int
     train = chains.train_here if processes == 1 else chains.train_in(processes)
     numbers = chains.run(stages, say, train)
     if numbers is None:
-        say("stopped by a signal; the same command goes on")
+        say("stopped by a signal; run the same command to resume")
         return
     for stage in stages:
         say(f"  {stage.name:<14}{stage.folder}")
@@ -86,15 +88,15 @@ def launch(
     out: Out = None,
     resume: Resume = False,
     nproc: Annotated[
-        str, typer.Option(help="Processes on this node, one per GPU; with ray: in all, or LEAST:MOST.")
+        str, typer.Option(help="Processes on this node, one per GPU. With ray: total number, or LEAST:MOST.")
     ] = "1",
-    nnodes: Annotated[str, typer.Option(help="Nodes, or LEAST:MOST; run the same command on each.")] = "1",
-    rdzv: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where several nodes meet: one of them.")] = "",
-    job: Annotated[str, typer.Option(help="A name that the nodes of one run share.")] = "cosmos_train",
-    restarts: Annotated[int, typer.Option(min=0, help="Times to start again from the latest checkpoint.")] = 0,
-    grace: Annotated[int, typer.Option(min=1, help="Seconds that processes have to save and end.")] = 30,
+    nnodes: Annotated[str, typer.Option(help="Number of nodes, or LEAST:MOST. Run the same command on each.")] = "1",
+    rdzv: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address of the rendezvous on one of the nodes.")] = "",
+    job: Annotated[str, typer.Option(help="Name of the run, the same on all nodes.")] = "cosmos_train",
+    restarts: Annotated[int, typer.Option(min=0, help="Number of restarts from the latest checkpoint.")] = 0,
+    grace: Annotated[int, typer.Option(min=1, help="Seconds that processes have to save and exit.")] = 30,
     backend: Annotated[Backend, typer.Option(help="What starts the processes.")] = Backend.torchrun,
-    address: Annotated[str, typer.Option(help="Of a running Ray cluster; empty: this machine.")] = "",
+    address: Annotated[str, typer.Option(help="Address of a running Ray cluster. Empty: this machine.")] = "",
 ) -> None:
     """Train a recipe in several processes, on one node or more. The recipe is the same as for `run`.
 
@@ -109,7 +111,7 @@ def launch(
     if path := chains.find(recipe):
         least, most = launcher.bounds(nproc, "--nproc")
         if backend is Backend.ray or nnodes != "1" or least != most:
-            raise UserError(f"{recipe} is a chain: its stages run on one node", "give --nproc alone", 2)
+            raise UserError(f"{recipe} is a chain: chains run on one node only", "give --nproc alone", 2)
         _run_chain(path, settings or [], out, most)
         return
     loaded = recipes.load(recipe, settings or [])  # mistakes are reported once, before anything starts
@@ -121,7 +123,11 @@ def launch(
         return
     least, most = launcher.bounds(nproc, "--nproc")
     if least != most:
-        raise UserError(f"--nproc {nproc}: torchrun starts a fixed number per node", "vary --nnodes, or use ray", 2)
+        raise UserError(
+            f"--nproc {nproc}: torchrun starts a fixed number per node",
+            "give a range to --nnodes, or use --backend ray",
+            2,
+        )
     nodes = launcher.Nodes.parse(nnodes, rdzv, job)
     if nodes.least == nodes.most:  # reported once, rather than by every process
         rows_of(loaded.data, loaded.train.batch_size, most * nodes.most)
@@ -131,11 +137,13 @@ def launch(
 
 
 def replay(
-    record: Annotated[Path, typer.Argument(help="What the loss guard wrote: OUT/guard/step-….")],
+    record: Annotated[Path, typer.Argument(help="A record of the loss guard: OUT/guard/step-….")],
     settings: Set = None,
-    nproc: Annotated[int, typer.Option(min=1, help="Processes; as many as the run had, to be equal to the bit.")] = 1,
+    nproc: Annotated[
+        int, typer.Option(min=1, help="Number of processes. The result is bit-equal with the run's number.")
+    ] = 1,
 ) -> None:
-    """Take a recorded step again, without changing anything, and compare its loss.
+    """Recompute a recorded step, without changing anything, and compare its loss.
 
     Example: cosmos_train replay runs/first/guard/step-00000123
     """
@@ -160,11 +168,11 @@ def replay(
 
 def ablate(
     path: Annotated[Path, typer.Argument(metavar="ABLATIONS", help="A YAML file: pipelines/ablations.yaml.")],
-    out: Annotated[Path, typer.Option(help="Folder with a folder for each run, and the table.")],
+    out: Annotated[Path, typer.Option(help="Folder for the table and a folder per run.")],
     settings: Set = None,
-    only: Annotated[list[str] | None, typer.Option(help="Train this variant alone; may be repeated.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Train only this variant; may be repeated.")] = None,
 ) -> None:
-    """Train variants of a recipe with several seeds, and compare them. Runs that are done are not done again.
+    """Train variants of a recipe with several seeds, and compare them. Finished runs are skipped.
 
     Example: cosmos_train ablate pipelines/ablations.yaml --out ablations
     """
@@ -184,7 +192,7 @@ def ablate(
 
 
 def size(recipe: Which, settings: Set = None) -> None:
-    """Count a recipe's parameters and operations, without weights and without data.
+    """Count a recipe's parameters and operations. Needs no weights and no data.
 
     Example: cosmos_train size cosmo_2b
     """
@@ -197,7 +205,7 @@ def size(recipe: Which, settings: Set = None) -> None:
 
 
 def keys() -> None:
-    """List everything a recipe may hold, with defaults.
+    """List all settings of a recipe, with defaults.
 
     Example: cosmos_train keys
     """

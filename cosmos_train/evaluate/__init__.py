@@ -1,1 +1,1 @@
-"""How good a checkpoint is on material it has not seen."""
+"""Evaluation of checkpoints on held-out material."""

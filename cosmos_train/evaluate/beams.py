@@ -1,7 +1,7 @@
-"""Beam search over a context. One row of beams per prompt; greedy is a beam of one. Costs beams x new tokens.
+"""Beam search over a context, with one row of beams per prompt; greedy is one beam. Costs beams x new tokens.
 
-A text's score is its log-probability / its length^penalty, the end token counted. The search for a prompt ends when no
-text still growing can beat the finished ones: so it finds what an unbounded beam of that width would.
+A text's score is its log-probability / its length^penalty, including the end token. The search for a prompt ends when
+no unfinished text can beat the finished ones: so it finds what an unbounded search with these beams would.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from torch import Tensor
 
 
 class Growing(Protocol):
-    """N rows of text that can go on. logits (N, V): of the next token."""
+    """N rows of text to continue. logits (N, V): of the next token."""
 
     logits: Tensor
 
     def pick(self, rows: Tensor) -> None:
-        """Goes on from the rows of these numbers instead."""
+        """Replaces the rows by those with these numbers."""
 
     def go_on(self, tokens: Tensor) -> Tensor:
-        """Takes up tokens (N, L), the same number in each row; gives their logits (N, L, V)."""
+        """Appends tokens (N, L), the same number to each row; returns their logits (N, L, V)."""
 
 
 @dataclass
 class _Finished:
-    """The best texts of one prompt that have ended: (score, token ids)."""
+    """The best finished texts of one prompt: (score, token ids)."""
 
     most: int
     texts: list[tuple[float, list[int]]] = field(default_factory=list)
 
     def add(self, score: float, ids: list[int]) -> None:
         self.texts.append((score, ids))
-        self.texts.sort(key=lambda text: -text[0])  # stable: of equal scores the first found stays first
+        self.texts.sort(key=lambda text: -text[0])  # stable: among equal scores the first found stays first
         del self.texts[self.most :]
 
     def cannot_lose(self, best_to_come: float) -> bool:
@@ -49,15 +49,15 @@ def beam_search(
     ends: tuple[int, ...],
     never: tuple[int, ...] = (),
 ) -> list[list[int]]:
-    """The best text after each row of `context`, as token ids without the end token. Uses the context up.
+    """The best text after each row of `context`, as token ids without the end token. Consumes the context.
 
-    ends: tokens that end a text; never: tokens that are not said.
+    ends: tokens that end a text; never: tokens that must not be generated.
     """
     prompts, device = len(context.logits), context.logits.device
     finished = [_Finished(beams) for _ in range(prompts)]
     context.pick(torch.arange(prompts, device=device).repeat_interleave(beams))
     scores = torch.full((prompts, beams), float("-inf"), device=device)
-    scores[:, 0] = 0.0  # the beams of a prompt are still one
+    scores[:, 0] = 0.0  # the beams of a prompt are identical at first
     texts: list[list[list[int]]] = [[[] for _ in range(beams)] for _ in range(prompts)]
     for length in range(1, max_tokens + 1):
         likely = context.logits.float().log_softmax(-1)
@@ -67,7 +67,7 @@ def beam_search(
         total = (scores[..., None] + likely.view(prompts, beams, vocabulary)).flatten(1)
         best, places = total.topk(
             min((1 + len(ends)) * beams, total.shape[1])
-        )  # enough, should every end be among them
+        )  # enough, even if every end token is among them
         found, where = best.tolist(), places.tolist()
         rows, following, kept = [], [], []
         for prompt in range(prompts):
@@ -84,7 +84,7 @@ def beam_search(
             following += [token for _, _, token in grown]
             kept.append([score for score, _, _ in grown])
         scores = torch.tensor(kept, device=device)
-        # Log-probabilities only fall: with a penalty above 0 a text gains by growing, at most to the full length.
+        # Log-probabilities only fall. With a penalty above 0 a longer text can score higher, at most at full length.
         reach = max_tokens if length_penalty > 0 else length
         done = all(one.cannot_lose(row[0] / reach**length_penalty) for one, row in zip(finished, kept, strict=True))
         if done or length == max_tokens:

@@ -1,6 +1,6 @@
-"""The builder's client of servers that speak OpenAI's chat completions; this is the one place where it is taken over.
+"""The builder's client for servers with OpenAI's chat completions API. This is the only place that imports it.
 
-Imported when something is judged, not before.
+Imported only when a judge is used.
 """
 
 from interlink.engines.chat import Ask, Chat

@@ -1,6 +1,7 @@
-"""What an answer says: the letter of a choice, a number, a word. Rules written down, so that scores can be compared.
+"""Parses an answer: the letter of a choice, a number, words. The rules are explicit, so that scores are comparable.
 
-Where an answer names none, published harnesses guess, or take the choice that is spelled most alike; here it is wrong.
+If an answer names no choice, published harnesses guess, or take the choice with the most similar text; here it is
+wrong.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
 
 
 def letter_of(said: str, choices: Sequence[str]) -> str:
-    """The letter of the choice that an answer names; empty where it names none, or several.
+    """The letter of the choice that an answer names; empty if it names none, or several.
 
     In this order: a letter alone; a letter at the start (`B.`, `(B)`); the last "answer is B"; the last letter in
-    brackets; the only choice whose text is said.
+    brackets; the only choice with its text in the answer.
     """
     known = LETTERS[: len(choices)]
     alone = _ALONE.fullmatch(said)
@@ -43,14 +44,14 @@ def letter_of(said: str, choices: Sequence[str]) -> str:
         for letter, text in zip(known, map(normalise, choices), strict=True)
         if text and f" {text} " in words
     }
-    # Of two of which one is part of the other ("red", "dark red") the longer was said.
+    # If one text is part of the other ("red", "dark red"), the answer names the longer one.
     texts = set(named.values())
     longest = [one for one, text in named.items() if not any(text in other for other in texts - {text})]
     return longest[0] if len(longest) == 1 else ""
 
 
 def is_right(said: str, example: Example) -> bool:
-    """Whether an answer is right: the letter of its choices, a number as exact as asked, or the words."""
+    """Whether an answer is right: the letter of its choices, a number to the asked precision, or the words."""
     if example.choices:
         return letter_of(said, example.choices) == example.label
     wanted = [forms[0] for forms in example.answers]
@@ -68,7 +69,7 @@ def is_right(said: str, example: Example) -> bool:
 
 
 def _rounded(number: float, exact: str) -> float:
-    """As MathVista's scorer: an integer loses what stands behind its point, other numbers are rounded."""
+    """As MathVista's scorer: integers are cut at the decimal point, other numbers are rounded."""
     return float(int(number)) if exact == "integer" else round(number, int(exact))
 
 
@@ -77,7 +78,7 @@ def numbers(text: str) -> list[float]:
 
 
 def _says(said: str, wanted: str) -> bool:
-    """Whether an answer holds the words, or, where these are a number, that number to two decimals."""
+    """Whether an answer contains the words, or, if these are a number, that number to two decimals."""
     own = numbers(wanted)
     if len(own) == 1 and not normalise(_NUMBER.sub(" ", wanted)):
         return any(round(one, 2) == round(own[0], 2) for one in numbers(said))
@@ -89,6 +90,6 @@ def _list(text: str) -> list[object] | None:
     found = re.findall(r"\[[^\[\]]*\]", text)
     try:
         value = ast.literal_eval(found[-1]) if found else None
-    except (ValueError, SyntaxError, MemoryError, RecursionError):  # what a model said may be anything
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # a model may answer anything
         return None
     return value if isinstance(value, list) else None

@@ -1,7 +1,7 @@
-"""Zero-shot classification (Radford et al. 2021): a picture belongs to the class whose prompts are nearest.
+"""Zero-shot classification (Radford et al. 2021): a picture belongs to the class with the nearest prompts.
 
-A class's vector is the mean of its templates' unit vectors, brought to length 1. Costs classes × templates texts, then
-one pass of the visual tower per picture.
+A class's vector is the mean of its templates' unit vectors, scaled to length 1. Costs classes × templates texts, and
+one pass of the vision tower per picture.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from cosmos_train.evaluate.readers.folder import DataFolder, read
 from cosmos_train.evaluate.retrieval import blank, check_present, seen_in_batches
 from cosmos_train.evaluate.tasks import ClassTask
 
-_FEW = 5  # of top-5
+_FEW = 5  # the 5 of top-5
 
 
 def classify(
     embedder: Embedder, task: ClassTask, data: DataFolder, protocol: Protocol, report: Report | None = None
 ) -> Result:
-    """One result: top-1, or the mean over classes of it where the set is scored so; `more` holds both and top-5.
+    """One result: top-1, or its mean over classes if the set is scored that way; `more` holds both and top-5.
 
-    Raises UserError as `fewshot.ask` does, and where classes have no names.
+    Raises UserError as `fewshot.ask` does, and if classes have no names.
     """
     split = protocol.split or task.split
     found = read(task.reader, data, split, task.name)

@@ -1,6 +1,6 @@
-"""What evaluation looks at: every clip of the given shards once, in order, unaugmented, through the model in batches.
+"""The input of evaluation: every clip of the given shards once, in order, unaugmented, through the model in batches.
 
-Costs one forward pass per clip; memory is the clips' tokens and latents, so a set is cut at a number of clips.
+Costs one forward pass per clip. Memory holds the clips' tokens and latents, so the number of clips is limited.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Embedded:
 
 @dataclass(frozen=True)
 class LanguageLosses:
-    """Per sample: loss summed over its learned tokens with its own frames and with another document's; their number."""
+    """Per sample: loss summed over learned tokens, with its own frames and with another document's; number of
+    tokens."""
 
     own: Tensor
     other: Tensor
@@ -44,9 +45,9 @@ class LanguageLosses:
 
 
 def batches(data: DataSettings, tokenizer: Tokenizer, max_samples: int) -> Iterator[Batch]:
-    """Batches of the first `max_samples` samples of the shards, source after source.
+    """Batches of the first `max_samples` samples of the shards, source by source.
 
-    A document that has fewer usable clips than its shard's index says gives its last one again: that is passed over.
+    If a document has fewer usable clips than its shard's index says, its last clip repeats: repeats are skipped.
     """
     for name, own in data.named():
         corpus = Corpus(own.shards, own.text, own.clips_per_sample, own.match_threshold, own.match_noise)
@@ -106,8 +107,8 @@ def language_losses(
 ) -> LanguageLosses:
     """Losses of the first `max_samples` samples.
 
-    Each also sees the frames of the next sample from another document that has as many clips; samples without such
-    another are left out.
+    Each also runs with the frames of the next sample of another document with the same number of clips; samples without
+    such a partner are left out.
     """
     kept = list(batches(data, tokenizer, max_samples))
     if not kept:
@@ -134,7 +135,8 @@ def language_losses(
 
 
 def derangement(documents: list[str], clips: list[int]) -> list[int | None]:
-    """For each sample the next one, cyclically, from another document with as many clips; None where there is none."""
+    """For each sample the next one, cyclically, of another document with the same number of clips; None if there is
+    none."""
     count = len(documents)
     found: list[int | None] = []
     for row in range(count):
@@ -144,7 +146,7 @@ def derangement(documents: list[str], clips: list[int]) -> list[int | None]:
 
 
 def _stack(rows: list[Tensor]) -> Tensor:
-    """Samples of (T, n, D) with differing T to one (B, T, n, D), zero where there is no clip."""
+    """Samples of (T, n, D) with different T as one (B, T, n, D), zero where there is no clip."""
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
 

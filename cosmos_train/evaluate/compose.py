@@ -1,4 +1,4 @@
-"""Compositional sets: does a picture choose its text, and a text its picture, among those made to be mistaken?
+"""Compositional sets: does a picture select its text, and a text its picture, among hard negatives?
 
 Text score: every picture is nearer to its own text than to the other; image score: every text is nearer to its own
 picture; group score: both (Thrush et al. 2022). Ties are wrong. Costs one pass per picture and text, each once.
@@ -24,8 +24,8 @@ from cosmos_train.evaluate.readers.folder import DataFolder, Media, read
 from cosmos_train.evaluate.retrieval import blank
 from cosmos_train.evaluate.tasks import CompositionTask
 
-_TEXTS = 1024  # read at once
-_CHANCE = {"group": 1 / 6}  # of two pictures and two texts
+_TEXTS = 1024  # texts per pass
+_CHANCE = {"group": 1 / 6}  # for two pictures and two texts
 
 
 def compose(
@@ -58,7 +58,7 @@ def compose(
 
 
 def right(table: Tensor, score: str) -> bool:
-    """Of similarities (pictures, texts), where the n-th picture belongs to the n-th text."""
+    """Scores from similarities (pictures, texts), where the n-th picture belongs to the n-th text."""
     if score == "group":
         return right(table, "text") and right(table, "image")
     rows = table if score == "text" else table.T

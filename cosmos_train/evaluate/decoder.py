@@ -1,7 +1,7 @@
-"""Text that goes on: prompts of any lengths run once, what follows costs one token's pass each, by the LM's cache.
+"""Text generation by the LM's cache: prompts of any lengths run once, each new token costs one pass.
 
-Prompts are padded on the left, so that the next token of every row stands in the same place. Memory is the LM's keys
-and values of prompts x beams; what new tokens see of the media is kept to what they can see.
+Prompts are padded on the left, so that the next token of every row has the same position. Memory holds the LM's keys
+and values of prompts x beams, and for new tokens only the media that they can see.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from cosmos_train.models.backends import transformers
 
 @dataclass
 class Context:
-    """N rows that can go on.
+    """N rows to continue.
 
-    logits (N, V): of the next token; media (N, T, n, D): what a new token may look at; seen (N, 1): how many of them;
-    mask (N, L): False on padding; length (N, 1): tokens so far without padding.
+    logits (N, V): of the next token; media (N, T, n, D): that a new token may see; seen (N, 1): how many of them;
+    mask (N, L): False on padding; length (N, 1): number of tokens so far without padding.
     """
 
     model: CosMo
@@ -35,13 +35,13 @@ class Context:
     cache: Any
 
     def pick(self, rows: Tensor) -> None:
-        """Goes on from the rows of these numbers instead, in this order; a row may be picked again and again."""
+        """Replaces the rows by those with these numbers, in this order; a row may be repeated."""
         self.logits, self.media, self.seen = self.logits[rows], self.media[rows], self.seen[rows]
         self.mask, self.length = self.mask[rows], self.length[rows]
         self.cache.reorder_cache(rows)
 
     def go_on(self, tokens: Tensor) -> Tensor:
-        """Takes up tokens (N, L), the same number in each row; gives their logits (N, L, V)."""
+        """Appends tokens (N, L), the same number to each row; returns their logits (N, L, V)."""
         count = tokens.shape[1]
         self.mask = torch.nn.functional.pad(self.mask, (0, count), value=True)
         position = self.length + torch.arange(count, device=tokens.device)
@@ -56,7 +56,7 @@ class Context:
 def begin(model: CosMo, prompts: Sequence[Sequence[int]], media: Sequence[Tensor], pad: int) -> Context:
     """Runs the prompts. media: per row (T, n, D), one for every `<visual>` of its prompt.
 
-    Raises UserError where a prompt is longer than the language model reads.
+    Raises UserError if a prompt is longer than the language model's context.
     """
     device = media[0].device
     width = max(len(prompt) for prompt in prompts)
@@ -69,11 +69,11 @@ def begin(model: CosMo, prompts: Sequence[Sequence[int]], media: Sequence[Tensor
     tokens, mask = tokens.to(device), mask.to(device)
     clips = torch.nn.utils.rnn.pad_sequence(list(media), batch_first=True)
     cache = transformers().DynamicCache(config=model.language.lm.config)
-    # A prompt's padding is before it, and may be the `<visual>` of nobody: it counts no media.
+    # A prompt's padding precedes it, and its id may be that of `<visual>`: do not count it.
     times = ((tokens == model.visual_token) & mask).cumsum(-1)
     logits, _ = model.language(tokens, model.view(clips, times), positions(mask), mask.long(), cache, last_only=True)
     seen = times[:, -1:]
-    if model.attend == "immediate":  # new text sees the last clip alone
+    if model.attend == "immediate":  # new text sees only the last clip
         clips = torch.stack([clips[row, max(0, count - 1)] for row, count in enumerate(seen[:, 0].tolist())])[:, None]
         seen = seen.clamp(max=1)
     return Context(model, logits[:, -1], clips, seen, mask, mask.sum(1, keepdim=True), cache)
@@ -82,7 +82,7 @@ def begin(model: CosMo, prompts: Sequence[Sequence[int]], media: Sequence[Tensor
 def likelihoods(context: Context, continuations: Sequence[Sequence[int]], pad: int) -> Tensor:
     """(N, C, L): log-probability of each token of C continuations after each of N rows, 0 beyond their ends.
 
-    Uses the context up.
+    Consumes the context.
     """
     rows, choices = len(context.logits), len(continuations)
     longest = max(len(one) for one in continuations)
@@ -100,16 +100,16 @@ def likelihoods(context: Context, continuations: Sequence[Sequence[int]], pad: i
 
 
 def check_length(model: CosMo, tokens: int) -> None:
-    """Raises UserError (code 2) where the language model does not read so many tokens."""
+    """Raises UserError (code 2) if this many tokens exceed the language model's context."""
     most = getattr(model.language.lm.config, "max_position_embeddings", None)
     if most is not None and tokens > most:
         raise UserError(
-            f"a prompt and what follows it take {tokens} tokens, but the language model reads {most}",
-            "ask with fewer shots",
+            f"a prompt and its answer take {tokens} tokens, but the language model reads at most {most}",
+            "use fewer shots",
             2,
         )
 
 
 def positions(mask: Tensor) -> Tensor:
-    """(N, L): each token's place in its own row, from 0; padding stands at 0."""
+    """(N, L): each token's position in its own row, from 0; padding is at 0."""
     return (mask.cumsum(-1) - 1).clamp(min=0)

@@ -1,7 +1,7 @@
-"""Where in a picture a text is: similarities of places with texts, by windows that slide (SCLIP, Wang et al. 2024).
+"""Where in a picture a text is: similarities of places with texts, from sliding windows (SCLIP, Wang et al. 2024).
 
-A window is as large as the pictures that the tower was trained on; where windows overlap, the mean counts. Costs one
-pass of the tower per window, about 8 a picture at the usual stride.
+A window has the size of the tower's training pictures; overlapping windows are averaged. Costs one pass of the tower
+per window, about 8 per picture at the usual stride.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cosmos_train.evaluate.embedder import Pair
 from cosmos_train.stream.decode import Frame
 
 _WINDOWS = 16  # in one pass
-_CLASSES = 8  # maps of full size held at once
+_CLASSES = 8  # maps of full size in memory at once
 
 
 def similarities(
@@ -22,13 +22,13 @@ def similarities(
 ) -> Tensor:
     """Cosines (Q, H', W') of a picture's places with unit vectors (Q, E); its shorter side is short_side pixels.
 
-    Inside `pair.asked()`.
+    Call it inside `pair.asked()`.
     """
     pixels = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float().to(pair.device)
     size = pair.half.visual.size
     scale = max(short_side, size) / min(pixels.shape[-2:])
     wanted = [max(size, round(side * scale)) for side in pixels.shape[-2:]]
-    # Between neighbours, without averaging over what a pixel covers: as mmsegmentation's Resize, by which SCLIP scores.
+    # Bilinear without antialiasing, like mmsegmentation's Resize, by which SCLIP scores.
     resized = F.interpolate(pixels, wanted, mode="bilinear")
     whole = pair.normalised(resized)[0]
     total = torch.zeros(len(queries), *wanted, device=pair.device)
@@ -48,7 +48,7 @@ def similarities(
 
 
 def starts(length: int, window: int, stride: int) -> list[int]:
-    """Where windows begin: every `stride`, the last one flush with the end."""
+    """The starts of the windows: every `stride`, the last one flush with the end."""
     if length <= window:
         return [0]
     return [*range(0, length - window, stride), length - window]
@@ -59,9 +59,9 @@ def assign(
 ) -> Tensor:
     """The class (H, W) of each place of a picture of `size`, from similarities (Q, H', W') with Q texts.
 
-    owner (Q,): the class that a text belongs to; a class is as likely as its likeliest text. Where probability or area
-    is given, class 0 is the background: places whose class is less likely than `probability` become it, and so do
-    classes that have less than this share (`area`) of all places that are no background.
+    owner (Q,): the class of each text; a class is as likely as its likeliest text. With probability or area, class 0 is
+    the background: it gets places with a class less likely than `probability`, and classes with less than the share
+    `area` of all foreground places.
     """
     classes = int(owner.max()) + 1
     alive = torch.ones(classes, dtype=torch.bool, device=found.device)
@@ -77,7 +77,7 @@ def assign(
 def _likeliest(
     found: Tensor, size: tuple[int, int], owner: Tensor, scale: float, alive: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The likeliest class among those alive, and its probability among all; a few maps at a time."""
+    """The likeliest of the alive classes, and its probability among all; a few maps at a time."""
     total = torch.full(size, float("-inf"), device=found.device)
     most = total.clone()
     best = torch.zeros(size, dtype=torch.long, device=found.device)

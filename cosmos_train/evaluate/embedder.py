@@ -1,7 +1,7 @@
-"""What retrieval, classification and compositional sets ask of a model: pictures and texts in one space.
+"""Models for retrieval, classification and compositional sets: pictures and texts in one space.
 
 A COSMOS's student or teacher, or any plain CLIP (`Pair`), and a CosMo's contrastive halves (`CosMoEmbedder`). Costs one
-pass of the visual tower per picture and one of the text tower per text.
+pass of the vision tower per picture and one of the text tower per text.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TEXTS = 256  # in one pass
 
 
 class Embedder(Interface):
-    """part: which half of a model it is, where it has several."""
+    """part: which half of a model it is, if it has several."""
 
     @property
     def checkpoint(self) -> str: ...
@@ -49,10 +49,10 @@ class Embedder(Interface):
     def part(self) -> str: ...
 
     def asked(self) -> AbstractContextManager[None]:
-        """In evaluation mode, without gradients. What follows is called inside it."""
+        """A context: evaluation mode, without gradients. Call the other methods inside it."""
 
     def see(self, data: DataFolder, media: Sequence[Media]) -> list[Tensor | Unreadable]:
-        """The unit vector (E,) of each picture or video, on the CPU, or why there is none."""
+        """The unit vector (E,) of each picture or video, on the CPU, or the error of reading it."""
 
     def read(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors (N, E) of texts, on the CPU."""
@@ -60,7 +60,7 @@ class Embedder(Interface):
 
 @dataclass(frozen=True)
 class Pair:
-    """A vision and a text tower. frames: of a video, whose vector is their mean's. template: what texts are put in."""
+    """A vision and a text tower. frames: per video; their mean is its vector. template: wraps each text."""
 
     half: Student
     tokenizer: Tokenizer
@@ -94,19 +94,19 @@ class Pair:
             tokens = torch.full((len(tokenized), self.half.context), PADDING, dtype=torch.long)
             for row, ids in enumerate(tokenized):
                 tokens[row, : len(ids)] = torch.tensor(ids)
-            # Nothing after the end is looked at: the tower is causal.
+            # Skip everything after the end token: the tower is causal.
             longest = max(map(len, tokenized))
             pooled = self.half.read(tokens[:, :longest].to(self.device), self.half.end)[0]
             found.append(F.normalize(pooled.float(), dim=-1).cpu())
         return torch.cat(found)
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """uint8 (N, 3, H, W) as the tower expects them."""
+        """uint8 (N, 3, H, W) as normalised pixels for the tower."""
         mean, std = (255 * torch.tensor(one, device=self.device).view(3, 1, 1) for one in (CLIP_MEAN, CLIP_STD))
         return (pixels - mean) / std
 
     def frame(self, data: DataFolder, media: Media, stored: int) -> Frame:
-        """A picture, at least `stored` pixels on each side where it has as many. Raises Unreadable."""
+        """A picture, at least `stored` pixels on each side if it has that many. Raises Unreadable."""
         return self._frames(data, media, stored)[0]
 
     def _look(self, data: DataFolder, media: Media) -> NDArray[np.uint8] | Unreadable:
@@ -120,15 +120,15 @@ class Pair:
         path = data.media(media.name)
         if path is None:
             raise Unreadable(f"{media.name} is not in {data.root}")
-        # Decoded at the size that is needed, as evaluation of CLIPs does it: no smaller, whatever training stored.
+        # Decode at the needed size, as is usual for evaluating CLIPs: not at the smaller size that training stored.
         image = self.recipe.data.image.model_copy(update={"size": stored, "stored_scale": 1.0})
         return look(path, media, self.frames, image)[0]
 
 
 class CosMoEmbedder:
-    """A CosMo's: frames by its resampler's query, texts by the first half of its language model.
+    """A CosMo: frames by its resampler's query, texts by the first half of its language model.
 
-    writer: of a task whose template texts are put in.
+    writer: of a task; its template wraps each text.
     """
 
     part = ""

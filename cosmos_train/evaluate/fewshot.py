@@ -1,7 +1,7 @@
-"""Few-shot evaluation of one task: write the prompts, let the model answer, score. One result per number of shots.
+"""Few-shot evaluation of one task: writes the prompts, runs the model, scores. One result per number of shots.
 
-Costs per example its prompt's pass, then beams x new tokens; media are encoded once. Nothing here depends on the batch
-size but rounding.
+Costs per example its prompt's pass, then beams x new tokens; media are encoded once. Results do not depend on the batch
+size except for rounding.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from cosmos_train.evaluate.rices import LikeDemonstrations
 from cosmos_train.evaluate.subject import Gallery, Subject, load_subject
 from cosmos_train.evaluate.tasks import Task
 
-NAMED = 5  # examples that a result names among those left out
+NAMED = 5  # number of left out examples that a result names
 
-Report = Callable[[int, int], None]  # examples done, of how many
+Report = Callable[[int, int], None]  # examples done, total
 
 
 class Asked(Interface):
-    """Whatever is asked: where its weights are from."""
+    """Any model under evaluation: the source of its weights."""
 
     @property
     def checkpoint(self) -> str: ...
@@ -47,7 +47,7 @@ class Asked(Interface):
 
 @dataclass(frozen=True)
 class Result:
-    """score and error (its standard error) in the hundreds of papers; chance: what guessing would get, where known.
+    """score and error (its standard error) in percent, as in papers; chance: the score of guessing, if known.
 
     examples were scored; left_out were not, because their media are missing or unreadable. part: student or teacher.
     """
@@ -73,7 +73,7 @@ class Result:
         cls, task: str, split: str, protocol: Protocol, asked: Asked, examples: int, left_out: Sequence[str],
         metric: str = "", estimate: Estimate | None = None, chance: float | None = None, shots: int = 0, **more: Any,
     ) -> Result:  # fmt: skip
-        """examples: how many were scored. more: other fields. Without an estimate it has no score yet."""
+        """examples: number of scored examples. more: other fields. Without an estimate it has no score yet."""
         return cls(
             task=task,
             metric=metric,
@@ -93,7 +93,7 @@ class Result:
 
 
 def asked_examples(task: Task, data: DataFolder, protocol: Protocol) -> list[Example]:
-    """The examples a protocol scores. Raises UserError for missing or foreign annotations."""
+    """The examples that a protocol scores. Raises UserError for missing or foreign annotations."""
     found = read(task.reader, data, protocol.split or task.split, task.name)
     return draw(found, protocol.examples, protocol.seed)
 
@@ -102,7 +102,7 @@ def answer(
     path: Path, settings: list[str], task: Task, data: DataFolder, protocol: Protocol, shots: Sequence[int],
     predictions: Path | None, report: Callable[[str], Report],
 ) -> list[Result]:  # fmt: skip
-    """The answers of a CosMo: one result per number of shots. Raises UserError as `ask` does."""
+    """Evaluates a CosMo: one result per number of shots. Raises UserError as `ask` does."""
     subject = load_subject(path, settings)
     found = []
     for number in shots:
@@ -121,10 +121,10 @@ def ask(
     subject: Subject, task: Task, data: DataFolder, protocol: Protocol, shots: int, predictions: Predictions,
     report: Report | None = None,
 ) -> Result:  # fmt: skip
-    """Scores one task at one number of shots; what `predictions` holds already is not asked again.
+    """Scores one task at one number of shots; reuses the answers in `predictions`.
 
-    Raises UserError for annotations that are missing or laid out otherwise, prompts the model cannot read, and too
-    large a share of examples without readable media.
+    Raises UserError for annotations that are missing or in another layout, prompts longer than the model's context, and
+    too large a share of examples without readable media.
     """
     examples = asked_examples(task, data, protocol)
     gallery = Gallery(subject, data, protocol.frames, protocol.cache_megabytes)
@@ -150,7 +150,7 @@ def ask(
 
 
 def score(task: Task, examples: Sequence[Example], done: dict[str, Said]) -> tuple[Estimate, str, float | None]:
-    """The task's score over the examples that were answered, its name, and the level of chance."""
+    """The task's score over the answered examples, its name, and the level of chance."""
     answered = [(example, done[example.id]) for example in examples if "left_out" not in done[example.id]]
     try:
         if task.kind == "caption":
@@ -167,13 +167,13 @@ def score(task: Task, examples: Sequence[Example], done: dict[str, Said]) -> tup
 
 
 def check_left_out(left_out: Sequence[str], examples: int, protocol: Protocol) -> None:
-    """Raises UserError where more than the protocol's share of examples have no media."""
+    """Raises UserError if more than the protocol's share of examples have no media."""
     if examples == 0 or len(left_out) > protocol.max_left_out * examples:
         raise UserError(
             f"{len(left_out)} of {examples} examples have no readable media, for example {left_out[0]}"
             if left_out
             else "there are no examples",
-            "complete the folder, or score what is there: --set protocol.max_left_out=1",
+            "complete the folder, or score the readable examples: --set protocol.max_left_out=1",
         )
 
 
@@ -191,8 +191,8 @@ def _prompts(
             training = [one for one in training if gallery.present(one)]
         if len(training) <= count:
             raise UserError(
-                f"{count} demonstrations need more training examples than the {len(training)} whose media are there",
-                "add the training split, or ask with fewer shots",
+                f"{count} demonstrations need more training examples than the {len(training)} that have media",
+                "add the training split, or use fewer shots",
             )
         if protocol.demonstrations == "rices" and shots:
             query_set = draw(training, protocol.query_set, protocol.seed)
@@ -203,7 +203,7 @@ def _prompts(
 
 
 def _answers(subject: Subject, task: Task, protocol: Protocol, gallery: Gallery, batch: Sequence[Prompt]) -> list[Said]:
-    """What the model says to each prompt, or why it was not asked."""
+    """The model's answer to each prompt, or the reason for leaving it out."""
     wanted = [example for prompt in batch for example in prompt.media]
     seen = dict(zip(wanted, gallery.see(wanted), strict=True))
     answers: list[Said] = [{} for _ in batch]
@@ -240,7 +240,7 @@ def _answers(subject: Subject, task: Task, protocol: Protocol, gallery: Gallery,
 
 
 def clean(text: str, stops: Sequence[str]) -> str:
-    """What was said, up to the first stop (a model may go on to the next demonstration), without quotes."""
+    """The answer up to the first stop, without quotes (a model may go on to the next demonstration)."""
     for stop in stops:
         text = text.split(stop, 1)[0]
     return " ".join(text.replace('"', "").split())

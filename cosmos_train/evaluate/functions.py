@@ -1,4 +1,4 @@
-"""The functions that a family names in its `Evaluation`: their signatures, and how a name becomes a function."""
+"""The signatures of functions that a family names in its `Evaluation`, and the lookup of a function by name."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from cosmos_train.stream.settings import DataSettings
     from cosmos_train.stream.tokenizer import Tokenizer
 
-Ask = Callable[[Any, "torch.device"], dict[str, float]]  # a model and its device to the scores of a probe
+Ask = Callable[[Any, "torch.device"], dict[str, float]]  # maps a model and its device to the scores of a probe
 
 
 class LoadEmbedder(Interface):
-    """`embedder`. settings: `key=value` of the recipe; part: student or teacher, of a model that has both; template:
-    what texts are put in, as `protocol.prompts.retrieval`."""
+    """`embedder`. settings: `key=value` of the recipe; part: student or teacher, for a model that has both; template:
+    wraps each text, as `protocol.prompts.retrieval`."""
 
     def __call__(self, path: Path, settings: list[str], protocol: Protocol, part: str, template: str) -> Embedder: ...
 
@@ -51,7 +51,7 @@ class MakeProbe(Interface):
 
 @dataclass(frozen=True)
 class Shown:
-    """A result as JSON and as a person reads it."""
+    """A result as JSON, and for the terminal."""
 
     facts: object
     show: Callable[[Console], None]

@@ -22,7 +22,7 @@ def ends(tokenizer: Tokenizer) -> tuple[int, ...]:
 
 
 def never_said(tokenizer: Tokenizer) -> tuple[int, ...]:
-    """Tokens that mark places and are no text. (Some tokenizers begin with the token that ends.)"""
+    """Special tokens that are not text. (In some tokenizers the begin token is also the end token.)"""
     return tuple({tokenizer.visual, tokenizer.begin, tokenizer.pad} - set(ends(tokenizer)))
 
 
@@ -30,7 +30,7 @@ def never_said(tokenizer: Tokenizer) -> tuple[int, ...]:
 def caption(
     model: CosMo, tokenizer: Tokenizer, media: Media, max_tokens: int, beams: int = 1, length_penalty: float = 0.0
 ) -> list[str]:
-    """The text of the first clip of each of B samples: the most likely token by token, or the best of a beam search."""
+    """The text of the first clip of each of B samples: by greedy decoding, or the best of a beam search."""
     prompts = [[tokenizer.begin, tokenizer.visual]] * len(media.tokens)
     context = begin(model, prompts, list(media.tokens[:, :1]), tokenizer.pad)
     found = beam_search(context, beams, length_penalty, max_tokens, ends(tokenizer), never_said(tokenizer))
@@ -39,10 +39,10 @@ def caption(
 
 @torch.no_grad()
 def fit(model: CosMo, tokenizer: Tokenizer, media: Media, texts: Sequence[str]) -> list[float]:
-    """How well the model itself finds each of B samples of one clip and a text to match: cosines, -1 to 1.
+    """How well clip and text match according to the model, for B samples of one clip: cosines, -1 to 1.
 
-    Of its contrastive space: near what training pairs have where the clip is like those of training and the text is
-    right. Costs one pass of the language model's first half.
+    Measured in its contrastive space: close to the value of training pairs if the clip resembles training and the text
+    is right. Costs one pass of the language model's first half.
     """
     ids = [[tokenizer.begin, tokenizer.visual, *tokenizer.encode(text), tokenizer.end_of_chunk] for text in texts]
     tokens = torch.full((len(ids), max(map(len, ids))), tokenizer.pad)
@@ -57,12 +57,12 @@ def fit(model: CosMo, tokenizer: Tokenizer, media: Media, texts: Sequence[str]) 
 
 
 def frames_of(images: Sequence[bytes], settings: ImageSettings) -> torch.Tensor:
-    """JPEGs of one clip as the model sees them, (F, 3, H, W) uint8. Raises ValueError on bytes that are no JPEG."""
+    """Decodes JPEGs of one clip for the model, (F, 3, H, W) uint8. Raises ValueError for bytes that are not JPEG."""
     return torch.from_numpy(crop([decode(image, settings) for image in images], settings, None))
 
 
 def caption_files(checkpoint: Path, paths: Sequence[Path], max_tokens: int, beams: int = 1) -> str:
-    """The caption of one clip whose frames are `paths`, taken a second apart. UserError for files that are no JPEG."""
+    """The caption of one clip of frames `paths`, one second apart. UserError for files that are not JPEG."""
     from cosmos_train.train.parallel import device_of
     from cosmos_train.train.starting import load_model
 

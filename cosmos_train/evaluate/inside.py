@@ -1,6 +1,6 @@
-"""Pictures inside files that hold many: Parquet of the Hugging Face hub, CIFAR's binaries.
+"""Pictures in files that hold many: Parquet of the Hugging Face hub, CIFAR's binaries.
 
-Costs a row group's column of Parquet, of which the last few are kept in memory; of CIFAR's 3 kB each.
+Costs reading a row group's column of Parquet (the last few stay in memory); for CIFAR 3 kB per picture.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SIDE = 32  # of CIFAR's pictures, pixels
 
 
 def inside(path: Path, row: int, column: str, image: ImageSettings) -> Frame:
-    """The picture in a row of a file. Raises ValueError where there is none, OSError where it cannot be read."""
+    """The picture in a row of a file. Raises ValueError if there is none, OSError if it cannot be read."""
     if path.suffix == ".parquet":
         return decode(picture_bytes(path, row, column), image)
     labels = cifar_labels(path)
@@ -33,7 +33,7 @@ def inside(path: Path, row: int, column: str, image: ImageSettings) -> Frame:
 
 
 def picture_bytes(path: Path, row: int, column: str) -> bytes:
-    """What a Parquet file holds of a picture: `{bytes, path}` or plain bytes. Raises ValueError where it is empty."""
+    """The bytes of a picture in Parquet: `{bytes, path}` or plain bytes. Raises ValueError if it is empty."""
     import pyarrow as pa
 
     first, place = 0, 0

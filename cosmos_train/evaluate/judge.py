@@ -1,7 +1,7 @@
-"""A judge of answers: a language model behind a server that speaks OpenAI's chat completions. A request per answer.
+"""A judge of answers: a language model on a server with OpenAI's chat completions API. One request per answer.
 
-The questions to it are our own wording of what the sets' authors ask, so scores stand beside each other, not beside
-published ones. Its replies are kept like a model's answers: none is paid for twice.
+The prompts are our wording of what the sets' authors ask, so scores compare with each other, not with published ones.
+Its replies are kept like a model's answers, so none is paid for twice.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ of the right answer it says. Write the number alone."""
 
 @dataclass(frozen=True)
 class Rubric:
-    """prompt: of {question}, {reference}, {answer}, {context}; read: the marks in a reply, if any."""
+    """prompt: with {question}, {reference}, {answer}, {context}; read: parses the marks of a reply, if there are
+    any."""
 
     prompt: str
     read: Callable[[str], Marks]
@@ -83,7 +84,7 @@ RUBRICS = {"compared": Rubric(COMPARED, _two), "graded": Rubric(GRADED, _one)}
 def judge(
     settings: Judge, rubric: Rubric, answers: Sequence[tuple[Example, str]]
 ) -> Iterator[tuple[Example, str, str]]:
-    """(example, reply, what went wrong) of each answer, as they come. Raises UserError where nothing can be asked."""
+    """(example, reply, error) of each answer, as they arrive. Raises UserError if the server cannot be reached."""
     from cosmos_train.evaluate.chat import Ask, Chat, ChatSettings
 
     asked = settings.model_dump()
@@ -102,7 +103,7 @@ def judge(
     chat.open()
     try:
         for reply in chat.converse(asks()):
-            wrong = str(reply.error) if reply.error else "" if reply.text else f"the judge's answer is {reply.flag}"
+            wrong = str(reply.error) if reply.error else "" if reply.text else f"the judge's reply is {reply.flag}"
             if reply.text and not rubric.read(reply.text):
                 wrong = f"the judge gave no marks: {reply.text[:80]}"
             yield by_id[reply.tag], reply.text, wrong
@@ -111,10 +112,10 @@ def judge(
 
 
 def check(settings: Judge) -> None:
-    """Raises UserError where no judge is named: before a model answers for an hour."""
+    """Raises UserError if no judge is configured, before the model answers for an hour."""
     if not settings.model:
         raise UserError(
-            "the answers of this set are judged, and no judge is named",
-            "name one: --set protocol.judge.model=NAME (and protocol.judge.base_url=http://…/v1 for your own server)",
+            "a judge scores the answers of this set, and none is configured",
+            "set one: --set protocol.judge.model=NAME (and protocol.judge.base_url=http://…/v1 for your own server)",
             2,
         )

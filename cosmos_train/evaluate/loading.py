@@ -1,4 +1,4 @@
-"""What is to be judged: a checkpoint of any kind, as what a task asks of it. Costs reading the weights once."""
+"""Loads a checkpoint of any kind for evaluation, in the form a task needs. Costs reading the weights once."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from cosmos_train.train.starting import family_at, load_any
 
 
 def load_embedder(path: Path, settings: list[str], protocol: Protocol, part: str, template: str = "") -> Embedder:
-    """A model that puts pictures and texts into one space; part: student or teacher, of a COSMOS.
+    """A model that embeds pictures and texts in one space; part: student or teacher of a COSMOS.
 
-    template: as `protocol.prompts.retrieval`. Raises UserError where its family has none.
+    template: as `protocol.prompts.retrieval`. Raises UserError if its family has none.
     """
     family = family_at(path)
     if not family.evaluation.embedder:
-        raise family.cannot("put pictures and texts into one space", family.instead)
+        raise family.cannot("embed pictures and texts in one space", family.instead)
     load: LoadEmbedder = resolve(family.evaluation.embedder)
     return load(path, settings, protocol, part, template or Prompts().retrieval)
 
@@ -53,7 +53,7 @@ def cosmo_embedder(subject: Subject, protocol: Protocol, template: str) -> CosMo
 def load_pair(path: Path, settings: list[str], part: str, frames: int = 1, template: str = "{text}") -> Pair:
     """The student or teacher of a COSMOS: a run, a checkpoint, a file as released; or a folder that open_clip reads.
 
-    settings: `key=value` of the recipe. Raises UserError where it is none of them.
+    settings: `key=value` of the recipe. Raises UserError if it is none of these.
     """
     if path.is_file():
         half, recipe, tokenizer, part = _released(path, part)
@@ -64,7 +64,7 @@ def load_pair(path: Path, settings: list[str], part: str, frames: int = 1, templ
     else:
         trained, model = load_any(path)
         if not isinstance(model, Cosmos):
-            raise UserError(f"{path} is no COSMOS", "give a COSMOS: a run, a checkpoint, or a file as released", 2)
+            raise UserError(f"{path} is not a COSMOS", "give a COSMOS: a run, a checkpoint, or a file as released", 2)
         recipe, tokenizer, step, path = trained.recipe, trained.tokenizer, trained.step, trained.folder
         half = model.teacher if part == "teacher" else model.student
     recipe = recipes.build(recipe.model_dump(), settings, str(path))
@@ -80,12 +80,12 @@ def _released(path: Path, part: str) -> tuple[Student, Recipe, Tokenizer, str]:
     state = parts[part]
     recipe = recognised.recipe_of_state(state, path)
     if recipe.model.language.vocabulary != len(state["token_embedding.weight"]):
-        raise UserError(f"{path} has an unusual vocabulary", "give a run instead")
+        raise UserError(f"{path} has a vocabulary that is not CLIP's", "give a run instead")
     tokenizer = Tokenizer.clip()
     if recipe.model.language.vocabulary <= tokenizer.end:
         raise UserError(
-            f"{path} knows {recipe.model.language.vocabulary} tokens, CLIP's tokenizer has {tokenizer.end + 1}",
-            "a model with a tokenizer of its own is evaluated as a run, or as a folder of `cosmos_train export`",
+            f"{path} has {recipe.model.language.vocabulary} tokens, CLIP's tokenizer has {tokenizer.end + 1}",
+            "a model with its own tokenizer can be evaluated as a run, or as a folder of `cosmos_train export`",
         )
     half = build_student(recipe.model, recipe.data.image.size, tokenizer.end)
     released.fill(half, state, f"the {part} in {path}")
@@ -111,7 +111,7 @@ def _open_clip(folder: Path) -> tuple[Student, Recipe, Tokenizer]:
 
 
 def _tokenizer(folder: Path) -> Tokenizer:
-    """The one that was exported, else CLIP's."""
+    """The exported tokenizer, else CLIP's."""
     path = folder / "tokenizer.json"
     if not path.is_file():
         return Tokenizer.clip()
@@ -121,4 +121,4 @@ def _tokenizer(folder: Path) -> Tokenizer:
             return Tokenizer.load(path, {"begin": CLIP_BEGIN, "end": CLIP_END, "pad": PAD})
         return Tokenizer.load(path, {"begin": BEGIN, "end": END, "pad": PAD})
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is no tokenizer: {error}", "export the model again") from error
+        raise UserError(f"{path} is not a tokenizer: {error}", "export the model again") from error

@@ -1,7 +1,7 @@
-"""Frames of benchmark media as the model sees them: pictures of any kind, spans of videos, folders of frames.
+"""Decodes frames of benchmark media for a model: pictures of any format, spans of videos, folders of frames.
 
-Costs one decode per picture; of a video a seek and the run from its keyframe per frame wanted (about 15 ms at 360p).
-Videos of benchmarks are files, often long, and GIFs among them: so they are read in place here, not as bytes.
+Costs one decode per picture; for a video a seek and the run from its keyframe per frame (about 15 ms at 360p). Videos
+of benchmarks are files, often long, and some are GIFs: so they are read in place here, not as bytes.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from cosmos_train.stream.settings import ImageSettings
 
 Clip = tuple[NDArray[np.uint8], NDArray[np.float32]]  # frames (F, 3, size, size), times (F,) seconds since the first
 
-_RUN = 10.0  # seconds: a gap up to this is decoded through, beyond it we seek
+_RUN = 10.0  # seconds: decode through a gap up to this length, seek beyond it
 
 
 class Unreadable(Exception):
-    """Media that cannot be used; the message says which and why."""
+    """Media that cannot be used; the message gives name and reason."""
 
 
 def load(path: Path, media: Media, frames: int, image: ImageSettings) -> Clip:
-    """A picture (one frame), or `frames` frames of a video: the middle of each of so many equal parts of its span.
+    """A picture (one frame), or `frames` frames of a video: the middle of each of this many equal parts of its span.
 
     Raises Unreadable.
     """
@@ -37,7 +37,7 @@ def load(path: Path, media: Media, frames: int, image: ImageSettings) -> Clip:
 
 
 def look(path: Path, media: Media, frames: int, image: ImageSettings) -> tuple[list[Frame], Sequence[float]]:
-    """The same as whole frames (H, W, 3), and when they are shown, s. Raises Unreadable."""
+    """The same as full frames (H, W, 3), and their times, s. Raises Unreadable."""
     try:
         if media.row is not None:
             return [inside(path, media.row, media.column, image)], (0.0,)
@@ -46,7 +46,7 @@ def look(path: Path, media: Media, frames: int, image: ImageSettings) -> tuple[l
         if path.suffix.lower() in IMAGES:
             return [decode(path.read_bytes(), image)], (0.0,)
         return _from_video(path, media, frames)
-    except (OSError, ValueError, EOFError) as error:  # what av and PIL raise derives from these
+    except (OSError, ValueError, EOFError) as error:  # errors of av and PIL derive from these
         raise Unreadable(f"{path}: {error}") from error
 
 
@@ -69,7 +69,7 @@ def _from_video(path: Path, media: Media, count: int) -> tuple[list[Frame], Sequ
         stream = container.streams.video[0]
         start, end = media.start or 0.0, media.end
         length = _length(container, stream)
-        if length is None:  # a GIF does not tell: decode it once to see
+        if length is None:  # a GIF has no duration: decode it once
             length = max((frame.time or 0.0 for frame in container.decode(stream)), default=0.0)
             container.seek(0)
         end = length if end is None else min(end, length)

@@ -1,7 +1,7 @@
-"""Where a COSMOS looks: attention of its pooler for sentences, against the boxes of what they name.
+"""Where a COSMOS looks: attention of its pooler for sentences, against the boxes of the things they name.
 
-The pointing game (Zhang et al. 2016): does the patch that is looked at most lie in the box; and the overlap (IoU) of
-the box with as many patches as it has. Costs the image tower once per picture, the text tower once per sentence.
+The pointing game (Zhang et al. 2016): is the patch with the most attention in the box? And the overlap (IoU) of the box
+with as many top patches as it has patches. Costs the image tower once per picture, the text tower once per sentence.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from cosmos_train.stream.views.pictures import Pixels
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the picture's sides
 Grid = NDArray[np.float64]
 
-UNTOLD = "untold"  # kind of the sentences that would name what none of the picture's sentences names
+UNNAMED = "untold"  # kind of sentences about things that no sentence of the picture names
 
 
 @dataclass(frozen=True)
 class Region:
-    """A sentence, and where what it names lies; kind: of the sentence, "" where the shard tells none."""
+    """A sentence, and the box of the thing it names; kind: of the sentence, "" if the shard gives none."""
 
     text: str
     box: Box
@@ -37,12 +37,12 @@ class Region:
 
 
 def regions_of(about: object) -> list[tuple[Region, ...]]:
-    """Of each clip of a document what its json names; and what is there without a sentence of the clip, as `UNTOLD`."""
+    """For each clip of a document, the things that its json names; and those without a sentence, as `UNNAMED`."""
     clips = about.get("clips") if isinstance(about, dict) else None
     found = []
     for clip in clips or ():
         named = [(one, str(one.get("kind", ""))) for one in clip.get("regions", ())]
-        unnamed = [(one, UNTOLD) for one in clip.get("others", ())]
+        unnamed = [(one, UNNAMED) for one in clip.get("others", ())]
         found.append(tuple(Region(str(one["text"]), _box(one["box"]), kind) for one, kind in (*named, *unnamed)))
     return found
 
@@ -54,7 +54,7 @@ def _box(edges: object) -> Box:
 
 @dataclass
 class Pointed:
-    """hits, overlaps of attention with what is named, what chance would give, and those with what is not."""
+    """hits, overlaps of attention with the named boxes, chance levels, and overlaps with other boxes."""
 
     hits: list[float] = field(default_factory=list)
     overlaps: list[float] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Pointed:
     unnamed_overlaps: list[float] = field(default_factory=list)
 
     def add(self, looked: Grid, inside: Grid, named: bool) -> None:
-        """named: whether the sentence that looks is the one that names what lies inside."""
+        """named: whether the sentence names the thing in the box."""
         hit, shared = float(inside.flat[int(looked.argmax())]), overlap(looked, inside)
         if not named:
             self.unnamed_hits.append(hit)
@@ -86,7 +86,7 @@ class Pointed:
 
 @torch.no_grad()
 def attention(model: Cosmos, tokenizer: Tokenizer, pictures: Pixels, texts: Sequence[tuple[int, str]]) -> Grid:
-    """(T, h, w): where the student's pooler looks in pictures (N, 3, S, S) for texts, each with its picture's row."""
+    """(T, h, w): attention of the student's pooler in pictures (N, 3, S, S) for texts, each with its picture's row."""
     student, device = model.student, model.pixel_mean.device
     pooler: Any = student.visual.attn_cross_pool
     images = student.images(model.normalised(torch.from_numpy(pictures).to(device)))
@@ -99,7 +99,7 @@ def attention(model: Cosmos, tokenizer: Tokenizer, pictures: Pixels, texts: Sequ
 
 
 def written(texts: Sequence[str], tokenizer: Tokenizer, context: int) -> Tensor:
-    """(N, L) token ids, as far as the longest of them goes."""
+    """(N, L) token ids, cut at the longest text."""
     tokenized = [tokenize_caption(text, tokenizer, context) for text in texts]
     rows = torch.full((len(texts), max(map(len, tokenized))), PADDING, dtype=torch.long)
     for row, ids in zip(rows, tokenized, strict=True):
@@ -108,7 +108,7 @@ def written(texts: Sequence[str], tokenizer: Tokenizer, context: int) -> Tensor:
 
 
 def covered(box: Box, side: int) -> Grid:
-    """(side, side): 1 where at least half of a patch lies in the box, and at the patch most covered, else 0."""
+    """(side, side): 1 if at least half of a patch is in the box, and at the patch with the largest cover, else 0."""
     edges = np.arange(side + 1) / side
 
     def share(low: float, high: float) -> Grid:
@@ -122,7 +122,7 @@ def covered(box: Box, side: int) -> Grid:
 
 
 def overlap(looked: Grid, inside: Grid) -> float:
-    """IoU of the patches of a box and as many patches that are looked at most."""
+    """IoU of the patches of a box with the same number of top patches."""
     count = int(inside.sum())
     most = np.argsort(-looked, axis=None, kind="stable")[:count]
     both = float(inside.flat[most].sum())
@@ -130,7 +130,7 @@ def overlap(looked: Grid, inside: Grid) -> float:
 
 
 def overlap_by_chance(count: int, patches: int) -> float:
-    """The mean IoU of `count` patches of a box and as many drawn at random."""
+    """The mean IoU of `count` patches of a box with the same number of random patches."""
     ways = comb(patches, count)
     return sum(
         comb(count, both) * comb(patches - count, count - both) / ways * both / (2 * count - both)

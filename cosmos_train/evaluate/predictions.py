@@ -1,4 +1,4 @@
-"""What a model said, one line of JSON per example as it is said: a run that was cut off goes on where it stood."""
+"""A model's answers, one line of JSON per example, written at once: an interrupted run resumes after the last line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from cosmos_train.errors import UserError
 
-Said = dict[str, Any]  # {"said": text} or {"likelihoods": [...]} or {"left_out": why}
+Said = dict[str, Any]  # {"said": text} or {"likelihoods": [...]} or {"left_out": reason}
 
 
 class Predictions:
-    """A file of them, or with path None a dict that ends with the process. The first line tells what was asked."""
+    """A file of answers, or with path None a dict in memory. The first line records what was asked."""
 
     def __init__(self, path: Path | None, asked: dict[str, Any]) -> None:
-        """Raises UserError where the file holds the answers to something else."""
+        """Raises UserError if the file holds answers to something else."""
         self.done: dict[str, Said] = {}
         self._file = None
         if path is None:
@@ -51,7 +51,7 @@ class Predictions:
         self._file.flush()
 
     def _read(self, path: Path, key: str) -> int:
-        """Takes up what is there; gives where the last whole line ends: a kill may have cut the one after it."""
+        """Reads the file; returns the end of the last whole line, since a kill may have cut the one after it."""
         data = path.read_bytes()
         end = data.rfind(b"\n") + 1
         try:
@@ -59,9 +59,9 @@ class Predictions:
             head = rows[0]["key"] if rows else None
             self.done = {row.pop("id"): row for row in rows[1:]}
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} holds no predictions: {error}", "name another file") from error
+            raise UserError(f"{path} is not a file of predictions: {error}", "give another file") from error
         if head != key:
             raise UserError(
-                f"{path} holds the answers of another checkpoint, task or protocol", "name another file, or delete it"
+                f"{path} holds the answers of another checkpoint, task or protocol", "give another file, or delete it"
             )
         return end

@@ -1,8 +1,8 @@
-"""Probes: whether captions of held-out clips are right slot by slot, whether frames find their text among others.
+"""Probes: are captions of held-out clips right slot by slot, and do frames find their text among others?
 
-The truth of a clip is what its own text in the shards says, read by the same table of slots; clips whose text leaves a
-slot open are not asked. Beside each score: the same with the frames of other clips, and chance. Costs a caption and two
-embeddings per clip; made once, a probe holds its clips and can be asked during training.
+A clip's own text in the shards gives the truth, parsed by the same table of slots; clips with a text that leaves a slot
+open are skipped. Next to each score: the score with the frames of other clips, and chance. Costs a caption and two
+embeddings per clip; a probe keeps its clips and can be asked repeatedly during training.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from cosmos_train.recipe import Recipe
 from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.tokenizer import Tokenizer
 
-EVERY = "all"  # the name of all slots being right at once
+EVERY = "all"  # name of the score for all slots at once
 
 _BATCH = 32  # clips
 
 
 @dataclass(frozen=True)
 class SlotScore:
-    """right, error: share of clips whose caption says the truth in a slot, and its s.e.
+    """right, error: share of clips with a caption that is right in a slot, and its s.e.
 
-    shuffled: the same with the frames of a clip of another document; chance: the most a caption that never looks can
-    get: the share of the commonest truth.
+    shuffled: the same with the frames of a clip of another document; chance: the best score without looking, the share
+    of the commonest truth.
     """
 
     right: float
@@ -50,14 +50,14 @@ class SlotScore:
 
 @dataclass(frozen=True)
 class ProbeScores:
-    """By slot, and `all` for every slot at once; retrieval among texts that differ in a slot. asked: clips; open: those
-    passed over, whose own text leaves a slot open or that have no frames."""
+    """By slot, and `all` for every slot at once; retrieval among texts that differ in a slot. asked: number of clips;
+    open: number of skipped clips, with a text that leaves a slot open or without frames."""
 
     slots: dict[str, SlotScore]
     retrieval: Retrieval
     asked: int
     open: int
-    examples: tuple[tuple[str, str], ...]  # (truth, said) of the first few clips
+    examples: tuple[tuple[str, str], ...]  # (truth, caption) of the first few clips
 
     def numbers(self) -> dict[str, float]:
         """Flat, as metrics of a training run; `slots` is the mean over the slots."""
@@ -76,23 +76,23 @@ class ProbeScores:
 class _Clip:
     frames: Tensor  # (F, 3, H, W) uint8
     times: Tensor  # (F,)
-    tokens: list[int]  # the text as the first half of the language model reads it
+    tokens: list[int]  # the text as input of the language model's first half
     text: str
     truth: Said
     document: str
 
 
 class Probe:
-    """Clips of shards that are not trained on, kept decoded: 3 F H W bytes each."""
+    """Clips of held-out shards, kept decoded: 3 F H W bytes each."""
 
     def __init__(self, data: DataSettings, tokenizer: Tokenizer, slots: Slots, max_clips: int = 512) -> None:
-        """Raises UserError where no clip's text fills every slot."""
+        """Raises UserError if no clip's text fills every slot."""
         self.slots = slots
         self.open = 0
         self.clips: list[_Clip] = []
         for batch in batches(alone(data), tokenizer, max_clips):
             counts = batch.media.mask.flatten(1).sum(1).tolist()
-            pairs = zip(batch.pairs.tokens, batch.pairs.mask, strict=True)  # of the rows with frames and text
+            pairs = zip(batch.pairs.tokens, batch.pairs.mask, strict=True)  # for rows with frames and text
             for row, frames in enumerate(torch.split(batch.media.frames, counts)):
                 text = " ".join(batch.texts[row])
                 truth = slots.read(text)
@@ -104,14 +104,14 @@ class Probe:
                 self.clips.append(_Clip(frames, times, tokens[there].tolist(), text, truth, batch.keys[row]))
         if not self.clips:
             raise UserError(
-                f"no clip of the shards has frames and a text that says all of {', '.join(slots.names)}",
-                "give held-out shards of the sample world, or a table of slots that fits: --slots FILE",
+                f"no clip of the shards has frames and a text with all of {', '.join(slots.names)}",
+                "give held-out shards of the sample world, or a fitting table of slots: --slots FILE",
             )
 
     def ask(
         self, subject: Subject, max_tokens: int = 40, candidates: int = 64, draws: int = 10, seed: int = 0
     ) -> ProbeScores:
-        """Captions every clip, and looks for its text among `candidates`."""
+        """Captions every clip, and searches its text among `candidates`."""
         captions: list[str] = []
         media, texts = [], []
         with subject.asked():
@@ -123,7 +123,7 @@ class Probe:
                 texts.append(self._texts(subject, clips).float().cpu())
         truth = [clip.truth for clip in self.clips]
         said = [self.slots.read(one) for one in captions]
-        # A caption depends on the frames alone: with another clip's frames it is the other clip's.
+        # A caption depends only on the frames: with another clip's frames it is the other clip's caption.
         blind = [said[number] for number in self._moved(seed)]
         scores = {
             name: slot_score([one[n] for one in truth], [one[n] for one in said], [one[n] for one in blind])
@@ -159,7 +159,7 @@ class Probe:
         return subject.model.encode_text(tokens.to(subject.device), mask.to(subject.device))
 
     def _moved(self, seed: int) -> list[int]:
-        """For each clip one of another document, drawn at random (the same draw at every call)."""
+        """For each clip one of another document, drawn at random (the same in every call)."""
         random = np.random.default_rng(seed)
         documents = np.array([clip.document for clip in self.clips])
         found = []
@@ -172,7 +172,7 @@ class Probe:
 
 
 def make_probe(recipe: Recipe, heldout: DataSettings, tokenizer: Tokenizer, slots: Slots) -> Ask:
-    """Of a CosMo in training."""
+    """The probe of a CosMo in training."""
     settings = recipe.probe
     probe = Probe(heldout, tokenizer, slots, settings.clips)
 

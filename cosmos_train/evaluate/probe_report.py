@@ -1,4 +1,4 @@
-"""`evaluate --probe` of a CosMo: captions of held-out clips slot by slot, with errors, and some of them to read."""
+"""`evaluate --probe` of a CosMo: scores of captions of held-out clips slot by slot, with errors, and some captions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cosmos_train.evaluate.subject import load_subject
 
 
 def report(path: Path, settings: Sequence[str], slots: Path | None, clips: int, candidates: int, draws: int) -> Shown:
-    """The probe of the shards that `settings` (`data.shards=…`) name. Raises UserError."""
+    """The probe of the shards in `settings` (`data.shards=…`). Raises UserError."""
     table = load_slots(slots or SAMPLE_WORLD)
     subject = load_subject(path, list(settings))
     probe = Probe(subject.recipe.data, subject.tokenizer, table, clips)
@@ -37,6 +37,8 @@ def print_probe(scores: ProbeScores, console: Console) -> None:
         f"R@1, frames to text, of {found.candidates} ({found.draws} draws)", *(f"{number:.3f}" for number in numbers)
     )
     console.print(table)
-    console.print(f"{scores.asked} clips asked, {scores.open} whose own text leaves a slot open", highlight=False)
+    console.print(
+        f"{scores.asked} clips asked, {scores.open} skipped because their text leaves a slot open", highlight=False
+    )
     for truth, said in scores.examples:
         console.print(f"  {truth}  →  {said}", highlight=False, markup=False, soft_wrap=True)

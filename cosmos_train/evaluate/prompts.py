@@ -1,7 +1,7 @@
-"""What is shown to the model for one example: demonstrations, then the question, as token ids and media in order.
+"""The prompt of one example: demonstrations, then the question, as token ids and media in order.
 
-Costs tokenising. The demonstrations of an example depend on the seed and its id alone, not on batches, on the order of
-examples, or on where a run was cut off.
+Costs tokenising. The demonstrations of an example depend only on the seed and its id, not on batches, the order of
+examples, or interruptions.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Drawn = TypeVar("Drawn")
 
 @dataclass(frozen=True)
 class Prompt:
-    """tokens: `<s>`, demonstrations, question. media: the examples whose pictures the `<visual>` tokens stand for.
+    """tokens: `<s>`, demonstrations, question. media: the examples with the pictures for the `<visual>` tokens.
 
-    labels: token ids of each label, where labels are to be compared.
+    labels: token ids of each label, if labels are compared.
     """
 
     example: Example
@@ -38,7 +38,7 @@ class Prompt:
 
 
 class Demonstrations(Interface):
-    """Where demonstrations come from."""
+    """The source of demonstrations."""
 
     def choose(self, example: Example, count: int) -> list[Example]: ...
 
@@ -51,13 +51,13 @@ class RandomDemonstrations:
         self.seed = seed
 
     def choose(self, example: Example, count: int) -> list[Example]:
-        """Never the example itself, should the two splits share it."""
+        """Never the example itself, in case the two splits share it."""
         others = [one for one in self.query_set if one.id != example.id or one.media != example.media]
         return random_of(self.seed, example.id).sample(others, min(count, len(others)))
 
 
 def random_of(seed: int, key: str) -> Random:
-    """A generator of its own for every key: equal on every machine."""
+    """An independent generator for every key: equal on every machine."""
     return Random(int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:8], "big"))
 
 
@@ -78,7 +78,7 @@ class Writer:
         self.template: str = getattr(protocol.prompts, task.kind)
 
     def demonstrations(self, shots: int) -> int:
-        """How many texts stand before the question: at 0 shots, those that lose their picture."""
+        """The number of texts before the question: at 0 shots, demonstrations without their picture."""
         if shots:
             return shots
         if self.task.video and self.task.kind == "question":
@@ -105,7 +105,7 @@ class Writer:
         return Prompt(example, (*ids, *question[:shared]), media, labels)
 
     def answer(self, example: Example) -> str:
-        """What a demonstration says."""
+        """The answer that a demonstration shows."""
         if self.task.kind == "caption":
             return example.references[0]
         if self.task.kind == "meme":
@@ -114,7 +114,7 @@ class Writer:
         return said[0] if self.protocol.demonstrated_answer == "first" else Counter(said).most_common(1)[0][0]
 
     def text(self, reference: str) -> tuple[int, ...]:
-        """A text to be embedded: `<s>`, the template filled in, `<|endofchunk|>`, as in training."""
+        """A text to embed: `<s>`, the filled template, `<|endofchunk|>`, as in training."""
         pieces = _fill(self.template, {"text": reference})
         return (self.tokenizer.begin, *self._ids(pieces), self.tokenizer.end_of_chunk)
 
@@ -138,7 +138,7 @@ class Writer:
 
 
 def _fill(template: str, fields: dict[str, str]) -> list[tuple[str, bool]]:
-    """(text, False) and (VISUAL, True) in order. A field that happens to hold "<visual>" is text like any other."""
+    """(text, False) and (VISUAL, True) in order. "<visual>" in the value of a field is plain text."""
     pieces: list[tuple[str, bool]] = []
 
     def add(text: str) -> None:

@@ -1,6 +1,6 @@
 """How a benchmark is asked: prompts, demonstrations, beams. A protocol is data: bundled by name, or a YAML file.
 
-Light: nothing here imports torch. Every result carries the whole protocol it was made with.
+Light: nothing here imports torch. Every result records the whole protocol.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FIELDS = {
 
 
 class Prompts(Settings):
-    """Templates. What a demonstration fills in at {answer} the model is to say; the prompt ends before it."""
+    """Templates. Demonstrations fill in {answer}, which the model must generate; the prompt ends before it."""
 
     caption: str = Field(default=f"{VISUAL}{{answer}}", description="captioning: {answer}")
     question: str = Field(
@@ -34,7 +34,7 @@ class Prompts(Settings):
         default=f"{VISUAL}The image says: {{text}} Is it hateful? Answer: {{answer}}",
         description="Hateful Memes: {text}, {answer}",
     )
-    retrieval: str = Field(default=f"{VISUAL}{{text}}", description="a text to be embedded: {text}")
+    retrieval: str = Field(default=f"{VISUAL}{{text}}", description="a text to embed: {text}")
 
     @field_validator("*")
     @classmethod
@@ -48,9 +48,9 @@ class Prompts(Settings):
 
 
 class Talk(Settings):
-    """How a CuMo is asked: questions as LLaVA words them, in the prompt version that it was trained with."""
+    """How a CuMo is asked: questions as LLaVA words them, in the prompt version of its training."""
 
-    caption: str = Field(default="Describe the picture.", description="what captions are asked for with")
+    caption: str = Field(default="Describe the picture.", description="the request for a caption")
     question: str = Field(
         default="{question}\nAnswer the question using a single word or phrase.",
         description="a question with a short answer: {question}",
@@ -60,9 +60,9 @@ class Talk(Settings):
         description="a question with choices: {question}, {choices}",
     )
     option: str = Field(default="{letter}. {choice}", description="a line of {choices}: {letter}, {choice}")
-    judged: str = Field(default="{question}", description="a question whose answer is judged: {question}")
+    judged: str = Field(default="{question}", description="a question for an answer that a judge scores: {question}")
     tokens: int = Field(default=64, gt=0, description="longest caption or short answer, tokens")
-    judged_tokens: int = Field(default=512, gt=0, description="longest answer that is judged, tokens")
+    judged_tokens: int = Field(default=512, gt=0, description="longest answer for the judge, tokens")
     beams: int = Field(default=1, gt=0, description="width of the beam search; 1 is greedy")
 
     @field_validator("question", "judged", "choice", "option")
@@ -75,60 +75,60 @@ class Talk(Settings):
 
 
 class Judge(Settings):
-    """The server that scores answers: any that speaks OpenAI's chat completions."""
+    """The server that scores answers: any with OpenAI's chat completions API."""
 
-    model: str = Field(default="", description="the model's name on that server")
+    model: str = Field(default="", description="name of the model on that server")
     base_url: str = Field(default="https://api.openai.com/v1", description="the API's root, ending in /v1")
     api_key_env: str = Field(
         default="OPENAI_API_KEY", description="NAME of the environment variable with the key; empty: no key"
     )
     concurrency: int = Field(default=8, gt=0, description="requests in flight")
     timeout: float = Field(default=120.0, gt=0, description="seconds for one answer")
-    max_attempts: int = Field(default=6, gt=0, description="tries of one request")
+    max_attempts: int = Field(default=6, gt=0, description="attempts per request")
     max_tokens: int = Field(default=512, gt=0, description="longest answer of the judge, tokens")
 
 
 class Segment(Settings):
-    """How segmentation looks at a picture."""
+    """How segmentation processes a picture."""
 
     attention: Literal["correlative", "plain"] = Field(
-        default="correlative", description="of the tower's last block: SCLIP's, or as it was trained"
+        default="correlative", description="attention of the tower's last block: SCLIP's, or as trained"
     )
     short_side: int = Field(
-        default=0, ge=0, description="pictures are resized to this shorter side, pixels; 0: the set's own"
+        default=0, ge=0, description="shorter side of resized pictures, pixels; 0: the set's default"
     )
-    stride: int = Field(default=0, ge=0, description="pixels from one window to the next; 0: half a window")
-    logit_scale: float = Field(default=0.0, ge=0, description="cosines times this are logits; 0: the set's own")
+    stride: int = Field(default=0, ge=0, description="distance of windows, pixels; 0: half a window")
+    logit_scale: float = Field(default=0.0, ge=0, description="factor from cosines to logits; 0: the set's default")
     probability: float | None = Field(
-        default=None, ge=0, lt=1, description="places less sure than this are background; none: the set's own"
+        default=None, ge=0, lt=1, description="places with a lower probability are background; none: the set's default"
     )
     area: float | None = Field(
         default=None,
         ge=0,
         lt=1,
-        description="classes with less than this share of a picture's foreground are background; none: the set's own",
+        description="classes below this share of a picture's foreground are background; none: the set's default",
     )
 
 
 class Protocol(Settings):
-    name: str = Field(default="default", description="what the protocol is called in results")
+    name: str = Field(default="default", description="name of the protocol in results")
     prompts: Prompts = Prompts()
-    split: str = Field(default="", description="split to score: train, val or test; empty: the task's own")
-    examples: int = Field(default=0, ge=0, description="examples scored, drawn at random; 0: all")
-    seed: int = Field(default=42, ge=0, description="of the draw of examples, query set and demonstrations")
+    split: str = Field(default="", description="split to score: train, val or test; empty: the task's default")
+    examples: int = Field(default=0, ge=0, description="number of examples to score, drawn at random; 0: all")
+    seed: int = Field(default=42, ge=0, description="seed of the draw of examples, query set and demonstrations")
     query_set: int = Field(
-        default=0, ge=0, description="training examples that demonstrations are taken from, drawn once; 0: all"
+        default=0, ge=0, description="number of training examples to take demonstrations from, drawn once; 0: all"
     )
     demonstrations: Literal["random", "rices"] = Field(
         default="random",
-        description="random: drawn for each example; rices: the nearest by image embedding, the nearest last",
+        description="random: drawn for each example; rices: the nearest by image embedding, in order, the nearest last",
     )
     zero_shot_texts: int = Field(
-        default=0, ge=0, description="demonstrations at 0 shots that keep their text and lose their picture"
+        default=0, ge=0, description="number of demonstrations at 0 shots, with text but without picture"
     )
     zero_shot_texts_video_qa: int = Field(default=0, ge=0, description="the same for questions on videos")
     demonstrated_answer: Literal["first", "commonest"] = Field(
-        default="commonest", description="which of the annotators' answers a demonstration shows"
+        default="commonest", description="the annotators' answer that a demonstration shows"
     )
     frames: int = Field(default=3, gt=0, description="frames of a video")
     beams: int = Field(default=3, gt=0, description="width of the beam search; 1 is greedy")
@@ -147,28 +147,28 @@ class Protocol(Settings):
     classes: str = Field(
         default="",
         description="classification: a file with the classes' names (JSON {class: name}, lines of class<TAB>name, or "
-        "one name a line in order); segmentation: a class a line, its names by comma; empty: the set's own",
+        "one name per line in order); segmentation: a class per line, its names by comma; empty: the set's default",
     )
     templates: str = Field(
         default="",
-        description="of classes: a bundled list of prompts (simple, imagenet, cifar, …) or a text file with one a "
-        "line, {} for the class; empty: the set's own",
+        description="for classes: a bundled list of prompts (simple, imagenet, cifar, …) or a text file with one per "
+        "line, {} for the class; empty: the set's default",
     )
     segment: Segment = Segment()
     talk: Talk = Talk()
     judge: Judge = Judge()
-    batch_size: int = Field(default=8, gt=0, description="examples in a forward pass; no effect on what is asked")
+    batch_size: int = Field(default=8, gt=0, description="examples in a forward pass; no effect on results")
     cache_megabytes: int = Field(
         default=2048, ge=0, description="latents of media kept in memory, MB; no effect on the result"
     )
     max_left_out: float = Field(
-        default=0.05, ge=0, le=1, description="stop where more than this share of examples has no readable media"
+        default=0.05, ge=0, le=1, description="stop if more than this share of examples has no readable media"
     )
 
 
 BUNDLED: dict[str, Protocol] = {
     "default": Protocol(),
-    # CosMo (Wang et al. 2024) and its released evaluation, which follow OpenFlamingo's.
+    # CosMo (Wang et al. 2024) and its released evaluation, which follows OpenFlamingo's.
     "cosmo": Protocol(
         name="cosmo",
         prompts=Prompts(
@@ -192,7 +192,7 @@ BUNDLED: dict[str, Protocol] = {
 
 
 def load(source: str, settings: list[str]) -> Protocol:
-    """The bundled protocol of that name, or the one in a YAML file, with `key=value` settings applied.
+    """Loads the bundled protocol of that name, or the one in a YAML file, and applies `key=value` settings.
 
     A file holds the fields that differ from the default. Raises UserError (code 2).
     """
@@ -204,7 +204,7 @@ def load(source: str, settings: list[str]) -> Protocol:
         try:
             read = yaml.safe_load(Path(source).read_text())
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{source} is not YAML: {error}", "mend the file", 2) from error
+            raise UserError(f"{source} is not YAML: {error}", "fix the file", 2) from error
         if not isinstance(read, dict):
             raise UserError(f"{source} holds no settings", "a protocol is a mapping of keys to values", 2)
         values = {"name": Path(source).stem, **read}
@@ -219,6 +219,6 @@ def load(source: str, settings: list[str]) -> Protocol:
         key = ".".join(str(part) for part in first["loc"])
         raise UserError(
             f"{source}: {key}: {first['msg'].removeprefix('Value error, ')}",
-            f"a protocol may hold: {', '.join(Protocol.model_fields)}",
+            f"keys of a protocol: {', '.join(Protocol.model_fields)}",
             2,
         ) from None

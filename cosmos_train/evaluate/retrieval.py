@@ -1,6 +1,6 @@
 """Retrieval of a benchmark: every picture or video against every text, R@1, 5 and 10 both ways.
 
-Costs one pass per picture and one per text; memory is their vectors.
+Costs one pass per picture and one per text; memory holds their vectors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def retrieve(
 ) -> list[Result]:
     """Two results: media to text and text to media. `score` is R@1, `more` holds the others and their errors.
 
-    A picture is found by any of its captions, and finds any of them. Raises UserError as `fewshot.ask` does.
+    Any of a picture's captions finds it, and it finds any of them. Raises UserError as `fewshot.ask` does.
     """
     examples = asked_examples(task, data, protocol)
     check_present(examples, data, protocol)
@@ -58,7 +58,7 @@ def retrieve(
 
 
 def check_present(examples: Sequence[Example], data: DataFolder, protocol: Protocol) -> None:
-    """Raises UserError where too many media are not in the folder: before an hour is spent on the others."""
+    """Raises UserError if too many media are missing in the folder, before an hour is spent on the others."""
     missing = [f"{one.id} ({one.media.name})" for one in examples if data.media(one.media.name) is None]
     check_left_out(missing, len(examples), protocol)
 

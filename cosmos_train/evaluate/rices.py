@@ -1,4 +1,4 @@
-"""RICES: demonstrations by likeness (Alayrac et al. 2022, after Yang et al. 2021). Costs encoding the query set."""
+"""RICES: demonstrations by similarity (Alayrac et al. 2022, after Yang et al. 2021). Costs encoding the query set."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from cosmos_train.evaluate.subject import Gallery, Seen
 
 
 class LikeDemonstrations:
-    """The examples of the query set whose media are nearest by embedding; the nearest comes last, by the question."""
+    """The examples of the query set with the nearest media by embedding; the nearest comes last, next to the
+    question."""
 
     def __init__(self, query_set: list[Example], gallery: Gallery, batch_size: int) -> None:
-        """Raises UserError where none of the query set can be read. Inside `subject.asked()`."""
+        """Raises UserError if none of the query set can be read. Inside `subject.asked()`."""
         self.gallery = gallery
         self.examples: list[Example] = []
         vectors: list[Tensor] = []
@@ -26,11 +27,14 @@ class LikeDemonstrations:
                     self.examples.append(example)
                     vectors.append(seen.vector.float().cpu())
         if not vectors:
-            raise UserError("none of the training examples' media can be read", "demonstrations are taken from them")
+            raise UserError(
+                "none of the training examples' media can be read",
+                "check the media of the training split: demonstrations come from it",
+            )
         self.vectors = torch.stack(vectors)
 
     def choose(self, example: Example, count: int) -> list[Example]:
-        """None for an example whose own media cannot be read: it will be left out. Never one with the same media."""
+        """None for an example with unreadable media, which is left out. Never one with the same media."""
         if not count:
             return []
         (seen,) = self.gallery.see([example])

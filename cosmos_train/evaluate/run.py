@@ -1,4 +1,4 @@
-"""What the command does: a checkpoint, a task and a folder in; results out, as a table and as JSON."""
+"""The command `evaluate --task`: a checkpoint, a task and a folder in; results out, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def evaluate_task(
     settings: Sequence[str] = (), predictions: Path | None = None, console: Console | None = None,
     part: str = "teacher",
 ) -> list[Result]:  # fmt: skip
-    """One result per number of shots, or those of a task that has none (retrieval: one per direction).
+    """One result per number of shots; for a task without shots its results (retrieval: one per direction).
 
-    settings: `key=value` of the recipe, or `protocol.key=value`. predictions: a folder where answers are kept, by which
-    a run that was cut off goes on. part: which half of a COSMOS. Raises UserError.
+    settings: `key=value` of the recipe, or `protocol.key=value`. predictions: a folder for answers, from which an
+    interrupted run resumes. part: which half of a COSMOS. Raises UserError.
     """
     chosen = find(task)
     own = [one for one in settings if not one.startswith(_PREFIX)]
     asked = protocols.load(protocol, [one.removeprefix(_PREFIX) for one in settings if one.startswith(_PREFIX)])
     if chosen.kind not in SHOTLESS and not shots:
-        raise UserError(f"{task} is asked with a number of shots", "for example --shots 0 --shots 4", 2)
+        raise UserError(f"{task} needs a number of shots", "for example --shots 0 --shots 4", 2)
     folder = DataFolder(data)
     evaluation = check_able(chosen, family_at(checkpoint))
     with Progress(console=console or Console(stderr=True), transient=True) as progress:
@@ -73,9 +73,9 @@ def evaluate_task(
 def _embedded(
     embedder: Embedder, task: AnyTask, data: DataFolder, protocol: protocols.Protocol, report: Report
 ) -> list[Result]:
-    """Of tasks that need pictures and texts in one space."""
+    """Runs tasks that need pictures and texts in one space."""
     if isinstance(task, SegmentTask):
-        assert isinstance(embedder, Pair)  # no other kind of model can be asked it
+        assert isinstance(embedder, Pair)  # the only type that supports this task
         return [segment(embedder, task, data, protocol, report)]
     if isinstance(task, ClassTask):
         return [classify(embedder, task, data, protocol, report)]
@@ -87,7 +87,7 @@ def _embedded(
 def probe(
     checkpoint: Path, settings: Sequence[str], slots: Path | None, clips: int, candidates: int, draws: int
 ) -> Shown:
-    """The probe of the shards that `settings` (`data.shards=…`) names. Raises UserError."""
+    """The probe of the shards in `settings` (`data.shards=…`). Raises UserError."""
     family = family_at(checkpoint)
     evaluation = family.evaluation
     if not evaluation.probe:
@@ -128,12 +128,12 @@ def print_results(results: Sequence[Result], console: Console) -> None:
 
 
 def print_numbers(numbers: Mapping[str, float], console: Console) -> None:
-    """What a probe logs: each score with the same of another picture, and chance."""
+    """Prints the scores of a probe, each with the same for another picture, and chance."""
     table = Table("probe", "score", "another picture's", "chance", box=None)
     for name, value in numbers.items():
         if not name.endswith(("_shuffled", "_chance")):
-            beside = (numbers.get(f"{name}_{what}") for what in ("shuffled", "chance"))
+            levels = (numbers.get(f"{name}_{what}") for what in ("shuffled", "chance"))
             table.add_row(
-                name.removeprefix("probe/"), f"{value:.3f}", *("" if one is None else f"{one:.3f}" for one in beside)
+                name.removeprefix("probe/"), f"{value:.3f}", *("" if one is None else f"{one:.3f}" for one in levels)
             )
     console.print(table)

@@ -1,7 +1,7 @@
-"""Held-out scores of a checkpoint, each with the level that chance or blindness would give.
+"""Held-out scores of a checkpoint, each with the level of chance or of a blind model.
 
 Retrieval: given a clip's frames, find its text among N distinct ones; mean and standard error over draws of N clips.
-Language: loss per token with a sample's own frames, and with those of another document: a model that looks does better.
+Language: loss per token with a sample's own frames, and with another document's: a model that looks does better.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class Scores:
 def evaluate(
     path: Path, settings: list[str], candidates: int = 64, draws: int = 10, max_clips: int = 2048, seed: int = 0
 ) -> Scores:
-    """Scores the checkpoint at `path` on the shards that `settings` (`data.shards=…`) names.
+    """Scores the checkpoint at `path` on the shards in `settings` (`data.shards=…`).
 
-    Raises UserError where there is no checkpoint, or the shards hold fewer than two distinct texts.
+    Raises UserError if there is no checkpoint, or the shards hold fewer than two distinct texts.
     """
     from cosmos_train import recipe as recipes
     from cosmos_train.train.parallel import device_of
@@ -88,9 +88,9 @@ def evaluate(
 def retrieval(
     embedded: Embedded, candidates: int, draws: int, seed: int, meanings: Sequence[Hashable] | None = None
 ) -> Retrieval:
-    """See the module. Where there are fewer distinct texts, all of them are candidates.
+    """See the module. If there are fewer distinct texts, all of them are candidates.
 
-    meanings: of each text; those that mean the same are not distinct. Without: equal texts are, in any case of letters.
+    meanings: of each text; texts with equal meaning are not distinct. Default: equal texts, ignoring case.
     """
     texts: dict[Hashable, list[int]] = {}
     for number, text in enumerate(meanings or [text.casefold() for text in embedded.texts]):
@@ -120,20 +120,22 @@ def retrieval(
 
 
 def recall_at_1(media: Tensor, text: Tensor) -> float:
-    """The share of rows whose own text is the nearest. Ties go against the model."""
+    """The share of rows with their own text nearest. Ties count against the model."""
     similarity = media @ text.T
     own = similarity.diagonal()
     return float(((similarity >= own[:, None]).sum(1) == 1).float().mean())
 
 
 def language(losses: LanguageLosses) -> Language:
-    """See the module. Raises UserError where no two documents can be compared."""
+    """See the module. Raises UserError if no two documents can be compared."""
     samples = len(losses.tokens)
     if samples == 0:
-        raise UserError("shuffling frames needs two documents with as many clips", "evaluate on more documents")
+        raise UserError(
+            "shuffling frames needs two documents with the same number of clips", "evaluate on more documents"
+        )
     tokens = losses.tokens.sum()
     own, other = float(losses.own.sum() / tokens), float(losses.other.sum() / tokens)
-    # Of a ratio of sums: each sample's share in the difference, about the mean difference per token.
+    # Error of a ratio of sums: each sample's share of the difference, relative to the mean difference per token.
     residual = (losses.other - losses.own) - (other - own) * losses.tokens
     error = float(residual.pow(2).sum().sqrt() / tokens)
     return Language(own, other, error, samples)

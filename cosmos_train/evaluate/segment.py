@@ -1,4 +1,4 @@
-"""Zero-shot segmentation: every place of a picture is given the class whose prompts are nearest; mean IoU.
+"""Zero-shot segmentation: every place of a picture gets the class with the nearest prompts; mean IoU.
 
 As SCLIP (Wang et al. 2024) evaluates CLIPs, without mmsegmentation. Costs `dense.similarities` per picture.
 """
@@ -28,16 +28,16 @@ from cosmos_train.evaluate.readers.labelmaps import IGNORED, read_map
 from cosmos_train.evaluate.retrieval import blank
 from cosmos_train.evaluate.tasks import SegmentTask
 
-Counts = NDArray[np.int64]  # (C, C): pixels of each class (rows) that were given each class (columns)
+Counts = NDArray[np.int64]  # (C, C): pixels by true class (rows) and assigned class (columns)
 
 _DATA = Path(__file__).with_name("data") / "segmentation.json"
-_FOLDS = 20  # of the jackknife
+_FOLDS = 20  # folds of the jackknife
 
 
 def segment(
     pair: Pair, task: SegmentTask, data: DataFolder, protocol: Protocol, report: Report | None = None
 ) -> Result:
-    """One result: mIoU; `more` holds the accuracy of pixels and the IoU of each class. Raises as `fewshot.ask` does."""
+    """One result: mIoU; `more` holds pixel accuracy and the IoU of each class. Raises as `fewshot.ask` does."""
     split = protocol.split or task.split
     settings = protocol.segment
     scenes = draw(read(task.reader, data, split, task.name), protocol.examples, protocol.seed)
@@ -84,14 +84,14 @@ def segment(
 
 
 def confusion(labels: NDArray[np.uint8], given: NDArray[np.int64], classes: int) -> Counts:
-    """Of one picture; places without a label are not counted."""
+    """The counts of one picture; places without a label do not count."""
     known = labels != IGNORED
     pairs = labels[known].astype(np.int64) * classes + given[known]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def iou(counts: Counts) -> NDArray[np.float64]:
-    """(C,): intersection over union; nan for a class that is neither there nor given."""
+    """(C,): intersection over union; nan for a class that occurs neither in truth nor in assignment."""
     inside = np.diagonal(counts).astype(np.float64)
     union = counts.sum(0) + counts.sum(1) - inside
     found: NDArray[np.float64] = np.divide(inside, union, out=np.full(len(counts), np.nan), where=union > 0)
@@ -99,7 +99,7 @@ def iou(counts: Counts) -> NDArray[np.float64]:
 
 
 def jackknife(folds: Counts) -> float:
-    """The standard error of the mean IoU, by leaving out each of the folds (F, C, C) that hold anything."""
+    """The standard error of the mean IoU, by leaving out each non-empty fold of (F, C, C)."""
     there = [fold for fold in folds if fold.any()]
     if len(there) < 2:
         return float("nan")
@@ -109,14 +109,15 @@ def jackknife(folds: Counts) -> float:
 
 
 def class_lists(bundled: str, own: str) -> list[list[str]]:
-    """The names of each class in the order of their numbers: of a file (a class a line, names by comma), or bundled.
+    """The names of each class in the order of their numbers: from a file (a class per line, names by comma), or
+    bundled.
 
-    Raises UserError where there are none.
+    Raises UserError if there are none.
     """
     if own:
         path = Path(own)
         if not path.is_file():
-            raise UserError(f"there is no file {path} with classes", "check protocol.classes", 2)
+            raise UserError(f"there is no file {path} of classes", "check protocol.classes", 2)
         lines: Sequence[str] = read_lines(path)
     elif bundled:
         lines = json.loads(_DATA.read_text())[bundled]
@@ -125,8 +126,8 @@ def class_lists(bundled: str, own: str) -> list[list[str]]:
     found = [[name.strip() for name in line.split(",") if name.strip()] for line in lines]
     if len(found) < 2 or not all(found):
         raise UserError(
-            f"{own or 'the set'} names {len(found)} classes",
-            "give a file with a class a line, in the order of the labels' numbers: --set protocol.classes=FILE",
+            f"{own or 'the set'} has {len(found)} classes",
+            "give a file with a class per line, in the order of the labels' numbers: --set protocol.classes=FILE",
             2,
         )
     return found

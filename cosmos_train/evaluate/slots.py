@@ -1,6 +1,6 @@
-"""What a sentence says, slot by slot: a table of slots, their values, and the words that name them.
+"""The meaning of a sentence by slot: a table of slots, their values, and the words for each value.
 
-The bundled table is the sample world's (object, colour, action); another world brings its own as JSON of the same form:
+The bundled table is the sample world's (object, colour, action); other worlds need their own JSON of the same format:
 {slot: {value: [words]}}. Light: imports no torch.
 """
 
@@ -15,12 +15,12 @@ from cosmos_train.errors import UserError
 
 SAMPLE_WORLD = Path(__file__).with_name("slots.json")
 
-Said = tuple[str | None, ...]  # one value per slot, None where the sentence names none or several
+Said = tuple[str | None, ...]  # one value per slot, None if the sentence names none or several
 
 
 class Slots:
     def __init__(self, table: Mapping[str, Mapping[str, list[str]]]) -> None:
-        """Raises ValueError where a word names two values of one slot."""
+        """Raises ValueError if a word names two values of one slot."""
         self.table = table
         self.names = tuple(table)
         self._values: list[dict[str, str]] = []
@@ -33,17 +33,17 @@ class Slots:
             self._values.append(words)
 
     def read(self, text: str) -> Said:
-        """What a sentence says."""
+        """The values that a sentence names."""
         words = set(re.findall(r"[^\W_]+", text.lower()))
         found = ({value for word, value in values.items() if word in words} for values in self._values)
         return tuple(next(iter(values)) if len(values) == 1 else None for values in found)
 
 
 def load_slots(path: Path = SAMPLE_WORLD) -> Slots:
-    """The table in a JSON file. Raises UserError (code 2) where it is none."""
+    """Reads the table in a JSON file. Raises UserError (code 2) if it is not one."""
     try:
         return Slots(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UserError(
-            f"{path} is no table of slots: {error}", "it is JSON: {slot: {value: [words that name it]}}", 2
+            f"{path} is not a table of slots: {error}", "it is JSON: {slot: {value: [words that name it]}}", 2
         ) from error

@@ -1,7 +1,7 @@
-"""What is being asked: a model with its tokenizer, and the media it has looked at.
+"""A CosMo under evaluation: a model with its tokenizer, and a cache of encoded media.
 
-Costs one pass of the visual tower and resampler per picture or video, once for all the prompts it appears in while the
-cache has room.
+Costs one pass of vision tower and resampler per picture or video, once for all prompts with it as long as the cache has
+room.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AT_ONCE = 64  # pictures or videos in one pass of the visual tower
 
 @dataclass(frozen=True)
 class Subject:
-    """checkpoint, step: where the weights are from, for the record."""
+    """checkpoint, step: the source of the weights, for the record."""
 
     model: CosMo
     tokenizer: Tokenizer
@@ -39,19 +39,19 @@ class Subject:
     step: int = 0
 
     def asked(self) -> AbstractContextManager[None]:
-        """In evaluation mode, without gradients, in the recipe's precision; training mode comes back afterwards."""
+        """A context: evaluation mode, no gradients, the recipe's precision; restores training mode at the end."""
         return evaluating(self.model, self.recipe, self.device)
 
 
 @contextmanager
 def evaluating(model: nn.Module, recipe: Recipe, device: torch.device) -> Iterator[None]:
-    """As `Subject.asked`, of any model."""
+    """As `Subject.asked`, for any model."""
     from cosmos_train.train.precision import autocast
 
     before = model.training
     model.eval()
     try:
-        # Not inference_mode: what a module keeps from here must not trouble the training that goes on afterwards.
+        # Not inference_mode: tensors that a module caches here would fail in later training.
         with torch.no_grad(), autocast(recipe, device):
             yield
     finally:
@@ -59,7 +59,7 @@ def evaluating(model: nn.Module, recipe: Recipe, device: torch.device) -> Iterat
 
 
 def load_subject(path: Path, settings: list[str]) -> Subject:
-    """The checkpoint at `path` with `key=value` changes to its recipe. Raises UserError where there is none."""
+    """Loads the checkpoint at `path` with `key=value` changes to its recipe. Raises UserError if there is none."""
     from cosmos_train import recipe as recipes
     from cosmos_train.train.parallel import device_of
     from cosmos_train.train.starting import load_model
@@ -73,14 +73,14 @@ def load_subject(path: Path, settings: list[str]) -> Subject:
 
 @dataclass(frozen=True)
 class Seen:
-    """Of one picture or video: latents (n, D) that text attends to, and its unit vector (E,)."""
+    """One encoded picture or video: latents (n, D) that text attends to, and its unit vector (E,)."""
 
     latents: Tensor
     vector: Tensor
 
 
 class Gallery:
-    """Media of a benchmark, encoded when first asked for."""
+    """Media of a benchmark, encoded on first use."""
 
     def __init__(self, subject: Subject, data: DataFolder, frames: int, cache_megabytes: int) -> None:
         self.subject = subject
@@ -90,11 +90,11 @@ class Gallery:
         self._kept: dict[Media, Seen] = {}
 
     def present(self, example: Example) -> bool:
-        """Whether the example's media lie in the folder; says nothing of whether they can be decoded."""
+        """Whether the example's media exist in the folder; they may still be unreadable."""
         return self.data.media(example.media.name) is not None
 
     def see(self, examples: Sequence[Example]) -> list[Seen | Unreadable]:
-        """Each example's media, or why they cannot be used. Inside `subject.asked()`."""
+        """Each example's media, or the error of reading them. Inside `subject.asked()`."""
         wanted = {example.media: None for example in examples if example.media not in self._kept}
         new: dict[Media, Seen | Unreadable] = {}
         clips: dict[Media, Clip] = {}

@@ -1,8 +1,7 @@
-"""Sentences with one word exchanged: which of them a picture is nearest to, its own or the ones that are wrong.
+"""Sentences with one word swapped: is a picture nearest to its own sentence, or to a wrong one?
 
-A question names a slot (evaluate/slots.py) and which sentence of a caption it is about: one that holds all words of
-`with` and none of `without`. In that sentence the slot's word is replaced by each of the slot's other values. Light:
-imports no torch.
+A question names a slot (evaluate/slots.py) and a sentence of a caption: one that holds all words of `with` and none of
+`without`. In that sentence the slot's word is replaced by each of the slot's other values. Light: imports no torch.
 """
 
 from __future__ import annotations
@@ -24,35 +23,39 @@ Table = Mapping[str, Mapping[str, Sequence[str]]]  # slot -> value -> the words 
 
 
 class Question(Settings):
-    slot: str = Field(description="a slot of the table of words")
-    all_of: list[str] = Field(default=[], alias="with", description="words that the sentence holds")
-    none_of: list[str] = Field(default=[], alias="without", description="words that it does not hold")
+    slot: str = Field(description="a slot of the table")
+    all_of: list[str] = Field(default=[], alias="with", description="words that the sentence must hold")
+    none_of: list[str] = Field(default=[], alias="without", description="words that it must not hold")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """own: the right one's number among `texts`."""
+    """own: the number of the right one among `texts`."""
 
     texts: tuple[str, ...]
     own: int
 
 
 def load_questions(path: Path, table: Table) -> dict[str, Question]:
-    """The questions in a JSON file. Raises UserError (code 2) where it holds none, or of an unknown slot."""
+    """The questions in a JSON file. Raises UserError (code 2) if it holds none, or one about an unknown slot."""
     try:
         found = TypeAdapter(dict[str, Question]).validate_python(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError) as error:
         raise UserError(
-            f"{path} holds no questions: {error}", "it is JSON: {name: {slot, with: [words], without: [words]}}", 2
+            f"{path} is not a file of questions: {error}",
+            "it is JSON: {name: {slot, with: [words], without: [words]}}",
+            2,
         ) from error
     for name, one in found.items():
         if one.slot not in table:
-            raise UserError(f"{path}: {name} asks of {one.slot}, which is no slot", f"there are: {', '.join(table)}", 2)
+            raise UserError(
+                f"{path}: {name} asks about {one.slot}, which is not a slot", f"there are: {', '.join(table)}", 2
+            )
     return found
 
 
 def ask(question: Question, sentences: Sequence[str], table: Table) -> Asked | None:
-    """The first sentence that the question is about, once with each value; None where none names exactly one."""
+    """The first sentence that fits the question, once with each value; None if none names exactly one value."""
     values = table[question.slot]
     for sentence in sentences:
         words = _words(sentence)
@@ -68,7 +71,7 @@ def ask(question: Question, sentences: Sequence[str], table: Table) -> Asked | N
 
 
 def exchanged(sentence: str, word: str, other: str) -> str:
-    """The sentence with one word for another, and an article before it that fits."""
+    """The sentence with one word replaced, and the right article before it."""
 
     def swap(found: re.Match[str]) -> str:
         article = found[1] or ""

@@ -1,6 +1,6 @@
-"""Benchmarks asked of a model that talks (CuMo): one picture, one question, no demonstrations; scored, or judged.
+"""Benchmarks for a conversation model (CuMo): one picture, one question, no demonstrations; scored, or judged.
 
-Costs `talker` per example; a judge costs a request each. What was said is kept: a run that was cut off goes on.
+Costs `talker` per example; a judge costs a request each. Answers are kept: an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def answer(
     path: Path, settings: list[str], task: Task, data: DataFolder, protocol: Protocol, shots: Sequence[int],
     predictions: Path | None, report: Callable[[str], Report],
 ) -> list[Result]:  # fmt: skip
-    """The answers of a CuMo. Raises UserError as `ask` does, and for demonstrations: it reads one picture."""
+    """Evaluates a CuMo. Raises UserError as `ask` does, and for demonstrations: it reads one picture."""
     if any(shots):
-        raise UserError("a CuMo is asked without demonstrations", "leave out --shots", 2)
+        raise UserError("a CuMo cannot use demonstrations", "omit --shots", 2)
     return [ask(load_talker(path, settings), task, data, protocol, predictions, report)]
 
 
@@ -40,14 +40,14 @@ def ask(
     talker: Talker, task: Task, data: DataFolder, protocol: Protocol, folder: Path | None = None,
     report: Callable[[str], Report] | None = None,
 ) -> Result:  # fmt: skip
-    """Scores one task; `folder` keeps what is said, and what the judge says of it.
+    """Scores one task; `folder` keeps the answers, and the judge's replies.
 
-    Raises UserError as `fewshot.ask` does, for a model that was never trained to read a question, and without a judge
-    where one is needed.
+    Raises UserError as `fewshot.ask` does, for a model that was never trained to read a question, and if a needed judge
+    is not configured.
     """
     if talker.recipe.data.talk.prompt == "plain" and task.kind != "caption":
         raise UserError(
-            f"{talker.checkpoint} was trained with data.talk.prompt=plain, which shows no question",
+            f"{talker.checkpoint} was trained with data.talk.prompt=plain, which has no questions",
             "evaluate a later stage, or the task coco-caption",
             2,
         )
@@ -87,13 +87,13 @@ def ask(
 
 
 def worded(example: Example, task: Task, protocol: Protocol) -> str:
-    """What the model is asked."""
+    """The question for the model."""
     talk = protocol.talk
     if task.kind == "caption":
         return talk.caption
     if task.kind == "judged":
         return names.fill(talk.judged, {"question": example.question})
-    if task.own_words:  # the set's own question says how it wants to be answered
+    if task.own_words:  # the set's own question states the format of the answer
         return example.question
     if not example.choices:
         return names.fill(talk.question, {"question": example.question})
@@ -110,7 +110,7 @@ def _answer(
 ) -> None:  # fmt: skip
     todo = [one for one in examples if one.id not in kept.done]
     tokens = protocol.talk.judged_tokens if task.kind == "judged" else protocol.talk.tokens
-    prompts = {one.id: talker.spell(worded(one, task, protocol)) for one in todo}
+    prompts = {one.id: talker.tokenize(worded(one, task, protocol)) for one in todo}
     talker.check_length(max(map(len, prompts.values()), default=0) + tokens)
     with talker.asked():
         for first in range(0, len(todo), protocol.batch_size):
@@ -136,7 +136,7 @@ def _answer(
 
 
 def _judge(task: Task, protocol: Protocol, answered: Answered, kept: Predictions, report: Report | None) -> None:
-    """Fills `kept` with the judge's replies; an answer it could not judge before is put to it again."""
+    """Fills `kept` with the judge's replies; asks again about answers without marks."""
     todo = [(one, said) for one, said in answered if "reply" not in kept.done.get(one.id, {})]
     rubric = judging.RUBRICS[task.rubric]
     for number, (example, reply, wrong) in enumerate(judging.judge(protocol.judge, rubric, todo), 1):
@@ -173,7 +173,7 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
 
 
 def _right(answered: Answered, together: bool) -> tuple[Estimate, str, float | None, dict[str, float]]:
-    """Accuracy; chance where all have choices; `more`: by kind of question, and answers that name no choice."""
+    """Accuracy; chance if all have choices; `more`: by kind of question, and answers that name no choice."""
     right = np.asarray([is_right(said, one) for one, said in answered], dtype=float)
     groups = np.asarray([one.group for one, _ in answered])
     chosen = [(one, said) for one, said in answered if one.choices]

@@ -1,9 +1,9 @@
-"""The probe of a CuMo: held-out pictures, asked for a description; whether the answer is right, slot by slot.
+"""The probe of a CuMo: asks for a description of held-out pictures; scores the answers slot by slot.
 
-The truth is what the picture's own text in the shards says, as in `probe`. Beside each score the same with another
-document's answer, and chance. With pictures to fit on, also what ridge regressions tell of each slot from the tower's
-tokens and from what the connector makes of them: what the language model could have read there. Costs the tower and the
-prompt once per picture, and a token's pass per token (the LM's cache); made once, a probe holds its pictures.
+The picture's own text in the shards gives the truth, as in `probe`. Next to each score: the score of another document's
+answer, and chance. With pictures to fit on, ridge regressions also predict each slot from the tower's tokens and from
+the connector's output, an upper bound for the language model's input. Costs the tower and the prompt once per picture,
+and a token's pass per token (the LM's cache); a probe keeps its pictures.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ class _Picture:
 
 
 class TalkProbe:
-    """Pictures of shards that are not trained on, kept decoded: 3 S² bytes each."""
+    """Pictures of held-out shards, kept decoded: 3 S² bytes each."""
 
     def __init__(
         self, data: DataSettings, slots: Slots, most: int = 256, fit_on: DataSettings | None = None, fit: int = 0
     ) -> None:
-        """fit_on, fit: shards, and how many of their pictures linear probes are fitted on.
+        """fit_on, fit: shards, and the number of their pictures to fit linear probes on.
 
-        Raises UserError where no picture's text fills every slot.
+        Raises UserError if no picture's text fills every slot.
         """
         self.slots = slots
         self.pictures = list(self._read(data, most))
         self.fitted = list(self._read(fit_on, fit)) if fit_on is not None and fit else []
         if len({one.document for one in self.pictures}) < 2:
             raise UserError(
-                f"of fewer than two documents a text says all of {', '.join(slots.names)}",
-                "give held-out shards of the sample world, or a table of slots that fits: probe.slots",
+                f"fewer than two documents have a text with all of {', '.join(slots.names)}",
+                "give held-out shards of the sample world, or a fitting table of slots: probe.slots",
             )
 
     def _read(self, data: DataSettings, most: int) -> Iterator[_Picture]:
@@ -66,7 +66,7 @@ class TalkProbe:
             try:
                 talks = corpus.document(number).fixed
             except (BadDocument, ValueError):
-                continue  # the stream of training counts and names those; a probe asks of the others
+                continue  # the training stream reports bad samples; a probe uses the others
             for talk in talks:
                 assert isinstance(talk, Talk)
                 truth = self.slots.read(talk.text)
@@ -82,7 +82,7 @@ class TalkProbe:
 
     def ask(self, talker: Talker, max_tokens: int = 40, seed: int = 0) -> dict[str, float]:
         """Flat, as metrics of a training run: probe/object, probe/object_shuffled, probe/object_chance, …"""
-        prompt = talker.spell(QUESTIONS[0])
+        prompt = talker.tokenize(QUESTIONS[0])
         answers: list[str] = []
         with talker.asked():
             for first in range(0, len(self.pictures), _AT_ONCE):
@@ -103,7 +103,7 @@ class TalkProbe:
         return {f"probe/{name}": value for name, value in numbers.items()}
 
     def _linear(self, talker: Talker) -> dict[str, float]:
-        """linear_<slot> of the tower's tokens, linear_connected_<slot> of what the language model is given."""
+        """linear_<slot> from the tower's tokens, linear_connected_<slot> from the language model's input."""
         known, asked = self._seen(talker, self.fitted), self._seen(talker, self.pictures)
         found: dict[str, float] = {}
         for n, name in enumerate(self.slots.names):
@@ -128,7 +128,7 @@ class TalkProbe:
 
 
 def make_probe(recipe: Recipe, heldout: DataSettings, tokenizer: Tokenizer, slots: Slots) -> Ask:
-    """Of a CuMo in training."""
+    """The probe of a CuMo in training."""
     settings = recipe.probe
     _, learned = recipe.data.named()[0]
     probe = TalkProbe(heldout, slots, settings.clips, learned, settings.fit)

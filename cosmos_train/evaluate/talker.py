@@ -1,4 +1,4 @@
-"""A CuMo that is asked: a picture and a question each, in the prompt version it was trained with; it answers by beams.
+"""A CuMo under evaluation: answers one question about one picture, in the prompt version of its training, by beams.
 
 Costs the tower per picture, the prompt once, then one token's pass per token and beam, by the LM's cache.
 """
@@ -42,7 +42,7 @@ Pixels = NDArray[np.uint8]  # (3, S, S)
 
 @dataclass
 class _Context:
-    """N rows that can go on, as `decoder.Context` without media: these are tokens like any other."""
+    """N rows to continue, as `decoder.Context` without media: these are tokens like any other."""
 
     lm: Any
     logits: Tensor
@@ -71,7 +71,7 @@ class _Context:
 
 @dataclass(frozen=True)
 class Talker:
-    """checkpoint, step: where the weights are from, for the record."""
+    """checkpoint, step: the source of the weights, for the record."""
 
     model: CuMo
     tokenizer: Tokenizer
@@ -84,20 +84,20 @@ class Talker:
         return evaluating(self.model, self.recipe, self.device)
 
     def see(self, data: DataFolder, media: Sequence[Media]) -> list[Pixels | Unreadable]:
-        """Pictures as the model sees them, or why they cannot be used."""
+        """Decodes pictures for the model, or returns the error of reading them."""
         with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as readers:
             return list(readers.map(lambda one: self._look(data, one), media))
 
-    def spell(self, question: str) -> list[int]:
-        """The prompt of a question about one picture."""
+    def tokenize(self, question: str) -> list[int]:
+        """Token ids of the prompt of a question about one picture."""
         return tokenize_question(f"{IMAGE}\n{question.replace(IMAGE, ' ')}", self.tokenizer, self.recipe.data.talk)
 
     def check_length(self, tokens: int) -> None:
-        """Raises UserError (code 2) where the language model does not read so many."""
+        """Raises UserError (code 2) if this many tokens exceed the language model's context."""
         most = getattr(self.model.lm.config, "max_position_embeddings", None)
         if most is not None and tokens > most:
             raise UserError(
-                f"a question and its answer take up to {tokens} tokens, the language model reads {most}",
+                f"a question and its answer take up to {tokens} tokens, but the language model reads at most {most}",
                 "allow shorter answers: --set protocol.talk.tokens=…, protocol.talk.judged_tokens=…",
                 2,
             )
@@ -105,7 +105,7 @@ class Talker:
     def answer(
         self, pictures: Sequence[Pixels], prompts: Sequence[Sequence[int]], tokens: int, beams: int = 1
     ) -> list[str]:
-        """What is said to each prompt, its picture at its `<visual>` tokens. Inside `asked()`."""
+        """The answer to each prompt, with its picture at its `<visual>` tokens. Inside `asked()`."""
         context = self._begin(pictures, prompts)
         found = beam_search(context, beams, 0.0, tokens, ends(self.tokenizer), never_said(self.tokenizer))
         return [self.tokenizer.decode(ids) for ids in found]
@@ -143,13 +143,13 @@ class Talker:
 
 
 def load_talker(path: Path, settings: list[str]) -> Talker:
-    """The CuMo at `path` with `key=value` changes to its recipe. Raises UserError where it is none.
+    """Loads the CuMo at `path` with `key=value` changes to its recipe. Raises UserError if it is not one.
 
-    A model of stage 1 (prompt `plain`) has never read a question, so it is not asked any.
+    A model of stage 1 (prompt `plain`) has never read a question, so benchmarks with questions refuse it.
     """
     trained, model = load_any(path)
     if not isinstance(model, CuMo):
-        raise UserError(f"{path} is no CuMo", "give the checkpoint of a CuMo", 2)
+        raise UserError(f"{path} is not a CuMo", "give the checkpoint of a CuMo", 2)
     recipe = recipes.build(trained.recipe.model_dump(), settings, str(trained.folder))
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)

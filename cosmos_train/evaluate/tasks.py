@@ -1,4 +1,4 @@
-"""The benchmarks by name: which reader, which split, what is asked and how it is scored. Light: imports no torch."""
+"""The benchmarks by name: reader, split, kind of question and scoring. Light: imports no torch."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Task:
     """kind: caption (CIDEr-D), question (accuracy), meme (ROC-AUC), retrieval (R@K both ways), choice (accuracy of a
     letter, a number or words), judged (marks of a judge, by `rubric`).
 
-    split: what is scored by default; demonstrations come from the split train. own_words: the set's questions say how
-    they want to be answered. together: questions of a group count as one, right where all of them are.
+    split: scored by default; demonstrations come from the split train. own_words: the set's questions state the format
+    of the answer. together: questions of a group count as one, right if all of them are.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Task:
 class ClassTask:
     """A classification set. templates: the bundled list of prompts; names: the bundled list of class names.
 
-    mean_per_class: its authors score the mean over classes, since these differ in size.
+    mean_per_class: its authors score the mean over classes, because class sizes differ.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ClassTask:
 
 @dataclass(frozen=True)
 class CompositionTask:
-    """scores: those that its authors report, of text, image and group; by_group: their mean over kinds of item."""
+    """scores: those that its authors report: text, image, group; by_group: their mean over kinds of item."""
 
     name: str
     reader: Callable[[DataFolder, str], list[Composition]]
@@ -80,7 +80,7 @@ COMPOSITION: dict[str, CompositionTask] = {
 class SegmentTask:
     """classes: the bundled list of names; zoom: pictures' shorter side, in windows; without_zero: see `labelmaps`.
 
-    logit_scale, probability, area: see `dense.assign`; SCLIP's.
+    logit_scale, probability, area: see `dense.assign`; values of SCLIP.
     """
 
     name: str
@@ -164,14 +164,14 @@ TASKS: dict[str, Task] = {
 
 
 AnyTask = Task | ClassTask | CompositionTask | SegmentTask
-SHOTLESS = frozenset(("retrieval", "classify", "compose", "segment"))  # kinds that have no demonstrations
+SHOTLESS = frozenset(("retrieval", "classify", "compose", "segment"))  # kinds without demonstrations
 
 
 def check_able(task: AnyTask, family: Family) -> Evaluation:
-    """How a family is asked a task. Raises UserError (code 2) where it cannot be, naming the tasks that it can do."""
+    """Checks that a family supports a task. Raises UserError (code 2) if not, naming the tasks that it supports."""
     if not _able(task, family.evaluation):
         able = ", ".join(name for name, one in every().items() if _able(one, family.evaluation))
-        raise family.cannot(f"be asked {task.name}", f"what it can be asked: {able or 'no task'}")
+        raise family.cannot(f"do {task.name}", f"tasks that it can do: {able or 'no task'}")
     return family.evaluation
 
 
@@ -187,7 +187,7 @@ def every() -> dict[str, AnyTask]:
 
 
 def find(name: str) -> AnyTask:
-    """Raises UserError (code 2) naming the nearest task."""
+    """The task of that name. Raises UserError (code 2) naming the nearest task."""
     known = every()
     if name in known:
         return known[name]

@@ -1,9 +1,9 @@
-"""The probe of a COSMOS: held-out pictures that look for their captions, for the right word, and where it looks.
+"""The probe of a COSMOS: do held-out pictures find their captions and the right word, and where does it look?
 
-Of student and of teacher: R@1 both ways among captions, and zero-shot questions (`swaps`): a sentence of the picture's
-own caption with one word exchanged for each other value of its slot. With pictures to fit on, the same by a linear
-probe (ridge regression on the pooled picture). Each with chance, and with another document's picture. Of the student's
-pooler: where sentences look (`pointing`), by kind of sentence, or by size of box where the shard tells no kinds. Costs
+For student and teacher: R@1 both ways among captions, and zero-shot questions (`swaps`): a sentence of the picture's
+own caption with one word swapped for each other value of its slot. With pictures to fit on, the same by a linear probe
+(ridge regression on the pooled picture). Each with chance, and with another document's picture. For the student's
+pooler: where sentences look (`pointing`), by kind of sentence, or by size of box if the shard gives no kinds. Costs
 both towers once per scene, and the text tower once per distinct sentence.
 """
 
@@ -39,13 +39,13 @@ from cosmos_train.stream.views.pictures import Pixels
 from cosmos_train.stream.views.samples import SceneCorpus
 
 _AT_ONCE = 64
-_LONGEST = 5  # sentences of a caption
-_RIDGE = 1e-3  # of the features' mean square
+_LONGEST = 5  # largest number of sentences of a caption
+_RIDGE = 1e-3  # ridge penalty, relative to the features' mean square
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A scene as it is asked of. asked: by question; regions: sentences, and where what they name lies."""
+    """A scene of the probe. asked: by question; regions: sentences, and the boxes of the things they name."""
 
     picture: Pixels
     caption: str
@@ -55,13 +55,13 @@ class Seen:
 
 
 class ViewProbe:
-    """Scenes of shards that are not trained on, kept decoded: 3 S² bytes each."""
+    """Scenes of held-out shards, kept decoded: 3 S² bytes each."""
 
     def __init__(
         self, data: DataSettings, tokenizer: Tokenizer, table: Table, questions: Path = SAMPLE_WORLD, most: int = 256,
         fit_on: DataSettings | None = None, fit: int = 0,
     ) -> None:  # fmt: skip
-        """fit_on, fit: shards, and how many of their pictures linear probes are fitted on. UserError without scenes."""
+        """fit_on, fit: shards, and the number of their pictures to fit linear probes on. UserError without scenes."""
         self.tokenizer = tokenizer
         self.table = table
         self.questions = load_questions(questions, table)
@@ -90,7 +90,7 @@ class ViewProbe:
                     caption = ". ".join(scene.sentences[:_LONGEST])
                     found.append(Seen(picture, caption, corpus.key(number), asked, regions))
             except (BadDocument, ValueError, KeyError, TypeError):
-                continue  # the stream of training counts and names those; a probe asks of the others
+                continue  # the training stream reports bad samples; a probe uses the others
             if len(found) >= most:
                 break
         return found
@@ -147,14 +147,14 @@ class ViewProbe:
         def right(pictures: Tensor) -> float:
             scores = torch.einsum("ne,nce->nc", pictures, choices)
             best = scores.gather(1, own[:, None])
-            return float(((scores >= best).sum(1) == 1).float().mean())  # ties go against the model
+            return float(((scores >= best).sum(1) == 1).float().mean())  # ties count against the model
 
         chance = Counter(own.tolist()).most_common(1)[0][1] / len(asked)
         return {name: right(images), f"{name}_shuffled": right(others), f"{name}_chance": chance}
 
     def _pointed(self, model: Cosmos) -> dict[str, Pointed]:
-        """By kind of sentence; by size of box, "" for those of at least a tenth of the picture, "small" for others,
-        where sentences have no kind; and of what no sentence of the picture names, asked for all the same: `untold`."""
+        """By kind of sentence; if sentences have no kind, by size of box: "" for boxes of at least a tenth of the
+        picture, "small" for others; and for things that no sentence of the picture names: `untold`."""
         found: dict[str, Pointed] = {}
         side = model.student.visual.size // model.student.visual.patch
         for first in range(0, len(self.scenes), _AT_ONCE):
@@ -181,7 +181,7 @@ class ViewProbe:
         return torch.cat(found)
 
     def _texts(self, half: Student, texts: Sequence[str]) -> Tensor:
-        """Unit vectors, each distinct text read once."""
+        """Unit vectors; encodes each distinct text once."""
         distinct = list(dict.fromkeys(texts))
         found = []
         for first in range(0, len(distinct), _AT_ONCE):
@@ -193,7 +193,7 @@ class ViewProbe:
 
 
 def make_probe(recipe: Recipe, heldout: DataSettings, tokenizer: Tokenizer, slots: Slots) -> Ask:
-    """Of a COSMOS in training."""
+    """The probe of a COSMOS in training."""
     settings = recipe.probe
     questions = Path(settings.questions) if settings.questions else SAMPLE_WORLD
     _, learned = recipe.data.named()[0]
@@ -207,11 +207,11 @@ def make_probe(recipe: Recipe, heldout: DataSettings, tokenizer: Tokenizer, slot
 
 def linear(known: Tensor, labels: Tensor, asked: Tensor) -> Tensor:
     """Labels (M,) of features (M, E) by ridge regression of one-hot labels (N,) on features (N, E), standardised."""
-    mean, spread = known.mean(0), known.std(0).clamp(min=1e-6)
-    rows, new = (known - mean) / spread, (asked - mean) / spread
+    mean, deviation = known.mean(0), known.std(0).clamp(min=1e-6)
+    rows, new = (known - mean) / deviation, (asked - mean) / deviation
     wanted = F.one_hot(labels).to(rows.dtype)
     mean_label, ridge = wanted.mean(0), _RIDGE * len(rows)
-    if rows.shape[1] > len(rows):  # the same solution by the products of rows, which are fewer
+    if rows.shape[1] > len(rows):  # the same solution in the dual form, which is smaller
         weights = rows.T @ torch.linalg.solve(rows @ rows.T + ridge * torch.eye(len(rows)), wanted - mean_label)
     else:
         weights = torch.linalg.solve(rows.T @ rows + ridge * torch.eye(rows.shape[1]), rows.T @ (wanted - mean_label))
@@ -220,7 +220,7 @@ def linear(known: Tensor, labels: Tensor, asked: Tensor) -> Tensor:
 
 
 def moved(documents: Sequence[str], seed: int) -> list[int]:
-    """For each scene one of another document, drawn at random (the same draw at every call)."""
+    """For each scene one of another document, drawn at random (the same in every call)."""
     random = np.random.default_rng(seed)
     keys = np.array(documents)
     return [int(random.choice(np.flatnonzero(keys != key))) for key in keys]

@@ -1,6 +1,6 @@
-"""Retrieval by a COSMOS's student or teacher on shards it has not seen: plain pictures against captions, both ways.
+"""Retrieval by a COSMOS's student or teacher on held-out shards: plain pictures against captions, both ways.
 
-Inference is that of a CLIP: the middle square of a picture, the sentences of its pool joined, cosines. Costs one
+Inference is that of a CLIP: the middle square of a picture, the joined sentences of its pool, cosines. Costs one
 forward pass of the towers per scene.
 """
 
@@ -31,12 +31,12 @@ from cosmos_train.train.parallel import device_of
 from cosmos_train.train.starting import load_any
 
 _AT_ONCE = 64
-_LONGEST = 5  # sentences of a caption
+_LONGEST = 5  # largest number of sentences of a caption
 
 
 @dataclass(frozen=True)
 class ViewScores:
-    """Of one half of a model. scenes: looked at; bad: documents that could not be read."""
+    """Scores of one half of a model. scenes: number of scored scenes; bad: number of unreadable documents."""
 
     checkpoint: str
     step: int
@@ -51,13 +51,13 @@ def evaluate(
     path: Path, settings: list[str], parts: tuple[str, ...] = ("student", "teacher"), candidates: int = 64,
     draws: int = 10, max_scenes: int = 2048, seed: int = 0,
 ) -> list[ViewScores]:  # fmt: skip
-    """Scores each half of the COSMOS at `path` on the shards that `settings` (`data.shards=…`) name.
+    """Scores each half of the COSMOS at `path` on the shards in `settings` (`data.shards=…`).
 
-    Raises UserError where it is no COSMOS, or the shards hold fewer than two distinct captions.
+    Raises UserError if it is not a COSMOS, or the shards hold fewer than two distinct captions.
     """
     trained, model = load_any(path)
     if not isinstance(model, Cosmos):
-        raise UserError(f"{path} is no COSMOS", "for a CosMo: cosmos_train evaluate", 2)
+        raise UserError(f"{path} is not a COSMOS", "for a CosMo: cosmos_train evaluate", 2)
     recipe = recipes.build(trained.recipe.model_dump(), settings, str(trained.folder))
     model.to(device_of(recipe))
     _, data = recipe.data.named()[0]
@@ -73,7 +73,7 @@ def evaluate(
 
 @torch.no_grad()
 def embed(model: Cosmos, half: Student, data: DataSettings, tokenizer: Tokenizer, most: int) -> tuple[Embedded, int]:
-    """Unit vectors of the first frame of each scene and of its caption; and how many documents were bad."""
+    """Unit vectors of the first frame of each scene and of its caption; and the number of bad documents."""
     device = model.pixel_mean.device
     pictures, captions, documents, bad = _scenes(data, most)
     images, texts = [], []
@@ -87,14 +87,14 @@ def embed(model: Cosmos, half: Student, data: DataSettings, tokenizer: Tokenizer
         texts.append(F.normalize(half.texts(tokens.to(device)).pooled, dim=-1).cpu())
     if not images:
         raise UserError(
-            f"none of {len(bad)} documents holds a scene that can be read, for example {bad[0]}",
-            "mend these samples, or name other shards: --set data.shards=…",
+            f"none of {len(bad)} documents holds a readable scene, for example {bad[0]}",
+            "fix these samples, or give other shards: --set data.shards=…",
         )
     return Embedded(torch.cat(images), torch.cat(texts), captions, documents), len(bad)
 
 
 def _scenes(data: DataSettings, most: int) -> tuple[list[Pixels], list[str], list[str], list[str]]:
-    """Pictures, captions and documents' keys of the first scenes; and what is wrong with documents that are bad."""
+    """Pictures, captions and documents' keys of the first scenes; and the errors of bad documents."""
     corpus = SceneCorpus(data)
     pictures: list[Pixels] = []
     captions: list[str] = []

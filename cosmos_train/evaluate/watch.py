@@ -1,6 +1,6 @@
-"""The probe of a run in training: its held-out clips, read once, and what the model makes of them now.
+"""The probe of a run in training: reads its held-out clips once, and scores the current model on them.
 
-Every process asks the same of the same clips, because sharded weights want all of them; one writes it down.
+Every process runs the same probe, because sharded weights need all of them; one process logs it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from cosmos_train.train.starting import load_any
 
 class Watch:
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer) -> None:
-        """Raises UserError where the recipe's probe has no shards or clips it can be asked about."""
+        """Raises UserError if the recipe's probe has no shards or no usable clips."""
         self.recipe = recipe
         self._ask: Ask | None = None
         settings = recipe.probe
         if settings.every:
-            _, first = recipe.data.named()[0]  # how samples of a mixture are cut does not matter to single clips
+            _, first = recipe.data.named()[0]  # the cutting of samples in a mixture has no effect on single clips
             data = first.model_copy(update={"shards": settings.shards})
             table = load_slots(Path(settings.slots) if settings.slots else SAMPLE_WORLD)
             make: MakeProbe = resolve(family_of(recipe).evaluation.probe)
@@ -47,9 +47,9 @@ class Watch:
 def ask_once(
     path: Path, settings: Sequence[str], slots: Path | None, clips: int, candidates: int, draws: int
 ) -> dict[str, float]:
-    """What a run's probe would say now of the model at `path`, on the shards that `settings` (`data.shards=…`) name.
+    """Scores of a run's probe for the model at `path`, on the shards in `settings` (`data.shards=…`).
 
-    Linear probes (probe.fit) are fitted on the shards that it learned from.
+    Linear probes (probe.fit) are fitted on its training shards.
     """
     trained, model = load_any(path)
     learned = trained.recipe.data

@@ -1,1 +1,1 @@
-"""Variants with seeds, chains of recipes, curves: what runs several trainings and compares them."""
+"""Experiments of several runs: variants with seeds, chains of recipes, curves."""

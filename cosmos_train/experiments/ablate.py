@@ -1,8 +1,8 @@
-"""Ablations: variants of a recipe or chain, several seeds each, as one command that goes on where it was cut off.
+"""Ablations: variants of a recipe or chain, several seeds each. The command resumes where it was interrupted.
 
-Each run has its own folder and is trained once: its numbers lie in result.json, written last. Stages of
-chains that runs have in common are done once: of variants a seed, and where a stage has a seed of its own, of all.
-Costs the runs, one after another; several such commands on one folder at a time would train the same run twice.
+Each run has its own folder and is trained once: its numbers are in result.json, written last. Stages that runs have in
+common are trained once: shared by the variants of a seed, and by all seeds if the stage sets its own seed. Costs the
+runs, one after another. Two commands on one folder at the same time would train the same run twice.
 """
 
 from __future__ import annotations
@@ -20,56 +20,60 @@ from pydantic import Field, ValidationError, model_validator
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.metrics.ranking import Estimate, mean
 from cosmos_train.experiments import chain as chains
-from cosmos_train.experiments.chain import Planned
+from cosmos_train.experiments.chain import Planned, write_whole
 from cosmos_train.recipe import Recipe
 from cosmos_train.settings import Settings
 
 _RESULT = "result.json"
-_CLEAR = 2.0  # standard errors of a difference below which it is called none
+_CLEAR = 2.0  # a difference of fewer standard errors counts as none
 
 Numbers = dict[str, float]
 Say = Callable[[str], None]
 
 
 class Variant(Settings):
-    recipe: str = Field(default="", description="another recipe or chain than the file's")
-    set: list[str] = Field(default=[], description="`key=value` settings that make it differ")
-    paper: str = Field(default="", description="what the paper found of it, for the table")
+    recipe: str = Field(default="", description="recipe or chain to use instead of the file's")
+    set: list[str] = Field(default=[], description="`key=value` settings of this variant")
+    paper: str = Field(default="", description="the paper's result, for the table")
 
 
 class Ablations(Settings):
-    """The file that `cosmos_train ablate` reads."""
+    """The file for `cosmos_train ablate`."""
 
-    recipe: str = Field(description="what is varied: a YAML file, or the name of a bundled recipe or chain")
-    set: list[str] = Field(default=[], description="`key=value` settings of all runs, before a variant's own")
-    seeds: list[int] = Field(default=[0, 1, 2, 3, 4], min_length=1, description="a run of every variant for each")
-    measures: dict[str, str] = Field(
-        min_length=1, description="columns of the table: name in metrics.jsonl -> heading; the last value counts"
+    recipe: str = Field(description="the recipe to vary: a YAML file, or the name of a bundled recipe or chain")
+    set: list[str] = Field(default=[], description="`key=value` settings of all runs, applied before a variant's own")
+    seeds: list[int] = Field(
+        default=[0, 1, 2, 3, 4], min_length=1, description="seeds; every variant runs once with each"
     )
-    baseline: str = Field(description="the variant that the others are compared with")
+    measures: dict[str, str] = Field(
+        min_length=1, description="columns of the table: name in metrics.jsonl -> heading; the last value is used"
+    )
+    baseline: str = Field(description="the variant to compare the others with")
     expect: dict[str, dict[str, str | list[str]]] = Field(
         default={},
-        description="of a variant, a number of its runs that must lie above another, or above each of several: "
+        description="numbers of a variant's runs that must be above another number, or above each of several: "
         "{variant: {probe/a: [probe/b, probe/c]}}",
     )
-    variants: dict[str, Variant] = Field(min_length=1, description="by name, which is a folder's name too")
+    variants: dict[str, Variant] = Field(min_length=1, description="by name, which is also the name of a folder")
 
     @model_validator(mode="after")
     def _named(self) -> Ablations:
         if self.baseline not in self.variants:
-            raise ValueError(f"`baseline` is none of the variants: {', '.join(self.variants)}")
+            raise ValueError(f"`baseline` is not a variant; there are: {', '.join(self.variants)}")
         for name in self.expect:
             if name not in self.variants:
-                raise ValueError(f"`expect` names {name}, which is none of the variants: {', '.join(self.variants)}")
+                raise ValueError(
+                    f"`expect` names {name}, which is not a variant; there are: {', '.join(self.variants)}"
+                )
         for name in self.variants:
             if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
-                raise ValueError(f"a variant's name is a folder's name: {name!r} has other signs than letters, -, _, .")
+                raise ValueError(f"a variant's name must be a folder name of letters, digits, -, _ and .: {name!r}")
         return self
 
 
 @dataclass(frozen=True)
 class Run:
-    """recipe: of the last stage, whose metrics count."""
+    """recipe: of the last stage; its metrics are compared."""
 
     variant: str
     seed: int
@@ -78,7 +82,7 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
-        assert self.stages[-1].recipe is not None  # what ends a chain is trained
+        assert self.stages[-1].recipe is not None  # `runs` refuses chains that end with an untrained stage
         return self.stages[-1].recipe
 
 
@@ -91,7 +95,7 @@ class Cell:
 
     @property
     def verdict(self) -> str:
-        """Of the difference: its sign, or that there is none to be seen."""
+        """The difference with its sign, or that there is none."""
         if self.difference is None:
             return ""
         value, error = self.difference.value, self.difference.error
@@ -102,7 +106,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table: a variant, how many of its runs are done, and its cells by measure."""
+    """A row of the table: a variant, the number of its finished runs, and its cells by measure."""
 
     variant: str
     done: int
@@ -113,7 +117,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Expected:
-    """A measure, what it must lie above, and by how much it does: of a variant, each run with its own difference."""
+    """A measure, the measure it must exceed, and the difference, paired by run, of one variant."""
 
     variant: str
     measure: str
@@ -124,7 +128,7 @@ class Expected:
 
     @property
     def holds(self) -> bool:
-        """By two standard errors; of a single run, at all."""
+        """By two standard errors; for a single run, any positive difference."""
         value, error = self.difference.value, self.difference.error
         return value > (_CLEAR * error if error < float("inf") else 0.0)
 
@@ -134,7 +138,7 @@ class Expected:
 
 
 def load(path: Path, settings: Sequence[str] = ()) -> Ablations:
-    """The file, with `key=value` settings put after its own `set`. Raises UserError (code 2)."""
+    """Loads the file and adds `key=value` settings after its own `set`. Raises UserError (code 2)."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         found = Ablations.model_validate(values)
@@ -144,14 +148,14 @@ def load(path: Path, settings: Sequence[str] = ()) -> Ablations:
         ) from error
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise UserError(f"{path}: {wrong}", "see pipelines/ablations.yaml for what it holds", 2) from None
+        raise UserError(f"{path}: {wrong}", "see pipelines/ablations.yaml for the format", 2) from None
     return found.model_copy(update={"set": [*found.set, *settings]})
 
 
 def runs(ablations: Ablations, out: Path) -> list[Run]:
-    """All runs, seed after seed, so that a table cut off early compares all variants. UserError for a bad setting."""
+    """All runs, seed by seed, so that an interrupted table compares all variants. UserError for a bad setting."""
     found = []
-    known: dict[str, Path] = {}  # of stages by what they come from: those that are the same are done once
+    known: dict[str, Path] = {}  # folders of stages by identity: equal stages are trained once
     for seed in ablations.seeds:
         for name, variant in ablations.variants.items():
             folder, source = out / name / f"seed-{seed}", variant.recipe or ablations.recipe
@@ -159,7 +163,11 @@ def runs(ablations: Ablations, out: Path) -> list[Run]:
             if path := chains.find(source):
                 stages = chains.plan(chains.load(path), folder, own, known)
                 if stages[-1].recipe is None:
-                    raise UserError(f"{source} ends with a stage that is not trained", "there is nothing to compare", 2)
+                    raise UserError(
+                        f"{source} ends with a stage that is not trained",
+                        "end it with a recipe: there is nothing to compare",
+                        2,
+                    )
             else:
                 stages = [chains.single(source, [*own, f"name={name}"], folder)]
             found.append(Run(name, seed, folder, stages))
@@ -167,10 +175,10 @@ def runs(ablations: Ablations, out: Path) -> list[Run]:
 
 
 def ablate(ablations: Ablations, out: Path, say: Say, only: Sequence[str] = ()) -> list[Line]:
-    """Trains what is not trained yet, writes the table after each run (OUT/table.md), and returns it.
+    """Trains the unfinished runs, writes the table after each run (OUT/table.md), and returns it.
 
-    only: these variants; what is known of the others stays in the table. A run that fails is said and left out; it is
-    tried again next time. Raises UserError where OUT holds runs of other settings.
+    only: these variants; results of the others stay in the table. A failed run is reported and skipped; the next call
+    tries it again. Raises UserError if OUT holds runs with other settings.
     """
     wanted = runs(ablations, out)
     unknown = sorted(set(only) - set(ablations.variants))
@@ -178,9 +186,9 @@ def ablate(ablations: Ablations, out: Path, say: Say, only: Sequence[str] = ()) 
         raise UserError(f"there is no variant {unknown[0]}", f"there are: {', '.join(ablations.variants)}", 2)
     for run in wanted:
         for stage in run.stages:
-            chains.finished(stage)  # raises where a folder is of other settings
+            chains.finished(stage)  # raises if a folder has other settings
     todo = [run for run in wanted if not (run.folder / _RESULT).is_file() and (not only or run.variant in only)]
-    say(f"{len(wanted)} runs, {len(wanted) - len(todo)} done or not asked for")
+    say(f"{len(wanted)} runs, {len(wanted) - len(todo)} done or not selected")
     for number, run in enumerate(todo):
         say(f"run {number + 1} of {len(todo)}: {run.variant}, seed {run.seed}")
         try:
@@ -189,21 +197,21 @@ def ablate(ablations: Ablations, out: Path, say: Say, only: Sequence[str] = ()) 
             say(f"  failed: {error.what}")
             continue
         if numbers is None:
-            say("  stopped; the same command goes on")
+            say("  stopped; run the same command to resume")
             break
         shown = ", ".join(
             f"{heading} {numbers.get(name, float('nan')):.3f}" for name, heading in ablations.measures.items()
         )
         say(f"  {shown}, {numbers['chain_seconds']:.0f} s")
-        _write(out / "table.md", markdown(table(ablations, out), ablations))
+        write_whole(out / "table.md", markdown(table(ablations, out), ablations))
     lines = table(ablations, out)
-    _write(out / "table.md", markdown(lines, ablations))
+    write_whole(out / "table.md", markdown(lines, ablations))
     _draw(ablations, out, wanted)
     return lines
 
 
 def _draw(ablations: Ablations, out: Path, wanted: Sequence[Run]) -> None:
-    """Curves of all measures that are logged on the way, of the runs that are done: OUT/curves.png."""
+    """Curves of all measures logged during training, of the finished runs: OUT/curves.png."""
     from cosmos_train.experiments import plot
 
     done = [run for run in wanted if (run.folder / _RESULT).is_file()]
@@ -211,7 +219,7 @@ def _draw(ablations: Ablations, out: Path, wanted: Sequence[Run]) -> None:
         name: [run.stages[-1].folder for run in done if run.variant == name and _has_curves(run)]
         for name in ablations.variants
     }
-    with suppress(UserError):  # none of the measures was logged by any run
+    with suppress(UserError):  # no run logged any of the measures
         plot.compare(found, ablations.measures, out / "curves.png")
 
 
@@ -220,7 +228,7 @@ def _has_curves(run: Run) -> bool:
 
 
 def table(ablations: Ablations, out: Path) -> list[Line]:
-    """What is known from the runs that are done."""
+    """The table of the finished runs."""
     known = {name: _known(ablations, out, name) for name in ablations.variants}
     lines = []
     for name, variant in ablations.variants.items():
@@ -240,7 +248,7 @@ def table(ablations: Ablations, out: Path) -> list[Line]:
 
 
 def expectations(ablations: Ablations, out: Path) -> list[Expected]:
-    """What the runs that are done say of `expect`; nothing of variants without any."""
+    """Checks `expect` on the finished runs; skips variants without any."""
     found = []
     for name, pairs in ablations.expect.items():
         known = _known(ablations, out, name)
@@ -259,7 +267,7 @@ def _listed(names: str | list[str]) -> list[str]:
 
 
 def markdown(lines: Sequence[Line], ablations: Ablations) -> str:
-    """The table, as documentation holds it."""
+    """The table in Markdown, for documentation."""
     headings = [part for heading in ablations.measures.values() for part in (heading, f"against {ablations.baseline}")]
     rows = [["variant", "runs", *headings, "the paper"]]
     rows.append(["---"] * len(rows[0]))
@@ -273,7 +281,7 @@ def markdown(lines: Sequence[Line], ablations: Ablations) -> str:
 
 
 def _known(ablations: Ablations, out: Path, variant: str) -> list[dict[str, Any]]:
-    """The results of a variant's runs that are done."""
+    """The results of a variant's finished runs."""
     paths = (out / variant / f"seed-{seed}" / _RESULT for seed in ablations.seeds)
     return [json.loads(path.read_text()) for path in paths if path.is_file()]
 
@@ -287,21 +295,15 @@ def _values(found: Sequence[dict[str, Any]], measure: str) -> list[float]:
 
 
 def _train(run: Run, say: Say) -> Numbers | None:
-    """Result of a run; None where a signal stopped it."""
+    """Trains a run. Returns its numbers, or None if a signal stopped it."""
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         if len(run.stages) > 1:
             say(f"  {text}")
 
-    kept = chains.run(run.stages, tell, chains.train_here)
+    kept = chains.run(run.stages, report, chains.train_here)
     if kept is not None:
         run.folder.mkdir(parents=True, exist_ok=True)
-        _write(run.folder / _RESULT, json.dumps({"variant": run.variant, "seed": run.seed, "numbers": kept}, indent=1))
+        result = {"variant": run.variant, "seed": run.seed, "numbers": kept}
+        write_whole(run.folder / _RESULT, json.dumps(result, indent=1))
     return kept
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    whole = path.with_name(f".{path.name}.new")
-    whole.write_text(text, encoding="utf-8")
-    whole.replace(path)

@@ -1,8 +1,8 @@
-"""Chains: recipes that begin where others ended, as one command that goes on where it was cut off.
+"""Chains: recipes that start from the results of earlier ones. The command resumes where it was interrupted.
 
-A chain's stages lie side by side below OUT: runs, and (of a stage that upcycles) a checkpoint. A stage is done once
-its `done.json` is written, and is not done again; its tower goes to a later stage as an exported open_clip file. Light
-until a stage is run. Costs its stages, one after another.
+A chain's stages are folders below OUT: runs, and (for a stage that upcycles) a checkpoint. A stage is done once its
+`done.json` is written, and then never repeated. Later stages read its tower as an exported open_clip file. Light until
+a stage runs. Costs its stages, one after another.
 """
 
 from __future__ import annotations
@@ -35,56 +35,58 @@ Numbers = dict[str, float]
 
 
 class Stage(Settings):
-    """Of a chain: a run of a recipe, or a model whose networks become experts."""
+    """A stage of a chain: a run of a recipe, or the conversion of a model's networks to experts."""
 
-    recipe: str = Field(default="", description="what is trained: a bundled recipe's name, or a YAML file")
+    recipe: str = Field(default="", description="the recipe to train: a bundled recipe's name, or a YAML file")
     set: list[str] = Field(default=[], description="`key=value` settings of its recipe")
-    start_from: str = Field(default="", description="an earlier stage whose weights it begins with")
+    start_from: str = Field(default="", description="an earlier stage that gives the initial weights")
     vision_of: str = Field(
-        default="", description="an earlier stage, a COSMOS, whose image tower becomes this model's: model.vision"
+        default="", description="an earlier stage, a COSMOS, that gives the image tower, model.vision"
     )
-    part: Literal["teacher", "student"] = Field(default="teacher", description="whose tower, with vision_of")
-    upcycle: str = Field(default="", description="instead of a recipe: an earlier stage whose networks become experts")
-    experts: ExpertSettings = Field(default=ExpertSettings(), description="how many and where, with upcycle")
+    part: Literal["teacher", "student"] = Field(
+        default="teacher", description="the half that gives the tower, with vision_of"
+    )
+    upcycle: str = Field(default="", description="instead of a recipe: an earlier stage to convert to experts")
+    experts: ExpertSettings = Field(default=ExpertSettings(), description="number and places of experts, with upcycle")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Stage:
         if bool(self.recipe) == bool(self.upcycle):
-            raise ValueError("a stage has either `recipe` or `upcycle`")
+            raise ValueError("a stage needs either `recipe` or `upcycle`")
         if self.upcycle and (self.set or self.start_from or self.vision_of):
-            raise ValueError("a stage with `upcycle` has `experts` beside it, and nothing else")
+            raise ValueError("a stage with `upcycle` takes only `experts` in addition")
         if self.upcycle and not self.experts.count:
             raise ValueError("a stage with `upcycle` needs experts.count")
         return self
 
     @property
     def needs(self) -> list[str]:
-        """The stages that it takes something from."""
+        """The earlier stages that it uses."""
         return [name for name in (self.start_from, self.vision_of, self.upcycle) if name]
 
 
 class Chain(Settings):
-    """The file of a chain: a recipe that has `stages`."""
+    """The file of a chain: a recipe with `stages`."""
 
-    name: str = Field(description="what the chain is called")
-    stages: dict[str, Stage] = Field(min_length=1, description="by name, which is a folder's name too, in order")
+    name: str = Field(description="name of the chain")
+    stages: dict[str, Stage] = Field(min_length=1, description="in order, by name, which is also the name of a folder")
 
     @model_validator(mode="after")
     def _in_order(self) -> Chain:
         before: list[str] = []
         for name, stage in self.stages.items():
             if not name.replace("-", "").replace("_", "").isalnum():
-                raise ValueError(f"a stage's name is a folder's name: {name!r} has other signs than letters, - and _")
+                raise ValueError(f"a stage's name must be a folder name of letters, digits, - and _: {name!r}")
             for needed in stage.needs:
                 if needed not in before:
-                    raise ValueError(f"{name} needs {needed or 'nothing'}, which is no stage before it")
+                    raise ValueError(f"{name} needs {needed or 'nothing'}, which is not an earlier stage")
             before.append(name)
         return self
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A stage with where it lies and (of one that trains) its whole recipe. identity: of all that it comes from."""
+    """A stage with its folder and (if it trains) its full recipe. identity: a hash of its settings and sources."""
 
     name: str
     stage: Stage
@@ -94,31 +96,31 @@ class Planned:
 
 
 def find(source: str) -> Path | None:
-    """The file of a chain: what `source` names, where that has stages; None where it is a recipe, or nothing."""
+    """The file that `source` names, if it is a chain; None for a recipe, or if there is no such file."""
     path = Path(source) if Path(source).is_file() else CHAINS / f"{source}.yaml"
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return None  # what is wrong with it is said by `recipe.load`
+        return None  # `recipe.load` reports the error
     return path if isinstance(values, dict) and "stages" in values else None
 
 
 def load(path: Path) -> Chain:
-    """Raises UserError (code 2) for what is no chain."""
+    """Loads a chain. Raises UserError (code 2) if the file is not one."""
     try:
         return Chain.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise UserError(
-            f"{path}: {wrong}", "see cosmos_train/recipes/chains/tiny_cosmos_full.yaml for one", 2
+            f"{path}: {wrong}", "see cosmos_train/recipes/chains/tiny_cosmos_full.yaml for an example", 2
         ) from None
 
 
 def plan(chain: Chain, out: Path, settings: Sequence[str] = (), known: dict[str, Path] | None = None) -> list[Planned]:
     """The stages with all their settings. Raises UserError (code 2) for a bad one.
 
-    settings: `key=value` for all stages that train, or `STAGE:key=value` for one. known: identities of stages that lie
-    elsewhere, which are taken from there; new ones are added to it.
+    settings: `key=value` for all stages that train, or `STAGE:key=value` for one. known: folders of stages by identity;
+    a stage that is in it is used from there, new ones are added.
     """
     own = _sorted(chain, settings)
     found: dict[str, Planned] = {}
@@ -150,10 +152,10 @@ def single(source: str, settings: Sequence[str], folder: Path) -> Planned:
 
 
 def run(stages: Sequence[Planned], say: Say, train: Callable[[Planned], bool]) -> Numbers | None:
-    """Runs what is not done yet; the numbers of the last stage, or None where a signal stopped one.
+    """Runs the unfinished stages. Returns the numbers of the last stage, or None if a signal stopped one.
 
-    train(stage): trains one, or goes on with it; False where it was stopped. Raises UserError for shards that are
-    missing, of whichever stage, before any is run; and where a folder holds a run of other settings.
+    train(stage): trains a stage, or resumes it; False if it was stopped. Raises UserError before any stage runs if
+    shards of any stage are missing, and if a folder holds a run with other settings.
     """
     todo = [stage for stage in stages if not finished(stage)]
     for stage in todo:
@@ -169,16 +171,16 @@ def run(stages: Sequence[Planned], say: Say, train: Callable[[Planned], bool]) -
         if stage.recipe is None:
             _upcycle(stage, stages, say)
         else:
-            _write(stage.folder / "recipe.yaml", recipes.dump(stage.recipe))
+            write_whole(stage.folder / "recipe.yaml", recipes.dump(stage.recipe))
             _export(stage, stages)
             went = train(stage)
             spent = [time.perf_counter() - wall + before[0], _cpu() - cpu + before[1]]
             if not went:
-                _write(stage.folder / "spent.json", json.dumps(spent))
+                write_whole(stage.folder / "spent.json", json.dumps(spent))
                 return None
         spent = [time.perf_counter() - wall + before[0], _cpu() - cpu + before[1]]
         kept = _logged(stage.folder) | {"seconds": spent[0], "cpu_seconds": spent[1]}
-        _write(stage.folder / DONE, json.dumps({"identity": stage.identity, "numbers": kept}, indent=1))
+        write_whole(stage.folder / DONE, json.dumps({"identity": stage.identity, "numbers": kept}, indent=1))
     last = _done(stages[-1].folder)["numbers"]
     total = {
         f"chain_{name}": sum(float(_done(one.folder)["numbers"][name]) for one in stages)
@@ -188,21 +190,22 @@ def run(stages: Sequence[Planned], say: Say, train: Callable[[Planned], bool]) -
 
 
 def finished(stage: Planned) -> bool:
-    """Whether it is done. Raises UserError where its folder holds one of other settings."""
+    """Whether a stage is done. Raises UserError if its folder holds one with other settings."""
     path = stage.folder / "recipe.yaml"
     there = recipes.load(str(path)) if path.is_file() else None
     other = there is not None and _content(stage.stage, there) != _content(stage.stage, stage.recipe)
     done = _done(stage.folder) if (stage.folder / DONE).is_file() else None
     if other or (done is not None and done.get("identity") != stage.identity):
         raise UserError(
-            f"{stage.folder} holds a run of other settings",
-            "give another --out, or remove that folder (of a chain, those of later stages too)",
+            f"{stage.folder} holds a run with other settings",
+            "give another --out, or remove that folder (for a chain, also those of later stages)",
         )
     return done is not None
 
 
 def train_here(stage: Planned) -> bool:
-    """One stage in this process, its messages in log.txt of its folder; whether it came to its last step."""
+    """Trains one stage in this process, with messages in log.txt of its folder. Returns whether it reached its last
+    step."""
     from rich.console import Console
 
     from cosmos_train.train.trainer import train
@@ -213,7 +216,7 @@ def train_here(stage: Planned) -> bool:
 
 
 def train_in(processes: int) -> Callable[[Planned], bool]:
-    """One stage in so many processes on this node."""
+    """Trains one stage in `processes` processes on this node."""
 
     def train(stage: Planned) -> bool:
         from cosmos_train.train import launch
@@ -221,7 +224,7 @@ def train_in(processes: int) -> Callable[[Planned], bool]:
         recipe = stage.folder / "recipe.yaml"
         launch.launch(
             ["run", str(recipe), "--out", str(stage.folder), "--resume"], processes, launch.Nodes(), 0, 30
-        )  # raises where it was stopped
+        )  # raises if it was stopped
         return True
 
     return train
@@ -238,7 +241,7 @@ def _sorted(chain: Chain, settings: Sequence[str]) -> dict[str, list[str]]:
             found[name].append(setting.partition(":")[2])
         else:
             raise UserError(
-                f"--set {setting}: {name} is no stage that trains",
+                f"--set {setting}: {name} is not a stage that trains",
                 f"there are: {', '.join(one for one, stage in chain.stages.items() if stage.recipe)}",
                 2,
             )
@@ -251,7 +254,7 @@ def _identity(stage: Stage, recipe: Recipe | None, sources: Sequence[Planned]) -
 
 
 def _content(stage: Stage, recipe: Recipe | None) -> dict[str, Any]:
-    """What a stage is, whatever it is called and wherever it and its sources lie."""
+    """The settings that define a stage, without names and paths of its own and its sources'."""
     if recipe is None:
         return stage.experts.model_dump(mode="json")
     found = recipe.model_dump(mode="json") | {"name": ""}
@@ -263,7 +266,7 @@ def _content(stage: Stage, recipe: Recipe | None) -> dict[str, Any]:
 
 
 def _shards(stage: Planned) -> None:
-    """Raises UserError, naming the stage, where its shards are not there."""
+    """Raises UserError, naming the stage, if its shards are missing."""
     if stage.recipe is None:
         return
     from cosmos_train.stream.stream import open_data
@@ -272,7 +275,7 @@ def _shards(stage: Planned) -> None:
         open_data(stage.recipe.data)
     except UserError as error:
         raise UserError(
-            f"stage {stage.name}: {error.what}", f"{error.do}; of this stage alone: --set {stage.name}:data.shards=…"
+            f"stage {stage.name}: {error.what}", f"{error.do}; for this stage only: --set {stage.name}:data.shards=…"
         ) from None
 
 
@@ -281,7 +284,7 @@ def _tower(stage: Planned, part: str) -> Path:
 
 
 def _export(stage: Planned, stages: Sequence[Planned]) -> None:
-    """Writes the tower that a stage takes from another, unless it is there."""
+    """Exports the tower that a stage takes from another, unless it exists."""
     source = next((one for one in stages if one.name == stage.stage.vision_of), None)
     if source is None:
         return
@@ -291,7 +294,7 @@ def _export(stage: Planned, stages: Sequence[Planned]) -> None:
     if (folder / "open_clip_config.json").is_file():
         return
     if folder.exists():
-        shutil.rmtree(folder)  # an export that was cut off
+        shutil.rmtree(folder)  # an interrupted export
     export(source.folder, folder, part=stage.stage.part)
 
 
@@ -299,7 +302,7 @@ def _upcycle(stage: Planned, stages: Sequence[Planned], say: Say) -> None:
     from cosmos_train.train.upcycle import upcycle
 
     source = next(one for one in stages if one.name == stage.stage.upcycle)
-    for part in stage.folder.iterdir():  # of one that was cut off
+    for part in stage.folder.iterdir():  # left by an interrupted one
         shutil.rmtree(part) if part.is_dir() else part.unlink()
     found = upcycle(source.folder, stage.folder, stage.stage.experts)
     largest = max(found.differences.values())
@@ -310,7 +313,7 @@ def _upcycle(stage: Planned, stages: Sequence[Planned], say: Say) -> None:
 
 
 def _logged(folder: Path) -> Numbers:
-    """The last value of everything that a run logged."""
+    """The last value of every number that a run logged."""
     numbers: dict[str, Any] = {}
     path = folder / "metrics.jsonl"
     for line in path.read_text().splitlines() if path.is_file() else ():
@@ -327,12 +330,12 @@ def _done(folder: Path) -> Mapping[str, Any]:
 
 
 def _cpu() -> float:
-    """Seconds of a processor that this process and its ended children have had."""
+    """CPU seconds of this process and its finished children."""
     return sum(os.times()[:4])
 
 
 def _spent(folder: Path) -> tuple[float, float]:
-    """Wall and CPU seconds of earlier parts of a stage that was stopped."""
+    """Wall and CPU seconds of a stopped stage so far."""
     path = folder / "spent.json"
     if not path.is_file():
         return 0.0, 0.0
@@ -340,8 +343,8 @@ def _spent(folder: Path) -> tuple[float, float]:
     return float(wall), float(cpu)
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
+def write_whole(path: Path, text: str) -> None:
+    """Replaces a file by `text`. After a kill the file is either the old or the new one."""
     whole = path.with_name(f".{path.name}.new")
     whole.write_text(text, encoding="utf-8")
     whole.replace(path)

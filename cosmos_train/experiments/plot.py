@@ -1,7 +1,7 @@
 """Curves of training runs as a PNG: losses, retrieval, captions slot by slot, gates. Costs milliseconds, needs Pillow.
 
-Of several runs each has its own thin lines in the same colours. Dashed: the same with other clips' frames; dotted:
-chance. What a run did not log has no curve.
+Each run has its own thin lines, in the same colours. Dashed: the same with another clip's frames; dotted: chance. A
+number that a run did not log has no curve.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _COLOURS = ("#1f6fb2", "#d1601f", "#3a8f3a", "#8c3fa0", "#b8860b")
 _INK, _GRID = "#222222", "#dddddd"
 _WIDTH, _HEIGHT = 640, 400  # pixels of a panel
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 18, 44, 52
-_LARGE = 2  # drawn so many times as large, and made smaller: smooth lines
+_LARGE = 2  # drawn at this multiple of the size and scaled down, for smooth lines
 
 
 @dataclass(frozen=True)
 class Panel:
-    """series: (heading, name in metrics.jsonl). unit: whether its scale is 0 to 1."""
+    """series: (heading, name in metrics.jsonl). unit: whether the scale is 0 to 1."""
 
     title: str
     series: tuple[tuple[str, str], ...]
@@ -62,7 +62,7 @@ PANELS = (
 
 
 def curves(run: Path) -> dict[str, Points]:
-    """Every number that a run logged, by step. Raises UserError where the folder holds no run."""
+    """Every number that a run logged, by step. Raises UserError if the folder holds no run."""
     path = run / "metrics.jsonl"
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -77,14 +77,14 @@ def curves(run: Path) -> dict[str, Points]:
 
 
 def plot(runs: Sequence[Path], out: Path) -> Path:
-    """Writes the panels that any of the runs has something for, two in a row. Raises UserError without any."""
+    """Draws the panels for which any run has data, two in a row. Raises UserError if there are none."""
     return _page(PANELS, [curves(run) for run in runs], out)
 
 
 def compare(runs: Mapping[str, Sequence[Path]], measures: Mapping[str, str], out: Path) -> Path:
-    """A panel for each measure (its name in metrics.jsonl -> title), in it the runs of each variant in one colour.
+    """Draws a panel for each measure (its name in metrics.jsonl -> title), with the runs of each variant in one colour.
 
-    Writes those that any run has something for. Raises UserError without any.
+    Leaves out measures without data. Raises UserError if there are none.
     """
     known = [
         {f"{variant}/{name}": points for name, points in curves(run).items()}
@@ -104,7 +104,7 @@ def _page(wanted: Sequence[Panel], known: Sequence[dict[str, Points]], out: Path
 
     panels = [panel for panel in wanted if any(name in one for one in known for _, name in panel.series)]
     if not panels:
-        raise UserError("the runs have logged nothing to draw", "train for train.log_every steps at least", 2)
+        raise UserError("the runs have no logged numbers to draw", "train for at least train.log_every steps", 2)
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     page = Image.new("RGB", (columns * _WIDTH, rows * _HEIGHT), "white")
@@ -117,7 +117,7 @@ def _page(wanted: Sequence[Panel], known: Sequence[dict[str, Points]], out: Path
 
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round numbers from `low` to `high`: steps of 1, 2 or 5 times a power of ten, about so many."""
+    """Round numbers from `low` to `high`: steps of 1, 2 or 5 times a power of ten, about `wanted` of them."""
     rough = max(high - low, 1e-9) / wanted
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(part * power for part in (1, 2, 5, 10) if part * power >= rough)
@@ -126,7 +126,7 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 
 class _Axes:
-    """From (step, value) to pixels of a panel."""
+    """Maps (step, value) to pixels of a panel."""
 
     def __init__(self, last: float, high: float) -> None:
         self.last, self.high = max(last, 1.0), high
@@ -173,7 +173,7 @@ def _panel(panel: Panel, known: Sequence[dict[str, Points]]) -> Any:
 
 
 def _line(draw: Any, axes: _Axes, points: Points, colour: str, dash: int | None) -> None:
-    """A line through the points; with `dash`, strokes of so many pixels with gaps of as many."""
+    """A line through the points; with `dash`, strokes and gaps of this many pixels each."""
     places = [axes.at(*point) for point in points]
     width = (2 if dash is None else 1) * _LARGE
     if dash is None:

@@ -1,1 +1,1 @@
-"""One folder per model family: its model, objective, FLOP count, export, and the `Family` that registers it."""
+"""One folder per model family: its model, objective, FLOP count, export, and the `Family` class that registers it."""

@@ -1,4 +1,5 @@
-"""What steps of several batches have in common: one exchange for all losses, and random numbers drawn twice alike."""
+"""Shared by steps of several batches: one exchange for all losses, and a random state to draw the same numbers
+twice."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from cosmos_train.losses.gather import world_size
 
 
 def mean_over_processes(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """One exchange for all of them."""
+    """Means of losses over processes, in one exchange."""
     stacked = torch.stack(list(losses.values()))
     if world_size() > 1:
         dist.all_reduce(stacked)
@@ -22,7 +23,7 @@ def mean_over_processes(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class RandomState:
-    """Torch's random state, of the CPU and of the GPU in use."""
+    """Torch's random state, of the CPU and of the current GPU."""
 
     cpu: Tensor
     cuda: Tensor | None

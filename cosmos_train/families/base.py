@@ -1,8 +1,8 @@
-"""A model family: everything that the trainer, the commands and the evaluation ask of one kind of model.
+"""A model family: everything that the trainer, the commands and the evaluation need for one kind of model.
 
-A family is a class; its kind is the name that a recipe gives as `model.kind`. `registry` maps kinds to classes. Methods
-without a default are `build` and `compute`; the others have one, which for what a family cannot do is a UserError.
-Light: importing this module, or a family's, imports no torch.
+A family is a class. Its kind is the name that a recipe gives as `model.kind`; `registry` maps kinds to classes. A
+family implements `build` and `compute`; the other methods have defaults. The default of an optional feature raises a
+UserError. Light: importing this module, or a family's, imports no torch.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from cosmos_train.stream.tokenizer import Tokenizer
 
 Numbers = dict[str, float]
-Work = Any  # a dataclass of numbers that add up: the amount of work in a batch
+Work = Any  # a dataclass of additive numbers: the amount of work in a batch
 Block = Literal["vision", "language"]
 
 
 @dataclass(frozen=True)
 class StepContext:
-    """What encloses the parts of a step.
+    """Contexts that a step runs in.
 
-    autocast(): the forward pass's number type. backward(loss): adds gradients up. no_sync(last): encloses a batch's
-    forward and backward pass; processes exchange gradients in the step's last one alone.
+    autocast(): the number type of the forward pass. backward(loss): accumulates gradients. no_sync(last): encloses the
+    forward and backward pass of a batch; processes exchange gradients only in the step's last one.
     """
 
     autocast: Callable[[], AbstractContextManager[Any]]
@@ -49,7 +49,7 @@ class StepContext:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model's small parts, from a checkpoint or an exported folder; its weights are a module next to it.
+    """The small parts of a trained model, from a checkpoint or an exported folder. Its weights are a separate module.
 
     step: optimiser steps done; shards: signature of the shards it was trained on.
     """
@@ -67,7 +67,7 @@ class FlopCount(Protocol):
 
 
 class StepCallback(Protocol):
-    """What follows the weights; neither method is called where a step is left out."""
+    """Called around optimiser steps. Neither method is called for a skipped step."""
 
     def before_step(self, step: int) -> None: ...
     def after_step(self, step: int) -> None: ...
@@ -80,9 +80,9 @@ class NoCallback:
 
 @dataclass(frozen=True)
 class Size:
-    """Rows of the table of `size`: parameters by part, and operations of the longest sample the recipe allows.
+    """Rows of the table of `size`: parameters by part, and operations of the longest sample that the recipe allows.
 
-    A name in `costs` that is no part has a row of its own. title: of the table; empty: the recipe's name.
+    A name in `costs` that is not a part has its own row. title: of the table; empty: the recipe's name.
     """
 
     parts: dict[str, Count]
@@ -92,13 +92,13 @@ class Size:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a family is evaluated. Functions are named as "module:function" and imported when they are needed; an empty
-    name means that the family cannot be evaluated so. `cosmos_train.evaluate.functions` has their
-    signatures.
+    """How to evaluate a family. Functions are named as "module:function" and imported on use; an empty name means that
+    the family has no such evaluation. `cosmos_train.evaluate.functions` has their signatures.
 
-    tasks: kinds of benchmark it can do. videos: whether also those of videos; own_words: also those whose questions say
-    how they want to be answered. embedder: for tasks that compare pictures with texts; answers: for all others. probe:
-    of a run in training; probe_report: what `evaluate --probe` prints in place of the probe's numbers.
+    tasks: kinds of benchmark that it supports. videos: whether it supports benchmarks of videos; own_words: whether it
+    supports benchmarks where each question states the format of the answer. embedder: for tasks that compare pictures
+    with texts; answers: for all others. probe: of a run in training; probe_report: what `evaluate --probe` prints
+    instead of the probe's numbers.
     """
 
     tasks: frozenset[str] = frozenset()
@@ -111,15 +111,15 @@ class Evaluation:
 
 
 class NoOptions(Settings):
-    """Of a family that has no settings of its own."""
+    """The options of a family without settings."""
 
 
 class Family(ABC):
-    """kind: the name in recipes; name: as people write it; form: the `data.form` it learns from.
+    """kind: the name in recipes; name: the display name; form: the `data.form` that it learns from.
 
-    losses: parts of `loss` that a line of metrics shows. needs: blocks of `model` that a recipe must give.
-    model_options, objective_options: what `model.options` and `objective.options` may hold. expert_places: where
-    `upcycle` puts experts by default. instead: advice where a command for another family is called.
+    losses: parts of `loss` to show in a line of metrics. needs: blocks of `model` that a recipe must give.
+    model_options, objective_options: schemas of `model.options` and `objective.options`. expert_places: where `upcycle`
+    puts experts by default. instead: advice when a command of another family is called.
     """
 
     kind: ClassVar[str]
@@ -131,15 +131,15 @@ class Family(ABC):
     objective_options: ClassVar[type[BaseModel]] = NoOptions
     expert_places: ClassVar[tuple[str, ...]] = ()
     evaluation: ClassVar[Evaluation] = Evaluation()
-    instead: ClassVar[str] = "see cosmos_train evaluate --help for what it can be asked"
+    instead: ClassVar[str] = "see cosmos_train evaluate --help"
 
     # Recipes
 
     def check(self, recipe: Recipe) -> None:
-        """Raises UserError (code 2) where the recipe does not fit the family. Called before any work."""
+        """Raises UserError (code 2) if the recipe does not fit the family. Called before any work."""
         if recipe.data.form != self.form:
             raise UserError(
-                f"model.kind {self.kind} learns from data.form {self.form}, not {recipe.data.form}",
+                f"model.kind {self.kind} needs data.form {self.form}, not {recipe.data.form}",
                 f"set data.form to {self.form}, or choose another model.kind",
                 2,
             )
@@ -149,7 +149,9 @@ class Family(ABC):
         given = {"vision": vision.name or vision.config, "language": language.name or language.config}
         for block in self.needs:
             if not given[block]:
-                raise UserError(f"model.{block} of a {self.name} has neither", "give either `name` or `config`", 2)
+                raise UserError(
+                    f"model.{block} of a {self.name} has neither `name` nor `config`", "give one of them", 2
+                )
         for key, schema, options in (
             ("model.options", self.model_options, recipe.model.options),
             ("objective.options", self.objective_options, recipe.objective.options),
@@ -159,14 +161,14 @@ class Family(ABC):
     # Building and training
 
     def pretrained_tokenizer(self, recipe: Recipe) -> Tokenizer | None:
-        """The tokenizer that is known without the shards, if any: that of `model.language.name`."""
+        """The tokenizer if it is known without the shards: that of `model.language.name`."""
         from cosmos_train.stream.tokenizer import Tokenizer
 
         name = recipe.model.language.name
         return Tokenizer.pretrained(name) if name else None
 
     def tokenizer(self, recipe: Recipe, data: Data) -> Tokenizer:
-        """The pretrained one, or one trained on the shards."""
+        """The pretrained tokenizer, or one trained on the shards."""
         from cosmos_train.stream.tokenizer import Tokenizer
 
         known = self.pretrained_tokenizer(recipe)
@@ -174,13 +176,13 @@ class Family(ABC):
 
     @abstractmethod
     def build(self, recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> nn.Module:
-        """The recipe's model, new parts drawn from torch's random state. weights=False: its architecture alone."""
+        """The recipe's model; torch's random state draws new parts. weights=False: the architecture only."""
 
     @abstractmethod
     def compute(self, model: Any, batch: Any, settings: Any, *rest: Any, **more: Any) -> Any:
         """One forward pass, which wrappers (DDP, FSDP) see. settings: the recipe's `objective` block.
 
-        For the default `step`: the batch's losses by name, `loss` first; means over the batch, with gradients.
+        The default `step` needs the batch's losses by name, `loss` first: means over the batch, with gradients.
         """
 
     def step(
@@ -188,8 +190,8 @@ class Family(ABC):
     ) -> dict[str, Tensor]:
         """Runs backward for the batches of a step. forward: `compute` without its first argument.
 
-        batches: as many on every process, unreadable ones among them. Gradients are averaged over processes afterwards.
-        Returns losses over all processes, `loss` first. Default: means over batches.
+        batches: the same number on every process, unreadable ones included. Gradients are averaged over processes
+        afterwards. Returns losses over all processes, `loss` first. Default: means over batches.
         """
         from cosmos_train.families.accumulation import mean_over_processes
 
@@ -205,7 +207,7 @@ class Family(ABC):
         return mean_over_processes(sums)
 
     def learned_tokens(self, batch: Any) -> int:
-        """Tokens that a loss is taken on. Default: all but padding."""
+        """Number of tokens with a loss. Default: all but padding."""
         return int(batch.num_tokens)
 
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
@@ -218,7 +220,7 @@ class Family(ABC):
         return NoCallback()
 
     def numbers(self, model: Any) -> Numbers:
-        """What else to log. All ranks call it. Default: how experts are used, where there are any."""
+        """Additional numbers to log. All ranks call it. Default: use of experts, if there are any."""
         from cosmos_train.families.routing import routing_numbers
         from cosmos_train.models.moe import routed
 
@@ -227,7 +229,7 @@ class Family(ABC):
     # Costs
 
     def flop_count(self, model: Any, recipe: Recipe) -> FlopCount | None:
-        """Default: not known; then a run logs no use of its device."""
+        """Default: None, unknown; then a run logs no device utilisation."""
         return None
 
     def work(self, batch: Any, recipe: Recipe) -> tuple[Work, Work]:
@@ -235,7 +237,7 @@ class Family(ABC):
         raise NotImplementedError
 
     def plan(self, recipe: Recipe) -> Any:
-        """The recipe's model on the meta device: nothing is downloaded, nothing is allocated."""
+        """The recipe's model on the meta device: nothing is downloaded or allocated."""
         import torch
 
         from cosmos_train.models.pretrained import PlannedVocabulary
@@ -256,40 +258,40 @@ class Family(ABC):
     # Weights on disk
 
     def export(self, out: Path, trained: Trained, model: Any, part: str) -> None:
-        """Writes a model as a folder that is whole in itself. part: which half of a model that has two.
+        """Writes a model as a self-contained folder. part: which half of a model that has two.
 
-        `families.folder` has the pieces.
+        Use the functions of `families.folder`.
         """
         raise self.cannot("be exported", "its checkpoints stay in the run's folder")
 
     def load_exported(self, folder: Path) -> tuple[Trained, Any]:
-        """The model of a folder that `export` wrote, on the CPU, in evaluation mode."""
+        """Loads a folder that `export` wrote, on the CPU, in evaluation mode."""
         raise self.cannot(f"be read from the exported folder {folder}", "give a run or a checkpoint")
 
     def recognises(self, path: Path) -> bool:
-        """Whether a file or folder that is neither run nor exported folder holds weights of this family."""
+        """Whether a file or folder that is neither a run nor an exported folder holds weights of this family."""
         return False
 
     def load_file(self, model: Any, path: Path, recipe: Recipe) -> None:
-        """Puts the weights of a single file into a model, for `train.start_from`."""
+        """Loads the weights of a single file into a model, for `train.start_from`."""
         raise self.cannot(f"begin with the file {path}", "give a run or a checkpoint")
 
     # Experts
 
     def drawn_outputs(self, model: Any) -> list[Tensor]:
-        """Outputs for inputs drawn with a fixed seed, by which `upcycle` checks that the function stays the same.
+        """Outputs for inputs drawn with a fixed seed. `upcycle` uses them to check that outputs stay the same.
 
         `families.drawn` draws inputs.
         """
         raise self.cannot("be upcycled", "choose a family with experts: cosmo, cosmos or cumo")
 
     def cannot(self, what: str, do: str) -> UserError:
-        """The error of what a family does not support."""
+        """The error for a feature that the family does not support."""
         return UserError(f"a {self.name} cannot {what}", do, 2)
 
 
 def exported_kind(path: Path) -> str | None:
-    """The kind of the model in a folder that `families.folder` wrote; None where it is none."""
+    """The kind of the model in a folder that `families.folder` wrote; None if it is not such a folder."""
     config = path / "config.json"
     if not config.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Inputs drawn with a fixed seed, by which two models are compared."""
+"""Inputs drawn with a fixed seed, to compare two models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Drawn:
-    """Two samples of each kind of input, the same at every run."""
+    """Two samples of each kind of input, the same in every run."""
 
     def __init__(self) -> None:
         self._draw = torch.Generator().manual_seed(0)
@@ -17,5 +17,5 @@ class Drawn:
         return torch.randint(0, 256, (2, 3, size, size), generator=self._draw, dtype=torch.uint8)
 
     def tokens(self, length: int, vocabulary: int) -> Tensor:
-        """(2, L) ids, none of the first five, which are often special."""
+        """(2, L) ids without the first five, which are often special."""
         return torch.randint(5, vocabulary, (2, length), generator=self._draw)

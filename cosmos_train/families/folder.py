@@ -1,9 +1,9 @@
-"""A trained model as a folder in Hugging Face's style, whole in itself: nothing is looked up when it is read again.
+"""A trained model as a self-contained folder in Hugging Face's style: reading it back needs no other files.
 
     OUT/   config.json  model*.safetensors  tokenizer.json  tokenizer_config.json  preprocessor_config.json  README.md
 
-config.json holds the recipe with the language model's and the tower's own configs spelled out in place of names, and
-what the model was trained on. Costs one copy of the weights on disk.
+config.json holds the recipe, with the configs of language model and tower in place of their names, and what the model
+was trained on. Costs one copy of the weights on disk.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from cosmos_train.stream.tokenizer import END_OF_CHUNK, VISUAL, Tokenizer
 
 FORMAT_VERSION = 1
 Model = TypeVar("Model", bound=nn.Module)
-_SHARD = "5GB"  # a weights file grows no larger
+_SHARD = "5GB"  # largest size of a weights file
 
 
 def write_folder(
     out: Path, trained: Trained, model: nn.Module, kind: str, name: str, recipe: Recipe, processor: dict[str, Any],
     card: str,
 ) -> None:  # fmt: skip
-    """Everything but config.json first: a folder with one is whole. recipe: with configs in place of names."""
+    """Writes config.json last: a folder with one is whole. recipe: with configs in place of names."""
     from huggingface_hub import save_torch_state_dict
 
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
@@ -55,35 +55,35 @@ def write_folder(
 def load_folder(
     folder: Path, kind: str, name: str, build: Callable[[Recipe, Tokenizer], Model]
 ) -> tuple[Trained, Model]:
-    """The model of an exported folder of a kind, made by `build`. UserError where it is none, or damaged."""
+    """Loads an exported folder of a kind into a model from `build`. UserError if it is not one, or damaged."""
     if exported_kind(folder) != kind:
-        raise UserError(f"{folder} is no exported {name}", "make one: cosmos_train export RUN FOLDER", 2)
+        raise UserError(f"{folder} is not an exported {name}", "export one: cosmos_train export RUN FOLDER", 2)
     from huggingface_hub import load_torch_model
 
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text())
         if config["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"its format is {config['format_version']}, known is {FORMAT_VERSION}")
+            raise ValueError(f"its format_version is {config['format_version']}, this version reads {FORMAT_VERSION}")
         recipe = recipes.build(config["recipe"], (), str(folder / "config.json"))
         tokenizer = Tokenizer.load(folder / "tokenizer.json", config["special_tokens"])
         about = config["trained_on"]
         trained = Trained(folder, recipe, tokenizer, int(about["step"]), str(about["shards"]))
-        random = torch.get_rng_state()  # the weights that are drawn here are all overwritten
+        random = torch.get_rng_state()  # the weights drawn here are all overwritten
         model = build(recipe, tokenizer)
         torch.set_rng_state(random)
-        # Weights that are one tensor under two names are kept once.
+        # Tied weights are saved once.
         found: Any = load_torch_model(model, str(folder), strict=False, weights_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"the exported model {folder} is damaged: {error}", "export it again") from error
     shared = {name for names in _shared(model) for name in names}
     missing = [name for name in (*found.missing_keys, *found.unexpected_keys) if name not in shared]
     if missing:
-        raise UserError(f"the exported model {folder} is damaged: it lacks {missing[0]}", "export it again")
+        raise UserError(f"the exported model {folder} is damaged: {missing[0]} is missing", "export it again")
     return trained, model.eval()
 
 
 def without_names(recipe: Recipe, vision: VisionSettings, lm: Any) -> Recipe:
-    """The recipe with this tower and the language model's config, without the places where its data and start lay."""
+    """The recipe with this tower and the language model's config, without the paths of its data and initial weights."""
     config = {
         key: value
         for key, value in lm.config.to_diff_dict().items()
@@ -99,7 +99,7 @@ def without_names(recipe: Recipe, vision: VisionSettings, lm: Any) -> Recipe:
 
 
 def tower_config(name: str) -> dict[str, Any]:
-    """The fields of open_clip's CLIPVisionCfg of a tower that it knows by name."""
+    """The fields of open_clip's CLIPVisionCfg for a named tower."""
     config = open_clip().get_model_config(name)
     fields = {"quick_gelu": bool(config.get("quick_gelu", False)), **config["vision_cfg"]}
     return fields | ({"timm_model_pretrained": False} if fields.get("timm_model_name") else {})
@@ -114,11 +114,11 @@ def _write_tokenizer(out: Path, tokenizer: Tokenizer) -> None:
         pad_token=names["pad"],
         additional_special_tokens=[VISUAL, END_OF_CHUNK],
     ).save_pretrained(str(out))
-    tokenizer.save(out / "tokenizer.json")  # as we write it: what is read back is what was trained
+    tokenizer.save(out / "tokenizer.json")  # in our own form: reading it back gives the trained tokenizer
 
 
 def _shared(model: nn.Module) -> list[list[str]]:
-    """Names of parameters that are one tensor."""
+    """Names that share one tensor."""
     found: dict[int, list[str]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
         found.setdefault(id(tensor), []).append(name)

@@ -1,7 +1,7 @@
-"""Model families by kind, the name in `model.kind`: those built in, and third-party ones by entry points.
+"""Model families by kind, the name in `model.kind`: built-in ones, and third-party ones by entry points.
 
-A new family is one line here, or one entry point `KIND = "module:Class"` in the group `cosmos_train.families`. Nothing
-of a family is imported before a recipe or a checkpoint names its kind.
+A new family is one line here, or one entry point `KIND = "module:Class"` in the group `cosmos_train.families`. A family
+is imported only when a recipe or a checkpoint names its kind.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ def find(kind: str) -> Family:
 
 
 def family_of(recipe: Recipe) -> Family:
-    """The family of a recipe's model, the recipe checked. UserError (code 2) where the family refuses it."""
+    """The family of a recipe's model, after checking the recipe. UserError (code 2) if the family refuses it."""
     family = find(recipe.model.kind)
     family.check(recipe)
     return family
 
 
 def _unfit(found: type[Family], kind: str) -> str:
-    """Why a class cannot be a family; empty where it can."""
+    """Why a class cannot be a family; empty if it can."""
     missing = [name for name in ("kind", "name", "form") if not hasattr(found, name)]
     missing += sorted(found.__abstractmethods__)
     if missing:
         return f"lacks {', '.join(missing)}"
-    return "" if found.kind == kind else f"says that its kind is {found.kind!r}"
+    return "" if found.kind == kind else f"has the kind {found.kind!r}"

@@ -1,4 +1,4 @@
-"""What routers did, as numbers to log, and when to be alarmed. Costs a few small reductions per line of metrics."""
+"""Routing as numbers to log, and an alarm for its collapse. Costs a few small reductions per line of metrics."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import nn
 from cosmos_train.losses.gather import world_size
 from cosmos_train.models.moe import utilisation
 
-STARVED = 0.1  # of its even share: below it an expert counts as starved
+STARVED = 0.1  # share of the even share below which an expert counts as starved
 
 
 def routing_numbers(model: nn.Module) -> dict[str, float]:
     """Of the last forward pass, over all processes: the least and largest share of an expert, times their number (1 is
-    even), how many experts of all blocks are starved, and how far from even the shares are (entropy, 1 is even)."""
+    even), the number of starved experts of all blocks, and the evenness of the shares (entropy, 1 is even)."""
     used = [one.float() for one in utilisation(model)]
     if world_size() > 1:
         import torch.distributed as dist
@@ -35,11 +35,11 @@ def routing_numbers(model: nn.Module) -> dict[str, float]:
 
 
 def alarm(numbers: dict[str, float]) -> str:
-    """A sentence where routing collapses; empty where it does not."""
+    """A warning if routing collapses; empty if not."""
     starved = int(numbers.get("experts/starved", 0))
     if not starved:
         return ""
     return (
-        f"routing collapses: {starved} experts get less than a tenth of their share (the fullest "
+        f"routing is collapsing: {starved} experts get less than a tenth of their share (the fullest "
         f"{numbers['experts/most_used']:.1f} times it); raise objective.balance_weight or lower optimiser.lr"
     )

@@ -1,1 +1,1 @@
-"""Loss formulas, each alone in its file."""
+"""Loss formulas, one per file."""

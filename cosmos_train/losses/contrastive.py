@@ -1,8 +1,9 @@
-"""Which text belongs to which clip: symmetric InfoNCE (CLIP, Radford et al. 2021) or a sigmoid per pair (SigLIP).
+"""Contrastive losses over clips and texts: symmetric InfoNCE (CLIP, Radford et al. 2021) or a sigmoid per pair
+(SigLIP).
 
-Both leave out false negatives, and both count over all processes: what a process returns is its share times their
-number, so that the mean over processes, as of gradients, is the loss. Costs two c x C products of a process's c pairs
-with all C.
+Both mask false negatives, and both count over all processes: a process returns its share times the number of processes,
+so that the mean over processes, as of gradients, is the loss. Costs two c x C products of a process's c pairs with all
+C.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from cosmos_train.losses.gather import gather, world_size
 def contrastive_loss(media: Tensor, text: Tensor, scale: Tensor, group: Tensor, everywhere: bool = True) -> Tensor:
     """The mean of both directions' cross-entropy over the diagonal of scale * media @ text.T.
 
-    media, text: unit vectors (c, E); group: (c,). A pair of different clips with equal group says the same thing, so
-    it is no negative: it is left out of the softmax. everywhere: candidates are the pairs of all processes, not only
-    those of this one. 0 where there are no pairs.
+    media, text: unit vectors (c, E); group: (c,). Different clips with equal group have the same text, so they are not
+    negatives of each other: the softmax leaves such pairs out. everywhere: candidates are the pairs of all processes,
+    not only of this one. 0 if there are no pairs.
     """
     found = gather(media, text, group, everywhere)
     rows = torch.arange(len(group), device=group.device)
@@ -51,5 +52,5 @@ def siglip_loss(
 
 
 def _share(mine: int, all_pairs: int, everywhere: bool) -> float:
-    """What a sum over a process's pairs is multiplied by."""
+    """Factor on a sum over a process's pairs."""
     return world_size() / max(1, all_pairs) if everywhere else 1 / max(1, mine)

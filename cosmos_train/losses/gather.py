@@ -1,4 +1,4 @@
-"""Rows of all processes, with gradients that find their way home. Costs one all-gather, and its reverse in backward."""
+"""Rows of all processes, with gradients for their owners. Costs one all-gather, and its reverse in backward."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def world_size() -> int:
 
 @dataclass(frozen=True)
 class Gathered:
-    """media, text: (C, E) of all processes; group (C,); first: where this process's rows begin."""
+    """media, text: (C, E) of all processes; group (C,); first: index of this process's first row."""
 
     media: Tensor
     text: Tensor
@@ -27,8 +27,8 @@ class Gathered:
 def gather(media: Tensor, text: Tensor, group: Tensor, everywhere: bool) -> Gathered:
     """The pairs of all processes in order of rank, or (everywhere=False, or one process) those given.
 
-    Processes may hold different numbers of pairs, none among them. What a process's loss sends back to rows of another
-    arrives there, added up.
+    Processes may hold different numbers of pairs, including none. Gradients for rows of another process are sent to it
+    and added up there.
     """
     if not everywhere or world_size() == 1:
         return Gathered(media, text, group, 0)
@@ -44,7 +44,8 @@ def gather(media: Tensor, text: Tensor, group: Tensor, everywhere: bool) -> Gath
 
 
 def gather_rows(rows: Tensor) -> tuple[Tensor, int]:
-    """Rows (b, F) of all processes in order of rank, with gradients, and where this process's begin; b may differ."""
+    """Rows (b, F) of all processes in order of rank, with gradients, and the index of this process's first; b may
+    differ."""
     sizes = _sizes(rows)
     longest = max(1, *sizes)
     parts = torch.split(_gather_with_grad(_padded(rows, longest)), longest)
@@ -52,7 +53,7 @@ def gather_rows(rows: Tensor) -> tuple[Tensor, int]:
 
 
 def _sizes(rows: Tensor) -> list[int]:
-    """How many rows each process has."""
+    """The number of rows of each process."""
     counts = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(world_size())]
     dist.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
     return [int(count) for count in counts]
@@ -61,7 +62,7 @@ def _sizes(rows: Tensor) -> list[int]:
 def _gather_with_grad(rows: Tensor) -> Tensor:
     from torch.distributed import _functional_collectives as collectives
 
-    # Renamed in torch 2.13, which warns at each use of the old name.
+    # Renamed in torch 2.13, which warns about the old name at each use.
     new: Any = getattr(collectives, "all_gather_single_autograd", None)
     gathers: Any = new or collectives.all_gather_tensor_autograd
     found: Tensor = gathers(rows.contiguous(), 0, dist.group.WORLD)

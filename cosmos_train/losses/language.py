@@ -11,7 +11,7 @@ from cosmos_train.stream.batch import IGNORED
 def language_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, int]:
     """The sum over learned tokens of -log p(token | before), and their number.
 
-    logits (B, L, V), labels (B, L): the token at each place, IGNORED where none is learned; place i follows from i - 1.
+    logits (B, L, V), labels (B, L): the token at each position, IGNORED without a loss; logits at i - 1 predict i.
     """
     targets = labels[:, 1:]
     learned = targets != IGNORED
@@ -19,7 +19,7 @@ def language_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, int]:
 
 
 def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """(B, L - 1): the loss at each place, 0 where none is learned."""
+    """(B, L - 1): the loss at each position, 0 where it is ignored."""
     return F.cross_entropy(
         logits[:, :-1].float().transpose(1, 2), labels[:, 1:], ignore_index=IGNORED, reduction="none"
     )

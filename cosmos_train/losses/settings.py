@@ -11,31 +11,31 @@ from cosmos_train.settings import Settings
 
 
 class ObjectiveCompat(Settings):
-    """As the released code does it, where that differs from what we hold right. `paper_compat: true` sets all."""
+    """Deviations of the released code from our defaults. `paper_compat: true` sets them all."""
 
     single_pairs: bool = Field(
         default=False, description="contrast only samples of one clip: interleaved samples have no contrastive loss"
     )
     mean_of_batches: bool = Field(
         default=False,
-        description="the step's language loss is the mean of its batches' means, however many tokens each has",
+        description="the language loss of a step is the mean of its batches' means, regardless of token counts",
     )
-    own_process: bool = Field(default=False, description="contrast within each process's batch alone")
-    no_guard: bool = Field(default=False, description="clips with equal captions are each other's negatives")
+    own_process: bool = Field(default=False, description="contrast only within each process's batch")
+    no_guard: bool = Field(default=False, description="clips with equal captions are negatives of each other")
 
 
 class TeacherSettings(Settings):
-    """How COSMOS's teacher follows its student."""
+    """How COSMOS's teacher is updated."""
 
     momentum: float = Field(
-        default=0.999, ge=0, lt=1, description="share of itself that the teacher keeps at a step, at first"
+        default=0.999, ge=0, lt=1, description="initial momentum: the share of itself that the teacher keeps at a step"
     )
     schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="constant (the released runs'), or a cosine from `momentum` to 1"
+        default="constant", description="constant (as in the released runs), or a cosine from `momentum` to 1"
     )
     order: Literal["after_step", "before_step"] = Field(
         default="after_step",
-        description="it follows the weights that a step made, or (the released code) those before the step",
+        description="update it after the optimiser step, or (as the released code) before it",
     )
 
 
@@ -51,21 +51,23 @@ class ObjectiveSettings(Settings):
     )
     pool: Literal["step", "batch"] = Field(
         default="step",
-        description="candidates under accumulation: all batches of one source in a step, as if they were one (their "
-        "towers run twice), or each batch by itself",
+        description="candidates under accumulation: all batches of one source in a step together (their towers run "
+        "twice), or each batch by itself",
     )
     clip_weight: float = Field(default=1.0, ge=0, description="cosmos: weight of the contrastive loss over views")
     distill_weight: float = Field(default=1.0, ge=0, description="cosmos: weight of the distillation loss")
     teacher: TeacherSettings = TeacherSettings()
     balance_weight: float = Field(
-        default=0.1, ge=0, description="with experts: weight of the load-balance loss (1 when all are used alike)"
+        default=0.1,
+        ge=0,
+        description="with experts: weight of the load-balance loss (the loss is 1 if all are used equally)",
     )
     router_z_weight: float = Field(
         default=0.01, ge=0, description="with experts: weight of the squared log-sum-exp of the gates' logits"
     )
     paper_compat: ObjectiveCompat = ObjectiveCompat()
     options: dict[str, Any] = Field(
-        default={}, exclude_if=operator.not_, description="settings of a third-party objective, which checks them"
+        default={}, exclude_if=operator.not_, description="settings of a third-party objective, which validates them"
     )
 
     @field_validator("paper_compat", mode="before")

@@ -1,7 +1,8 @@
-"""The one door through which open_clip and transformers are imported.
+"""The only place that imports open_clip and transformers.
 
-Both import torchvision where it is installed, and a torchvision linked to CUDA does not import beside a CPU torch.
-`prepare` mends that; where torchvision is healthy or absent it does nothing. Costs the import (seconds) on first use.
+Both import torchvision if it is installed, and a torchvision linked to CUDA cannot be imported with a CPU torch.
+`prepare` works around that; if torchvision is healthy or absent, it does nothing. Costs the import (seconds) on first
+use.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def prepare() -> None:
             raise
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[name]
-        # The module that registers fake kernels for the missing operators is what fails: an empty one takes its place.
+        # The import fails in the module that registers fake kernels for the missing operators: replace it by an empty
+        # one.
         sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
         import torchvision  # noqa: F401
 

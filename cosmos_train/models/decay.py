@@ -1,10 +1,10 @@
-"""Which parameters weight decay applies to, and which are gates, by name and shape."""
+"""The parameters that weight decay applies to, and those that are gates, by name and shape."""
 
 from __future__ import annotations
 
 from torch import nn
 
-# Parameters that are vectors in disguise: learned tokens and positions are not decayed, as biases and norms are not.
+# Parameters that are vectors despite their shape: learned tokens and positions do not decay, like biases and norms.
 _UNDECAYED = ("latents", "text_query.query", "embed", "wte", "wpe")
 
 

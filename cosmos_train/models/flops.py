@@ -1,8 +1,8 @@
 """Floating-point operations and parameters of the layers that families share, from the shapes of their weights.
 
-Counted are matrix products, two operations per multiply-add; norms, activations and embeddings are left out. Attention
-counts every pair of its rectangle, as kernels are credited everywhere. Backward: once for the gradient of the input and
-once for that of the weights, where each is wanted; what recomputation or a second pass adds is not the model's cost.
+Matrix products count, with two operations per multiply-add; norms, activations and embeddings do not. Attention counts
+every pair of its rectangle, as is usual. Backward counts once for the gradient of the input and once for that of the
+weights, if needed. Recomputation and second passes do not count: they are not the model's cost.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class Operations:
 
 @dataclass(frozen=True)
 class Count:
-    """Parameters of a part of a model, shared ones once."""
+    """Number of parameters of a part of a model, tied ones once."""
 
     learnable: int
     total: int
 
 
 def count_parameters(model: nn.Module, part_of: Callable[[str], str]) -> dict[str, Count]:
-    """Parameters by part, in order; part_of: a parameter's name to its part."""
+    """Parameters by part, in order; part_of: maps a parameter's name to its part."""
     sums: dict[str, list[int]] = {}
     for name, parameter in model.named_parameters():
         entry = sums.setdefault(part_of(name), [0, 0])
@@ -45,12 +45,12 @@ def count_parameters(model: nn.Module, part_of: Callable[[str], str]) -> dict[st
 
 
 def linear(module: nn.Module) -> int:
-    """Operations per row of all linear layers below."""
+    """Operations per row of all linear layers below a module."""
     return sum(2 * layer.weight.numel() for layer in module.modules() if isinstance(layer, nn.Linear))
 
 
 def in_use(module: nn.Module) -> int:
-    """Operations per row of the mixtures below, of experts that a row is sent to; their gates are linear layers."""
+    """Operations per row of the mixtures below a module: of a row's experts. Their gates count as linear layers."""
     return sum(_experts(one) for one in mixtures(module))
 
 
@@ -64,7 +64,7 @@ def mlp(module: nn.Module) -> int:
 def per_token(layer: nn.Module, config: Any) -> int:
     """Operations per token of the weights of a language model's layer.
 
-    Of the experts that a Hugging Face mixture has by itself, only those that a token is sent to.
+    For a Hugging Face mixture, only the experts of one token count.
     """
     experts: int = sum(2 * p.numel() for name, p in layer.named_parameters() if ".experts." in name)
     routers = sum(2 * p.numel() for name, p in layer.named_parameters() if name.endswith("mlp.gate.weight"))
@@ -75,13 +75,13 @@ def per_token(layer: nn.Module, config: Any) -> int:
 
 
 def per_pair(config: Any) -> int:
-    """Operations of attention per layer and pair of tokens, of a Hugging Face config."""
+    """Operations of attention per layer and pair of tokens, from a Hugging Face config."""
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return 4 * int(width * config.num_attention_heads)
 
 
 def transformer(module: Any, tokens: int) -> int:
-    """Operations of one sequence through a tower's transformer (`towers.Transformer`). Of experts those in use."""
+    """Operations of one sequence through a tower's transformer (`towers.Transformer`). For experts, those in use."""
     total = 0
     for block in module.resblocks:
         weights = 2 * (block.attn.in_proj_weight.numel() + block.attn.out_proj.weight.numel()) + mlp(block.mlp)

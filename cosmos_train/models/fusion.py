@@ -16,10 +16,10 @@ from cosmos_train.models.settings import FusionSettings, ModelCompat
 
 
 class View(NamedTuple):
-    """What text sees of the media, the same for every block.
+    """The media that text sees, the same for every block.
 
-    media (B, T * n, M): the media of a row, end to end. allowed (B, L, T * n): which of them each token may see; all
-    of them where it may see none, since a softmax over nothing is no number. sees_any (B, L, 1).
+    media (B, T * n, M): the media of a row, concatenated. allowed (B, L, T * n): the media that each token may see; all
+    True for a token that may see none, since a softmax over nothing is NaN. sees_any (B, L, 1).
     """
 
     media: Tensor
@@ -28,7 +28,7 @@ class View(NamedTuple):
 
 
 def media_mask(media_from: Tensor, media_upto: Tensor, clips: int, attend: str) -> Tensor:
-    """(B, L, clips): which media of its row each token may see; media_from, media_upto (B, L) as in stream.batch.
+    """(B, L, clips): the media of its row that each token may see; media_from, media_upto (B, L) as in stream.batch.
 
     immediate: number media_upto - 1, unless that is before media_from; all: media_from to media_upto - 1.
     """
@@ -38,8 +38,8 @@ def media_mask(media_from: Tensor, media_upto: Tensor, clips: int, attend: str) 
 
 
 def view(media: Tensor, media_from: Tensor, media_upto: Tensor, attend: str) -> View:
-    """media (B, T, n, M) of rows whose tokens have media_from, media_upto (B, L)."""
-    if not media.shape[1]:  # attention over nothing at all is not for every kernel
+    """Builds the view from media (B, T, n, M) of rows with tokens' media_from, media_upto (B, L)."""
+    if not media.shape[1]:  # not every kernel supports attention over an empty sequence
         media = media.new_zeros(len(media), 1, *media.shape[2:])
     allowed = media_mask(media_from, media_upto, media.shape[1], attend)
     sees_any = allowed.any(-1, keepdim=True)
@@ -47,13 +47,13 @@ def view(media: Tensor, media_from: Tensor, media_upto: Tensor, attend: str) -> 
 
 
 class MaskedCrossAttention(nn.Module):
-    """Text attends to the media that its view allows; where there are none the result is zero."""
+    """Text attends to the media that its view allows; if there are none the result is zero."""
 
     def __init__(self, width: int, media_width: int, settings: FusionSettings, compat: ModelCompat) -> None:
         super().__init__()
         inner = settings.heads * settings.head_width // settings.bottleneck
         self.heads = settings.heads
-        # The released code divides by the root of the uncompressed head width, though the bottleneck narrows it.
+        # The released code divides by the root of the uncompressed head width, although the bottleneck narrows it.
         self.scale = settings.head_width**-0.5 if compat.attention_scale else (inner / settings.heads) ** -0.5
         self.averages_before_media = compat.average_before_media and settings.attend == "all"
         self.norm = nn.LayerNorm(width)
@@ -77,7 +77,7 @@ class MaskedCrossAttention(nn.Module):
 
 
 class GatedCrossAttentionBlock(nn.Module):
-    """x += tanh(a) CrossAttention(x, media); x += tanh(f) FeedForward(x). The gates start at 0, shut."""
+    """x += tanh(a) CrossAttention(x, media); x += tanh(f) FeedForward(x). The gates start at 0 (closed)."""
 
     def __init__(self, width: int, media_width: int, settings: FusionSettings, compat: ModelCompat) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class GatedCrossAttentionBlock(nn.Module):
 
 
 class TextQuery(nn.Module):
-    """One learnable query over the hidden states of the first half: (P, L, D) and a mask to (P, D)."""
+    """One learnable query that attends to the first half's hidden states: (P, L, D) and a mask to (P, D)."""
 
     def __init__(self, width: int, heads: int, head_width: int) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class TextQuery(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
-        """mask (P, L): the tokens that count; None: all."""
+        """mask (P, L): the tokens to attend to; None: all."""
         pooled = self.query.expand(len(states), -1, -1)
         pooled = pooled + self.attention(states, pooled, mask)
         pooled = pooled + self.feed_forward(pooled)

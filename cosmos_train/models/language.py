@@ -1,8 +1,8 @@
 """Any Hugging Face causal LM, split at a depth, with gated cross-attention before layers of its second half.
 
-The LM itself is not changed: blocks are called by hooks before its layers, so its parameter names stay Hugging Face's.
-What the hooks need travels with each call as a keyword argument, which the layers pass along: nothing is kept between
-calls, so recomputation in backward sees what forward saw. Cost over the plain LM: the blocks.
+The LM itself is unchanged: hooks before its layers call the blocks, so its parameter names stay Hugging Face's. The
+hooks' input is a keyword argument of each call, which the layers pass along. No state is kept between calls, so
+recomputation in backward sees the same input as forward. Cost over the plain LM: the blocks.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from cosmos_train.errors import UserError
 from cosmos_train.models.fusion import GatedCrossAttentionBlock, View
 from cosmos_train.models.settings import FusionSettings, ModelCompat
 
-# Where the families keep the module that holds their layers: OPT; Llama, Mistral, Qwen, Mixtral; GPT-NeoX.
+# Paths of the module that holds the layers: OPT; Llama, Mistral, Qwen, Mixtral; GPT-NeoX.
 _STACKS = ("model.decoder", "model", "gpt_neox")
 _SIGHT = "cosmo_sight"  # the keyword argument
 
 
 class _Sight:
-    """For one call: the media that layers may see, and where the states at the split are left."""
+    """State of one call: the media that layers may see, and where to store the states at the split."""
 
     def __init__(self, seen: View | None) -> None:
         self.seen = seen
@@ -38,7 +38,7 @@ class _Sight:
 
 
 class _Split(nn.Module):
-    """Stands for the second half where only the first is wanted: leaves the states, as the layer there would."""
+    """Replaces the second half if only the first is needed: stores the states that its first layer would see."""
 
     def forward(self, hidden_states: Tensor, **kwargs: Any) -> Tensor:
         kwargs[_SIGHT].states = hidden_states
@@ -46,7 +46,7 @@ class _Split(nn.Module):
 
 
 class NewRows(nn.Module):
-    """Rows of some tokens that learn beside a frozen LM: in its input embedding and, where untied, in its head."""
+    """Learnable rows for some tokens of a frozen LM: in its input embedding and, if untied, in its head."""
 
     ids: Tensor
     slots: Tensor
@@ -58,7 +58,7 @@ class NewRows(nn.Module):
         slots[list(ids)] = torch.arange(len(ids))
         self.register_buffer("ids", torch.tensor(ids), persistent=False)
         self.register_buffer("slots", slots, persistent=False)
-        # A new word begins as the average word, which the LM can live with.
+        # A new token starts as the average token, which is harmless to the LM.
         mean = embedding.weight.detach().float().mean(0)
         self.input = nn.Parameter(mean.expand(len(ids), -1).clone())
         tied = head.weight is embedding.weight
@@ -73,7 +73,7 @@ class NewRows(nn.Module):
 
     def _score(self, _: nn.Module, args: tuple[Tensor, ...], found: Tensor) -> Tensor:
         rows = self.input if self.output is None else self.output
-        # In place: scores of a whole vocabulary are too large to copy, and no gradient needs them as they were.
+        # In place: logits of a whole vocabulary are too large to copy, and no gradient needs their old values.
         return found.index_copy_(-1, self.ids, F.linear(args[0], rows.to(args[0].dtype)).to(found.dtype))
 
 
@@ -116,7 +116,7 @@ class LanguageModel(nn.Module):
         split = depth - 1 if compat.earlier_half else depth
         for number, layer in enumerate(layers):
             layer.register_forward_pre_hook(self._before(number, split), with_kwargs=True)
-        # In a tuple, and so not registered: they are below `lm` already.
+        # In a tuple, so that they are not registered twice: they are below `lm` already.
         self._parts = (stack, layers, nn.ModuleList([*layers[:split], _Split()]))
 
     def forward(
@@ -128,11 +128,11 @@ class LanguageModel(nn.Module):
         cache: Any = None,
         last_only: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """Without position (B, L) and attention_mask, rows are plain: padding, if any, on the right.
+        """Without position (B, L) and attention_mask, rows are plain: padding, if any, is on the right.
 
-        Causality alone then keeps it from the tokens before it. attention_mask: (B, 1, L, keys) True where a token
-        sees another, or Hugging Face's (B, keys), 0 on padding. cache: a Hugging Face cache of the tokens before
-        these, which it takes up. last_only: logits (B, 1, V) of the last tokens alone: a long prompt needs no others.
+        Causality alone then hides it from the tokens before it. attention_mask: (B, 1, L, keys) True where a token sees
+        another, or Hugging Face's (B, keys), 0 on padding. cache: a Hugging Face cache of the tokens before these; it
+        is extended. last_only: logits (B, 1, V) of the last tokens only, enough for a long prompt.
         """
         sight = _Sight(seen)
         rest: dict[str, Any] = {} if cache is None else {"past_key_values": cache}
@@ -151,7 +151,7 @@ class LanguageModel(nn.Module):
     def first_half(
         self, tokens: Tensor, position: Tensor | None = None, attention_mask: Tensor | None = None
     ) -> Tensor:
-        """The hidden states (B, L, D) at the split, rows as in `forward`; the second half is not run."""
+        """The hidden states (B, L, D) at the split, rows as in `forward`; the second half does not run."""
         sight = _Sight(None)
         with self._only_first_half():
             self._parts[0](
@@ -164,7 +164,7 @@ class LanguageModel(nn.Module):
         return sight.take()
 
     def train(self, mode: bool = True) -> LanguageModel:
-        """A frozen LM stays in evaluation mode: no dropout on what does not learn."""
+        """A frozen LM stays in evaluation mode: no dropout in weights that do not learn."""
         super().train(mode)
         if self.learns != "all":
             self.lm.eval()
@@ -199,7 +199,7 @@ class LanguageModel(nn.Module):
 
 
 def find_stack(lm: nn.Module) -> Any:
-    """The module of a causal LM that holds its layers. UserError where the family keeps them elsewhere."""
+    """The module of a causal LM that holds its layers. UserError if its path is unknown."""
     for path in _STACKS:
         module: Any = lm
         for name in path.split("."):
@@ -207,5 +207,7 @@ def find_stack(lm: nn.Module) -> Any:
         if isinstance(getattr(module, "layers", None), nn.ModuleList):
             return module
     raise UserError(
-        f"{type(lm).__name__} keeps its layers where we do not look", f"known places: {', '.join(_STACKS)}", 2
+        f"{type(lm).__name__} is not supported: its layers are not at a known path",
+        f"known paths: {', '.join(_STACKS)}",
+        2,
     )

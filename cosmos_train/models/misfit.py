@@ -1,15 +1,15 @@
-"""How saved weights differ from those a model has: what an error tells of it."""
+"""Differences between saved weights and a model, for error messages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 Shapes = Mapping[str, tuple[int, ...]]
-_SHOWN = 5  # differences that an error names
+_SHOWN = 5  # number of differences that an error names
 
 
 def misfit(wanted: Shapes, found: Shapes) -> str:
-    """Empty where names and shapes are the same, else the first differences and how many more there are."""
+    """Empty if names and shapes are the same, else the first differences and the number of further ones."""
     different = [f"{name} is missing" for name in wanted if name not in found]
     different += [f"{name} is not in the model" for name in found if name not in wanted]
     different += [

@@ -1,9 +1,9 @@
-"""A mixture of experts in the place of a feed-forward network (CuMo, Li et al. 2024, arXiv 2405.05949).
+"""A mixture of experts in place of a feed-forward network (CuMo, Li et al. 2024, arXiv 2405.05949).
 
-Each token goes to the k experts its gate likes best, weighted by their renormalised probabilities; no capacity, no
-dropped tokens, no noise. Tokens are sorted by expert and all experts run as one grouped product, so the cost is that of
-k feed-forward networks, one sort and two gathers, whatever the number of experts. Made from a dense network
-(`upcycled`) all experts are equal and the weights sum to 1: the function is the same, whatever the gate says.
+Each token is routed to its gate's top k experts, weighted by their renormalised probabilities; no capacity, no dropped
+tokens, no noise. Tokens are sorted by expert and all experts run as one grouped product, so the cost is that of k
+feed-forward networks, one sort and two gathers, for any number of experts. When it is made from a dense network
+(`upcycled`), all experts are equal and the weights sum to 1: the outputs are the same for any gate.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from cosmos_train.errors import UserError
 from cosmos_train.models.settings import ExpertSettings
 
 Activation = Literal["gelu", "quick_gelu", "swiglu"]
-_ALIGNED = 16  # bytes; grouped products want rows of whole multiples of it
+_ALIGNED = 16  # bytes; grouped products need row sizes that are multiples of it
 
 
 class Routing(NamedTuple):
-    """Of one call of one block. balance, z: the losses, 1 at uniform and (ln E)² at zero logits; used (E,): the share
-    of routed places that each expert got."""
+    """Routing of one call of one block. balance, z: the losses, 1 at uniform and (ln E)² at zero logits; used (E,):
+    each expert's share of the routed tokens."""
 
     balance: Tensor
     z: Tensor
@@ -34,9 +34,9 @@ class Routing(NamedTuple):
 class MixtureMlp(nn.Module):
     """Tokens (B, N, D) to (B, N, D').
 
-    The experts' matrices lie one below the other in one (E rows, columns), so that FSDP cuts them evenly however many
-    processes there are. `routing`: of the last call while training; sample_wise: the balance is each item's own
-    (pictures), not that of all tokens together (text).
+    The experts' matrices are stacked in one (E rows, columns) matrix, so that FSDP shards them evenly on any number of
+    processes. `routing`: of the last call in training; sample_wise: balance each item (picture) by itself, instead of
+    all tokens together (text).
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class MixtureMlp(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         if not 0 < top_k <= experts:
-            raise ValueError(f"a token cannot go to {top_k} of {experts} experts")
+            raise ValueError(f"top_k {top_k} is more than the {experts} experts")
         self.experts, self.top_k, self.activation, self.sample_wise = experts, top_k, activation, sample_wise
         rows = 2 * inner if activation == "swiglu" else inner
         self.gate = nn.Linear(width, experts, bias=False)
@@ -79,7 +79,7 @@ class MixtureMlp(nn.Module):
         return torch.float64 if tokens.dtype == torch.float64 else torch.float32
 
     def _product(self, rows: Tensor, stacked: Tensor, bias: Tensor | None, ends: Tensor) -> Tensor:
-        """Each row with the matrix of its expert; rows are sorted, those of expert e end at ends[e]."""
+        """Multiplies each row with its expert's matrix. Rows are sorted; those of expert e end at ends[e]."""
         matrices = torch.unflatten(stacked, 0, (self.experts, -1))
         biases = None if bias is None else torch.unflatten(bias, 0, (self.experts, -1))
         if torch.is_autocast_enabled(rows.device.type):
@@ -98,8 +98,8 @@ class MixtureMlp(nn.Module):
 
 
 class _Routed(torch.autograd.Function):
-    """Rows (n, D) in the order of their n · k places; the way back is the inverse and a sum over each row's places,
-    where indexing would add up row by row."""
+    """Rows (n, D) repeated in the order of their n · k slots. Backward inverts the order and sums over each row's
+    slots; plain indexing would add up row by row."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, order: Tensor, back: Tensor, k: int) -> Tensor:
@@ -122,7 +122,7 @@ def _routed(rows: Tensor, order: Tensor, back: Tensor, k: int) -> Tensor:
 def grouped(rows: Tensor, matrices: Tensor, biases: Tensor | None, ends: Tensor) -> Tensor:
     """rows (n, D), matrices (E, D', D), biases (E, D'), ends (E,) int32: rows up to ends[0] with the first matrix, …
 
-    In bf16 one kernel of torch's, else (it knows no other type when compiling) one product per expert.
+    In bf16 one kernel of torch, else (it supports no other type when compiling) one product per expert.
     """
     aligned = all(size * rows.element_size() % _ALIGNED == 0 for size in matrices.shape[1:])
     if aligned and rows.dtype == torch.bfloat16:
@@ -149,7 +149,7 @@ def _by_expert(rows: Tensor, matrices: Tensor, biases: Tensor | None, ends: Tens
 def _by_expert_backward(
     gradient: Tensor, rows: Tensor, matrices: Tensor, ends: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of rows, matrices and biases."""
+    """Gradients of rows, matrices and biases."""
     of_rows, of_matrices = torch.empty_like(rows), torch.empty_like(matrices)
     of_biases = matrices.new_empty(matrices.shape[:2])
     several = zip(_parts(rows, ends), _parts(of_rows, ends), _parts(gradient, ends), strict=True)
@@ -192,7 +192,7 @@ def _activate(inner: Tensor, activation: Activation) -> Tensor:
 
 
 class _Dense(NamedTuple):
-    """A feed-forward network taken apart."""
+    """The parts of a feed-forward network."""
 
     first: list[nn.Linear]
     second: nn.Linear
@@ -200,7 +200,7 @@ class _Dense(NamedTuple):
 
 
 def _taken_apart(mlp: Any) -> _Dense | None:
-    """The parts of a network of a known kind: our towers', open_clip's, a connector, a gated LM's."""
+    """The parts of a network of a known type: our towers', open_clip's, a connector, a gated LM's."""
     if isinstance(mlp, MixtureMlp):
         return None
     if all(isinstance(getattr(mlp, name, None), nn.Linear) for name in ("gate_proj", "up_proj", "down_proj")):
@@ -218,7 +218,7 @@ def _taken_apart(mlp: Any) -> _Dense | None:
 
 
 def upcycled(mlp: nn.Module, experts: int, top_k: int, sample_wise: bool = True) -> MixtureMlp | None:
-    """Experts that are copies of a dense network, and a gate drawn at random; None for a network of unknown kind."""
+    """Experts that are copies of a dense network, and a randomly drawn gate; None for a network of unknown type."""
     dense = _taken_apart(mlp)
     if dense is None:
         return None
@@ -240,10 +240,10 @@ def upcycled(mlp: nn.Module, experts: int, top_k: int, sample_wise: bool = True)
 
 
 def expert_layers(model: nn.Module, settings: ExpertSettings) -> int:
-    """Puts experts in the place of the feed-forward networks that `settings.places` names; how many there were.
+    """Replaces the feed-forward networks that `settings.places` names by experts; returns how many.
 
-    Names of modules say where theirs are: every `mlp` is of the place that its path begins with, and a model's
-    `connector` is one by itself. Raises UserError where a place has none.
+    Module names give their place: an `mlp` belongs to the place at the start of its path, and a model's `connector` is
+    its own place. Raises UserError if a place has none.
     """
     total = 0
     for place in settings.places:
@@ -255,8 +255,8 @@ def expert_layers(model: nn.Module, settings: ExpertSettings) -> int:
                 done += 1
         if not done:
             raise UserError(
-                f"{type(model).__name__} has no feed-forward networks in {place} that experts can take the place of",
-                "choose model.experts.places among what it has: vision, connector, text (COSMOS), language (gated LMs)",
+                f"{type(model).__name__} has no feed-forward networks in {place} that experts can replace",
+                "choose model.experts.places from vision, connector, text (COSMOS), language (gated LMs)",
                 2,
             )
         total += done
@@ -289,23 +289,23 @@ def mixtures(model: nn.Module) -> list[MixtureMlp]:
 
 
 def routed(model: nn.Module) -> list[tuple[str, Routing]]:
-    """(name, its last call in training) of every router that has been run: of mixtures, and those watched otherwise."""
+    """(name, last call in training) of every router that has run: of our mixtures, and of watched routers."""
     named = ((name, getattr(module, "routing", None)) for name, module in model.named_modules())
     return [(name, found) for name, found in named if isinstance(found, Routing)]
 
 
 def router_losses(model: nn.Module) -> tuple[Tensor, Tensor]:
-    """(balance, z): of each place the mean over its blocks, summed over places, of the last forward pass."""
+    """(balance, z) of the last forward pass: the mean over the blocks of each place, summed over places."""
     sums: dict[str, list[Routing]] = {}
     for name, found in routed(model):
         sums.setdefault(_place_of(name) or name, []).append(found)
     if not sums:
-        raise ValueError("the model has no mixtures that have been run")
+        raise ValueError("no mixture of the model has run")
     balance = [torch.stack([one.balance for one in found]).mean() for found in sums.values()]
     z = [torch.stack([one.z for one in found]).mean() for found in sums.values()]
     return torch.stack(balance).sum(), torch.stack(z).sum()
 
 
 def utilisation(model: nn.Module) -> list[Tensor]:
-    """Of each block (E,): what share of routed places each of its experts got in the last forward pass."""
+    """Each block's (E,) shares of routed tokens by expert, in the last forward pass."""
     return [found.used for _, found in routed(model)]

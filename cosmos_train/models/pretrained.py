@@ -1,6 +1,6 @@
-"""Language models by name or from a config, and the same without weights, to count and to plan.
+"""Language models by name or from a config, and the same without weights, for counting and planning.
 
-By name costs a download, or reading a local folder; without weights nothing.
+By name it costs a download, or reading a local folder; without weights nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cosmos_train.models.settings import LanguageSettings
 
 
 class Vocabulary(Protocol):
-    """Of a tokenizer, what a model needs: how many tokens there are, and the ids of the special ones."""
+    """What a model needs of a tokenizer: the number of tokens, and the ids of the special ones."""
 
     @property
     def size(self) -> int: ...
@@ -34,7 +34,7 @@ class Vocabulary(Protocol):
 
 @dataclass(frozen=True)
 class PlannedVocabulary:
-    """Stands for the tokenizer of a model that is only planned: our tokens follow those its config has."""
+    """Replaces the tokenizer of a model that is only planned: our tokens follow those of its config."""
 
     size: int
     begin: int = 0
@@ -56,9 +56,9 @@ class PlannedVocabulary:
 
 
 def build_lm(settings: LanguageSettings, vocabulary: Vocabulary, weights: bool = True) -> Any:
-    """The Hugging Face causal LM the settings name, with a row for every token. UserError where it cannot be made.
+    """The Hugging Face causal LM of the settings, with a row for every token. UserError if it cannot be made.
 
-    weights=False: built from `config` alone, whatever `name` says; its numbers are then drawn, or absent on `meta`.
+    weights=False: built from `config`, even if there is a `name`; its weights are drawn, or absent on `meta`.
     """
     dtype = getattr(torch, settings.dtype)
     lm = _by_name(settings, dtype) if settings.name and weights else _from_config(settings, vocabulary, dtype)
@@ -75,14 +75,14 @@ def _by_name(settings: LanguageSettings, dtype: torch.dtype) -> Any:
     except (OSError, ValueError) as error:
         raise UserError(
             f"cannot load the language model {settings.name}: {error}",
-            "name a hub id that is at hand, or a local folder",
+            "give a hub id that is available, or a local folder",
         ) from error
     for key, value in settings.config.items():
         if getattr(lm.config, key, None) != value:
             found = getattr(lm.config, key, None)
             raise UserError(
-                f"{settings.name} has {key} {found!r}, the recipe expects {value!r}",
-                "give the model that the recipe means, or correct model.language.config",
+                f"{settings.name} has {key} {found!r}, model.language.config says {value!r}",
+                "give the right model, or correct model.language.config",
                 2,
             )
     return lm
@@ -92,7 +92,7 @@ def _from_config(settings: LanguageSettings, vocabulary: Vocabulary, dtype: torc
     library = transformers()
     fields = dict(settings.config)
     family = fields.pop("model_type", "opt")
-    # The released weights' config knows its own special tokens; one from scratch gets ours.
+    # The config of released weights has its special tokens; a config from scratch gets ours.
     ids = {"bos_token_id": vocabulary.begin, "eos_token_id": vocabulary.end, "pad_token_id": vocabulary.pad}
     defaults = {} if settings.name else {"vocab_size": vocabulary.size, **ids}
     try:

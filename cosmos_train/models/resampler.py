@@ -1,4 +1,4 @@
-"""The perceiver resampler (Alayrac et al. 2022): the frames of a clip, however many, become n latents and one query.
+"""The perceiver resampler (Alayrac et al. 2022): turns the frames of a clip, any number, into n latents and one query.
 
 Cost per clip: depth x (attention of n + 1 queries over F v + n + 1 keys, and a feed-forward on n + 1 tokens).
 """
@@ -44,7 +44,7 @@ class PerceiverAttention(nn.Module):
         self.to_out = nn.Linear(inner, width, bias=False)
 
     def forward(self, media: Tensor, latents: Tensor, media_mask: Tensor | None = None) -> Tensor:
-        """media (B, M, D), latents (B, n, D), media_mask (B, M) True where there is something; gives (B, n, D)."""
+        """media (B, M, D), latents (B, n, D), media_mask (B, M) True on valid media; gives (B, n, D)."""
         latents = self.norm_latents(latents)
         keys, values = self.to_kv(torch.cat([self.norm_media(media), latents], 1)).chunk(2, -1)
         mask = None
@@ -60,7 +60,7 @@ class PerceiverAttention(nn.Module):
 
 
 class FrameTime(nn.Module):
-    """When a frame was shown, seconds since the clip's first, as a vector: sines of 0.5 s to 512 s, projected."""
+    """The time of a frame, seconds since the clip's first, as a vector: sines of periods 0.5 s to 512 s, projected."""
 
     periods: Tensor
 
@@ -87,7 +87,7 @@ class ResamplerLayer(nn.Module):
 
 
 class Resampler(nn.Module):
-    """Latent 0 is the contrastive query, latents 1 to n are what the language model's cross-attention sees."""
+    """Latent 0 is the contrastive query; the language model's cross-attention sees latents 1 to n."""
 
     def __init__(self, width: int, settings: ResamplerSettings) -> None:
         super().__init__()

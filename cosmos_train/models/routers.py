@@ -1,7 +1,7 @@
-"""Routers of a language model that is a mixture by itself (Mixtral): watched, to be balanced with the others.
+"""Watches the routers of a language model that is itself a mixture (Mixtral), so that they can be balanced too.
 
-The original patches the block's forward and hands the losses through fields meant for something else; here a hook on
-each router keeps what it decided, as `MixtureMlp` does. Costs a softmax over the experts per token and layer.
+The original patches the block's forward and passes the losses through unrelated fields; here a hook on each router
+stores its decisions, as `MixtureMlp` does. Costs a softmax over the experts per token and layer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FAMILIES = ("mixtral",)
 
 
 def watch_routers(lm: Any) -> int:
-    """From now on `routing` of each router of a Mixtral tells of its last call in training; how many there are."""
+    """Makes each router of a Mixtral store its last call in training as `routing`; returns the number of routers."""
     if getattr(lm.config, "model_type", "") not in _FAMILIES:
         return 0
     found = [module for module in lm.modules() if type(module).__name__.endswith("TopKRouter")]
@@ -29,14 +29,14 @@ def watch_routers(lm: Any) -> int:
 
 
 def _keep(router: Any, _: Any, found: tuple[Tensor, Tensor, Tensor]) -> None:
-    """After a router's call: (logits (tokens, E), weights, choice (tokens, k)). Padding counts, as in the original."""
+    """Called after a router: (logits (tokens, E), weights, choice (tokens, k)). Counts padding, as in the original."""
     if router.training:
         logits, _, choice = found
         router.routing = routing_of(logits, choice)
 
 
 def routing_of(logits: Tensor, choice: Tensor) -> Routing:
-    """Of all tokens together; logits (tokens, E), choice (tokens, k), the likeliest first."""
+    """Routing of all tokens together; logits (tokens, E), choice (tokens, k), the likeliest first."""
     with torch.autocast(logits.device.type, enabled=False):
         precise = logits if logits.dtype == torch.float64 else logits.float()
         experts = logits.shape[-1]

@@ -1,4 +1,4 @@
-"""Tensors that may be cut in shards over processes (FSDP): this rank's part, or all of it."""
+"""Tensors that may be sharded over processes (FSDP): this rank's part, or the full tensor."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """All of a tensor that may be sharded. All ranks call it. Costs one gather where it is sharded."""
+    """The full tensor. All ranks call it. Costs one gather if it is sharded."""
     from torch.distributed.tensor import DTensor
 
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def local(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
-    """What of each tensor lies on this rank; empty shards are left out (no kernel takes them)."""
+    """This rank's part of each tensor. Leaves out empty shards (kernels do not accept them)."""
     from torch.distributed.tensor import DTensor
 
     for tensor in tensors:

@@ -1,7 +1,7 @@
-"""CLIP's two towers (Radford et al. 2021) under open_clip's names, giving every token beside the pooled feature.
+"""CLIP's two towers (Radford et al. 2021) under open_clip's names, which give every token and the pooled feature.
 
-Written here and not taken from open_clip because COSMOS needs smaller images than the positions were made for, tokens
-of both towers, attention weights on request, and parts that a mixture of experts may take the place of.
+Written here instead of taken from open_clip because COSMOS needs images smaller than the positions' grid, tokens of
+both towers, attention weights on request, and parts that a mixture of experts can replace.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_OFFSET = 0.1  # DINO's, on the wanted side: so that rounding never makes the resized grid a row too small
+_OFFSET = 0.1  # DINO's offset on the target side: rounding never makes the resized grid a row too small
 
 
 class Attention(nn.Module):
@@ -35,14 +35,15 @@ class Attention(nn.Module):
         return self.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def weights(self, query: Tensor, keys: Tensor) -> Tensor:
-        """(B, L, S): what each query attends to, the mean over heads; sums to 1."""
+        """(B, L, S): the attention weights of each query, mean over heads; they sum to 1."""
         q, k, _ = self._heads(query, keys)
         return ((q @ k.transpose(-1, -2)) / math.sqrt(q.shape[-1])).softmax(-1).mean(1)
 
     def correlative(self, tokens: Tensor) -> Tensor:
-        """(B, L, D) to (B, L, D): tokens attend to those like themselves (SCLIP, Wang et al. 2024).
+        """(B, L, D) to (B, L, D): tokens attend to similar tokens (SCLIP, Wang et al. 2024).
 
-        softmax(q qᵀ) + softmax(k kᵀ) in the place of softmax(q kᵀ): what is here, where training looks for what helps.
+        softmax(q qᵀ) + softmax(k kᵀ) in place of softmax(q kᵀ): attention to what a place shows, not to what helps
+        training.
         """
         q, k, v = self._heads(tokens, tokens)
         alike, known = ((one @ one.transpose(-1, -2) / math.sqrt(one.shape[-1])).softmax(-1) for one in (q, k))
@@ -63,7 +64,7 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """quick: x·sigmoid(1.702 x) in place of GELU, as OpenAI's own weights want it."""
+    """quick: x·sigmoid(1.702 x) in place of GELU, as OpenAI's weights need it."""
 
     def __init__(self, width: int, inner: int, quick: bool = False) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class VisionTower(nn.Module):
     pooled (N, E): the projected class token; patches (N, v, D): after the last norm, row by row.
     """
 
-    attn_cross_pool: nn.Module  # a COSMOS student's, which puts it here
+    attn_cross_pool: nn.Module  # only in a COSMOS student, which sets it
 
     def __init__(
         self, size: int, patch: int, width: int, layers: int, head_width: int, embedding: int, mlp_ratio: float = 4.0,
@@ -131,7 +132,7 @@ class VisionTower(nn.Module):
     def dense(self, pixels: Tensor, correlative: bool = True) -> Tensor:
         """Pixels (N, 3, H, W) to (N, v, E): every patch in the space of the pooled feature.
 
-        correlative: the last block attends as `Attention.correlative` does.
+        correlative: the last block attends as in `Attention.correlative`.
         """
         tokens = self.ln_pre(self.embed(pixels))
         *blocks, last = self.transformer.resblocks
@@ -164,7 +165,7 @@ class VisionTower(nn.Module):
 
 
 class TextTower(nn.Module):
-    """A causal transformer. No module of its own in a checkpoint: its parameters stand at the top (`Student`)."""
+    """A causal transformer. It adds no prefix in a checkpoint: its parameters are at the top level (`Student`)."""
 
     def __init__(self, context: int, vocabulary: int, width: int, layers: int, heads: int, embedding: int) -> None:
         super().__init__()
@@ -189,7 +190,7 @@ class TextTower(nn.Module):
         nn.init.normal_(self.text_projection, std=width**-0.5)
 
     def read(self, tokens: Tensor, end: int) -> tuple[Tensor, Tensor]:
-        """Ids (N, L) that hold the token `end`: the feature there, projected (N, E), and all states (N, L, D)."""
+        """Ids (N, L) with the token `end`: the feature at that token, projected (N, E), and all states (N, L, D)."""
         states = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]
         states = self.ln_final(self.transformer(states, causal=True))
         place = (tokens == end).int().argmax(-1)

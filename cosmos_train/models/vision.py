@@ -1,6 +1,6 @@
-"""The visual tower: any of open_clip's (its vision transformers, ResNets, timm models), giving patch tokens.
+"""The vision tower: any of open_clip's (vision transformers, ResNets, timm models). It gives patch tokens.
 
-Cost: its forward pass per frame.
+Costs its forward pass per frame.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Vision(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         count = len(frames)
-        if not count:  # the tower runs all the same: processes that share its weights wait for each other in it
+        if not count:  # the tower still runs: processes that share its weights wait for each other in it
             frames = frames.new_zeros(1, 3, self.size, self.size)
         pixels = (frames - self.pixel_mean) / self.pixel_std
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
@@ -48,7 +48,7 @@ class Vision(nn.Module):
         return found[:count]
 
     def train(self, mode: bool = True) -> Vision:
-        """A frozen tower stays in evaluation mode: no dropout on what does not learn."""
+        """A frozen tower stays in evaluation mode: no dropout in weights that do not learn."""
         super().train(mode)
         if self.frozen:
             self.tower.eval()
@@ -56,7 +56,7 @@ class Vision(nn.Module):
 
 
 def patch_tokens(tower: Any, pixels: Tensor) -> Tensor:
-    """A tower's last features before pooling, place by place: (N, v, width)."""
+    """A tower's last features before pooling, by position: (N, v, width)."""
     if hasattr(tower, "output_tokens"):  # open_clip's transformer
         return tower(pixels)[1]  # type: ignore[no-any-return]
     if hasattr(tower, "trunk"):  # timm
@@ -71,9 +71,9 @@ def patch_tokens(tower: Any, pixels: Tensor) -> Tensor:
 def build_vision(
     settings: VisionSettings, image_size: int, weights: bool = True, imagenet_pixels: bool = False
 ) -> Vision:
-    """The tower the settings name. UserError for an unknown name or missing weights.
+    """The tower of the settings. UserError for an unknown name or missing weights.
 
-    weights=False: as `pretrained` were empty, to count and to plan.
+    weights=False: as if `pretrained` were empty, for counting and planning.
     """
     from_scratch = settings if weights else settings.model_copy(update={"pretrained": ""})
     tower = _from_config(from_scratch, image_size) if settings.config else _by_name(settings, weights)
@@ -92,7 +92,7 @@ def _from_config(settings: VisionSettings, image_size: int) -> Any:
     fields: dict[str, Any] = {"image_size": image_size, **settings.config}
     quick_gelu = bool(fields.pop("quick_gelu", False))
     try:
-        # A text tower comes with it, made as small as can be, and is thrown away.
+        # open_clip builds a text tower too: it is made as small as possible, and dropped.
         text = library.CLIPTextCfg(context_length=1, vocab_size=2, width=8, heads=1, layers=1)
         tower = library.CLIP(8, library.CLIPVisionCfg(**fields), text, quick_gelu=quick_gelu).visual
     except (TypeError, ValueError) as error:
@@ -101,21 +101,21 @@ def _from_config(settings: VisionSettings, image_size: int) -> Any:
         ) from error
     if settings.pretrained:
         _fill(tower, Path(settings.pretrained))
-    if hasattr(tower, "set_input_size"):  # timm makes its models for the size of their weights
+    if hasattr(tower, "set_input_size"):  # timm builds a model for the image size of its weights
         tower.set_input_size(fields["image_size"])
     return tower
 
 
 def read_visual(path: Path) -> dict[str, Tensor]:
-    """The visual weights of a plain CLIP, as open_clip and `cosmos_train export` of a COSMOS write it.
+    """The vision weights of a plain CLIP, as open_clip and `cosmos_train export` of a COSMOS write it.
 
-    Raises UserError where it cannot be read.
+    Raises UserError if the file cannot be read.
     """
     from safetensors.torch import load_file
 
     try:
         state = load_file(path)
-    except Exception as error:  # safetensors raises its own kinds, the file system others
+    except Exception as error:  # safetensors and the file system raise unrelated types
         raise UserError(
             f"cannot read the visual tower {path}: {error}", "give open_clip_model.safetensors of an export", 2
         ) from error
@@ -131,9 +131,7 @@ def _fill(tower: nn.Module, path: Path) -> None:
         if name != "proj" and getattr(found.get(name), "shape", None) != tensor.shape
     ]
     if wrong:
-        raise UserError(
-            f"{path} is of another tower than model.vision.config: {', '.join(wrong[:3])}", "make them the same", 2
-        )
+        raise UserError(f"{path} does not fit model.vision.config: {', '.join(wrong[:3])}", "make them the same", 2)
     tower.load_state_dict({name: found[name] for name in wanted if name != "proj"}, strict=False)
 
 
@@ -156,7 +154,7 @@ def _by_name(settings: VisionSettings, weights: bool) -> Any:
 
 
 def _without_pooling(tower: Any) -> int:
-    """Takes away what only the pooled output needs; returns the width of the patch tokens."""
+    """Removes modules that only the pooled output needs; returns the width of the patch tokens."""
     if hasattr(tower, "output_tokens"):
         tower.output_tokens = True
         tower.proj = None

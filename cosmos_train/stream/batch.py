@@ -1,12 +1,12 @@
-"""What a batch is: the contract between the stream and the objectives, for plain and for packed rows alike.
+"""The contents of a batch: the contract between the stream and the objectives, for plain and for packed rows.
 
-B rows of L tokens. A plain row is one sample; a packed row is several, laid end to end, that must not see each other.
-D samples ("documents"), C clips that have frames (one `<visual>` each), P clips that have frames and text, S samples
-whose first clip with frames has text. Frames travel as uint8 and are normalised on the device.
+B rows of L tokens. A plain row is one sample; a packed row is several, concatenated, that must not see each other.
+D samples ("documents"), C clips with frames (one `<visual>` each), P clips with frames and text, S samples where the
+first clip with frames has text. Frames travel as uint8 and are normalised on the device.
 
 What a token may see:
-  of other tokens: those before it (and itself) with the same `document`; padding (document -1) sees and is seen by
-  nothing, and a packed row may be all padding (its samples were bad): models must stay finite there.
+  of other tokens: those before it (and itself) with the same `document`; padding (document -1) sees nothing and nothing
+  sees it. A packed row may be all padding (its samples were bad): models must stay finite there.
   of media, numbered along its own row (the T of media.mask, `<visual>` tokens in order):
     immediate:  the one numbered media_upto - 1, if media_upto > media_from
     all:        those numbered media_from, ..., media_upto - 1
@@ -37,8 +37,8 @@ Self = TypeVar("Self", bound="BatchBase")
 class Sample:
     """Adjacent clips of one document, decoded. texts, frames ((f, 3, H, W) uint8), times (s): one item per clip.
 
-    A clip without frames (f = 0) is text alone and has no `<visual>`; a clip without text is `<visual>` alone.
-    page: whether it is cut out of a web page, whose labels have a rule of their own (`tokenize_sample`).
+    A clip without frames (f = 0) is only text and has no `<visual>`; a clip without text is only `<visual>`. page:
+    whether it comes from a web page, where other rules for labels apply (`tokenize_sample`).
     """
 
     key: str
@@ -50,9 +50,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class BadSample:
-    """The place of a sample that could not be read: it keeps its position, so that nothing after it shifts.
+    """The placeholder of a sample that could not be read: it keeps its position, so that nothing after it shifts.
 
-    place: its row in the batch as asked for, by which `digest` knows where it was.
+    place: its row in the requested batch, which `digest` uses.
     """
 
     key: str
@@ -62,9 +62,9 @@ class BadSample:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchBase(ABC):
-    """What a batch of any `data.form` has. All samples are of one `source`.
+    """The fields of a batch of any `data.form`. All samples come from one `source`.
 
-    keys: of the readable samples, in order; bad_samples names the others.
+    keys: of the readable samples, in order; bad_samples: the others.
     """
 
     keys: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class BatchBase(ABC):
     source: str = ""
 
     def __len__(self) -> int:
-        """Readable samples."""
+        """Number of readable samples."""
         return len(self.keys)
 
     def to(self: Self, device: torch.device) -> Self:
@@ -81,16 +81,16 @@ class BatchBase(ABC):
     @property
     @abstractmethod
     def num_tokens(self) -> int:
-        """Tokens that are no padding."""
+        """Number of tokens without padding."""
 
     @property
     @abstractmethod
     def num_images(self) -> int:
-        """Pictures that the model sees."""
+        """Number of pictures that the model sees."""
 
     @abstractmethod
     def row_digests(self) -> list[bytes]:
-        """One per row as asked for, those of bad samples included."""
+        """One digest per requested row, including bad samples."""
 
     def digest(self) -> str:
         """`digest` of this batch alone."""
@@ -99,9 +99,9 @@ class BatchBase(ABC):
 
 @dataclass(frozen=True)
 class Rows:
-    """Tokens (B, L), long; see above for document, position, media_from, media_upto: -1, 0, 0, 0 on padding.
+    """Tokens (B, L), long; see the module for document, position, media_from, media_upto: -1, 0, 0, 0 on padding.
 
-    labels (B, L): IGNORED where nothing is learned. mask (B, L): False on padding. position restarts at 0 in each
+    labels (B, L): IGNORED where there is no loss. mask (B, L): False on padding. position restarts at 0 in each
     document.
     """
 
@@ -116,10 +116,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Media:
-    """frames (N, 3, H, W) uint8: those that mask (B, T, F) marks, in its order.
+    """frames (N, 3, H, W) uint8: those where mask (B, T, F) is True, in its order.
 
-    times (B, T, F): seconds since the clip's first frame. clip_mask (B, T): its C True places, in order, are the clips
-    that have frames.
+    times (B, T, F): seconds since the clip's first frame. clip_mask (B, T): its C True positions, in order, are the
+    clips with frames.
     """
 
     frames: Tensor
@@ -130,12 +130,12 @@ class Media:
 
 @dataclass(frozen=True)
 class Pairs:
-    """The P clips that have frames and text, for the contrastive loss.
+    """The P clips with frames and text, for the contrastive loss.
 
-    tokens, mask (P, Lc): each clip alone, as `<s><visual>text<|endofchunk|>`. clip (P,): which of the C clips.
-    group (P,): equal where texts are equal, in any batch of any process.
-    first (S,): the pairs that begin a sample. first_span (S, 3): row, begin, end of the tokens of such a sample up to
-    the end of its first clip with frames. Without packing, and where every sample begins with a pair, S = B.
+    tokens, mask (P, Lc): each clip alone, as `<s><visual>text<|endofchunk|>`. clip (P,): its number among the C clips.
+    group (P,): equal for equal texts, in any batch of any process. first (S,): the pairs that begin a sample.
+    first_span (S, 3): row, begin, end of the tokens of such a sample up to the end of its first clip with frames.
+    Without packing, and if every sample begins with a pair, S = B.
     """
 
     tokens: Tensor
@@ -166,7 +166,7 @@ class Batch(BatchBase):
         return len(self.media.frames)
 
     def row_digests(self) -> list[bytes]:
-        """Of a readable row its tokens, labels, masks and frames; of a bad sample its key."""
+        """A digest per row: of its tokens, labels, masks and frames, or the key of a bad sample."""
         found = [_row_digest(self, *row) for row in _keyed_rows(self)]
         if not self.packed:
             return with_bad_samples(found, self.bad_samples, lambda bad: bad.key)
@@ -176,10 +176,10 @@ class Batch(BatchBase):
 
 
 def digest(*batches: BatchBase) -> str:
-    """sha256 of the samples of batches laid end to end, to compare what two runs saw.
+    """sha256 of the samples of concatenated batches, to compare the input of two runs.
 
-    The ranks' parts of a global batch, in order of rank, have the digest of the whole: how far rows are padded and how
-    they are cut into batches do not count.
+    The ranks' parts of a global batch, in order of rank, have the digest of the whole. Padding and the split into
+    batches have no effect.
     """
     found = hashlib.sha256()
     for batch in batches:
@@ -191,7 +191,7 @@ def digest(*batches: BatchBase) -> str:
 def with_bad_samples(
     rows: list[bytes], bad_samples: Iterable[BadSample], name: Callable[[BadSample], object]
 ) -> list[bytes]:
-    """The digests of readable rows, with those of bad samples (of their name) at their places."""
+    """The digests of readable rows, with those of bad samples (of their key) at their positions."""
     for bad in sorted(bad_samples, key=lambda bad: bad.place):
         rows.insert(bad.place, hashlib.sha256(repr(name(bad)).encode()).digest())
     return rows
@@ -201,7 +201,7 @@ _Keyed = list[tuple[str, tuple[str, ...]]]  # key and texts of the samples of a 
 
 
 def _keyed_rows(batch: Batch) -> Iterator[tuple[int, _Keyed, slice]]:
-    """Each row, the keys and texts of its samples, and which of the batch's frames are its own."""
+    """Each row, the keys and texts of its samples, and a mask of its frames in the batch."""
     keyed: list[_Keyed] = [[] for _ in range(len(batch.rows.tokens))]
     for row, key, texts in zip(batch.row_of.tolist(), batch.keys, batch.texts, strict=True):
         keyed[row].append((key, texts))

@@ -1,7 +1,7 @@
-"""CLIP's own byte-pair tokenizer (Radford et al. 2021) on the `tokenizers` library, from the merges open_clip brings.
+"""CLIP's byte-pair tokenizer (Radford et al. 2021) on the `tokenizers` library, from the merges in open_clip.
 
-Faster than the original's Python, and saved with a checkpoint like any other. Text is composed (NFC), lower-cased and
-its spaces joined; the original's repair of broken encodings (ftfy) is left out. Costs 0.2 s to make.
+Faster than the original's Python, and saved with a checkpoint like any other. Text is composed (NFC) and lower-cased,
+and its whitespace is collapsed; the original's repair of broken encodings (ftfy) is left out. Costs 0.2 s to build.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from cosmos_train.models.backends import open_clip
 
 BEGIN, END = "<start_of_text>", "<end_of_text>"
-_MERGES = 49152 - 256 - 2  # of the file's lines those that were used, after its first
+_MERGES = 49152 - 256 - 2  # number of merges that CLIP uses, after the file's first line
 _END_OF_WORD = "</w>"
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
@@ -49,6 +49,6 @@ def clip_backend() -> Tokenizer:
 
 
 def _letters() -> list[str]:
-    """A printable letter for every byte, in the order of CLIP's ids: those that print as they are come first."""
+    """A printable character for every byte, in the order of CLIP's ids: bytes that are printable come first."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     return [chr(byte) for byte in plain] + [chr(256 + number) for number in range(256 - len(plain))]

@@ -1,4 +1,4 @@
-"""Samples to a batch: rows of tokens, their media, and the pairs that are contrasted. See `stream.batch`."""
+"""Collates samples to a batch: rows of tokens, their media, and the pairs to contrast. See `stream.batch`."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def collate(
     source: str = "",
     learn_lead: bool = False,
 ) -> Batch:
-    """One sample a row, cut at max_tokens, padded to the longest; bad samples take no row.
+    """One sample per row, cut at max_tokens, padded to the longest; bad samples have no row.
 
-    A row is `<s>` + `<visual>text<|endofchunk|>` per clip + `</s>`; what of it is learned: `tokenize_sample`.
+    A row is `<s>` + `<visual>text<|endofchunk|>` per clip + `</s>`; see `tokenize_sample` for its labels.
     """
     rows = count()
     placed = [Placed(next(rows), 0, max_tokens, one) for one in items if isinstance(one, Sample)]
@@ -65,7 +65,8 @@ def collate_packed(
 
 @dataclass(frozen=True)
 class _Laid:
-    """A readable sample in its row. document: its number there; media_from: clips with frames before it there."""
+    """A readable sample in its row. document: its number in the row; media_from: clips with frames before it in the
+    row."""
 
     slot: Placed
     sample: Sample
@@ -81,7 +82,7 @@ class _Laid:
 
 
 def _lay_out(placed: Sequence[Placed], tokenizer: Tokenizer, learn_lead: bool) -> list[_Laid]:
-    """The readable samples as tokens, numbered along their rows."""
+    """Tokenizes the readable samples and numbers them along their rows."""
     found = []
     documents: dict[int, int] = {}
     media: dict[int, int] = {}
@@ -106,7 +107,7 @@ def _batch(
     bad: tuple[BadSample, ...],
     packed: bool,
 ) -> Batch:
-    """shape: of the rows; longest: of a pair's text, tokens."""
+    """shape: of the rows; longest: number of tokens of a pair's text."""
     media = _media(laid, shape[0])
     return Batch(
         rows=_rows(laid, shape, tokenizer),
@@ -163,7 +164,7 @@ def _media(laid: Sequence[_Laid], rows: int) -> Media:
 
 
 def _pairs(laid: Sequence[_Laid], clip_mask: Tensor, longest: int, tokenizer: Tokenizer) -> Pairs:
-    """clip_mask (B, T): which clips of the rows have frames."""
+    """clip_mask (B, T): the clips of the rows that have frames."""
     ends_of_rows = clip_mask.sum(1).cumsum(0).tolist()
     alone: list[list[int]] = []
     clips, groups, firsts, spans = [], [], [], []
@@ -192,7 +193,7 @@ def _pairs(laid: Sequence[_Laid], clip_mask: Tensor, longest: int, tokenizer: To
 
 
 def caption_group_of(text: str) -> int:
-    """A number that is the same for the same text, upper or lower case, in any process."""
+    """A number that is equal for equal texts, ignoring case, in any process."""
     return int.from_bytes(hashlib.sha256(text.casefold().encode()).digest()[:7], "big")
 
 

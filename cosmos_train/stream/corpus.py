@@ -1,7 +1,7 @@
-"""The documents of a set of shards, addressable by number, and the samples (units) cut from them.
+"""The documents of a set of shards by number, and the samples (units) that they give.
 
-Reading costs one range read per document. A document of n clips gives ceil(n / clips_per_sample) units an epoch: runs
-of adjacent clips that together touch every clip about once; where they begin shifts from epoch to epoch.
+Reading costs one range read per document. A document of n clips gives ceil(n / clips_per_sample) units per epoch: runs
+of adjacent clips that together cover every clip about once; their start shifts from epoch to epoch.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from cosmos_train.stream.tokenizer import Tokenizer
 
 __all__ = ["BadDocument", "Clip", "Corpus", "Unit"]
 
-_OF_VIDEO = 1 << 15  # frames that a span of video counts as: as many as are wanted
+_OF_VIDEO = 1 << 15  # number of frames that a span of video counts as: no limit
 _MEASURED_AT_OPENING = 20_000  # documents; more need the sidecars of `cosmos_train index`
 
 
 class BadDocument(Exception):
-    """A document that cannot be used: `key` names it, the message says why."""
+    """A document that cannot be used: `key` names it, the message gives the reason."""
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(f"{key}: {reason}")
@@ -56,10 +56,10 @@ class Corpus:
         match_noise: float = 0.04,
         setting: str = "data.shards",
     ) -> None:
-        """setting: where a recipe names `paths`, for the error that says there are none."""
+        """setting: the recipe's key for `paths`, for the error if there are none."""
         wanted = [paths] if isinstance(paths, str) else list(paths)
         if not any(wanted):
-            raise UserError(f"the recipe names no shards in {setting}", f"give them: --set {setting}=PATH", 2)
+            raise UserError(f"the recipe has no {setting}", f"give the shards: --set {setting}=PATH", 2)
         self.text = tuple(text)
         self.clips_per_sample = clips_per_sample
         self._matching = (match_threshold, match_noise)
@@ -68,26 +68,26 @@ class Corpus:
         if not self.size:
             raise UserError(f"there are no documents in {', '.join(wanted)}", "build shards first: interlink build")
         counts = self.reader.clips().astype(np.int64)
-        for document in np.flatnonzero(counts == 0):  # no index: the document itself tells, at one read each
+        for document in np.flatnonzero(counts == 0):  # not in the index: read the documents, at one read each
             counts[document] = self._clip_count(int(document))
         self._ends = np.cumsum(np.maximum(1, -(-counts // clips_per_sample)))
 
     @property
     def units(self) -> int:
-        """Samples in an epoch."""
+        """Number of samples in an epoch."""
         return int(self._ends[-1])
 
     def unit(self, number: int) -> Unit:
-        """The unit of that number, 0 to units - 1."""
+        """The unit with that number, 0 to units - 1."""
         document = int(np.searchsorted(self._ends, number, side="right"))
         return Unit(document, number - (int(self._ends[document - 1]) if document else 0))
 
     def units_of(self, document: int) -> int:
-        """How many units a document gives."""
+        """Number of units of a document."""
         return int(self._ends[document] - (self._ends[document - 1] if document else 0))
 
     def signature(self) -> str:
-        """A digest of what an epoch consists of: shards that differ give another one."""
+        """A digest of an epoch's contents: other shards give another digest."""
         digest = hashlib.sha256(f"{self.clips_per_sample} {self.text} {self._matching}".encode())
         for columns in self.reader.columns:
             digest.update(columns.digest())
@@ -97,11 +97,12 @@ class Corpus:
         return self.reader.key(document)
 
     def shard(self, document: int) -> str:
-        """The name of the shard that a document lies in."""
+        """The name of the shard with a document."""
         return PurePosixPath(self.reader.shards[self.reader.locate(document)[0]]).name
 
     def document(self, number: int, members: Members | Exception | None = None) -> Document:
-        """A document, from its members where they have been read already. Raises BadDocument when it is of no use."""
+        """Parses a document, from its members if they have been read already. Raises BadDocument if it is not
+        usable."""
         if members is None:
             members = self.reader.read_many([number])[0]
         if isinstance(members, Exception):
@@ -117,29 +118,29 @@ class Corpus:
         return found
 
     def clips(self, document: int) -> list[Clip]:
-        """The clips of a document. Raises BadDocument when it is damaged or has none with frames and text."""
+        """The clips of a document. Raises BadDocument if it is damaged or has no clip with frames and text."""
         return list(self.document(document).clips(None))
 
     def texts(self) -> Iterator[str]:
-        """The text of every usable clip, in order; documents that cannot be read are passed over."""
+        """The text of every usable clip, in order; skips documents that cannot be read."""
         for document in range(self.size):
             try:
                 clips = self.clips(document)
             except BadDocument:
-                continue  # counted when the stream meets it
+                continue  # the stream counts it
             yield from (clip.text for clip in clips if clip.text)
 
     def lengths(self, tokenizer: Tokenizer) -> Lengths:
-        """Tokens and frames of every clip: from the sidecars, or, where there are few documents, counted now.
+        """Tokens and frames of every clip: from the sidecars, or counted now if there are few documents.
 
-        Raises UserError where counting would take long.
+        Raises UserError if counting would take long.
         """
         found = self.reader.lengths(identity(tokenizer, self.text))
         if found is not None:
             return found
         if self.size > _MEASURED_AT_OPENING:
             raise UserError(
-                f"packing and weights by tokens need the lengths of all {self.size} samples",
+                f"packing, and weights by tokens, need the lengths of all {self.size} samples",
                 "count them once: cosmos_train index RECIPE",
             )
         return lengths_of([self._counted(document, tokenizer) for document in range(self.size)])
@@ -155,10 +156,10 @@ class Corpus:
         try:
             return self.count(self.clips(document), tokenizer)
         except BadDocument:
-            return [(1, 0)]  # keeps its place
+            return [(1, 0)]  # keeps its position
 
     def _clip_count(self, document: int) -> int:
         try:
             return len(self.clips(document))
         except BadDocument:
-            return 1  # keeps its place in the order, and is counted when the stream meets it
+            return 1  # keeps its position; the stream counts it

@@ -1,8 +1,8 @@
 """JPEG to uint8 frames, and the crops of training. Costs 0.6 ms for 500 x 375 pixels of 50 kB, and 0.2 ms to crop.
 
-JPEG is decoded at half, a quarter or an eighth of its size where that is enough: these scales of the inverse transform
-are fast, those between are slower than decoding all of it. Crop and resize are one pass (torch's, which averages over
-the pixels that it leaves out).
+JPEG is decoded at a half, a quarter or an eighth of its size if that is enough: these scales of the inverse transform
+are fast, those between are slower than a full decode. Crop and resize are one pass (torch's, which averages over the
+pixels that it leaves out).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _PLAIN_COLOURS = ("YCbCr", "Gray", "RGB")
 
 
 def decode(data: bytes, image: ImageSettings) -> Frame:
-    """One JPEG (PNG, WebP) as (H, W, 3), each side at least size * stored_scale pixels where the picture has as many.
+    """Decodes one JPEG (PNG, WebP) to (H, W, 3), each side at least size * stored_scale pixels if it has that many.
 
-    Raises ValueError when the bytes are no whole picture.
+    Raises ValueError if the bytes are not a whole picture.
     """
     if bytes(data[:2]) != b"\xff\xd8":
         return _other(data)
@@ -48,14 +48,14 @@ def _other(data: bytes) -> Frame:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             return np.asarray(picture.convert("RGB"), dtype=np.uint8)
-    except UnidentifiedImageError as error:  # it names an address in memory
+    except UnidentifiedImageError as error:  # its message contains a memory address
         raise ValueError("is no picture") from error
     except (OSError, Image.DecompressionBombError) as error:
         raise ValueError(f"is no whole picture: {error}") from error
 
 
 def crop(frames: Sequence[Frame], image: ImageSettings, random: np.random.Generator | None) -> NDArray[np.uint8]:
-    """(F, 3, size, size): one clip's frames, all cropped alike. Without `random`: the whole, or the middle.
+    """(F, 3, size, size): the frames of one clip, all cropped alike. Without `random`: the whole frame, or its middle.
 
     The result is a view with the channels last in memory.
     """
@@ -91,7 +91,7 @@ def _resized(frame: Frame, box: tuple[float, float, float, float], size: int) ->
 
 
 def _jitter(frames: NDArray[np.uint8], image: ImageSettings, random: np.random.Generator) -> NDArray[np.uint8]:
-    """Mirrored or not, contrast and brightness changed, the whole clip alike."""
+    """Mirrors the clip or not, and changes contrast and brightness, the same for all frames."""
     mirrored = random.uniform() < image.flip
     contrast, brightness = random.uniform(1 - image.jitter, 1 + image.jitter, 2)
     if mirrored:
@@ -99,12 +99,12 @@ def _jitter(frames: NDArray[np.uint8], image: ImageSettings, random: np.random.G
     if image.jitter == 0:
         return frames
     levels = np.clip((np.arange(256) - 128) * contrast + 128 * brightness, 0, 255).astype(np.uint8)
-    # One pass over bytes is twice as fast as indexing with an array; a bytearray, so that the result can be written.
+    # One pass over bytes is twice as fast as indexing with an array; a bytearray makes the result writable.
     return np.frombuffer(bytearray(frames.tobytes().translate(levels.tobytes())), np.uint8).reshape(frames.shape)
 
 
 def choose(available: int, wanted: int, random: np.random.Generator | None) -> list[int]:
-    """Which of a clip's frames to use: one of each of `wanted` equal runs, at random or its middle; all if fewer."""
+    """Which frames of a clip to use: one from each of `wanted` equal runs, at random or its middle; all if fewer."""
     if available <= wanted:
         return list(range(available))
     edges = [round(i * available / wanted) for i in range(wanted + 1)]

@@ -1,6 +1,6 @@
-"""`cosmos_train doctor SHARDS`: what one core does of each step from storage to batch, what binds, how many workers do.
+"""`cosmos_train doctor SHARDS`: speed of one core in each step from storage to batch, bottleneck, workers needed.
 
-Costs some seconds; reads in training's own order, so that what it reads is as cold as in training.
+Costs some seconds. It reads in training's order, so that caches are as cold as in training.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cosmos_train.stream.tokenizer import Tokenizer
 T = TypeVar("T")
 
 _BATCH = 32
-_SPARE = 1.25  # workers are never all as fast as the one that was measured
+_SPARE = 1.25  # not all workers are as fast as the measured one
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found of one source. samples: looked at; bad: of them; bytes: per sample; frames: per sample, as used.
+    """The measurements of one source. samples: measured; bad: how many of them; bytes, frames: per sample, as used.
 
-    per_core: samples/s of one worker. workers: that feed `wanted` samples/s; cores: that this machine has.
+    per_core: samples/s of one worker. workers: number needed for `wanted` samples/s; cores: of this machine.
     """
 
     source: str
@@ -64,7 +64,7 @@ class Diagnosis:
 def diagnose(data: DataSettings, tokenizer: Tokenizer | None, wanted: float, seconds: float) -> list[Diagnosis]:
     """One diagnosis per source; at most `seconds` each. tokenizer: None counts one byte as one token of a trained one.
 
-    wanted: samples/s that a GPU takes. Raises UserError where shards are missing or nothing in them can be read.
+    wanted: samples/s that a GPU consumes. Raises UserError if shards are missing or no sample can be read.
     """
     opened = Data(data)
     words = tokenizer or Tokenizer.train([], 400)
@@ -104,7 +104,7 @@ def _source(name: str, samples: Samples, tokenizer: Tokenizer, wanted: float, se
     while done < len(samples) and (done == 0 or time.perf_counter() < ends):
         places = [samples.place(position) for position in range(done, min(done + _BATCH, len(samples)))]
         raw = meter("storage", partial(reader.ranges, [place.document for place in places]))
-        if done == 0:  # what is made ready once does not count: libraries, tables, threads
+        if done == 0:  # do not count one-time setup: libraries, tables, threads
             _through(_Meter(), samples, places, raw, tokenizer)
         done += len(places)
         size += sum(len(one) for one in raw if not isinstance(one, Exception))
@@ -113,7 +113,8 @@ def _source(name: str, samples: Samples, tokenizer: Tokenizer, wanted: float, se
         bad += reasons
     if len(bad) == done:
         raise UserError(f"none of {done} samples of {name} can be read: {bad[0]}", "check the shards: interlink verify")
-    # Waiting is part of what storage costs; elsewhere only this process's own time counts, not what others take of it.
+    # For storage, waiting is part of the cost; elsewhere only this process's CPU time counts, not that of other
+    # processes.
     steps = tuple(
         Step(step, (meter.wall if step == "storage" else meter.cpu)[step] / done, meter.cpu[step] / done)
         for step in meter.wall
@@ -131,7 +132,7 @@ def _source(name: str, samples: Samples, tokenizer: Tokenizer, wanted: float, se
 def _through(
     meter: _Meter, samples: Samples, places: Sequence[Place], raw: Sequence[bytes | Exception], tokenizer: Tokenizer
 ) -> tuple[int, list[str]]:
-    """Bytes to a batch, step by step: its frames, and what could not be read."""
+    """Bytes to a batch, step by step. Returns the number of frames, and the errors of bad samples."""
     items: list[Sample | BadSample] = []
     bad: list[str] = []
     for place, one in zip(places, raw, strict=True):
@@ -149,20 +150,20 @@ def _through(
 def _verdict(slowest: Step, total: float, workers: int, cores: int, wanted: float) -> str:
     share = slowest.seconds / total
     if slowest.name == "storage" and slowest.cpu_seconds < 0.5 * slowest.seconds:
-        why = "it waits for the storage: put the shards nearer, or add workers, which wait at the same time"
+        why = "it waits for storage: move the shards to faster storage, or add workers, which wait in parallel"
     elif slowest.name == "decode":
-        why = "smaller images in the shards (twice the size the model sees is enough) would lift it"
+        why = "smaller images in the shards (twice the size the model sees is enough) are faster to decode"
     else:
-        why = "it is this machine's cores that set the pace"
+        why = "the CPU cores of this machine are the limit"
     enough = "" if workers <= cores else f", more than the {cores} cores here"
     return (
-        f"{slowest.name} binds ({share:.0%} of the time): {why}. "
+        f"bottleneck: {slowest.name} ({share:.0%} of the time): {why}. "
         f"A GPU of {wanted:g} samples/s needs data.workers={workers}{enough}"
     )
 
 
 def show(found: Sequence[Diagnosis], console: Console) -> None:
-    """One table and one sentence per source."""
+    """Prints one table and one sentence per source."""
     from rich.table import Table
 
     for one in found:

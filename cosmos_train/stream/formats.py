@@ -1,8 +1,8 @@
-"""From the members of a sample to a document: text and frames in order, whoever wrote the shard.
+"""From the members of a sample to a document: text and frames in order, in any supported shard format.
 
-The layout is told from what is there: our interleaved documents (json with `segments`), MMC4 (`text_list` and
-`image_info`), OBELICS and MINT-1T (`texts` with None at image slots), video with `clips` or with one text (WebVid),
-and one image with one text (img2dataset and any other webdataset). Costs the parsing of its json.
+The members show the format: our interleaved documents (json with `segments`), MMC4 (`text_list` and `image_info`),
+OBELICS and MINT-1T (`texts` with None at image slots), video with `clips` or with one text (WebVid), and one image with
+one text (img2dataset and any other webdataset). Costs parsing the json.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from interlink.shards.pages import line
 
 VIDEOS = ("mp4", "webm", "mkv", "mov", "avi", "gif")
 TEXTS = ("txt", "text", "caption")
-_FIELDS = ("caption", "text", "name", "title")  # where a pair's json holds its text: img2dataset, WebVid's table
+_FIELDS = ("caption", "text", "name", "title")  # fields of a pair's json with its text: img2dataset, WebVid's table
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A text and the frames it is about: JPEG (PNG, WebP) bytes with their times in seconds, or a span of the video.
+    """A text and its frames: JPEG (PNG, WebP) bytes with their times in seconds, or a span of the video.
 
     Either may be missing: text before the first image of a page, an image followed by another.
     """
@@ -45,7 +45,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Matching:
-    """An MMC4 page: which image belongs to which sentence is drawn anew, with noise on their similarity."""
+    """An MMC4 page. Images are assigned to sentences at each read, with noise on their similarity."""
 
     sentences: tuple[str, ...]
     images: tuple[bytes, ...]
@@ -54,7 +54,7 @@ class Matching:
     noise: float
 
     def clips(self, random: np.random.Generator | None) -> tuple[Clip, ...]:
-        """Images before their sentences; those below the threshold are left out. Without `random`: no noise."""
+        """Images before their sentences; leaves out images below the threshold. Without `random`: no noise."""
         similarity = self.similarity
         if random is not None and self.noise:
             similarity = similarity + np.clip(random.normal(0, self.noise, similarity.shape), -0.08, 0.08)
@@ -71,7 +71,7 @@ class Matching:
 
 @dataclass(frozen=True)
 class Document:
-    """What one sample of a shard holds. `fixed`: its clips, unless a matching draws them. page: a web page."""
+    """The contents of one sample of a shard. `fixed`: its clips, unless a matching draws them. page: a web page."""
 
     fixed: tuple[Clip, ...] = ()
     video: bytes = b""
@@ -83,9 +83,9 @@ class Document:
 
 
 def read(members: Members, roles: Sequence[str], threshold: float, noise: float) -> Document:
-    """The document in a sample's members. Raises ValueError (or KeyError, TypeError) where there is none.
+    """Parses a sample's members. Raises ValueError (or KeyError, TypeError) if there is no document.
 
-    roles: which text of our documents' clips to take, the first that is there. threshold, noise: of MMC4's matching.
+    roles: the text to take from our documents' clips, the first that exists. threshold, noise: of MMC4's matching.
     """
     about = _json(members)
     if "segments" in about:
@@ -118,7 +118,7 @@ def _json(members: Members) -> dict[str, Any]:
 
 
 def _text(members: Members, about: dict[str, Any]) -> str:
-    """A pair's text: a member, or a field of its json. Of `original<tab>generated` the first is taken."""
+    """A pair's text: a member, or a field of its json. For `original<tab>generated` the first is used."""
     for suffix in TEXTS:
         if suffix in members:
             return line(bytes(members[suffix]).decode("utf-8", "replace").partition("\t")[0])
@@ -130,9 +130,9 @@ Said = dict[int, dict[str, list[str]]]
 
 
 def by_clip(about: dict[str, Any], members: Members) -> tuple[Shown, Said]:
-    """What a document's segments show and say: of each clip the times and images, and the texts by role.
+    """The clips of our document: for each clip times and images, and texts by role.
 
-    Raises ValueError where a clip has not as many times as images.
+    Raises ValueError if a clip's numbers of times and images differ.
     """
     frames: Shown = {}
     texts: Said = {}
@@ -183,7 +183,7 @@ def _mmc4(about: dict[str, Any], members: Members, threshold: float, noise: floa
 
 
 def _here(slots: Sequence[str | pages.Slot]) -> list[str | bytes]:
-    """Texts and images in order; images that are not in the shard are left out."""
+    """Texts and images in order; leaves out images that are not in the shard."""
     found: list[str | bytes] = []
     for slot in slots:
         if isinstance(slot, str):
@@ -194,7 +194,7 @@ def _here(slots: Sequence[str | pages.Slot]) -> list[str | bytes]:
 
 
 def _clips(slots: Sequence[str | bytes]) -> tuple[Clip, ...]:
-    """Each image with the text up to the next one; text before the first image is a clip of its own."""
+    """Each image with the text up to the next one; text before the first image is a separate clip."""
     found: list[tuple[list[str], bytes | None]] = []
     for slot in slots:
         if isinstance(slot, bytes):

@@ -1,4 +1,4 @@
-"""What `data.form` decides: how documents are read, what lies at a position, and what a batch of it is."""
+"""What depends on `data.form`: how documents are read, the sample at a position, and the type of batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cosmos_train.stream.tokenizer import Tokenizer
 
 
 def open_corpus(data: DataSettings, setting: str) -> Corpus:
-    """The documents of one source. setting: where the recipe names its shards."""
+    """The documents of one source. setting: the recipe's key for its shards."""
     if data.form == "views":
         from cosmos_train.stream.views.samples import SceneCorpus
 
@@ -27,7 +27,7 @@ def open_corpus(data: DataSettings, setting: str) -> Corpus:
 
 
 def open_samples(corpus: Corpus, data: DataSettings, seed: int) -> Samples:
-    """Its samples by position."""
+    """The samples of a corpus by position."""
     if data.form == "views":
         from cosmos_train.stream.views.samples import ViewSamples
 
@@ -40,13 +40,13 @@ def open_samples(corpus: Corpus, data: DataSettings, seed: int) -> Samples:
 
 
 def counted(data: DataSettings) -> bool:
-    """Whether a stream must know the lengths of all samples before it begins."""
+    """Whether a stream needs the lengths of all samples before it begins."""
     weighed = data.mixture == "weighted" and data.weigh_by != "samples"
     return data.pack.tokens > 0 or weighed or (data.form == "talk" and data.talk.group_batches > 0)
 
 
 def group(samples: Samples, lengths: Lengths | None, rows: int) -> None:
-    """Batches of samples alike, where the recipe wants them."""
+    """Groups similar samples in batches, if the recipe asks for it."""
     if samples.data.form == "talk" and samples.data.talk.group_batches and lengths is not None:
         from cosmos_train.stream.talk.corpus import TalkSamples
 
@@ -55,7 +55,7 @@ def group(samples: Samples, lengths: Lengths | None, rows: int) -> None:
 
 
 def lay_out(items: Sequence[Sample | BadSample], data: DataSettings, tokenizer: Tokenizer, source: str) -> BatchBase:
-    """A batch of rows that are not packed: a Batch, or what the form has in its place."""
+    """A batch of rows that are not packed: a Batch, or the form's own type."""
     if data.form == "views":
         from cosmos_train.stream.views.batch import collate_views
 

@@ -1,6 +1,6 @@
-"""Where the samples of a shard lie, and how long they are, as columns: a million samples cost 60 MB and a second.
+"""The positions and lengths of the samples of a shard, as columns: a million samples cost 60 MB and a second.
 
-Two sidecars beside `<stem>.tar`: `<stem>.index.parquet` (interlink's; a tar without one is scanned, headers only) and
+Two sidecars next to `<stem>.tar`: `<stem>.index.parquet` (interlink's; a tar without one is scanned, headers only) and
 `<stem>.lengths.parquet` (of `cosmos_train index`): tokens and frames of every clip, counted with one tokenizer.
 """
 
@@ -28,7 +28,7 @@ LENGTHS_SUFFIX = ".lengths.parquet"
 
 @dataclass(frozen=True)
 class Columns:
-    """The samples of one tar, in its order: keys, and bytes [offset, offset + size) of each; clips: 0 where unknown."""
+    """The samples of one tar, in its order: keys, and bytes [offset, offset + size) of each; clips: 0 if unknown."""
 
     keys: Any  # pyarrow string array: no Python object per sample
     offset: NDArray[np.int64]
@@ -47,7 +47,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Tokens (markers included) and frames of every clip: those of sample i lie at first[i], ..., first[i + 1] - 1."""
+    """Tokens (markers included) and frames of every clip: those of sample i are at first[i], ..., first[i + 1] - 1."""
 
     first: NDArray[np.int64]
     tokens: NDArray[np.int32]
@@ -77,7 +77,7 @@ def read_columns(storage: Storage, name: str) -> Columns:
     except ShardError as error:
         raise UserError(f"{storage.full(name)} {error}", "copy or build this shard again") from error
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{storage.full(sidecar)} is no index: {error}", "delete it, or copy it again") from error
+        raise UserError(f"{storage.full(sidecar)} is not an index: {error}", "delete it, or copy it again") from error
     if stated != size:
         raise UserError(
             f"{storage.full(sidecar)} is the index of a tar of {stated} bytes; {name} has {size}",
@@ -87,7 +87,7 @@ def read_columns(storage: Storage, name: str) -> Columns:
 
 
 def scan(file: BinaryIO) -> Columns:
-    """The samples of any webdataset tar, from its headers. What has one text or one image is known to be one clip."""
+    """The samples of any webdataset tar, from its headers. A sample with one text or one image is one clip."""
     import pyarrow as pa
 
     keys: list[str] = []
@@ -108,7 +108,7 @@ def scan(file: BinaryIO) -> Columns:
 
 
 def _clips(suffixes: set[str]) -> int:
-    """How many clips a sample with these members has; 0: only its json tells."""
+    """The number of clips of a sample with these members; 0: only its json says."""
     if suffixes & set(TEXTS) and suffixes & {*IMAGES, *VIDEOS}:
         return 1
     return int("json" not in suffixes)
@@ -121,7 +121,7 @@ def lengths_of(documents: Sequence[Sequence[tuple[int, int]]]) -> Lengths:
 
 
 def join(parts: Sequence[Lengths]) -> Lengths:
-    """The lengths of shards, one after another."""
+    """The lengths of several shards, concatenated."""
     starts = np.cumsum([0, *(part.first[-1] for part in parts)])
     return Lengths(
         np.concatenate([[0], *(part.first[1:] + start for part, start in zip(parts, starts[:-1], strict=True))]),
@@ -135,12 +135,12 @@ def lengths_name(shard: str) -> str:
 
 
 def identity(tokenizer: Tokenizer, text: Sequence[str]) -> str:
-    """What lengths depend on besides the shard: the tokenizer, and which text of a clip is learned."""
+    """A hash of what lengths depend on besides the shard: the tokenizer, and the choice of a clip's text."""
     return hashlib.sha256(f"{tokenizer.backend.to_str()} {list(text)}".encode()).hexdigest()
 
 
 def write_lengths(storage: Storage, shard: str, lengths: Lengths, counted_with: str) -> None:
-    """Commits the sidecar of `shard`, the same bytes for the same lengths."""
+    """Commits the sidecar of `shard`: the same bytes for the same lengths."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -156,7 +156,7 @@ def write_lengths(storage: Storage, shard: str, lengths: Lengths, counted_with: 
 
 
 def read_lengths(storage: Storage, shard: str, samples: int, counted_with: str) -> Lengths | None:
-    """The lengths of a shard; None where there is no sidecar. Raises UserError where it does not fit."""
+    """The lengths of a shard; None if there is no sidecar. Raises UserError if it does not fit."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -172,9 +172,9 @@ def read_lengths(storage: Storage, shard: str, samples: int, counted_with: str) 
         fits = int(metadata[b"size"]) == storage.size(shard) and len(table) == samples
         same = metadata[b"counted_with"].decode() == counted_with
     except (pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{storage.full(name)} holds no lengths: {error}", again) from error
+        raise UserError(f"{storage.full(name)} is not a table of lengths: {error}", again) from error
     if not fits:
-        raise UserError(f"{storage.full(name)} is not of the tar beside it", again)
+        raise UserError(f"{storage.full(name)} does not belong to the tar next to it", again)
     if not same:
         raise UserError(f"{storage.full(name)} was counted with another tokenizer or other texts", again)
     return found

@@ -1,6 +1,6 @@
-"""`cosmos_train index`: sidecars for shards that have none, so that training opens at once and packs by known lengths.
+"""`cosmos_train index`: writes missing sidecars, so that training starts at once and packs by known lengths.
 
-Reads every sample once, about 0.1 ms of a core each. A shard whose sidecars are there and fit is passed over.
+Reads every sample once, about 0.1 ms of a core each. Skips shards with valid sidecars.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from interlink.storage import Storage
 
 @dataclass(frozen=True)
 class Indexed:
-    """What came of one shard. bad: samples that cannot be used; done: False where its sidecars were there already."""
+    """Result for one shard. bad: samples that cannot be used; done: False if its sidecars existed already."""
 
     shard: str
     samples: int
@@ -40,14 +40,14 @@ class Indexed:
     def __str__(self) -> str:
         counted = f", {self.tokens} tokens" if self.tokens else ""
         bad = f", {self.bad} samples bad" if self.bad else ""
-        there = "" if self.done else " (was there)"
+        there = "" if self.done else " (already indexed)"
         return f"{self.shard}: {self.samples} samples, {self.clips} clips{counted}{bad}{there}"
 
 
 def index_recipe(recipe: Recipe, tokenizer: Tokenizer | None, report: Callable[[Indexed], None]) -> list[Indexed]:
-    """Indexes every shard of a recipe's sources, and reports each. Without a tokenizer no lengths are counted.
+    """Indexes every shard of a recipe's sources, and reports each. Without a tokenizer it counts no lengths.
 
-    Raises UserError where a shard is missing or is no tar, or its folder cannot be written.
+    Raises UserError if a shard is missing or not a tar, or its folder is not writable.
     """
     found = []
     for _, data in recipe.data.named():
@@ -59,7 +59,7 @@ def index_recipe(recipe: Recipe, tokenizer: Tokenizer | None, report: Callable[[
 
 
 def index_shard(shard: str, data: DataSettings, tokenizer: Tokenizer | None) -> Indexed:
-    """Writes `<stem>.index.parquet` where there is none, `<stem>.lengths.parquet` where it does not fit."""
+    """Writes `<stem>.index.parquet` if it is missing, and `<stem>.lengths.parquet` if it does not fit."""
     storage, name = split(shard)
     corpus = open_corpus(data.model_copy(update={"shards": shard, "sources": {}}), "data.shards")
     columns = corpus.reader.columns[0]
@@ -96,14 +96,14 @@ def index_shard(shard: str, data: DataSettings, tokenizer: Tokenizer | None) -> 
             lengths = lengths_of(documents)
             write_lengths(storage, name, lengths, counted_with)
     except OSError as error:
-        raise UserError(f"cannot write next to {shard}: {error}", "index a copy that you may write to") from error
+        raise UserError(f"cannot write next to {shard}: {error}", "index a writable copy") from error
     return _indexed(shard, columns, lengths, bad, True)
 
 
 def _present(storage: Storage, name: str, samples: int, counted_with: str) -> Lengths | None:
     try:
         return read_lengths(storage, name, samples, counted_with)
-    except UserError:  # of another tar or tokenizer: to be counted again
+    except UserError:  # belongs to another tar or tokenizer: count again
         return None
 
 

@@ -1,7 +1,7 @@
-"""Training samples by position: what lies at a position depends on it alone, so a stream goes on anywhere at once.
+"""Training samples by position. A sample depends only on its position, so a stream can resume anywhere at once.
 
-Position p of a source is sample p % units of epoch p // units, whatever the number of ranks and workers: each names
-its document, clips, frames and augmentation by itself, at the cost of one read.
+Position p of a source is sample p % units of epoch p // units, for any number of ranks and workers. The position gives
+document, clips, frames and augmentation, at the cost of one read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cosmos_train.stream.tar import Members
 
 @dataclass(frozen=True)
 class Place:
-    """What a position is: a run of clips of a document in an epoch."""
+    """The meaning of a position: a run of clips of a document in an epoch."""
 
     epoch: int
     document: int
@@ -56,7 +56,7 @@ class Samples(Dataset[Sample | BadSample]):
         self._cached_bytes = 0
 
     def __len__(self) -> int:
-        """Samples in an epoch."""
+        """Number of samples in an epoch."""
         return self.corpus.units
 
     def __getitem__(self, position: int) -> Sample | BadSample:
@@ -65,7 +65,7 @@ class Samples(Dataset[Sample | BadSample]):
     def many(
         self, positions: Sequence[int], images: Sequence[int] | None = None, on_read: OnRead = unwatched
     ) -> list[Sample | BadSample]:
-        """The samples at positions, their documents read together; of each at most so many `images` (frames)."""
+        """The samples at positions, with their documents read together; each with at most `images` frames."""
         places = [self.place(position) for position in positions]
         absent = sorted({place.document for place in places} - self._documents.keys())
         read = dict(zip(absent, self.corpus.reader.read_many(absent, on_read), strict=True))
@@ -86,7 +86,7 @@ class Samples(Dataset[Sample | BadSample]):
             return BadSample(bad.key, f"{bad.reason} (in {self.corpus.shard(place.document)})")
 
     def size(self, position: int, lengths: Lengths) -> tuple[int, int]:
-        """(tokens, frames) of the sample at a position, as long as its document can be read."""
+        """(tokens, frames) of the sample at a position, if its document can be read."""
         place = self.place(position)
         first, last = lengths.first[place.document : place.document + 2]
         run = self._run(place, int(last - first))
@@ -97,11 +97,11 @@ class Samples(Dataset[Sample | BadSample]):
         )
 
     def _run(self, place: Place, clips: int) -> range:
-        """Which of a document's clips: where runs begin shifts from epoch to epoch.
+        """The numbers of a document's clips to use: the start of runs shifts from epoch to epoch.
 
-        A document may have fewer usable clips than its shard's index says. In training the runs that are left over then
-        begin anywhere, so that its last clips are not seen more often than others; else they are the last run again.
-        Those that would begin before the first clip or end after the last are moved: so the outer clips have their
+        A document may have fewer usable clips than its shard's index says. In training, the surplus runs start at
+        random clips, so that the last clips are not seen more often than others; else they repeat the last run. Runs
+        that would start before the first clip or end after the last are moved inside, so the outer clips get their
         share.
         """
         take = min(self.data.clips_per_sample, clips)
@@ -119,7 +119,7 @@ class Samples(Dataset[Sample | BadSample]):
         return self.augment(place, self.decode(place, document, most), document.page)
 
     def decode(self, place: Place, document: Document, most: int | None = None) -> list[Decoded]:
-        """The clips of a sample with the frames it uses, at most so many. Raises BadDocument."""
+        """The clips of a sample with the frames to use, up to a limit. Raises BadDocument."""
         random = self._random(place, 0)
         clips = document.clips(self._random(place, 2) if document.matching is not None else None)
         found = []
@@ -128,13 +128,13 @@ class Samples(Dataset[Sample | BadSample]):
             times, frames = self._stored(place.document, document, number, clips[number], random)
             if left is not None:
                 if len(times) > left:
-                    break  # the document has changed, or its matching: what does not fit the slot is left out
+                    break  # the document or its matching has changed: leave out what does not fit
                 left -= len(times)
             found.append(Decoded(clips[number].text, times, frames))
         return found
 
     def augment(self, place: Place, decoded: Sequence[Decoded], page: bool = False) -> Sample:
-        """Crops, and jitter. page: as of the document."""
+        """Crops and jitters. page: as of the document."""
         random = self._random(place, 1)
         size = self.data.image.size
         frames = [
@@ -154,7 +154,7 @@ class Samples(Dataset[Sample | BadSample]):
     def _stored(
         self, number: int, document: Document, of: int, clip: Clip, random: np.random.Generator | None
     ) -> tuple[tuple[float, ...], list[Frame]]:
-        """Times and decoded frames of a clip, as many as are wanted."""
+        """Times and decoded frames of a clip, as many as needed."""
         wanted, key = self.data.frames_per_clip, self.corpus.key(number)
         if clip.span is not None:
             try:

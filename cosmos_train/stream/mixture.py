@@ -1,7 +1,7 @@
-"""Which source the next global batch is of, and what came of it: planned against realised exposure.
+"""Chooses the source of each global batch, and compares planned with realised exposure.
 
-Every batch is of one data type (CosMo's rule). A round robin takes the sources in turn; a weighted mixture takes the
-one that is furthest behind its share, so that no source is ever a whole batch ahead of it.
+Every batch has one data type (CosMo's rule). A round robin takes the sources in turn; a weighted mixture takes the one
+furthest behind its share, so that no source is ever a whole batch ahead of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Unit = Literal["samples", "tokens", "images"]
 
 @dataclass(frozen=True)
 class Part:
-    """What is known of a source before training. Per batch: on average, over all ranks. units: samples an epoch."""
+    """Statistics of a source before training. Per batch: on average, over all ranks. units: samples per epoch."""
 
     name: str
     weight: float
@@ -39,7 +39,7 @@ class Mixture:
         unit: Unit,
         epoch: Literal["min", "max", "weighted"],
     ) -> Mixture:
-        """unit: what weights are shares of: of long samples fewer batches make a share of the tokens."""
+        """unit: what the weights are shares of: with long samples, fewer batches make up a share of the tokens."""
         raw = [1.0 if kind == "round_robin" else part.weight / part.per_batch[unit] for part in parts]
         shares = tuple(one / sum(raw) for one in raw)
         whole = [part.units / (part.per_batch["samples"] * share) for part, share in zip(parts, shares, strict=True)]
@@ -51,16 +51,16 @@ class Mixture:
         return cls(tuple(parts), shares, length)
 
     def next(self, given: Sequence[int]) -> int:
-        """The source of the next batch, from the batches given of each; ties go to the first."""
+        """The source of the next batch, from the number of batches of each so far; ties go to the first."""
         total = sum(given) + 1
         behind = [share * total - count for share, count in zip(self.shares, given, strict=True)]
-        # Rounded, so that equal shares take turns whatever the last bits of their sums are.
+        # Rounded, so that equal shares alternate in spite of rounding errors of their sums.
         return max(range(len(behind)), key=lambda source: (round(behind[source], 9), -source))
 
 
 @dataclass
 class Counts:
-    """What was given out of one source."""
+    """What one source has contributed so far."""
 
     samples: int = 0
     tokens: int = 0
@@ -69,14 +69,14 @@ class Counts:
 
 @dataclass
 class Exposure:
-    """Planned against realised. samples: of all ranks, since the beginning; tokens, images: this rank's, now."""
+    """Planned against realised. samples: of all ranks, from the start; tokens, images: this rank's, in this process."""
 
     mixture: Mixture
     unit: Unit
     counts: list[Counts] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, float | str]]:
-        """Per source: its share of the batches' `unit` as planned and as it came, samples, tokens, images, passes."""
+        """Per source: its planned and realised share of the batches' `unit`, samples, tokens, images, passes."""
         parts, shares = self.mixture.parts, self.mixture.shares
         planned = [share * part.per_batch[self.unit] for share, part in zip(shares, parts, strict=True)]
         realised = [float(getattr(count, self.unit)) for count in self.counts]

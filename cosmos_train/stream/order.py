@@ -1,6 +1,6 @@
-"""The order in which samples are seen: a permutation of each epoch drawn by (seed, epoch), one position at a time.
+"""The order of samples: a permutation of each epoch drawn by (seed, epoch), computed one position at a time.
 
-A Feistel network over the smallest even number of bits, walked until it lands inside the epoch. Costs O(1) memory and
+A Feistel network over the smallest even number of bits, iterated until it lands inside the epoch. Costs O(1) memory and
 about 10 µs a position at any size, so a stream resumes anywhere at once, on any number of readers.
 """
 
@@ -25,7 +25,7 @@ class Order:
         self._keys = [int.from_bytes(digest[8 * i : 8 * i + 8], "little") for i in range(_ROUNDS)]
 
     def __getitem__(self, position: int) -> int:
-        """The unit at `position`; every unit comes exactly once."""
+        """The unit at `position`; every unit occurs exactly once."""
         if not 0 <= position < self.size:
             raise IndexError(position)
         value = position

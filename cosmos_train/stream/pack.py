@@ -1,7 +1,7 @@
-"""Samples into rows of two budgets, tokens and frames, within a fixed window of the order.
+"""Packs samples into rows with two budgets, tokens and frames, within a fixed window of the order.
 
-Where a sample lies depends on the lengths in its window alone: not on ranks, workers, or whether it can be read.
-Costs about 20 ms for a window of 512 samples, whose rows are typically 92 to 98 % full of the scarcer of the two.
+A sample's slot depends only on the lengths in its window: not on ranks, workers, or whether it can be read. Costs about
+20 ms for a window of 512 samples; its rows are typically 92 to 98 % full in the scarcer of the two budgets.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cosmos_train.stream.order import Order
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a sample lies: tokens [start, start + tokens) of its row, and how many frames it may have.
+    """The slot of a sample: tokens [start, start + tokens) of its row, and the number of frames it may have.
 
     number: of the sample: in its window as `pack` gives it, in the stream later.
     """
@@ -30,18 +30,18 @@ class Slot:
 def pack(
     sizes: Sequence[tuple[int, int]], row_tokens: int, row_images: int, seed: int, window: int
 ) -> list[list[Slot]]:
-    """Rows of slots for samples of (tokens, images). Rows come in an order of (seed, window).
+    """Rows of slots for samples of (tokens, images). The order of rows is drawn from (seed, window).
 
-    One row after another is filled, each time with the sample that takes most of what the row has most of (the dot
-    product of its demand and what is free: Panigrahy et al. 2011), so that both budgets run out together. Raises
-    ValueError for a sample that is larger than a row.
+    Rows are filled one after another, each time with the sample with the largest dot product of its demand and the
+    row's free budgets (Panigrahy et al. 2011), so that both budgets run out together. Raises ValueError for a sample
+    that is larger than a row.
     """
     demand = np.array(sizes, np.int64).reshape(-1, 2)
     budget = np.array([row_tokens, row_images])
     for tokens, images in demand[(demand > budget).any(1)][:1].tolist():
         raise ValueError(f"a sample of {tokens} tokens and {images} frames is larger than a row")
     relative = demand / budget
-    left = np.arange(len(demand))  # samples without a row, in their order
+    left = np.arange(len(demand))  # samples without a row, in order
     rows: list[list[Slot]] = []
     while len(left):
         free = budget.copy()

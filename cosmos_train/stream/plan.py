@@ -1,6 +1,6 @@
-"""Which samples each rank's next rows hold: a function of the recipe, the shards and a few integers.
+"""Plans the samples of each rank's next rows: a function of the recipe, the shards and a few integers.
 
-Costs some µs a sample, and some 20 ms per packing window; nothing is read.
+Costs some µs a sample, and some 20 ms per packing window; reads nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cosmos_train.stream.pack import Slot, pack
 
 @dataclass(frozen=True)
 class StreamState:
-    """What has been given out, per source: global batches; samples, bad ones too; packing window and rows of it."""
+    """The position of a stream, per source: global batches; samples, bad ones too; packing window and row in it."""
 
     batches: tuple[int, ...]
     samples: tuple[int, ...]
@@ -41,7 +41,7 @@ class StreamState:
 
 @dataclass(frozen=True)
 class Request:
-    """One rank's part of a global batch: slots (number = position) of its rows; `after`: the state once it is given."""
+    """One rank's part of a global batch: slots (number = position) of its rows; `after`: the state after it."""
 
     source: int
     rows: tuple[tuple[Slot, ...], ...]
@@ -49,7 +49,7 @@ class Request:
 
 
 class Planner:
-    """The endless order of a rank's requests. Iterating plans ahead; `plan` is a function of the state alone."""
+    """The endless sequence of a rank's requests. Iterating plans ahead; `plan` is a function of the state alone."""
 
     def __init__(
         self,
@@ -64,8 +64,8 @@ class Planner:
         self.samples, self.lengths, self.mixture, self.rows = samples, lengths, mixture, rows
         self.rank, self.world_size = rank, world_size
         self.state = state
-        self.planned: deque[Request] = deque()  # in the order in which batches will come
-        self._packed: dict[int, tuple[int, list[list[Slot]]]] = {}  # source -> its window under way
+        self.planned: deque[Request] = deque()  # in the order of the batches
+        self._packed: dict[int, tuple[int, list[list[Slot]]]] = {}  # source -> its current window
 
     def __iter__(self) -> Iterator[Request]:
         while True:
@@ -94,7 +94,7 @@ class Planner:
         return Request(source, tuple(tuple(slots) for slots in mine), after)
 
     def _packed_rows(self, source: int, state: StreamState) -> tuple[list[list[Slot]], int, int, int]:
-        """The next rows of a source, then its window, row in it, and samples given."""
+        """The next rows of a source, then its window, row in it, and samples so far."""
         window, row, samples = state.window[source], state.row[source], state.samples[source]
         rows: list[list[Slot]] = []
         while len(rows) < self.rows[source]:
@@ -116,7 +116,7 @@ class Planner:
 
 
 def pack_window(samples: Samples, lengths: Lengths | None, number: int) -> list[list[Slot]]:
-    """The rows that the `number`-th window of a source fills."""
+    """The rows of the `number`-th window of a source."""
     if lengths is None:
         raise ValueError("packing needs lengths")
     settings = samples.data.pack

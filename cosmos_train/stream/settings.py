@@ -1,4 +1,4 @@
-"""The `data` block of a recipe: which shards, how samples are cut, mixed and packed, how frames are decoded."""
+"""The `data` block of a recipe: the shards, how samples are cut, mixed and packed, and how frames are decoded."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Role = Literal["narration", "caption", "speech", "ocr"]
 
 
 class ImageSettings(Settings):
-    size: int = Field(default=224, gt=0, description="side of the square frame the vision tower sees, pixels")
+    size: int = Field(default=224, gt=0, description="side of the square frames for the vision tower, pixels")
     fit: Literal["squash", "crop"] = Field(
         default="squash",
-        description="squash: the whole frame, aspect ratio not kept (the paper's); crop: the middle square",
+        description="squash: the whole frame, aspect ratio not kept (as in the paper); crop: the middle square",
     )
     stored_scale: float = Field(
         default=1.25,
         ge=1,
-        description="JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves at least `size` times this",
+        description="JPEG is decoded at 1/2, 1/4 or 1/8 if that leaves at least `size` times this",
     )
     smallest_crop: float = Field(
         default=0.8, gt=0, le=1, description="a training crop keeps at least this share of each side"
@@ -35,22 +35,24 @@ class ImageSettings(Settings):
 
 
 class PackSettings(Settings):
-    tokens: int = Field(default=0, ge=0, description="tokens of a packed row; 0: every sample has a row of its own")
-    images: int = Field(default=64, gt=0, description="most frames in a packed row")
+    tokens: int = Field(default=0, ge=0, description="tokens of a packed row; 0: one sample per row")
+    images: int = Field(default=64, gt=0, description="largest number of frames in a packed row")
     window: int = Field(
         default=512,
         gt=0,
-        description="samples that are packed together; more of them fill rows better",
+        description="samples to pack together; larger windows fill rows better",
     )
 
 
 class SourceSettings(Settings):
-    """One data type of a mixture. What is not given here is as in `data`."""
+    """One data type of a mixture. Settings that are not given here are those of `data`."""
 
     shards: str | list[str] = Field(description="as data.shards")
-    weight: float = Field(default=1.0, gt=0, description="its part of a `weighted` mixture, in data.weigh_by")
+    weight: float = Field(
+        default=1.0, gt=0, description="its weight in a `weighted` mixture, in units of data.weigh_by"
+    )
     batch_scale: float = Field(
-        default=1.0, gt=0, description="its batches are this much larger (the paper: 2 for pairs, 0.5 for video)"
+        default=1.0, gt=0, description="factor on its batch size (the paper: 2 for pairs, 0.5 for video)"
     )
     text: list[Role] | None = Field(default=None, min_length=1, description="as data.text")
     clips_per_sample: int | None = Field(default=None, gt=0, description="as data.clips_per_sample")
@@ -67,57 +69,57 @@ class DataSettings(Settings):
     )
     mixture: Literal["round_robin", "weighted"] = Field(
         default="round_robin",
-        description="how batches of sources follow each other: in turn (the paper's), by weight",
+        description="order of the sources of batches: in turn (as in the paper), or by weight",
     )
     weigh_by: Literal["samples", "tokens", "images"] = Field(
-        default="samples", description="what the weights of the sources are shares of"
+        default="samples", description="unit of the weights of the sources"
     )
     epoch: Literal["min", "max", "weighted"] = Field(
         default="min",
-        description="an epoch ends when the first source (the paper's best) or the last has been seen whole, "
-        "or after as many samples as all hold together",
+        description="an epoch ends when the first source (the paper's best) or the last source has been seen once, "
+        "or after as many samples as all sources hold together",
     )
     text: list[Role] = Field(
         default=["narration", "caption", "speech"],
         min_length=1,
-        description="which text of a clip to learn: the first that is there",
+        description="text of a clip to learn: the first of these that exists",
     )
     learn_lead: bool = Field(
-        default=False, description="take loss on the text of a page before its first image too (the paper does not)"
+        default=False, description="also learn the text of a page before its first image (the paper does not)"
     )
     clips_per_sample: int = Field(default=2, gt=0, description="adjacent clips of one document in a training sample")
     frames_per_clip: int = Field(
-        default=3, gt=0, description="frames per clip, one from each of so many equal runs of its frames"
+        default=3, gt=0, description="frames per clip, one from each of this many equal parts of it"
     )
-    max_tokens: int = Field(default=128, gt=3, description="length at which a sample is cut, tokens")
+    max_tokens: int = Field(default=128, gt=3, description="largest length of a sample, tokens; longer ones are cut")
     form: Literal["clips", "views", "talk"] = Field(
         default="clips",
-        description="what samples are: clips in order (CosMo), views of one picture (COSMOS), or pictures and turns of "
-        "talk about them (CuMo)",
+        description="what a sample is: clips in order (CosMo), views of one picture (COSMOS), or pictures with "
+        "conversations about them (CuMo)",
     )
     views: ViewSettings = ViewSettings()
     talk: TalkSettings = TalkSettings()
     pack: PackSettings = PackSettings()
     image: ImageSettings = ImageSettings()
-    match_threshold: float = Field(
-        default=0.24, description="MMC4: images less similar to their sentence than this are left out"
-    )
+    match_threshold: float = Field(default=0.24, description="MMC4: smallest similarity of an image and its sentence")
     match_noise: float = Field(
         default=0.04,
         ge=0,
-        description="MMC4: deviation of the noise that varies matching between epochs, within 0.08",
+        description="MMC4: deviation of the noise (at most 0.08) that varies the matching between epochs",
     )
     workers: int = Field(default=0, ge=0, description="processes that read and decode; 0 reads in the training process")
     cache_megabytes: int = Field(
         default=512,
         ge=0,
-        description="decoded frames kept in memory, MB per reading process; no effect on what is learned",
+        description="decoded frames kept in memory, MB per reading process; no effect on results",
     )
     max_bad_share: float = Field(
-        default=0.05, ge=0, le=1, description="stop when more than this share of samples cannot be read"
+        default=0.05, ge=0, le=1, description="stop if more than this share of samples cannot be read"
     )
     stall_seconds: float = Field(
-        default=120.0, gt=0, description="a batch that takes longer is reported, with the shard that is being read"
+        default=120.0,
+        gt=0,
+        description="a batch that takes longer is reported with its shard and, with workers, stops the run",
     )
 
     @model_validator(mode="after")
@@ -126,7 +128,7 @@ class DataSettings(Settings):
             first = next(iter(self.sources))
             raise ValueError(
                 f"has the sources {', '.join(self.sources)}: give shards to each, as in data.sources.{first}.shards, "
-                "or leave them all out (data.sources={}) for one set of data.shards"
+                "or remove all sources (data.sources={}) to use only data.shards"
             )
         if self.form != "clips" and (self.pack.tokens or (self.mixture == "weighted" and self.weigh_by != "samples")):
             raise ValueError(f"with form: {self.form}, rows are not packed, and mixtures are weighed by samples")
@@ -157,7 +159,7 @@ class DataSettings(Settings):
         ]
 
     def places(self) -> list[str]:
-        """The setting that names the shards of every source, in the same order."""
+        """The recipe's key for the shards of every source, in the same order."""
         return [f"data.sources.{name}.shards" for name in self.sources] or ["data.shards"]
 
     def shares(self) -> list[tuple[float, float]]:
@@ -166,14 +168,14 @@ class DataSettings(Settings):
 
 
 def rows_of(data: DataSettings, batch_size: int, world_size: int) -> list[int]:
-    """The rows of a global batch of every source. Raises UserError where so many processes cannot share them evenly."""
+    """The rows of a global batch of every source. Raises UserError if the processes cannot share them evenly."""
     found = []
     for (name, _), (_, scale) in zip(data.named(), data.shares(), strict=True):
         rows = round(batch_size * scale)
         if rows < 1 or rows % world_size:
             raise UserError(
                 f"a batch of {rows} rows of {name} cannot be shared evenly by {world_size} processes",
-                "choose train.batch_size (times batch_scale) as a multiple of their number",
+                "set train.batch_size (times batch_scale) to a multiple of their number",
                 2,
             )
         found.append(rows)

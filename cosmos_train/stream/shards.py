@@ -1,6 +1,6 @@
 """Samples by number over a list of tar shards: one range read each, about 10 µs from a warm local disk.
 
-Of a remote storage the samples of a batch are asked for together. The only module that reads shards while training.
+For remote storage, all samples of a batch are requested together. The only module that reads shards in training.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from interlink.shards import resolve
 from interlink.shards.index import split
 
 _OPEN_FILES = 64
-_ATTEMPTS = 3  # a read that fails is tried again: what is bad must be so each time
+_ATTEMPTS = 3  # a failed read is retried: bad samples must be the same in every run
 _PAUSE = 0.2  # seconds before the second attempt; doubles
 
-OnRead = Callable[[int], None]  # called with a shard before each read of it
+OnRead = Callable[[int], None]  # called with the shard before each read
 
 
 def unwatched(shard: int) -> None: ...
@@ -30,7 +30,7 @@ def unwatched(shard: int) -> None: ...
 class Reader:
     """The samples of all shards below `paths`, numbered from 0 in the order of the shards.
 
-    Raises UserError where a shard is missing, or damaged beyond reading its index.
+    Raises UserError if a shard is missing, or its index cannot be read.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ class Reader:
         return str(self.columns[shard].keys[inside].as_py())
 
     def clips(self) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-        """Clips of every sample, 0 where only the sample itself tells."""
+        """Number of clips of every sample, 0 if only the sample itself says."""
         return np.concatenate([np.zeros(0, np.int32), *(columns.clips for columns in self.columns)])
 
     def lengths(self, counted_with: str) -> Lengths | None:
@@ -72,22 +72,22 @@ class Reader:
         return found
 
     def read_many(self, numbers: Sequence[int], on_read: OnRead = unwatched) -> list[Members | Exception]:
-        """The members of each sample, or why it cannot be read."""
+        """The members of each sample, or the error of reading it."""
         return [parsed(found) for found in self.ranges(numbers, on_read)]
 
     def ranges(self, numbers: Sequence[int], on_read: OnRead = unwatched) -> list[bytes | Exception]:
-        """The bytes of each sample, headers included, or why they cannot be read."""
+        """The bytes of each sample, headers included, or the error of reading it."""
         found: dict[int, bytes | Exception] = {}
         remote = [number for number in numbers if not self._places[self.locate(number)[0]][0].is_local]
         if len(remote) > 1:
             found = self._together(remote, on_read)
-        for number in numbers:  # local ones, one alone, and what failed when asked for together
+        for number in numbers:  # local shards, a single sample, and retries of the joint request
             if isinstance(found.get(number, OSError()), OSError):
                 found[number] = self._attempt(*self.locate(number), on_read)
         return [found[number] for number in numbers]
 
     def locate(self, number: int) -> tuple[int, int]:
-        """(shard, place in it) of a sample."""
+        """(shard, number in it) of a sample."""
         shard = int(np.searchsorted(self._ends, number, side="right"))
         return shard, number - (int(self._ends[shard - 1]) if shard else 0)
 
@@ -128,7 +128,7 @@ class Reader:
         return self._files[shard]
 
     def _together(self, numbers: Sequence[int], on_read: OnRead) -> dict[int, bytes | Exception]:
-        """Several ranges of remote shards, asked for at once (what fsspec can do so in parallel, it does)."""
+        """Reads several ranges of remote shards in one request (fsspec does it in parallel where it can)."""
         by_storage: dict[str, list[int]] = {}
         for number in numbers:
             by_storage.setdefault(self._places[self.locate(number)[0]][0].url, []).append(number)
@@ -148,12 +148,12 @@ class Reader:
         return found
 
     def __del__(self) -> None:
-        for file in self.__dict__.get("_files", {}).values():  # absent where __init__ failed
+        for file in self.__dict__.get("_files", {}).values():  # absent if __init__ failed
             os.close(file)
 
 
 def parsed(found: bytes | Exception) -> Members | Exception:
-    """The members in the bytes of a sample, or why there are none."""
+    """The members in the bytes of a sample, or the error of parsing it."""
     if isinstance(found, Exception):
         return found
     try:

@@ -1,7 +1,7 @@
-"""Global batches in a fixed order, of which each rank takes its slice: exact resume on any number of ranks and workers.
+"""Global batches in a fixed order; each rank takes its slice. Resumes exactly on any number of ranks and workers.
 
-The main process plans (which samples, which rows: some µs a sample), readers fetch and decode. A plan depends on the
-recipe, the shards and a few integers, so nothing of what readers hold is state.
+The main process plans (samples and rows: some µs a sample), readers fetch and decode. A plan depends on the recipe, the
+shards and a few integers, so the readers have no state.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from cosmos_train.stream.tokenizer import Tokenizer
 
 __all__ = ["Data", "Stream", "StreamState", "open_data", "open_stream"]
 
-_SEED_STEP = 1_000_003  # between the orders of sources
-_MEASURED = 1024  # units whose mean length stands for a source's
-_SMALL = 2**20  # bytes of a tensor that goes from a reader to the loop with the message
+_SEED_STEP = 1_000_003  # distance between the seeds of sources
+_MEASURED = 1024  # number of units to estimate a source's mean length
+_SMALL = 2**20  # bytes; smaller tensors go from reader to loop inside the message
 
 
 class Data:
-    """The shards of a recipe's sources. Raises UserError where they are missing or damaged."""
+    """The shards of a recipe's sources. Raises UserError if they are missing or damaged."""
 
     def __init__(self, settings: DataSettings) -> None:
         self.settings = settings
@@ -53,12 +53,12 @@ class Data:
 
     @property
     def samples(self) -> int:
-        """In an epoch of every source."""
+        """Number of samples in an epoch of all sources."""
         return sum(corpus.units for corpus in self.corpora)
 
     @property
     def signature(self) -> str:
-        """What a StreamState means depends on this: the shards, and how samples are cut and packed from them."""
+        """A digest that gives a StreamState its meaning: the shards, and how samples are cut and packed from them."""
         pack = self.settings.pack if self.settings.pack.tokens else None
         parts = []
         for (name, one), corpus in zip(self.sources, self.corpora, strict=True):
@@ -73,7 +73,7 @@ class Data:
 
 
 def open_data(settings: DataSettings) -> Data:
-    """The shards of a recipe: their indexes are read (or scanned), nothing else."""
+    """Opens the shards of a recipe: reads (or scans) their indexes, nothing else."""
     return Data(settings)
 
 
@@ -85,9 +85,9 @@ def open_stream(
     world_size: int = 1,
     state: StreamState | None = None,
 ) -> Stream:
-    """The batches of a recipe from `state` on, as this rank sees them.
+    """This rank's batches of a recipe, starting at `state`.
 
-    Raises UserError where ranks cannot share a batch evenly, or lengths are wanted and not there.
+    Raises UserError if ranks cannot share a batch evenly, or lengths are needed and missing.
     """
     return Stream(
         data or open_data(recipe.data), recipe.seed, tokenizer, recipe.train.batch_size, rank, world_size, state
@@ -95,7 +95,7 @@ def open_stream(
 
 
 class Batches(Dataset[BatchBase]):
-    """What readers do: a request to its batch, of the class that `data.form` has."""
+    """The work of a reader: a request to its batch, of the class for `data.form`."""
 
     def __init__(self, names: Sequence[str], samples: Sequence[Samples], tokenizer: Tokenizer, note: Note) -> None:
         self.names, self.samples, self.tokenizer, self.note = names, samples, tokenizer, note
@@ -115,7 +115,7 @@ class Batches(Dataset[BatchBase]):
 
 
 class Stream:
-    """Batches without end. `state`: what has been given out; save it, and go on from there."""
+    """Batches without end. `state`: the position after the last batch; save it to resume from there."""
 
     def __init__(
         self,
@@ -163,14 +163,14 @@ class Stream:
                 batch_size=None,
                 num_workers=settings.workers,
                 collate_fn=_Sent.pack if settings.workers else _unchanged,
-                generator=torch.Generator(),  # the default draws from the state that a resume restores
+                generator=torch.Generator(),  # the default would draw from torch's global random state
                 timeout=settings.stall_seconds if settings.workers else 0,
                 multiprocessing_context="spawn" if settings.workers else None,
             )
         )
 
     def next(self) -> Any:
-        """This rank's rows of the next global batch: a Batch, or what `data.form` has in its place (a BatchBase).
+        """This rank's rows of the next global batch: a Batch, or the BatchBase of another `data.form`.
 
         Raises UserError for too many bad samples and stuck readers.
         """
@@ -186,18 +186,18 @@ class Stream:
 
     @property
     def epoch(self) -> float:
-        """How many epochs have been given out, as `data.epoch` counts them."""
+        """Number of epochs so far, as defined by `data.epoch`."""
         if self.types == 1:
             return self.state.samples[0] / self.data.samples
         return sum(self.state.batches) / self.mixture.epoch_batches
 
     @property
     def bad(self) -> dict[str, int]:
-        """Bad samples of this rank since the stream was opened: "key: reason" -> how often."""
+        """Bad samples of this rank since the stream was opened: "key: reason" -> count."""
         return dict(self._tripwire.bad)
 
     def documents_of(self, state: StreamState, batches: int) -> Iterator[tuple[str, Members]]:
-        """(key, members) of every readable document that this rank's next `batches` after `state` are cut from."""
+        """(key, members) of every readable document in this rank's next `batches` after `state`."""
         for _ in range(batches):
             request = self._planner.plan(state)
             samples, state = self._planner.samples[request.source], request.after
@@ -223,13 +223,13 @@ class Stream:
             if "exited unexpectedly" in str(error):
                 raise UserError(
                     f"a reader died: {error}",
-                    "often the machine ran out of memory: lower data.workers or data.cache_megabytes",
+                    "usually the machine ran out of memory: lower data.workers or data.cache_megabytes",
                 ) from error
             raise
 
 
 def _per_batch(samples: Samples, lengths: Lengths | None, rows: int) -> dict[str, float]:
-    """Mean samples, tokens and images of a global batch, from units spread over the first epoch."""
+    """Mean samples, tokens and images of a global batch, from units distributed over the first epoch."""
     if lengths is None:
         return {"samples": rows, "tokens": 0.0, "images": 0.0}
     units = len(samples)
@@ -253,10 +253,10 @@ def _received(found: BatchBase | _Sent) -> BatchBase:
 
 @dataclass(frozen=True)
 class _Sent:
-    """A batch on its way from a reader, its small tensors as arrays.
+    """A batch on its way from a reader, with its small tensors as arrays.
 
-    Tensors travel through shared memory, each at the cost of a file descriptor (0.3 ms for whoever waits for the
-    batch): small ones go with the message.
+    Tensors travel through shared memory, each at the cost of a file descriptor (0.3 ms for the process that waits for
+    the batch): small ones go with the message.
     """
 
     batch: BatchBase

@@ -1,7 +1,7 @@
-"""Samples out of tar bytes: about 1 µs a member of a whole tar, 4 µs a member of one sample.
+"""Reads samples from tar bytes: about 1 µs per member for a whole tar, 4 µs per member for one sample.
 
-Plain ustar headers (regular files, short names), with or without pax records of times and owners, are read here; all
-else (long names, links, damage) goes through interlink.shards.tar, which knows the rest and says what is wrong.
+It reads plain ustar headers (regular files, short names), with or without pax records of times and owners. All else
+(long names, links, damage) goes to interlink.shards.tar, which supports the rest and reports what is wrong.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import numpy as np
 from interlink.shards.tar import BLOCK, ShardError, key_and_suffix, members
 
 Bytes = bytes | bytearray | memoryview | mmap.mmap
-Members = dict[str, memoryview]  # suffix, in lower case -> data, as a view and no copy
+Members = dict[str, memoryview]  # lower-case suffix -> data, as a view without a copy
 
 _END = bytes(BLOCK)
 _MAGIC = b"ustar"
 _ZERO = ord("0")
 _PAX = ord("x")
 _OCTAL = 8 ** np.arange(10, -1, -1, dtype=np.int64)
-_WINDOW = 16 << 20  # bytes looked at together
+_WINDOW = 16 << 20  # bytes scanned together
 _PLAIN = (b"0", b"\0", b"x")
 
 
 def parse(data: Bytes, start: int = 0, end: int | None = None) -> tuple[str, Members]:
-    """The key and the members of the one sample that data[start:end] holds.
+    """The key and the members of the only sample in data[start:end].
 
-    Raises ShardError when the range is damaged, ends early, or holds another number of samples.
+    Raises ShardError if the range is damaged, ends early, or holds another number of samples.
     """
     found = list(samples(data, start, end))
     if len(found) != 1:
@@ -41,11 +41,11 @@ def parse(data: Bytes, start: int = 0, end: int | None = None) -> tuple[str, Mem
 def samples(data: Bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[str, Members]]:
     """(key, members) of every sample in data[start:end], which begins at a header. A sample is a run of one key.
 
-    Raises ShardError where the bytes are damaged or end in the middle of a member.
+    Raises ShardError if the bytes are damaged or end in the middle of a member.
     """
     view = memoryview(data)
     last = len(view) if end is None else end
-    position = first = start  # of the next header, of the sample under way
+    position = first = start  # of the next header, of the current sample
     key: bytes | None = None
     held: Members = {}
     suffixes: dict[bytes, str] = {}
@@ -97,13 +97,13 @@ def iterate(path: str | Path) -> Iterator[tuple[str, Members]]:
         if not file.seek(0, io.SEEK_END):
             return
         view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    position = first = 0  # of the next header, of the sample under way
+    position = first = 0  # of the next header, of the current sample
     key: bytes | None = None
     held: Members = {}
     suffixes: dict[bytes, str] = {}
     while position < len(view):
         found = _headers(view, position)
-        if found is None:  # something not plain, or the end of the archive
+        if found is None:  # not a plain header, or the end of the archive
             yield from samples(view, first)
             return
         for name, body, size in zip(*found, strict=True):
@@ -129,10 +129,10 @@ def iterate(path: str | Path) -> Iterator[tuple[str, Members]]:
 
 
 def _headers(view: memoryview, start: int) -> tuple[list[bytes], list[int], list[int]] | None:
-    """(names, places of the data, sizes) of the files whose headers lie in the window that begins at `start`.
+    """(names, offsets of the data, sizes) of the files with headers in the window that begins at `start`.
 
-    All at once: blocks that look like headers are headers if each begins where the one before it ends, which is
-    checked, as are their sums. None where that does not hold, or no file begins there: `samples` looks closer.
+    Vectorised: blocks that look like headers are headers if each begins at the end of the one before it, which is
+    checked, as are their checksums. None if that does not hold, or no file begins there: then use `samples`.
     """
     blocks = np.frombuffer(view, np.uint8, min(_WINDOW, len(view) - start) // BLOCK * BLOCK, start).reshape(-1, BLOCK)
     places = np.flatnonzero(blocks[:, 257] == _MAGIC[0])
@@ -170,9 +170,9 @@ def _headers(view: memoryview, start: int) -> tuple[list[bytes], list[int], list
 
 
 def _plain_size(head: bytes) -> int | None:
-    """The size in a header of the plain kind; None of any other, of a damaged one, and of what is none.
+    """The size in a plain header; None for other types, damaged headers and anything else.
 
-    The sum over a header counts its own field as blanks; leaving out zeros first makes it four times as fast.
+    The checksum counts its own field as blanks; skipping zeros first makes it four times as fast.
     """
     digits = head[124:135]
     if head[156:157] not in _PLAIN or head[257:262] != b"ustar" or head[345] or head[99] or not digits.isdigit():

@@ -1,4 +1,4 @@
-"""A sample as tokens, and which of them are learned: the paper's layout, and its two rules of labels."""
+"""A sample as tokens and labels: the paper's layout, and its two rules for labels."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from cosmos_train.stream.tokenizer import Tokenizer
 
-IGNORED = -100  # label of tokens that no loss is taken on
+IGNORED = -100  # label of tokens without a loss
 
 
 @dataclass(frozen=True)
 class TokenizedSample:
-    """A sample as tokens (l,) and their labels (l,); the tokens of each clip alone, and where each clip ends."""
+    """A sample as tokens (l,) and their labels (l,); the tokens of each clip alone, and the end of each clip."""
 
     tokens: NDArray[np.int64]
     labels: NDArray[np.int64]
@@ -24,8 +24,8 @@ class TokenizedSample:
 
 
 def tokenize_clip(text: str, tokenizer: Tokenizer, has_frames: bool = True) -> list[int]:
-    """`<visual>text<|endofchunk|>`: one clip as the language model sees it; without frames or text, less of it."""
-    text = tokenizer.without_markers(text)  # there would be a `<visual>` without frames
+    """`<visual>text<|endofchunk|>`: the tokens of one clip, without the parts for missing frames or text."""
+    text = tokenizer.without_markers(text)  # else a text could add a `<visual>` without frames
     if not has_frames:
         return tokenizer.encode(text)
     return [tokenizer.visual, *tokenizer.encode(text), tokenizer.end_of_chunk] if text else [tokenizer.visual]
@@ -34,11 +34,11 @@ def tokenize_clip(text: str, tokenizer: Tokenizer, has_frames: bool = True) -> l
 def tokenize_sample(
     texts: Sequence[str], has_frames: Sequence[bool], page: bool, tokenizer: Tokenizer, longest: int, learn_lead: bool
 ) -> TokenizedSample:
-    """`<s>`, each clip, `</s>`, cut at `longest` tokens. has_frames: of each clip; page: whether it is of a web page.
+    """`<s>`, each clip, `</s>`, cut at `longest` tokens. has_frames: of each clip; page: whether it is from a web page.
 
-    Learned are words, `<|endofchunk|>` and `</s>`; not `<s>` and `<visual>`. Of a page nothing is learned between an
-    `<|endofchunk|>` and the next `<visual>`, so not `</s>` either: what was cut out of it rarely ends there. Nor is,
-    unless learn_lead, text before the first `<visual>`.
+    Words, `<|endofchunk|>` and `</s>` are learned; `<s>` and `<visual>` are not. In a page, nothing is learned between
+    an `<|endofchunk|>` and the next `<visual>`, and `</s>` neither, because a cut piece of a page rarely ends there.
+    Text before the first `<visual>` is learned only with learn_lead.
     """
     clips = [tokenize_clip(text, tokenizer, there) for text, there in zip(texts, has_frames, strict=True)]
     ends, end = [], 1

@@ -1,6 +1,6 @@
-"""Text to token ids. One interface over a byte-level BPE trained on the shards, or a pretrained model's tokenizer.
+"""Text to token ids. One interface for a byte-level BPE trained on the shards and a pretrained model's tokenizer.
 
-Saved as one tokenizer.json beside the weights. Training is deterministic: same texts, same file.
+Saved as one tokenizer.json next to the weights. Training is deterministic: same texts, same file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocabulary: int) -> Tokenizer:
-        """A byte-level BPE of at most `vocabulary` tokens."""
+        """Trains a byte-level BPE of at most `vocabulary` tokens."""
         backend = Backend(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         backend.decoder = decoders.ByteLevel()
@@ -58,7 +58,7 @@ class Tokenizer:
 
     @classmethod
     def clip(cls) -> Tokenizer:
-        """CLIP's own."""
+        """CLIP's tokenizer."""
         from cosmos_train.stream.clip_tokenizer import BEGIN as CLIP_BEGIN
         from cosmos_train.stream.clip_tokenizer import END as CLIP_END
         from cosmos_train.stream.clip_tokenizer import clip_backend
@@ -67,18 +67,18 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path, names: dict[str, str]) -> Tokenizer:
-        """Raises ValueError where the file is no tokenizer."""
+        """Raises ValueError if the file is not a tokenizer."""
         try:
             backend = Backend.from_file(str(path))
-        except Exception as error:  # the library raises nothing narrower
-            raise ValueError(f"{path.name} is no tokenizer: {error}") from error
+        except Exception as error:  # the library raises plain Exception
+            raise ValueError(f"{path.name} is not a tokenizer: {error}") from error
         return cls(backend, **names)
 
     def save(self, path: Path) -> None:
         self.backend.save(str(path), pretty=False)
 
     def without_markers(self, text: str) -> str:
-        """The text with a space in place of what would be read as a special token."""
+        """The text with special tokens in it replaced by spaces."""
         for marker in self._markers:
             text = text.replace(marker, " ")
         return text

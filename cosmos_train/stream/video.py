@@ -1,7 +1,7 @@
-"""Frames out of video bytes at given times, with PyAV: a seek to the keyframe before each, then decoding up to it.
+"""Frames from video bytes at given times, with PyAV: a seek to the keyframe before each, then decoding up to it.
 
-Costs about 10 ms of a core per frame of a 360p clip with a keyframe every few seconds. Frames come as they are shown:
-turned as the container says (phones), GIFs and streams without a stated length too.
+Costs about 10 ms of a core per frame of a 360p clip with a keyframe every few seconds. Frames are as displayed: rotated
+as the container says (phones). GIFs and streams without a stated length work too.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 
 from cosmos_train.stream.decode import Frame
 
-_RUN = 2.0  # seconds that are decoded on rather than sought: a keyframe is rarely nearer
+_RUN = 2.0  # seconds to decode through instead of seeking: a keyframe is rarely nearer
 
 
 def duration(data: bytes) -> float:
-    """Seconds; where the container does not tell, it is decoded to see. Raises ValueError when it is no video."""
+    """Duration in seconds; decodes the video if the container has none. Raises ValueError if it is not a video."""
     with _open(data) as container:
         stream = container.streams.video[0]
         if stream.duration is not None:
@@ -33,7 +33,7 @@ def duration(data: bytes) -> float:
                 before, last = last, (frame.time or 0.0) - (start or 0.0)
         except av.FFmpegError as error:
             raise ValueError(f"cannot be decoded: {error}") from error
-        return 2 * last - before  # the last frame is shown for as long as the one before it
+        return 2 * last - before  # the last frame lasts as long as the one before it
 
 
 def frames_at(data: bytes, times: Sequence[float], smallest: int) -> list[Frame]:
@@ -60,7 +60,7 @@ def _open(data: bytes) -> Any:
 
 
 class _Playing:
-    """A video and how far it has been decoded: `shown`, and the frame after it."""
+    """A video and its decoding position: `shown`, and the frame after it."""
 
     def __init__(self, container: Any, stream: Any) -> None:
         self.container, self.stream = container, stream
@@ -70,12 +70,12 @@ class _Playing:
         self.following: Any = None
 
     def at(self, time: float) -> Any:
-        """The last frame whose time is not after `time`."""
+        """The last frame with a time of at most `time`."""
         wanted = self.start + int(max(0.0, time) / self.stream.time_base)
         try:
             if self.shown is None or not 0 <= (wanted - _stamp(self.shown)) * self.stream.time_base <= _RUN:
                 self._seek(wanted)
-                if self.shown is None or _stamp(self.shown) > wanted:  # no keyframe before it was found
+                if self.shown is None or _stamp(self.shown) > wanted:  # no earlier keyframe was found
                     self._seek(self.start)
             while self.following is not None and _stamp(self.following) <= wanted:
                 self.shown, self.following = self.following, next(self.frames, None)
@@ -93,7 +93,7 @@ class _Playing:
 
 
 def _stamp(frame: Any) -> int:
-    """When a frame is shown, in the stream's units; where that is not said, when it was decoded."""
+    """When a frame is shown, in the stream's units; if that is unknown, when it was decoded."""
     return int(frame.pts if frame.pts is not None else frame.dts or 0)
 
 

@@ -1,1 +1,1 @@
-"""The training loop and what it stands on: processes, checkpoints, optimiser, metrics, starting weights."""
+"""The training loop and its parts: processes, checkpoints, optimiser, metrics, initial weights."""

@@ -1,18 +1,17 @@
-"""Checkpoints: a folder each, whole or absent, and a `latest` that a kill cannot break.
+"""Checkpoints: one folder each, whole or absent, and a `latest` file that a kill cannot corrupt.
 
     OUT/checkpoints/step-00000100/   shard-*.safetensors  state.json  recipe.yaml  tokenizer.json
-    OUT/checkpoints/latest           the name of the newest whole one
+    OUT/checkpoints/latest           the name of the newest whole checkpoint
 
-Every rank writes the tensors it holds (torch.distributed.checkpoint, as safetensors: nothing is unpickled when they are
-read), so a checkpoint loads on any number of processes, sharded or not. Training waits while they are copied to memory
-(one copy of weights and optimiser state); they are written behind its back, synced, and the folder is renamed; only
-then does `latest` move. There is no random state to save: the loop seeds it at each step from (seed, step, rank).
+Every rank writes the tensors it holds (torch.distributed.checkpoint, as safetensors: reading never unpickles), so a
+checkpoint loads on any number of processes, sharded or not. Training waits while tensors are copied to memory (one copy
+of weights and optimiser state). A background thread writes and syncs them and renames the folder; then it updates
+`latest`. There is no random state to save: the loop seeds it at each step from (seed, step, rank).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,21 +30,22 @@ from cosmos_train.models.misfit import misfit
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.train.parallel import World
+from interlink.storage import sync_file, sync_folder
 
 _TEMPORARY = ".tmp-"
 _LATEST = "latest"
 
-# Said at every save and load of a single process, though it was asked for (no_dist).
+# torch warns at every save and load of a single process, although no_dist asks for exactly that.
 warnings.filterwarnings("ignore", "torch.distributed is disabled, unavailable or uninitialized")
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands.
+    """Progress of a run.
 
-    step: optimiser steps done; data: the stream's place; bad: samples that were unreadable; corpus: signature of what
-    the place counts in; tokenizer: names of its special tokens; world: processes that wrote it; guard, scaler: the loss
-    guard's and the fp16 loss scaling's own numbers.
+    step: optimiser steps done; data: state of the stream; bad: samples that were unreadable; corpus: signature of the
+    data that the stream's state refers to; tokenizer: names of its special tokens; world: number of processes that
+    wrote it; guard, scaler: state of the loss guard and of the fp16 loss scaling.
     """
 
     step: int
@@ -60,7 +60,7 @@ class State:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checkpoint's small parts; weights and optimiser are read into existing objects by `restore`."""
+    """The small parts of a checkpoint. `restore` reads weights and optimiser state into existing objects."""
 
     folder: Path
     recipe: Recipe
@@ -86,11 +86,12 @@ class Saver:
 
     @property
     def failed(self) -> bool:
-        """Whether the save under way has gone wrong already; `wait` says how."""
+        """Whether the running save has already failed; `wait` raises its error."""
         return self._pending is not None and self._pending.done() and self._pending.exception() is not None
 
     def save(self, state: State, tensors: Mapping[str, Tensor]) -> None:
-        """Begins to save; returns when `tensors` may change again. Raises what `wait` raises for the save before."""
+        """Starts a save and returns when `tensors` may change again. Raises what `wait` raises for the previous
+        save."""
         self.wait()
         target = self.folder / f"step-{state.step:08d}"
         temporary = self.folder / f"{_TEMPORARY}{target.name}"
@@ -105,7 +106,8 @@ class Saver:
         self._pending = self._thread.submit(self._finish, staged, temporary, target)
 
     def wait(self) -> Path | None:
-        """Waits for the save under way; the newest whole checkpoint. Raises UserError, on all ranks, if it failed."""
+        """Waits for the running save and returns the newest whole checkpoint. Raises UserError, on all ranks, if it
+        failed."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
             problem: Exception | None = None
@@ -117,19 +119,19 @@ class Saver:
         return self.newest
 
     def close(self) -> None:
-        """Gives the thread back, after the save under way, whether or not it worked."""
+        """Waits for the running save, failed or not, and stops the thread."""
         self._thread.shutdown(wait=True)
 
     def _prepare(self, temporary: Path, state: State) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for old in self.folder.glob(f"{_TEMPORARY}*"):  # of a run that was killed
+        for old in self.folder.glob(f"{_TEMPORARY}*"):  # left by a killed run
             shutil.rmtree(old) if old.is_dir() else old.unlink()
         temporary.mkdir()
         self.tokenizer.save(temporary / "tokenizer.json")
         (temporary / "recipe.yaml").write_text(recipes.dump(self.recipe))
         (temporary / "state.json").write_text(json.dumps(asdict(state), indent=1))
         for file in temporary.iterdir():
-            _sync(file)
+            sync_file(file)
 
     def _begin(self, temporary: Path, tensors: Mapping[str, Tensor]) -> Future[Any]:
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
@@ -139,7 +141,7 @@ class Saver:
         begun = async_save(
             dict(tensors), storage_writer=writer, process_group=self.world.files, no_dist=self.world.size == 1
         )
-        assert isinstance(begun, Future)  # the other kind comes from staging in the background, not asked for
+        assert isinstance(begun, Future)  # the other type is for background staging, which is not requested
         return begun
 
     def _finish(self, staged: Future[Any], temporary: Path, target: Path) -> Path:
@@ -149,17 +151,17 @@ class Saver:
             staged.result()
             if self.world.first:
                 self._commit(temporary, target)
-        except (OSError, RuntimeError, CheckpointException) as error:  # each library says a full disk in its own way
+        except (OSError, RuntimeError, CheckpointException) as error:  # each library reports a full disk differently
             if self.world.first:
                 shutil.rmtree(temporary, ignore_errors=True)
             raise _refused(target, error) from error
         return target
 
     def _commit(self, temporary: Path, target: Path) -> None:
-        _sync(temporary)
+        sync_folder(temporary)
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
-        _sync(self.folder)
+        sync_folder(self.folder)
         _point_at(self.folder, target.name)
         for old in _whole(self.folder)[: -self.recipe.train.keep]:
             shutil.rmtree(old, ignore_errors=True)
@@ -176,16 +178,17 @@ def latest(out: Path) -> Path | None:
 
 
 def find(path: Path) -> Path | None:
-    """The checkpoint at `path`: its folder, or of a run's folder the latest; None where there is none."""
+    """The folder of the checkpoint at `path`: a checkpoint, or the latest one of a run's folder. None if there is
+    none."""
     return path if (path / "state.json").is_file() else latest(path)
 
 
 def load(path: Path) -> Loaded:
-    """The checkpoint at `path`: its folder, or a run's folder (its latest). Raises UserError where there is none."""
+    """Reads the checkpoint at `path`: a checkpoint, or the latest one of a run's folder. UserError if there is none."""
     if path.is_file():
         raise UserError(
             f"{path} is a file, not a run or a checkpoint",
-            "evaluate --task and train.start_from take released weights of a COSMOS; else give a run's folder",
+            "give a run's folder; only evaluate --task and train.start_from take files (released COSMOS weights)",
             2,
         )
     folder = find(path)
@@ -203,7 +206,7 @@ def load(path: Path) -> Loaded:
 def tensors_of(
     model: nn.Module, optimiser: torch.optim.Optimizer | None = None, average: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """All that a checkpoint holds by name: `model.*`, `optimiser.*`, `average.*`; shared weights once."""
+    """All tensors of a checkpoint by name: `model.*`, `optimiser.*`, `average.*`; tied weights once."""
     found = {f"model.{name}": tensor.detach() for name, tensor in _weights(model)}
     for name, parameter in model.named_parameters() if optimiser else ():
         for key, value in optimiser.state.get(parameter, {}).items():  # type: ignore[union-attr]
@@ -219,10 +222,10 @@ def restore(
     world: World | None = None,
     use_average: bool = False,
 ) -> None:
-    """Reads the weights into `model`; those given of the optimiser's state and the moving average too.
+    """Reads the weights into `model`, and optimiser state and moving average if these are given.
 
-    An average that was not kept begins at the weights. use_average: the model gets the average instead of its weights.
-    Raises UserError where the checkpoint is of another model (naming what differs) or damaged.
+    If no average was saved, it starts at the weights. use_average: reads the average into the model instead of its
+    weights. Raises UserError if the checkpoint is of another model (naming what differs) or damaged.
     """
     from safetensors import SafetensorError
     from torch.distributed.checkpoint.api import CheckpointException
@@ -258,7 +261,7 @@ def restore(
 
 
 def differences(saved: Recipe, asked: Recipe, blocks: Sequence[str] = ()) -> list[str]:
-    """`key saved → asked` for each setting in which two recipes differ: of those blocks, or all."""
+    """`key saved → asked` for each setting that differs between two recipes, within `blocks` or everywhere."""
     before, after = dict(_flat(saved.model_dump(mode="json"))), dict(_flat(asked.model_dump(mode="json")))
     return [
         f"{key} {before.get(key)!r} → {after.get(key)!r}"
@@ -276,7 +279,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and what else is saved of a module, each tensor once."""
+    """Parameters and buffers of a module, each tensor once."""
     yield from model.named_parameters()
     lasting = model.state_dict(keep_vars=True).keys()
     yield from ((name, buffer) for name, buffer in model.named_buffers() if name in lasting)
@@ -285,7 +288,7 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def _optimiser_tensors(
     model: nn.Module, optimiser: torch.optim.Optimizer, saved: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Tensor]:
-    """Room in the optimiser for the state that was saved, by name."""
+    """Creates the optimiser state to read into, by name."""
     found = {}
     fused = any(group.get("fused") for group in optimiser.param_groups)
     for name, parameter in model.named_parameters():
@@ -313,26 +316,18 @@ def _refused(target: Path, error: BaseException) -> UserError:
     reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
     return UserError(
         f"cannot save a checkpoint to {target}: {reason.strip()}",
-        "what was saved before stays: make room (fewer train.keep), then go on with --resume",
+        "earlier checkpoints are intact: free disk space (a smaller train.keep helps), then resume with --resume",
     )
 
 
 def _whole(folder: Path) -> list[Path]:
-    """Folders are renamed into place when whole, so a name is enough."""
+    """The newest complete checkpoint by name. A folder is renamed into place only when it is whole."""
     return sorted(found for found in folder.glob("step-*") if (found / "state.json").is_file())
 
 
 def _point_at(folder: Path, name: str) -> None:
     temporary = folder / f"{_TEMPORARY}{_LATEST}"
     temporary.write_text(name + "\n")
-    _sync(temporary)
+    sync_file(temporary)
     temporary.replace(folder / _LATEST)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)

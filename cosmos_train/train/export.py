@@ -1,4 +1,4 @@
-"""`cosmos_train export`: a trained model as a folder that is whole in itself, in the layout of its family."""
+"""`cosmos_train export`: writes a trained model as a self-contained folder, in the layout of its family."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ Part = Literal["teacher", "student"]
 
 
 def export(checkpoint: Path, out: Path, average: bool = False, part: Part = "teacher") -> Path:
-    """Writes the model of a checkpoint (its folder, or a run's) to the new folder `out`; average: its averaged weights.
+    """Writes the model of a checkpoint (its folder, or a run's) to the new folder `out`.
 
-    part: which half of a COSMOS is its plain CLIP.
+    average: write the averaged weights. part: which half of a COSMOS becomes a plain CLIP.
 
-    Raises UserError where there is no checkpoint, its family cannot be exported, `out` holds something, or the disk
-    refuses.
+    Raises UserError if there is no checkpoint, the family has no export, `out` is not empty, or writing fails.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not empty", "give a new folder", 2)
@@ -28,9 +27,11 @@ def export(checkpoint: Path, out: Path, average: bool = False, part: Part = "tea
     try:
         out.mkdir(parents=True, exist_ok=True)
         family_of(trained.recipe).export(out, trained, model, part)
-    except (OSError, RuntimeError) as error:  # torch and safetensors say a full disk each in their own way
-        raise UserError(f"cannot write to {out}: {error}", "make room, remove the folder, then export again") from error
-    except UserError:  # refused: nothing may look like an export
+    except (OSError, RuntimeError) as error:  # torch and safetensors report a full disk differently
+        raise UserError(
+            f"cannot write to {out}: {error}", "free disk space, remove the folder, then export again"
+        ) from error
+    except UserError:  # refused: leave nothing that looks like an export
         shutil.rmtree(out)
         if there:
             out.mkdir()

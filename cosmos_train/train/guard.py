@@ -1,9 +1,9 @@
-"""Watches the loss: one that is no number, or far above its moving mean, is recorded with the samples that made it.
+"""Guards the loss: a loss that is not finite, or far above its moving mean, is recorded with its samples.
 
     OUT/guard/step-00000123/   report.json  samples-*.tar  checkpoints/step-00000122/ (the run before that step)
 
-`cosmos_train replay OUT/guard/step-00000123` takes the step again from there. Costs a few additions per step; a record
-costs a checkpoint, which training waits for.
+`cosmos_train replay OUT/guard/step-00000123` recomputes the step. Costs a few additions per step; a record costs a
+checkpoint, which training waits for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHARD_BYTES = 1_000_000_000
 
 @dataclass
 class Moments:
-    """Moving mean and variance of the loss over about `window` steps, and how many steps they have seen."""
+    """Moving mean and variance of the loss over about `window` steps, and the number of steps seen."""
 
     window: int
     mean: float = 0.0
@@ -32,7 +32,7 @@ class Moments:
     count: float = 0.0
 
     def deviations(self, loss: float) -> float:
-        """How many deviations `loss` lies above the mean; 0 until a window has been seen."""
+        """Number of deviations by which `loss` exceeds the mean; 0 until a whole window has been seen."""
         if self.count < self.window:
             return 0.0
         return (loss - self.mean) / max(math.sqrt(self.variance), 1e-3 * abs(self.mean), 1e-12)
@@ -47,7 +47,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be done with a step. reason: empty when nothing is wrong with it."""
+    """What to do with a step. reason: empty if the step is fine."""
 
     reason: str = ""
     skip: bool = False
@@ -55,7 +55,7 @@ class Verdict:
 
 
 class Guard:
-    """Judges each step before the optimiser takes it. Every rank sees the same loss, so all of them agree."""
+    """Judges each step before the optimiser step. Every rank sees the same loss, so all ranks agree."""
 
     def __init__(self, settings: GuardSettings, numbers: dict[str, float] | None = None) -> None:
         known = dict(numbers or {})
@@ -65,16 +65,17 @@ class Guard:
         self.moments = Moments(settings.window, **known)
 
     def numbers(self) -> dict[str, float]:
-        """Its state, as a checkpoint keeps it."""
+        """Its state, for the checkpoint."""
         moments = {key: value for key, value in asdict(self.moments).items() if key != "window"}
         return {**moments, "skipped": self.skipped, "records": self.records}
 
     def judge(self, loss: float, norm: float, scaling: bool) -> Verdict:
-        """Of a step with this loss and gradient norm. scaling: fp16, where a norm that overflows is part of the way."""
+        """Judges a step by its loss and gradient norm. scaling: fp16, where an overflowing norm is expected at
+        times."""
         if not math.isfinite(loss) or (not math.isfinite(norm) and not scaling):
             self.skipped += 1
             what = "loss" if not math.isfinite(loss) else "gradient"
-            return Verdict(f"the {what} is no number", True, self.skipped > self.settings.max_skipped)
+            return Verdict(f"the {what} is not finite", True, self.skipped > self.settings.max_skipped)
         self.skipped = 0
         far = self.moments.deviations(loss)
         if self.settings.spike and far > self.settings.spike:
@@ -87,7 +88,7 @@ class Guard:
         return Verdict()
 
     def record_allowed(self) -> bool:
-        """Whether there is room for one more record; counts it."""
+        """Whether one more record may be written; counts it."""
         self.records += 1
         return self.records <= self.settings.max_records
 
@@ -97,7 +98,7 @@ def folder_of(out: Path, step: int) -> Path:
 
 
 def write_samples(folder: Path, rank: int, samples: Iterable[tuple[str, Mapping[str, bytes | memoryview]]]) -> int:
-    """Writes samples (key, members) as they lie in their shards to `samples-<rank>.tar`, each once; their number."""
+    """Writes samples (key, members) as in their shards to `samples-<rank>.tar`, each once; returns their number."""
     folder.mkdir(parents=True, exist_ok=True)
     written: set[str] = set()
     with ShardWriter(
@@ -112,7 +113,7 @@ def write_samples(folder: Path, rank: int, samples: Iterable[tuple[str, Mapping[
 
 @dataclass(frozen=True)
 class Report:
-    """What was seen of a step, and by how many processes."""
+    """Numbers of a step, and the number of processes that computed it."""
 
     reason: str
     step: int
@@ -122,7 +123,7 @@ class Report:
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """JSON knows no NaN and no infinity: they are written by name."""
+    """JSON has no NaN and no infinity: they are written as strings."""
     values = {
         key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in asdict(report).items()
@@ -131,11 +132,11 @@ def write_report(folder: Path, report: Report) -> None:
 
 
 def read_report(folder: Path) -> Report:
-    """Raises UserError where `folder` is no record of the guard."""
+    """Reads the report of a record. Raises UserError if `folder` is not one."""
     try:
         found = Report(**json.loads((folder / "report.json").read_text()))
         return replace(found, loss=float(found.loss), gradient_norm=float(found.gradient_norm))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
-            f"{folder} is no record of a step: {error}", "give a folder OUT/guard/step-…, which the loss guard wrote", 2
+            f"{folder} is not a record of a step: {error}", "give a folder OUT/guard/step-… of the loss guard", 2
         ) from error

@@ -1,7 +1,7 @@
-"""Starting the processes of a run: on this node by torchrun's agent, on several by its rendezvous, or by Ray Train.
+"""Starts the processes of a run: on one node by torchrun's agent, on several by its rendezvous, or by Ray Train.
 
-Each of them runs the same `cosmos_train run RECIPE`; what differs is in its environment (RANK, WORLD_SIZE, …). When one
-dies the others are ended, and with restarts left all start again from the latest checkpoint.
+Each process runs the same `cosmos_train run RECIPE`; the environment differs (RANK, WORLD_SIZE, …). When one dies, the
+others are stopped; if restarts are left, all start again from the latest checkpoint.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ RESTARTS = "TORCHELASTIC_RESTART_COUNT"
 
 @dataclass(frozen=True)
 class Nodes:
-    """Of how many nodes a run is (least to most: elastic between them), and where they meet.
+    """The number of nodes of a run (least to most: elastic between them), and their rendezvous.
 
-    rendezvous: HOST:PORT of the node that the others find first; empty for one node. job: the same name on all of them.
+    rendezvous: HOST:PORT on one of the nodes; empty for a single node. job: the same name on all nodes.
     """
 
     least: int = 1
@@ -33,35 +33,37 @@ class Nodes:
 
     @classmethod
     def parse(cls, text: str, rendezvous: str, job: str) -> Nodes:
-        """`2`, or `1:4` for any number from 1 to 4. Raises UserError."""
+        """Parses `2`, or `1:4` for any number from 1 to 4. Raises UserError."""
         least, most = bounds(text, "--nnodes")
         if most > 1 and not rendezvous:
-            raise UserError("several nodes need a place to meet", "give --rdzv HOST:PORT, the same on all nodes", 2)
+            raise UserError("several nodes need a rendezvous", "give --rdzv HOST:PORT, the same on all nodes", 2)
         return cls(least, most, rendezvous, job)
 
 
 def bounds(text: str, option: str) -> tuple[int, int]:
-    """`4` or `2:4` as least and most."""
+    """Parses `4` or `2:4` as least and most."""
     least, colon, most = text.partition(":")
     try:
         found = int(least), int(most if colon else least)
     except ValueError:
         found = (0, 0)
     if not 1 <= found[0] <= found[1]:
-        raise UserError(f"{option} {text} is no number of at least 1, nor LEAST:MOST", f"for example {option} 2", 2)
+        raise UserError(
+            f"{option} {text} is neither a number of at least 1 nor LEAST:MOST", f"for example {option} 2", 2
+        )
     return found
 
 
 def restarted() -> bool:
-    """Whether this process was started again after one of its run died."""
+    """Whether this process was restarted after a process of its run died."""
     return int(os.environ.get(RESTARTS, "0")) > 0
 
 
 def launch(arguments: Sequence[str], processes: int, nodes: Nodes, restarts: int, grace_seconds: int) -> None:
-    """Runs `python -m cosmos_train ARGUMENTS` in so many processes on this node; returns when all are done.
+    """Runs `python -m cosmos_train ARGUMENTS` in `processes` processes on this node; returns when all are done.
 
-    Raises UserError with the first death among them. The others are asked to end (SIGTERM), and after grace_seconds
-    made to. A SIGTERM to this process goes to all of them, which save and end; it is then raised as UserError.
+    Raises UserError with the first failure. The others get SIGTERM, and after `grace_seconds` SIGKILL. A SIGTERM to
+    this process is forwarded to all of them; they save and exit, and this function raises UserError.
     """
     from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -80,39 +82,41 @@ def launch(arguments: Sequence[str], processes: int, nodes: Nodes, restarts: int
         shutdown_timeout=grace_seconds,
         logs_specs=DefaultLogsSpecs(),
     )
-    # One store for all starts would tell those of a second start where the dead of the first were to be found.
+    # With one store for all starts, a restart would read the keys that dead processes left.
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # what torch warns of, it says once a process
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch repeats its warnings in every process
     try:
         elastic_launch(config, sys.executable)("-m", "cosmos_train", *arguments)
     except ChildFailedError as error:
         rank, first = error.get_first_failure()
-        see = "see its message above; then " if first.exitcode > 0 else ""  # of a signal it could not speak
+        see = (
+            "see its message above; then " if first.exitcode > 0 else ""
+        )  # a process killed by a signal prints no message
         raise UserError(
-            f"rank {rank} {_how(first.exitcode)}; the others were ended", f"{see}go on with --resume"
+            f"rank {rank} {_how(first.exitcode)}; the others were stopped", f"{see}resume with --resume"
         ) from error
     except SignalException as error:
         raise UserError(
-            f"stopped by {error.sigval.name}, which all processes were sent to save and end", "go on with --resume", 143
+            f"stopped by {error.sigval.name}; all processes received it to save and exit", "resume with --resume", 143
         ) from error
 
 
 def _how(code: int) -> str:
-    """A process's end in words: its exit code, negative for a signal."""
+    """How a process ended: its exit code, negative for a signal."""
     if code >= 0:
         return f"failed (exit code {code})"
     name = signal.Signals(-code).name
-    hint = ", as when memory runs out" if name == "SIGKILL" else ""
-    return f"was ended by {name}{hint}"
+    hint = ", typical when memory runs out" if name == "SIGKILL" else ""
+    return f"was killed by {name}{hint}"
 
 
 def launch_with_ray(
     recipe: Recipe, out: Path, workers: tuple[int, int], restarts: int, resume: bool, address: str
 ) -> None:
-    """Trains on a Ray cluster, with workers from least to most as it has room; restarts from the latest checkpoint.
+    """Trains on a Ray cluster with `least` to `most` workers, as it has room; restarts from the latest checkpoint.
 
-    `out` must be a path that every node reaches. Raises UserError when Ray is missing, or the run failed more than
+    `out` must be a path that every node reaches. Raises UserError if Ray is missing, or the run failed more than
     `restarts` times.
     """
     os.environ["RAY_TRAIN_V2_ENABLED"] = "1"  # read when ray.train is imported: elastic workers are in V2
@@ -123,7 +127,7 @@ def launch_with_ray(
         from ray.train.v2.api.exceptions import TrainingFailedError
     except ImportError as error:
         raise UserError(
-            f"Ray Train is not at hand: {error}", "pip install 'ray[train]', or leave out --backend"
+            f"Ray Train cannot be imported: {error}", "pip install 'ray[train]', or omit --backend"
         ) from error
     from cosmos_train import recipe as recipes
     from cosmos_train.train import checkpoint
@@ -131,7 +135,7 @@ def launch_with_ray(
 
     out = out.resolve()
     if checkpoint.latest(out) is not None and not resume:
-        raise UserError(f"{out} holds a run already", "go on with --resume, or give another --out", 2)
+        raise UserError(f"{out} holds a run already", "resume with --resume, or give another --out", 2)
     ours = not ray.is_initialized()
     if ours:
         ray.init(address=address or None, log_to_driver=True, include_dashboard=False)
@@ -151,7 +155,7 @@ def launch_with_ray(
     except TrainingFailedError as error:
         reason = [line for line in str(error).splitlines() if line.strip()]
         raise UserError(
-            f"training failed {restarts + 1} times: {reason[-1].strip()}", "mend it, then go on with --resume"
+            f"training failed {restarts + 1} times: {reason[-1].strip()}", "fix the cause, then resume with --resume"
         ) from error
     finally:
         if ours:
@@ -159,7 +163,7 @@ def launch_with_ray(
 
 
 def _ray_worker(settings: dict[str, str]) -> None:
-    """One rank. Whether it is the first start or not, the latest checkpoint is where the run stands."""
+    """One rank. Always resumes: the latest checkpoint holds the run's progress, at the first start and at restarts."""
     import yaml
 
     from cosmos_train import recipe as recipes

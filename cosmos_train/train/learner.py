@@ -1,6 +1,6 @@
-"""What learns in a run: the model over all processes, its optimiser, and what follows its weights.
+"""The part of a run that learns: the model over all processes, its optimiser, moving average and step callback.
 
-No random state is carried: each step draws its own from (seed, step, rank).
+It carries no random state: each step seeds its own from (seed, step, rank).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from cosmos_train.train.precision import autocast, compute_dtype
 
 
 class Learner:
-    """model: as the family built it; parallelized: what is called; average: of the weights, None without one."""
+    """model: as built by the family; parallelized: the module to call; average: of the weights, None if not kept."""
 
     def __init__(self, recipe: Recipe, family: Family, model: nn.Module, world: World) -> None:
-        """model: on the device, its first weights in it."""
+        """model: on the device, with its initial weights."""
         self.recipe, self.family, self.model, self.world = recipe, family, model, world
         dtype = compute_dtype(recipe, world.device)
         self.parallelized = parallelize(model, family.compute, recipe.parallel, world, dtype)
@@ -49,18 +49,18 @@ class Learner:
         return rate
 
     def restore(self, saved: Loaded) -> None:
-        """Weights, optimiser state and moving average of a checkpoint."""
+        """Reads weights, optimiser state and moving average from a checkpoint."""
         average = self.average.tensors if self.average else None
         checkpoint.restore(saved, self.model, self.optimiser, average, self.world)
         if saved.state.scaler and self.scaler.is_enabled():
             self.scaler.load_state_dict(saved.state.scaler)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps."""
+        """The tensors to save in a checkpoint."""
         return checkpoint.tensors_of(self.model, self.optimiser, self.average.tensors if self.average else None)
 
     def compute(self, batches: Sequence[Any], step: int) -> tuple[Numbers, float]:
-        """The step's gradients, clipped; its losses over all ranks, and the norm that the gradients had."""
+        """Computes the step's clipped gradients. Returns its losses over all ranks, and the norm before clipping."""
         torch.manual_seed(_seed(self.recipe.seed, step, self.world.rank))
         there = [batch.to(self.world.device) for batch in batches]
         losses = self.family.step(self.parallelized, there, self.recipe, self._context)
@@ -73,7 +73,7 @@ class Learner:
         set_learning_rate(self.optimiser, learning_rate(step, self.recipe.train.steps, self.recipe.optimiser))
 
     def update(self, step: int, skip: bool) -> None:
-        """Takes the step, unless it is left out; the gradients are gone afterwards."""
+        """Takes the optimiser step, unless it is skipped; then clears the gradients."""
         if not skip:
             self.callback.before_step(step)
             self.scaler.step(self.optimiser)
@@ -85,5 +85,5 @@ class Learner:
 
 
 def _seed(seed: int, step: int, rank: int) -> int:
-    """Of the random numbers (dropout) that `rank` draws in a step: the same whenever the step is taken."""
+    """Seed of the random numbers (dropout) of `rank` in a step: the same whenever the step is computed."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{step}/{rank}".encode(), digest_size=7).digest(), "little")

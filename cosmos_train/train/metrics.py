@@ -1,6 +1,6 @@
-"""Where numbers go: a line on stdout with rate and time left, metrics.jsonl, TensorBoard, Weights & Biases if asked.
+"""Metrics: a line on stdout with rate and time left, metrics.jsonl, TensorBoard, and Weights & Biases if requested.
 
-Costs under 1 ms a step. Only rank 0 writes. `verdict` says in one sentence what holds a run back.
+Costs under 1 ms a step. Only rank 0 writes. `verdict` names the bottleneck of a run in one sentence.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from cosmos_train.errors import UserError
 from cosmos_train.families.base import Numbers
 from cosmos_train.recipe import TrainSettings
 
-_WAIT_SHARE = 0.05  # of the time spent waiting for data, saves or slower ranks, from which a run is held back by it
+_WAIT_SHARE = 0.05  # share of time spent waiting (data, saves, slower ranks) from which it counts as the bottleneck
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one step's global batches, over all ranks. tokens: learned ones."""
+    """Counts over a step's global batches and all ranks. tokens: learned tokens."""
 
     bad: int = 0
     samples: int = 0
@@ -40,7 +40,7 @@ class Counts:
 
 @dataclass
 class Window:
-    """Sums since the last log line, over all ranks; seconds are this rank's, by what they were spent on."""
+    """Sums since the last log line, over all ranks; seconds are this rank's, by activity."""
 
     started: float = field(default_factory=time.perf_counter)
     steps: int = 0
@@ -48,7 +48,7 @@ class Window:
     samples: int = 0
     tokens: int = 0
     frames: int = 0
-    useful: Any = None  # what there was to do: a dataclass of numbers, its kind the model's affair
+    useful: Any = None  # amount of work without padding: a dataclass of numbers that the family defines
     padded: Any = None
     gradient: float = 0.0
     losses: dict[str, float] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Window:
             self.seconds[what] += time.perf_counter() - started
 
     def add(self, counts: Counts, losses: Numbers, norm: float, skipped: bool) -> None:
-        """Counts one step in."""
+        """Adds one step."""
         self.steps += 1
         self.skipped += skipped
         self.samples, self.tokens, self.frames = (
@@ -76,12 +76,12 @@ class Window:
             self.losses[name] = self.losses.get(name, 0.0) + value
 
     def add_work(self, useful: Any, padded: Any) -> None:
-        """Counts in what this rank computes for one batch."""
+        """Adds the work of one batch on this rank."""
         self.useful = useful if self.useful is None else _sum(self.useful, useful)
         self.padded = padded if self.padded is None else _sum(self.padded, padded)
 
     def shares(self) -> Numbers:
-        """Of the time since the window began, what went where; `other` is the rest."""
+        """Shares of the time since the window began by activity; `other` is the rest."""
         whole = max(time.perf_counter() - self.started, 1e-9)
         found = {what: seconds / whole for what, seconds in self.seconds.items()}
         return {**found, "other": max(0.0, 1 - sum(found.values()))}
@@ -91,7 +91,7 @@ def _sum(one: Any, other: Any) -> Any:
     return type(one)(*(getattr(one, part.name) + getattr(other, part.name) for part in fields(one)))
 
 
-# Dense products in half precision (bf16, fp16), operations per second, from the makers' data sheets.
+# Dense products in half precision (bf16, fp16), operations per second, from the vendors' data sheets.
 _PEAKS = {
     "B200": 2250e12, "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12,
     "L4": 121e12, "A10": 125e12, "V100": 125e12, "4090": 165e12,
@@ -99,7 +99,7 @@ _PEAKS = {
 
 
 def peak_flops(settings: TrainSettings, device: torch.device) -> float:
-    """Operations per second that the device can do at most; 0 where that is not known."""
+    """Peak operations per second of the device; 0 if unknown."""
     if settings.peak_tflops:
         return settings.peak_tflops * 1e12
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
@@ -107,11 +107,11 @@ def peak_flops(settings: TrainSettings, device: torch.device) -> float:
 
 
 def verdict(shares: Numbers, slowest: Numbers, workers: int, mfu: float) -> str:
-    """What holds the run back, and what to do. shares: this rank's; slowest: the largest share of any rank."""
+    """The bottleneck of the run, and what to do. shares: this rank's; slowest: the largest share of any rank."""
     data, save = slowest["data"], slowest["save"]
     if data > _WAIT_SHARE and data >= save:
         if shares["data"] < data / 2:
-            return f"data-bound on some ranks: they wait {data:.0%} of the time; see whether their storage is slower"
+            return f"data-bound on some ranks: they wait {data:.0%} of the time; check whether their storage is slower"
         wanted = max(workers + 1, math.ceil(max(1, workers) / max(1 - data, 0.1)))
         return f"data-bound: {data:.0%} of the time is waiting for batches; try data.workers={wanted} (now {workers})"
     if save > _WAIT_SHARE:
@@ -123,7 +123,7 @@ def verdict(shares: Numbers, slowest: Numbers, workers: int, mfu: float) -> str:
 
 
 def memory_gigabytes(device: torch.device) -> float:
-    """The most this process has held: of the GPU's memory, or on a CPU of the machine's."""
+    """Peak memory of this process: of the GPU, or on a CPU its resident memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     unit = 1 if sys.platform == "darwin" else 1024
@@ -131,7 +131,7 @@ def memory_gigabytes(device: torch.device) -> float:
 
 
 class Metrics:
-    """Of one run in `out`. A run that goes on at `step` drops what an earlier one logged beyond it."""
+    """Writes the metrics of one run in `out`. A run resumed at `step` drops lines logged beyond it."""
 
     def __init__(
         self, out: Path, step: int, settings: TrainSettings, name: str, console: Console, writes: bool = True
@@ -180,9 +180,9 @@ class Metrics:
         self._progress.update(self._task, completed=step)
 
     def log(self, step: int, numbers: Numbers, losses: tuple[str, ...], sentence: str) -> None:
-        """`numbers` of the steps up to `step`, and the bottleneck in a sentence: all written, the main ones shown.
+        """Writes `numbers` of the steps up to `step` and the bottleneck sentence, and prints the main ones.
 
-        losses: which of the numbers are the parts of `loss`.
+        losses: names of the numbers that are the parts of `loss`.
         """
         if not self._writes:
             return
@@ -200,7 +200,7 @@ class Metrics:
             )
 
     def add(self, step: int, numbers: Numbers) -> None:
-        """Numbers that are not of every line, such as a probe's: written, and shown where few."""
+        """Writes numbers that are not in every line, such as a probe's, and prints them if they are few."""
         if not self._writes:
             return
         self._write(step, numbers)
@@ -226,13 +226,13 @@ def _wandb_run(project: str, name: str, out: Path) -> Any:
         import wandb  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise UserError(
-            "train.wandb is set, but wandb is not installed", "pip install wandb, or leave it empty"
+            "train.wandb is set, but wandb is not installed", "pip install wandb, or leave train.wandb empty"
         ) from error
     return wandb.init(project=project, name=name, dir=str(out), resume="allow")
 
 
 def _step(line: str) -> float:
-    """The step of a line; a line cut short by a kill belongs to no step that was saved."""
+    """The step of a line; a line cut short by a kill belongs to no saved step."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

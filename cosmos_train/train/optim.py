@@ -13,7 +13,7 @@ from cosmos_train.recipe import OptimiserSettings
 
 
 def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
-    """The rate of step 0, 1, …, steps - 1."""
+    """The learning rate of step 0, 1, …, steps - 1."""
     if step < settings.warmup_steps:
         return settings.lr * (step + 1) / settings.warmup_steps
     done = (step - settings.warmup_steps) / max(1, steps - settings.warmup_steps)
@@ -27,7 +27,7 @@ def build_optimiser(
     device: torch.device,
     decays: Callable[[str, nn.Parameter], bool] = decays,
 ) -> torch.optim.AdamW:
-    """Over all parameters that learn, in three groups: decayed, not decayed, and gates with their own rate."""
+    """AdamW over all learnable parameters, in three groups: decayed, not decayed, and gates with their own rate."""
     learning = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     gates = [p for name, p in learning if is_gate(name)]
     decayed = [p for name, p in learning if decays(name, p) and not is_gate(name)]

@@ -1,8 +1,8 @@
-"""Several processes as one: joining them, and parallelizing a model over them. Architecture files know nothing of it.
+"""Several processes as one: joining them, and parallelizing a model over them. Model code does not depend on it.
 
-In order: recompute → compile → shard or replicate. The gradients of all ranks are averaged, so a rank's part of the
-loss is multiplied by the number of ranks. Costs a step: one all-reduce of the gradients (ddp), or one gather of the
-weights for forward, one for backward and one scatter of the gradients (fsdp), beside a few small numbers.
+In order: recompute → compile → shard or replicate. Gradients are averaged over ranks, so a rank's part of the loss is
+multiplied by the number of ranks. Costs per step: one all-reduce of the gradients (ddp), or one gather of the weights
+for forward, one for backward and one scatter of the gradients (fsdp), plus a few small numbers.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from cosmos_train.recipe import ParallelSettings, Recipe
 class World:
     """The processes of a run, seen from one of them.
 
-    numbers: the group that the loop exchanges small things over, without a GPU; files: the one that checkpoints are
-    agreed on over, in the background.
+    numbers: the group for the loop's small exchanges, without a GPU; files: the group by which ranks coordinate
+    checkpoints in the background.
     """
 
     rank: int
@@ -46,11 +46,11 @@ class World:
         return self.rank == 0
 
     def sum(self, numbers: Sequence[float]) -> list[float]:
-        """The sums over all ranks, one by one."""
+        """Sums over all ranks, elementwise."""
         return self._reduced(numbers, dist.ReduceOp.SUM)
 
     def largest(self, numbers: Sequence[float]) -> list[float]:
-        """The largest of all ranks, one by one."""
+        """Maxima over all ranks, elementwise."""
         return self._reduced(numbers, dist.ReduceOp.MAX)
 
     def _reduced(self, numbers: Sequence[float], how: dist.ReduceOp.RedOpType) -> list[float]:
@@ -61,7 +61,7 @@ class World:
         return found.tolist()
 
     def all_raise(self, problem: Exception | None) -> None:
-        """Raises on every rank what went wrong on any, so that none waits for another."""
+        """Raises an error of any rank on every rank, so that none waits for another."""
         if self.size > 1:
             reported: list[str | None] = [None] * self.size
             dist.all_gather_object(reported, None if problem is None else str(problem), group=self.numbers)
@@ -81,7 +81,8 @@ def device_of(recipe: Recipe, local_rank: int = 0) -> torch.device:
 
 @contextmanager
 def world_of(recipe: Recipe) -> Iterator[World]:
-    """Joins the processes that torchrun, Slurm or Ray Train started, as the environment says; alone without them."""
+    """Joins the processes that torchrun, Slurm or Ray Train started, as the environment says. Without one: a single
+    rank."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank, local_rank = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
     local_size = int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
@@ -103,7 +104,7 @@ def world_of(recipe: Recipe) -> Iterator[World]:
             raise
         raise UserError(
             f"rank {rank} of {size} stops: another process is gone or does not answer ({str(error).splitlines()[0]})",
-            "its own message, or the launcher's, says why; go on with --resume",
+            "see its message, or the launcher's; then resume with --resume",
         ) from error
     finally:
         if ours:
@@ -111,7 +112,7 @@ def world_of(recipe: Recipe) -> Iterator[World]:
 
 
 def lost(error: BaseException) -> bool:
-    """Whether an error is that of a collective whose other side went away."""
+    """Whether an error comes from a collective because another process is gone."""
     text = str(error).lower()
     signs = ("connection", "gloo", "nccl", "timed out", "socket", "peer", "broken pipe")
     return isinstance(error, dist.DistBackendError | dist.DistNetworkError) or any(sign in text for sign in signs)
@@ -120,13 +121,13 @@ def lost(error: BaseException) -> bool:
 def _leave() -> None:
     try:
         dist.destroy_process_group()
-    except RuntimeError as error:  # the others may be gone: then there is nothing left to leave
+    except RuntimeError as error:  # the others may be gone, and with them the group
         if not lost(error):
             raise
 
 
 class Parallelized(nn.Module):
-    """A model and what is computed with it per batch, as one module, so that wrappers see every use of a weight."""
+    """A model and its computation per batch as one module, so that wrappers see every use of a weight."""
 
     def __init__(self, model: nn.Module, compute: Callable[..., Any]) -> None:
         super().__init__()
@@ -140,9 +141,9 @@ class Parallelized(nn.Module):
 def parallelize(
     model: nn.Module, compute: Callable[..., Any], settings: ParallelSettings, world: World, dtype: torch.dtype
 ) -> nn.Module:
-    """A module whose call is compute(model, …), over all ranks. `model` itself keeps its parameter names.
+    """A module that calls compute(model, …), over all ranks. `model` itself keeps its parameter names.
 
-    dtype: what sharded weights are gathered in; gradients are always summed in fp32.
+    dtype: number type in which sharded weights are gathered; gradients are always summed in fp32.
     """
     blocks = list(dict.fromkeys(blocks_of(model)))
     if settings.recompute_every:
@@ -161,7 +162,7 @@ def parallelize(
         )
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-    # Of Hugging Face's layers, which reshape their output; nothing here or there changes it in place.
+    # Hugging Face's layers reshape their output. Nothing modifies it in place, so the warning does not apply.
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
     policy = MixedPrecisionPolicy(
         param_dtype=None if dtype == torch.float32 else dtype, reduce_dtype=torch.float32, cast_forward_inputs=False
@@ -182,14 +183,16 @@ def _mesh(settings: ParallelSettings, world: World) -> Any:
     shard = settings.shard_size or world.local_size
     if world.size % shard:
         raise UserError(
-            f"{world.size} processes do not make groups of {shard}", "set parallel.shard_size to a divisor", 2
+            f"{world.size} processes cannot form groups of {shard}",
+            "set parallel.shard_size to a divisor of their number",
+            2,
         )
     return init_device_mesh(kind, (world.size // shard, shard), mesh_dim_names=("replicate", "shard"))
 
 
 @contextmanager
 def no_sync(module: nn.Module, last: bool) -> Iterator[None]:
-    """Around a backward pass: unless it is the step's last, gradients add up on this rank and are not exchanged."""
+    """Encloses a backward pass: except in the step's last one, gradients add up on this rank and are not exchanged."""
     from torch.distributed.fsdp import FSDPModule
 
     if isinstance(module, FSDPModule):
@@ -202,7 +205,7 @@ def no_sync(module: nn.Module, last: bool) -> Iterator[None]:
 
 @contextmanager
 def unshard(module: nn.Module) -> Iterator[None]:
-    """Inside, all ranks may call parts of a parallelized model by themselves: its own weights are whole."""
+    """Inside it, all ranks may call parts of a parallelized model directly: the model's own weights are unsharded."""
     from torch.distributed.fsdp import FSDPModule
 
     if not isinstance(module, FSDPModule):
@@ -212,18 +215,18 @@ def unshard(module: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for part in module.modules():  # also those that stay whole after a forward pass: no backward will follow
+        for part in module.modules():  # also those that stay unsharded after a forward pass: no backward follows
             if isinstance(part, FSDPModule):
                 part.reshard()
 
 
 def clip(parameters: list[nn.Parameter], largest: float) -> Tensor:
-    """Scales the gradients down to the global norm `largest`; returns the norm they had, the same on all ranks."""
+    """Scales the gradients down to the global norm `largest`; returns the norm before, the same on all ranks."""
     return full_tensor(nn.utils.clip_grad_norm_(parameters, largest, foreach=True))
 
 
 def blocks_of(model: nn.Module) -> Iterator[nn.Module]:
-    """The layers of a model: what its outermost lists of modules hold, in order."""
+    """The layers of a model: the items of its outermost ModuleLists, in order."""
     for child in model.children():
         if isinstance(child, nn.ModuleList | nn.ModuleDict):
             yield from child.children()
@@ -232,7 +235,7 @@ def blocks_of(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def _recompute(block: nn.Module) -> None:
-    """In place, so that no parameter changes its name."""
+    """In place, so that parameters keep their names."""
     forward = block.forward
 
     @wraps(forward)

@@ -1,4 +1,4 @@
-"""The number type of the forward pass: fp32, bf16 or fp16, while the weights stay in fp32."""
+"""The number type of the forward pass: fp32, bf16 or fp16. Weights stay in fp32."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cosmos_train.recipe import Recipe
 
 
 def compute_dtype(recipe: Recipe, device: torch.device) -> torch.dtype:
-    """`train.precision`, with auto decided."""
+    """`train.precision` with auto resolved."""
     wanted = recipe.train.precision
     if wanted == "auto":
         wanted = "bf16" if device.type == "cuda" else "fp32"
@@ -19,6 +19,6 @@ def compute_dtype(recipe: Recipe, device: torch.device) -> torch.dtype:
 
 
 def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
-    """The forward pass in that number type, as a context."""
+    """A context that runs the forward pass in that number type."""
     dtype = compute_dtype(recipe, device)
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)

@@ -1,6 +1,6 @@
-"""A trace of three steps by torch's profiler, when a recipe asks for one: `OUT/profile/rank-0-step-100.json`.
+"""A trace of three steps by torch's profiler, if the recipe sets `profile_at`: `OUT/profile/rank-0-step-100.json`.
 
-Open it in chrome://tracing or ui.perfetto.dev. Costs nothing before and after; the steps themselves run slower.
+Open it in chrome://tracing or ui.perfetto.dev. Costs nothing before and after; the traced steps run slower.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ STEPS = 3
 
 
 class Profile:
-    """first: the first step to trace; 0 traces none. A run that ends sooner writes what there is."""
+    """first: the first step to trace; 0 traces none. If the run ends earlier, it writes the steps it has."""
 
     def __init__(self, out: Path, first: int, rank: int) -> None:
         self._folder = out / "profile"

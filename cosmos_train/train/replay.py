@@ -1,6 +1,6 @@
-"""Takes a step again that the loss guard recorded, to look at it in a debugger, or after a change.
+"""Recomputes a step that the loss guard recorded: to look at it in a debugger, or after a change.
 
-Costs that step. With as many processes as it was taken with, the numbers are the same to the last bit.
+Costs that step. With the original number of processes the result is bit-equal.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Replayed:
 
 
 def replay(folder: Path, settings: Sequence[str], console: Console) -> Replayed:
-    """The step of `OUT/guard/step-…`, with `key=value` settings changed (other shards' path, precision, …).
+    """Recomputes the step of `OUT/guard/step-…`, with `key=value` settings changed (path of the shards, precision, …).
 
-    Nothing is written. Raises UserError where the folder is no record, or the shards are not those of the run.
+    Writes nothing. Raises UserError if the folder is not a record, or the shards are not those of the run.
     """
     report = guard.read_report(folder)
     saved = checkpoint.load(folder)

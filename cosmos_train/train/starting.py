@@ -1,8 +1,8 @@
-"""Trained models, from wherever they lie; and the weights that a run begins with (`train.start_from`).
+"""Loads trained models, and the initial weights of a run (`train.start_from`).
 
-They may be a run, one of its checkpoints, an exported folder, or a file as a family's authors released it. Where the
-recipe has experts and they have none, the dense networks become the experts (CuMo's co-upcycling). Costs reading the
-weights once, in each process.
+The source is a run, one of its checkpoints, an exported folder, or a file as a family's authors released it. If the
+recipe has experts and the source has none, the dense networks become the experts (CuMo's co-upcycling). Costs reading
+the weights once in each process.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from cosmos_train.train.parallel import device_of
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """tokenizer: the one the weights know, None where the recipe's own is theirs; fill(model): puts them in."""
+    """tokenizer: of the weights, None if it is the recipe's own; fill(model): loads the weights into the model."""
 
     tokenizer: Tokenizer | None
     fill: Callable[[nn.Module], None]
 
 
 def load_initial_weights(recipe: Recipe) -> InitialWeights:
-    """What `train.start_from` names. Raises UserError where it is nothing that this model can begin with."""
+    """Resolves `train.start_from`. Raises UserError if this model cannot begin with it."""
     path, family = Path(recipe.train.start_from), family_of(recipe)
     if path.is_file():
         if not family.recognises(path):
@@ -46,7 +46,7 @@ def load_initial_weights(recipe: Recipe) -> InitialWeights:
     kind = trained.recipe.model.kind
     if kind != recipe.model.kind:
         raise UserError(
-            f"{path} is a {kind}, the recipe wants a {recipe.model.kind}", "start from a model of the same kind", 2
+            f"{path} is a {kind}, the recipe asks for a {recipe.model.kind}", "start from a model of the same kind", 2
         )
     if recipe.model.experts.count and not trained.recipe.model.experts.count:
         expert_layers(model, recipe.model.experts)
@@ -54,12 +54,12 @@ def load_initial_weights(recipe: Recipe) -> InitialWeights:
 
 
 def family_at(path: Path) -> Family:
-    """The family of a run, a checkpoint, an exported folder, or other weights. UserError where there are none."""
+    """The family of a run, a checkpoint, an exported folder, or other weights. UserError if there are none."""
     if kind := exported_kind(path):
         return find(kind)
     if checkpoint.find(path) is None:
         for kind in FAMILIES.names():
-            with suppress(UserError):  # a third-party family that cannot be used recognises nothing
+            with suppress(UserError):  # skip third-party families that cannot be loaded
                 family = find(kind)
                 if family.recognises(path):
                     return family
@@ -67,9 +67,9 @@ def family_at(path: Path) -> Family:
 
 
 def load_any(path: Path, average: bool = False) -> tuple[Trained, Any]:
-    """The model of a run, a checkpoint or an exported folder, on the CPU, in evaluation mode.
+    """Loads a run, a checkpoint or an exported folder, on the CPU, in evaluation mode.
 
-    average: a checkpoint's averaged weights.
+    average: load a checkpoint's averaged weights.
     """
     if kind := exported_kind(path):
         return find(kind).load_exported(path)
@@ -80,7 +80,7 @@ def load_any(path: Path, average: bool = False) -> tuple[Trained, Any]:
 
 
 def load_model(path: Path, average: bool = False) -> tuple[Trained, CosMo]:
-    """As `load_any`, of a CosMo, on the device of its recipe. Raises UserError where it is of another family."""
+    """As `load_any`, for a CosMo, on its recipe's device. Raises UserError if it is of another family."""
     trained, model = load_any(path, average)
     if not isinstance(model, CosMo):
         kind = trained.recipe.model.kind
@@ -91,7 +91,7 @@ def load_model(path: Path, average: bool = False) -> tuple[Trained, CosMo]:
 def _copy(source: nn.Module, target: nn.Module, path: Path) -> None:
     there = source.state_dict()
     if differences := misfit(_shapes(target.state_dict()), _shapes(there)):
-        raise UserError(f"{path} is of another model: {differences}", "use the model of its recipe", 2)
+        raise UserError(f"{path} is of another model: {differences}", "use the model settings of its recipe", 2)
     target.load_state_dict(there)
 
 

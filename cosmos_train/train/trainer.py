@@ -1,8 +1,8 @@
-"""The loop: batches in, steps out, checkpoints on the way; a killed run goes on exactly where its checkpoint stood.
+"""The training loop: batches, steps, checkpoints. A killed run resumes exactly where its checkpoint was saved.
 
 One process or many: at each step all ranks take their shares of the same global batches, agree on the loss, and judge
-it before the optimiser steps. Overhead over forward, backward and step: the clipping norm, two exchanges of a few
-numbers, one wait for the device per step.
+it before the optimiser step. Overhead over forward, backward and optimiser: the clipping norm, two exchanges of a few
+numbers, and one wait for the device per step.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from cosmos_train.train.starting import load_initial_weights
 
 Observer = Callable[[int, list[Any], float], None]
 
-_FIXED = ("model",)  # blocks of a recipe that a run cannot change when it goes on
+_FIXED = ("model",)  # blocks of a recipe that cannot change on resume
 
 
 @dataclass(frozen=True)
 class Result:
-    """Result of a run. stopped: by a signal, before its last step; a checkpoint was saved all the same."""
+    """Result of a run. stopped: a signal ended it before its last step; a checkpoint was saved."""
 
     out: Path
     checkpoint: Path
@@ -59,25 +59,25 @@ class Result:
 def train(
     recipe: Recipe, out: Path, resume: bool = False, console: Console | None = None, observe: Observer | None = None
 ) -> Result:
-    """Runs `recipe` into `out`; with `resume`, goes on from the latest checkpoint there (or starts).
+    """Trains `recipe` into `out`. resume: continues from the latest checkpoint in `out`, or starts if there is none.
 
-    Called alike in each process of a run: the environment says which rank this is. observe(step, batches, loss) is
-    called after each step, for tests and tools. Raises UserError for shards that are missing or not those of the
-    checkpoint, for too many bad samples, for a loss that is no number, and where another process is gone.
+    Every process of a run calls it with the same arguments; the environment gives the rank. observe(step, batches,
+    loss) is called after each step, for tests and tools. Raises UserError for shards that are missing or not those of
+    the checkpoint, for too many bad samples, for a loss that is not finite, and if another process is gone.
     """
-    family_of(recipe)  # before processes wait for each other
+    family_of(recipe)  # checks the recipe before processes wait for each other
     with world_of(recipe) as world:
         return Trainer(recipe, out, resume, console or Console(stderr=True), world).run(observe)
 
 
 class Trainer:
-    """One rank of a run. family, model, learner: what learns; data, stream: what from; state(): where it stands."""
+    """One rank of a run. family, model, learner: what learns; data, stream: the input; state(): progress to save."""
 
     def __init__(
         self, recipe: Recipe, out: Path, resume: bool, console: Console, world: World | None = None,
         start: Path | None = None,
     ) -> None:  # fmt: skip
-        """start: a checkpoint to begin from, wherever it lies; else, with `resume`, the latest in `out`."""
+        """start: a checkpoint to load, from any folder; else, with `resume`, the latest one in `out`."""
         self.family = family_of(recipe)
         self.recipe = recipe
         self.out = out
@@ -92,7 +92,7 @@ class Trainer:
         self.learner = Learner(recipe, self.family, self.model, self.world)
         self.flops, self.peak = self.family.flop_count(self.model, recipe), peak_flops(recipe.train, self.device)
         self.step = self.bad = self.used = 0
-        self.example = ""  # of what is wrong with samples
+        self.example = ""  # an example of a bad sample, for the error
         if saved:
             self.learner.restore(saved)
             self.step, self.bad = saved.state.step, saved.state.bad
@@ -102,11 +102,11 @@ class Trainer:
         place = StreamState.from_dict(saved.state.data) if saved else None
         self.stream = open_stream(recipe, self.tokenizer, self.data, self.world.rank, self.world.size, place)
         self.watch = Watch(recipe, self.tokenizer)
-        self._before = self.stream.state  # of the step under way
+        self._before = self.stream.state  # state of the stream before the current step
         self._stop = False
 
     def _open(self, saved: Loaded | None) -> Data:
-        """The shards of the recipe. Raises UserError where they are not those of the checkpoint."""
+        """Opens the recipe's shards. Raises UserError if they are not those of the checkpoint."""
         data = open_data(self.recipe.data)
         if saved and saved.state.corpus != data.signature:
             raise UserError(
@@ -116,7 +116,7 @@ class Trainer:
         return data
 
     def _build(self, saved: Loaded | None) -> tuple[Tokenizer, nn.Module]:
-        """Tokenizer and model, on the device; weights are those of `train.start_from`, or drawn."""
+        """Builds tokenizer and model, on the device. Weights come from `train.start_from`, or are drawn."""
         recipe = self.recipe
         initial = load_initial_weights(recipe) if recipe.train.start_from and not saved else None
         known = saved.tokenizer if saved else initial.tokenizer if initial else None
@@ -150,8 +150,8 @@ class Trainer:
                 last = stopped or self.step == settings.steps
                 if last and not self.used and self.bad:
                     raise UserError(
-                        f"none of the {self.bad} samples of this run can be used, for example {self.example}",
-                        "mend or leave out these samples (interlink verify looks through shards)",
+                        f"none of the {self.bad} samples of this run is usable, for example {self.example}",
+                        "fix or remove these samples (interlink verify finds them)",
                     )
                 if last or self.step % settings.log_every == 0:
                     numbers = self._log(window, metrics)
@@ -164,19 +164,19 @@ class Trainer:
                         self.saver.save(self.state(), self.learner.tensors())
                         if last:
                             self.saver.wait()
-        assert self.saver.newest is not None  # a run that has done all its steps was resumed from one
+        assert self.saver.newest is not None  # if no step was left, the run was resumed from a checkpoint
         seconds = time.perf_counter() - began
         return Result(self.out, self.saver.newest, self.step, self.step < settings.steps, self.bad, seconds, numbers)
 
     def replay(self) -> tuple[float, float]:
-        """Computes the next step without taking it: its loss, and the norm of its gradient."""
+        """Computes the next step without taking it. Returns its loss and the norm of its gradient."""
         self.model.train()
         batches, _ = self._fetch(Window())
         losses, norm = self.learner.compute(batches, self.step)
         return losses["loss"], norm
 
     def state(self, before: bool = False) -> State:
-        """Where the run stands; before: the step that is being taken."""
+        """Progress to save; before: as of the start of the current step."""
         place = self._before if before else self.stream.state
         return State(
             self.step, place.to_dict(), self.bad, self.data.signature, self.tokenizer.names, self.world.size,
@@ -190,7 +190,7 @@ class Trainer:
             batches = [self.stream.next() for _ in range(self.recipe.train.accumulation)]
         bad = Counter(f"{one.key}: {one.reason}" for batch in batches for one in batch.bad_samples)
         for reason, count in sorted(bad.items()):
-            self.console.print(f"passed over {count} x {reason}", soft_wrap=True, highlight=False)
+            self.console.print(f"skipped {count} x {reason}", soft_wrap=True, highlight=False)
         learned, frames = sum(map(self.family.learned_tokens, batches)), sum(batch.num_images for batch in batches)
         counts = Counts(*map(int, self.world.sum([bad.total(), sum(map(len, batches)), learned, frames])))
         self.bad += counts.bad
@@ -202,7 +202,8 @@ class Trainer:
         return batches, counts
 
     def _train_step(self, batches: list[Any], counts: Counts, window: Window, metrics: Metrics) -> tuple[float, bool]:
-        """One optimiser step, unless the guard leaves it out; its loss, and whether any process is to stop."""
+        """Computes one step and takes it, unless the guard skips it. Returns its loss, and whether any process must
+        stop."""
         self.learner.set_rate(self.step)
         with window.timed("compute"):
             losses, norm = self.learner.compute(batches, self.step)
@@ -219,7 +220,7 @@ class Trainer:
         return losses["loss"], stop > 0
 
     def _record(self, judged: Verdict, losses: Numbers, norm: float, batches: list[Any], metrics: Metrics) -> None:
-        """Keeps what a bad step came from; raises UserError where it must stop the run."""
+        """Records a bad step. Raises UserError if the step must stop the run."""
         folder = guard.folder_of(self.out, self.step + 1)
         keys = [key for batch in batches for key in batch.keys]
         metrics.say(f"step {self.step + 1}: {judged.reason} (samples {', '.join(keys[:3])}, …)")
@@ -237,13 +238,13 @@ class Trainer:
                         folder, guard.Report(judged.reason, self.step + 1, losses["loss"], norm, self.world.size)
                     )
             except OSError as error:
-                problem = UserError(f"cannot write {folder}: {error}", "make room, then go on with --resume")
+                problem = UserError(f"cannot write {folder}: {error}", "free disk space, then resume with --resume")
             self.world.all_raise(problem)
-            metrics.say(f"  recorded in {folder}: look at its samples, or take the step again with cosmos_train replay")
+            metrics.say(f"  recorded in {folder}: inspect its samples, or recompute the step with cosmos_train replay")
         if judged.stop:
             raise UserError(
                 f"{judged.reason} at step {self.step + 1} (samples {', '.join(keys[:3])}, …)",
-                "lower optimiser.lr or train in fp32, then go on from the last checkpoint with --resume",
+                "lower optimiser.lr or train in fp32, then resume from the last checkpoint with --resume",
             )
 
     def _log(self, window: Window, metrics: Metrics) -> Numbers:
@@ -274,7 +275,7 @@ class Trainer:
         return numbers
 
     def _use(self, window: Window, seconds: float) -> Numbers:
-        """Operations per second of a device, their share of its peak (MFU), where known; with and without padding."""
+        """Operations per second of a device and their share of its peak (MFU), if known; with and without padding."""
         if self.flops is None:
             return {}
         done = [sum(part.total for part in self.flops.of(work).values()) for work in (window.useful, window.padded)]
@@ -285,7 +286,7 @@ class Trainer:
         return found
 
     def _exposure(self) -> Numbers:
-        """Of a mixture: what each source was planned to be of it, what it has been, and how often it was seen."""
+        """For a mixture: each source's planned share, its realised share, and the number of passes over it."""
         rows = self.stream.exposure() if self.stream.types > 1 else []
         return {
             f"exposure/{row['source']}/{what}": float(row[what])
@@ -294,12 +295,12 @@ class Trainer:
         }
 
     def _saved(self, resume: bool) -> Loaded | None:
-        """The checkpoint to go on from. A folder that holds a run is never overwritten by accident."""
+        """The checkpoint to resume from. Never overwrites a folder that holds a run."""
         found = checkpoint.latest(self.out)
         if found is None:
             return None
         if not resume:
-            raise UserError(f"{self.out} holds a run already", "go on with --resume, or give another --out", 2)
+            raise UserError(f"{self.out} holds a run already", "resume with --resume, or give another --out", 2)
         saved = checkpoint.load(found)
         different = checkpoint.differences(saved.recipe, self.recipe, _FIXED)
         if different:
@@ -312,7 +313,7 @@ class Trainer:
     def _describe(self) -> str:
         total = sum(p.numel() for p in self.model.parameters())
         learning = sum(p.numel() for p in self.learner.learning)
-        done = f", going on after step {self.step}" if self.step else ""
+        done = f", resuming after step {self.step}" if self.step else ""
         ranks = f" x {self.world.size} ({self.recipe.parallel.mode})" if self.world.size > 1 else ""
         return (
             f"{self.recipe.name}: {learning / 1e6:.2f} of {total / 1e6:.2f} M parameters learn, "
@@ -321,14 +322,14 @@ class Trainer:
 
     @contextmanager
     def _stopping_on_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the run after the step under way, with a checkpoint."""
+        """SIGTERM and SIGINT end the run after the current step, with a checkpoint."""
 
         def stop(_: int, __: FrameType | None) -> None:
             self._stop = True
 
         try:
             before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        except ValueError:  # not in the main thread: signals belong to someone else
+        except ValueError:  # not in the main thread, which alone can handle signals
             yield
             return
         try:

@@ -1,6 +1,6 @@
-"""`cosmos_train upcycle`: a trained model whose feed-forward networks become experts, as a checkpoint to begin with.
+"""`cosmos_train upcycle`: turns the feed-forward networks of a trained model into experts, as a new checkpoint.
 
-All experts are copies, so the function stays the same whatever the gates say; that is checked on drawn inputs, in fp32
+All experts are copies, so the outputs stay the same whatever the gates choose. This is checked on drawn inputs, in fp32
 and in fp64, before anything is written. Costs the model three times in memory.
 """
 
@@ -25,13 +25,13 @@ from cosmos_train.train.checkpoint import Saver
 from cosmos_train.train.parallel import World
 from cosmos_train.train.starting import family_at, load_any
 
-LARGEST = {torch.float32: 1e-6, torch.float64: 1e-12}  # relative difference that is rounding
+LARGEST = {torch.float32: 1e-6, torch.float64: 1e-12}  # largest relative difference that rounding explains
 
 
 @dataclass(frozen=True)
 class Upcycled:
-    """blocks: mixtures made; parameters before and after, and of those after in use by a token; the largest differences
-    of outputs, relative to the largest output, by number type."""
+    """blocks: number of mixtures; dense, sparse: parameters before and after; active: parameters after that one token
+    uses; differences: the largest difference of outputs, relative to the largest output, by number type."""
 
     checkpoint: Path
     blocks: int
@@ -42,11 +42,11 @@ class Upcycled:
 
 
 def settings_for(source: Path, experts: int, top_k: int, places: str) -> ExpertSettings:
-    """What the command's options say; without `places`, those of the family. Raises UserError."""
+    """The settings from the command's options; without `places`, those of the family. Raises UserError."""
     family = family_at(source)
     named = [place.strip() for place in places.split(",")] if places else list(family.expert_places)
     if not named:
-        raise family.cannot("be upcycled by default", "name the networks that become experts: --places")
+        raise family.cannot("be upcycled by default", "name the networks to convert: --places")
     try:
         return ExpertSettings.model_validate({"count": experts, "top_k": top_k, "places": named})
     except ValidationError as error:
@@ -54,9 +54,9 @@ def settings_for(source: Path, experts: int, top_k: int, places: str) -> ExpertS
 
 
 def upcycle(source: Path, out: Path, settings: ExpertSettings, seed: int = 0) -> Upcycled:
-    """Writes the model of a run or checkpoint with experts to the new folder `out`.
+    """Converts the model of a run or checkpoint to experts and writes it to the new folder `out`.
 
-    Raises UserError where it has experts already, a place has no networks to copy, or outputs differ.
+    Raises UserError if it has experts already, a place has no networks to copy, or outputs differ.
     """
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty", "give a new folder", 2)
@@ -82,7 +82,9 @@ def upcycle(source: Path, out: Path, settings: ExpertSettings, seed: int = 0) ->
             "train": recipe.train.model_copy(update={"start_from": ""}),
         }
     )
-    state = checkpoint.State(0, {}, 0, trained.shards, trained.tokenizer.names)  # a run that begins with it starts at 0
+    state = checkpoint.State(
+        0, {}, 0, trained.shards, trained.tokenizer.names
+    )  # a run that starts from it begins at step 0
     with closing(Saver(out, recipe, trained.tokenizer, World(0, 1, 1, torch.device("cpu")))) as saver:
         saver.save(state, checkpoint.tensors_of(sparse))
         written = saver.wait()

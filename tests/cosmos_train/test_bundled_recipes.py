@@ -28,7 +28,7 @@ def test_a_tiny_twin_trains(name: str, shards: Path, tmp_path: Path) -> None:
     assert result.numbers["loss"] > 0
 
 
-def test_the_size_of_a_recipe_is_told_without_weights_or_data() -> None:
+def test_the_size_of_a_recipe_is_reported_without_weights_or_data() -> None:
     answer = CliRunner().invoke(app, ["size", "cosmo_2b"], env={"COLUMNS": "120"})
     assert answer.exit_code == 0, answer.output
     last = answer.output.rstrip().splitlines()[-1].split()
@@ -39,7 +39,7 @@ def test_the_size_of_a_recipe_is_told_without_weights_or_data() -> None:
 @pytest.mark.parametrize(
     ("name", "millions"), [("cosmos_vitb16_cc3m", 2 * 152.38), ("cumo_stage3_mistral7b", 8210.0), ("tiny_cosmos", 1.82)]
 )
-def test_the_size_of_other_kinds_is_told_too(name: str, millions: float) -> None:
+def test_the_size_of_other_kinds_is_reported_too(name: str, millions: float) -> None:
     answer = CliRunner().invoke(app, ["size", name], env={"COLUMNS": "120"})
     assert answer.exit_code == 0, answer.output
     last = answer.output.rstrip().splitlines()[-1].split()

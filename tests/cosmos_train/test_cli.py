@@ -53,13 +53,13 @@ def _seconds(*arguments: str) -> float:
         (("run", "nonsense"), 2, "there is no recipe nonsense"),
         (("evaluate", "/no/where"), 2, "no checkpoint in /no/where"),
         (("frobnicate",), 2, "frobnicate"),
-        (("launch", "tiny_cosmo", "--nproc", "none"), 2, "--nproc none is no number"),
+        (("launch", "tiny_cosmo", "--nproc", "none"), 2, "--nproc none is neither a number"),
         (("launch", "tiny_cosmo", "--nproc", "1:2"), 2, "torchrun starts a fixed number per node"),
-        (("launch", "tiny_cosmo", "--nproc", "2", "--nnodes", "2"), 2, "several nodes need a place to meet"),
+        (("launch", "tiny_cosmo", "--nproc", "2", "--nnodes", "2"), 2, "several nodes need a rendezvous"),
         (("launch", "tiny_cosmo", "--nproc", "3"), 2, "a batch of 64 rows of data cannot be shared evenly by 3"),
         (("index", "cosmo_2b", "--set", "data.shards=x"), 2, "has the sources pairs, images, videos, howto: give"),
         (("launch", "tiny_cosmo", "--nproc", "2", "--set", "train.stepz=3"), 2, "did you mean train.steps?"),
-        (("replay", "/no/where"), 2, "/no/where is no record of a step"),
+        (("replay", "/no/where"), 2, "/no/where is not a record of a step"),
     ],
 )
 def test_mistakes_end_with_the_right_code_and_no_trace(arguments: tuple[str, ...], code: int, said: str) -> None:

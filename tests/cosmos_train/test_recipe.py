@@ -31,7 +31,7 @@ def test_settings_are_typed() -> None:
         ("train.steps=many", "train.steps: "),
         ("train.steps=0", "train.steps: .*greater than 0"),
         ("train.steps", "not key=value"),
-        ("name.first=x", "name is no block"),
+        ("name.first=x", "name is not a block"),
         ("model.vision.name=ViT-B-32", "either `name` or `config`"),
     ],
 )

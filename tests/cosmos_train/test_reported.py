@@ -1,4 +1,4 @@
-"""What goes wrong with data and weights is told by the command: which file, which key, and what to do about it."""
+"""What goes wrong with data and weights is reported by the command: which file, which key, and what to do about it."""
 
 from __future__ import annotations
 
@@ -66,23 +66,23 @@ def written(path: Path, shards: Path, **settings: Any) -> Path:
         ({"raw_caption": ["a", 2]}, "its raw_caption is neither a text nor a list of texts, but a list with int"),
     ],
 )
-def test_captions_that_are_none_are_told_even_of_a_run_of_one_step(
+def test_reported_bad_captions_even_in_a_run_of_one_step(
     said: Said, tmp_path: Path, about: dict[str, Any], what: str
 ) -> None:
     """Given DreamLIP's json without its fields, or with strings where lists were meant and the like."""
     shard = tar(tmp_path / "cc3m-0000.tar", about)
     for steps in (1, 10):
         chosen = written(tmp_path / "r.yaml", shard)
-        code, told = said("run", chosen, "--set", f"train.steps={steps}", "--out", tmp_path / f"run{steps}")
+        code, printed = said("run", chosen, "--set", f"train.steps={steps}", "--out", tmp_path / f"run{steps}")
         assert code == 1
-        assert what in told and "(in cc3m-0000.tar)" in told and "s" in told
-        assert "mend or leave out these samples" in told
+        assert what in printed and "(in cc3m-0000.tar)" in printed and "s" in printed
+        assert "fix or remove these samples" in printed
         assert not list((tmp_path / f"run{steps}").glob("checkpoints/step-*"))
     if "url" in about:
-        assert "save_additional_columns" in told and "but alt, url" in told
+        assert "save_additional_columns" in printed and "but alt, url" in printed
 
 
-def test_texts_in_the_place_of_lists_are_read_as_texts(tmp_path: Path) -> None:
+def test_texts_in_place_of_lists_are_read_as_texts(tmp_path: Path) -> None:
     shard = tar(
         tmp_path / "strings.tar", {"raw_caption": "A red cup. It is on a table.", "shortIB_captions": "One\nTwo"}
     )
@@ -114,18 +114,18 @@ def checkpoint(path: Path, **settings: Any) -> Path:
     return path
 
 
-def test_weights_of_another_architecture_are_named_with_both_shapes(said: Said, shards: Path, tmp_path: Path) -> None:
+def test_reported_weights_of_another_architecture_with_both_shapes(said: Said, shards: Path, tmp_path: Path) -> None:
     config = {"layers": 3, "width": 48, "head_width": 16, "patch_size": 16}
     other = checkpoint(tmp_path / "other.pt", model__vision={"config": config, "frozen": False})
     chosen = written(tmp_path / "r.yaml", shards)
-    code, told = said("run", chosen, "--set", f"train.start_from={other}", "--out", tmp_path / "run")
+    code, printed = said("run", chosen, "--set", f"train.start_from={other}", "--out", tmp_path / "run")
     assert code == 1
-    assert f"the student in {other} is of another model than the recipe's" in told
-    assert "visual.transformer.resblocks.2.ln_1.weight is not in the model" in told or "more" in told
-    assert "a ViT of 3 layers, width 48, patch 16, embedding 32, the recipe's has 2, 32, 8, 32" in told
+    assert f"the student in {other} does not fit the recipe's model" in printed
+    assert "visual.transformer.resblocks.2.ln_1.weight is not in the model" in printed or "more" in printed
+    assert "a ViT of 3 layers, width 48, patch 16, embedding 32, the recipe's has 2, 32, 8, 32" in printed
 
 
-def test_files_that_are_no_weights_are_told_without_being_run(said: Said, shards: Path, tmp_path: Path) -> None:
+def test_reported_files_that_are_not_weights_without_running_them(said: Said, shards: Path, tmp_path: Path) -> None:
     class Runs:
         def __reduce__(self) -> tuple[Any, ...]:
             return Path.touch, (tmp_path / "ran",)
@@ -135,47 +135,47 @@ def test_files_that_are_no_weights_are_told_without_being_run(said: Said, shards
     torch.save({"state_dict": {}}, tmp_path / "plain.pt")
     chosen = written(tmp_path / "r.yaml", shards)
     for name, what in (
-        ("evil", "could run as code"),
-        ("cut", "no file of weights"),
+        ("evil", "could run code"),
+        ("cut", "is not a file of weights"),
         ("plain", "holds no COSMOS student"),
     ):
         for command in (
             ("run", chosen, "--set", f"train.start_from={tmp_path / name}.pt", "--out", tmp_path / "run"),
             ("evaluate", tmp_path / f"{name}.pt", "--task", "winoground", "--data", tmp_path),
         ):
-            code, told = said(*command)
+            code, printed = said(*command)
             assert code == 1
-            assert f"{name}.pt" in told and what in told
-            assert "weights_only" not in told and len(told.splitlines()) >= 2
+            assert f"{name}.pt" in printed and what in printed
+            assert "weights_only" not in printed and len(printed.splitlines()) >= 2
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_model_of_another_kind_is_sent_where_it_belongs(
+def test_reported_command_for_a_model_of_another_kind(
     said: Said, shards: Path, tiny: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     train(cosmos_recipe(shards, train__steps=1), tmp_path / "cosmos")
-    code, told = said("evaluate", tmp_path / "cosmos", "--set", f"data.shards={shards}")
-    assert code == 2 and "is a cosmos, not a CosMo" in told and "cosmos_train retrieve" in told
-    code, told = said("evaluate", tmp_path / "cosmos", "--task", "coco-caption", "--data", tmp_path)
-    assert code == 2 and "a COSMOS cannot be asked coco-caption" in told and "winoground" in told
+    code, printed = said("evaluate", tmp_path / "cosmos", "--set", f"data.shards={shards}")
+    assert code == 2 and "is a cosmos, not a CosMo" in printed and "cosmos_train retrieve" in printed
+    code, printed = said("evaluate", tmp_path / "cosmos", "--task", "coco-caption", "--data", tmp_path)
+    assert code == 2 and "a COSMOS cannot do coco-caption" in printed and "winoground" in printed
     (tmp_path / "cosmo.yaml").write_text(recipe.dump(tiny(train__start_from=str(tmp_path / "cosmos"))))
-    code, told = said("run", tmp_path / "cosmo.yaml", "--out", tmp_path / "run")
-    assert code == 2 and "is a cosmos, the recipe wants a cosmo" in told
+    code, printed = said("run", tmp_path / "cosmo.yaml", "--out", tmp_path / "run")
+    assert code == 2 and "is a cosmos, the recipe asks for a cosmo" in printed
     wide = written(tmp_path / "wide.yaml", shards, model__embedding_width=16)
-    code, told = said("run", wide, "--resume", "--out", tmp_path / "cosmos", "--set", "train.steps=2")
-    assert code and "model.embedding_width 32 → 16" in told
-    code, told = said("run", wide, "--set", f"train.start_from={tmp_path / 'cosmos'}", "--out", tmp_path / "run")
-    assert code == 2 and "student.visual.proj is (32, 32), not (32, 16)" in told
+    code, printed = said("run", wide, "--resume", "--out", tmp_path / "cosmos", "--set", "train.steps=2")
+    assert code and "model.embedding_width 32 → 16" in printed
+    code, printed = said("run", wide, "--set", f"train.start_from={tmp_path / 'cosmos'}", "--out", tmp_path / "run")
+    assert code == 2 and "student.visual.proj is (32, 32), not (32, 16)" in printed
     for command in (("retrieve",), ("upcycle", tmp_path / "up"), ("export", tmp_path / "out")):
         name, *rest = command
-        code, told = said(name, checkpoint(tmp_path / "released.pt"), *rest)
-        assert code == 2 and "released.pt is a file, not a run" in told and "evaluate --task" in told
+        code, printed = said(name, checkpoint(tmp_path / "released.pt"), *rest)
+        assert code == 2 and "released.pt is a file, not a run" in printed and "evaluate --task" in printed
 
 
-def test_retrieval_on_shards_without_captions_says_why(said: Said, shards: Path, tmp_path: Path) -> None:
+def test_reported_reason_when_shards_have_no_captions(said: Said, shards: Path, tmp_path: Path) -> None:
     train(cosmos_recipe(shards, train__steps=1), tmp_path / "cosmos")
     shard = tar(tmp_path / "bad.tar", {"alt": "a cup"}, 2)
-    code, told = said("retrieve", tmp_path / "cosmos", "--set", f"data.shards={shard}")
+    code, printed = said("retrieve", tmp_path / "cosmos", "--set", f"data.shards={shard}")
     assert code == 1
-    assert "none of 2 documents holds a scene that can be read, for example s0: its json has none of" in told
-    assert "(in bad.tar)" in told
+    assert "none of 2 documents holds a readable scene, for example s0: its json has none of" in printed
+    assert "(in bad.tar)" in printed

@@ -1,6 +1,6 @@
-"""CIDEr-D (Vedantam, Zitnick, Parikh, CVPR 2015, §4 and appendix): how far a caption agrees with what people wrote.
+"""CIDEr-D (Vedantam, Zitnick, Parikh, CVPR 2015, §4 and appendix): agreement of a caption with human captions.
 
-Costs counting n-grams: about 20,000 captions a second. A score of 1.0 is what papers print as 100.
+Costs counting n-grams: about 20,000 captions a second. Papers print a score of 1.0 as 100.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ NGram = tuple[str, ...]
 def cider_d(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
     """The score of each candidate caption against the references of the same picture, 0 to 10.
 
-    How rare an n-gram is, is counted over the references of all pictures given: score a whole test set at once. Raises
-    ValueError where a picture has no reference.
+    The rarity of an n-gram is counted over the references of all given pictures: score a whole test set at once. Raises
+    ValueError if a picture has no reference.
     """
     if len(candidates) != len(references):
         raise ValueError(f"{len(candidates)} captions but references of {len(references)} pictures")

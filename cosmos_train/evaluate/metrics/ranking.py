@@ -14,23 +14,23 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score between 0 and 1 and its standard error (nan where one observation gives none)."""
+    """A score between 0 and 1 and its standard error (nan for a single observation)."""
 
     value: float
     error: float
 
 
 def mean(values: Sequence[float] | Vector) -> Estimate:
-    """The mean of independent observations. Raises ValueError without any."""
+    """The mean of independent observations. Raises ValueError if there are none."""
     found = np.asarray(values, dtype=np.float64)
     if not len(found):
         raise ValueError("nothing was scored")
-    spread = float(found.std(ddof=1) / len(found) ** 0.5) if len(found) > 1 else float("nan")
-    return Estimate(float(found.mean()), spread)
+    error = float(found.std(ddof=1) / len(found) ** 0.5) if len(found) > 1 else float("nan")
+    return Estimate(float(found.mean()), error)
 
 
 def mean_of_groups(values: NDArray[Any], groups: NDArray[Any]) -> Estimate:
-    """The mean over groups of their means, so that small ones weigh alike; its error is a stratified sample's."""
+    """The mean over groups of their means, so that all groups weigh the same; the error is a stratified sample's."""
     means = [mean(values[groups == one].astype(np.float64)) for one in np.unique(groups)]
     value = float(np.mean([one.value for one in means]))
     return Estimate(value, float(np.sqrt(sum(one.error**2 for one in means)) / len(means)))
@@ -61,7 +61,7 @@ def _share_below(others: Vector, values: Vector) -> Vector:
 
 
 def ranks(queries: NDArray[np.float32], items: NDArray[np.float32], right: Sequence[set[int]]) -> NDArray[np.int64]:
-    """The rank, from 0, of each query's best right item by inner product. Ties go against the query.
+    """The rank, from 0, of each query's best right item by inner product. Ties count against the query.
 
     queries (Q, E), items (I, E); right: for each query the numbers of its items. Memory is 1024 I at a time.
     """
@@ -75,5 +75,5 @@ def ranks(queries: NDArray[np.float32], items: NDArray[np.float32], right: Seque
 
 
 def recall_at(ranked: NDArray[np.int64], k: int) -> Estimate:
-    """The share of queries whose item is among the first k."""
+    """The share of queries with their item among the first k."""
     return mean((ranked < k).astype(np.float64))

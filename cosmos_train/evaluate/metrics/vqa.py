@@ -1,4 +1,4 @@
-"""The official accuracy of open-ended VQA (Antol et al. 2015): right is what three of ten people said.
+"""The official accuracy of open-ended VQA (Antol et al. 2015): an answer is right if three of ten people gave it.
 
 Answers are compared after the challenge's normalisation: case, punctuation, articles, number words, contractions.
 """
@@ -14,7 +14,7 @@ _NUMBERS = {"none": "0"} | {word: str(value) for value, word in enumerate(_WORDS
 _ARTICLES = frozenset(("a", "an", "the"))
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 
-# Words that the rules give their apostrophe back. Where that would make another word (its, well, wed) they do not.
+# Words that get their apostrophe back by the rules. Where that would give another word (its, well, wed) they do not.
 _CONTRACTED = """
     ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've
     he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't mightn't've might've mustn't must've needn't not've
@@ -37,7 +37,7 @@ _PERIOD = re.compile(r"\.(?!\d)")
 
 
 def normalise(answer: str) -> str:
-    """An answer as it is compared."""
+    """An answer in the form in which it is compared."""
     text = " ".join(answer.split())
     number = _COMMA_IN_NUMBER.search(text)
     stripped = text
@@ -51,16 +51,16 @@ def normalise(answer: str) -> str:
 def accuracy(answer: str, people: Sequence[str | Sequence[str]]) -> float:
     """min(1, agreeing / 3), averaged over leaving out each of the people who answered. 0 to 1.
 
-    Of one person's answer (the video QA sets): whether it is theirs.
+    For a single person's answer (the video QA sets): whether it is the same.
 
-    people: what each said; where forms of one answer count alike (raw and stemmed), all of them. Raises ValueError
-    without any.
+    people: the answer of each; several forms if they count alike (raw and stemmed). Raises ValueError if there are
+    none.
     """
     if not people:
-        raise ValueError("a question nobody answered cannot be scored")
+        raise ValueError("a question without answers cannot be scored")
     said = normalise(answer)
     agrees = [said in {normalise(form) for form in ((one,) if isinstance(one, str) else one)} for one in people]
-    if len(people) == 1:  # leaving out the only answer would leave none to agree with
+    if len(people) == 1:  # leaving out the only answer would leave none
         return float(agrees[0])
     total = sum(agrees)
     return sum(min(1.0, (total - own) / min(_ENOUGH, len(people) - 1)) for own in agrees) / len(people)

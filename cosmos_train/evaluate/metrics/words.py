@@ -1,14 +1,14 @@
-"""Captions to words as the caption metrics want them: lower case, Penn Treebank splits, punctuation gone.
+"""Captions to words for caption metrics: lower case, Penn Treebank splits, no punctuation.
 
-The metrics were published with a Java tokenizer in front; this one splits what captions hold the same way, without
-Java: contractions, possessives, hyphens, numbers, quotes, brackets. About 300,000 words a second.
+The metrics were published with a Java tokenizer; this one splits captions the same way without Java: contractions,
+possessives, hyphens, numbers, quotes, brackets. About 300,000 words a second.
 """
 
 from __future__ import annotations
 
 import re
 
-# Words of the Treebank that are two tokens though nothing in their letters says so.
+# Words that the Treebank splits in two although their spelling does not show it.
 _TWO = {
     "cannot": ("can", "not"),
     "gonna": ("gon", "na"),
@@ -39,7 +39,7 @@ _CLITIC = re.compile(r"(.+?)(n['’]t|['’](?:s|m|d|re|ve|ll))$")
 
 
 def words(caption: str) -> list[str]:
-    """The words of a caption, in order; empty for a caption of punctuation alone."""
+    """The words of a caption, in order; empty for a caption of only punctuation."""
     found: list[str] = []
     for token in _TOKEN.findall(caption.lower()):
         if token in _REMOVED or not token.strip(".") or not token.strip("-"):

@@ -1,1 +1,1 @@
-"""Annotation files of the public benchmarks, each in the layout its authors publish, as lists of examples."""
+"""Readers of public benchmarks' annotation files, each in its published layout, as lists of examples."""

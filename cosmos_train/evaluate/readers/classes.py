@@ -1,6 +1,6 @@
-"""Classification: ImageNet, folders of classes, and ten sets that CLIPs are compared on, as their authors lay them out.
+"""Classification: ImageNet, folders of classes, and ten common CLIP benchmarks, in their published layouts.
 
-Splits that a set does not have are drawn by a hash of each picture's name: the same on every machine.
+If a set lacks a split, a hash of each picture's name draws it: the same on every machine.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _SPLITS = {
     "val": ("val", "valid", "validation", "test"),
     "train": ("train",),
 }
-_PER_CLASS = {"sun397": 50, "caltech101": 30}  # pictures of a class: that are tested; that are left for training
+_PER_CLASS = {"sun397": 50, "caltech101": 30}  # pictures per class: for testing; for training
 
 
 @dataclass(frozen=True)
 class Classes:
-    """keys: the classes as the files call them, in order; an example's `label` is one of them.
+    """keys: the classes as the files name them, in order; an example's `label` is one of them.
 
-    names: what they are called in prompts, where the files tell.
+    names: their names in prompts, if the files have them.
     """
 
     keys: tuple[str, ...]
@@ -47,7 +47,7 @@ class Classes:
 
 
 def _made(labelled: Sequence[tuple[str, Media]], names: dict[str, str] | None = None, keys: Any = None) -> Classes:
-    """Of (class, picture); classes are ordered by their keys unless said otherwise."""
+    """Builds a set from (class, picture); classes are sorted by key unless the caller gives their order."""
     order = tuple(keys or sorted({key for key, _ in labelled}))
     examples = tuple(
         Example(f"{media.name}:{media.row}" if media.row is not None else media.name, media, label=key)
@@ -72,7 +72,7 @@ def folders(data: DataFolder, split: str) -> Classes:
 
 
 def imagenet(data: DataFolder, split: str) -> Classes:
-    """val/<wnid>/*.JPEG, or all of them beside LOC_val_solution.csv; names from LOC_synset_mapping.txt's order."""
+    """val/<wnid>/*.JPEG, or all of them next to LOC_val_solution.csv; names from LOC_synset_mapping.txt's order."""
     if data.has("LOC_val_solution.csv") and split == "val":
         rows = read_rows(data.annotation("LOC_val_solution.csv"))
         found = _made([(row["PredictionString"].split()[0], Media(f"{row['ImageId']}.JPEG")) for row in rows])
@@ -84,7 +84,7 @@ def imagenet(data: DataFolder, split: str) -> Classes:
         all_keys = list(found.keys)
     said = _imagenet_names()
     if len(all_keys) != len(said):
-        # A part of ImageNet does not tell its classes' places among the thousand: names must be given.
+        # A part of ImageNet does not show its classes' numbers among the thousand: the user must give names.
         return Classes(found.keys, {}, found.examples)
     return Classes(found.keys, dict(zip(all_keys, said, strict=True)), found.examples)
 
@@ -110,8 +110,8 @@ def _cifar(data: DataFolder, pattern: str, names: str) -> Classes:
     if not data.has(pattern):
         if data.has("test_batch", "cifar-100-python/test"):
             raise UserError(
-                f"{data.root} holds CIFAR's Python version, which is read by running what is in it",
-                "fetch the binary version: cifar-10-binary.tar.gz, cifar-100-binary.tar.gz",
+                f"{data.root} holds CIFAR's Python version, and reading it could run code",
+                "download the binary version: cifar-10-binary.tar.gz, cifar-100-binary.tar.gz",
             )
         return folders(data, "test")
     keys = read_lines(data.annotation(names))
@@ -132,7 +132,7 @@ def food101(data: DataFolder, split: str) -> Classes:
 
 
 def sun397(data: DataFolder, split: str) -> Classes:
-    """Testing_01.txt (Training_01.txt) where it is there; else 50 pictures of each class, by hash."""
+    """Testing_01.txt (Training_01.txt) if it exists; else 50 pictures of each class, by hash."""
     part = "Testing_01.txt" if split == "test" else "Training_01.txt"
     if data.has(part):
         lines = [PurePosixPath(line.lstrip("/")) for line in read_lines(data.annotation(part))]
@@ -160,7 +160,7 @@ def _below(path: PurePosixPath, folder: str) -> PurePosixPath:
 
 
 def _drawn(lines: list[PurePosixPath], key: Any, count: int, chosen: bool) -> list[PurePosixPath]:
-    """Of each class the `count` with the smallest hashes, or (not `chosen`) all but these; in their order."""
+    """Of each class the `count` with the smallest hashes, or (not `chosen`) all others; in their order."""
     groups: dict[str, list[PurePosixPath]] = {}
     for line in lines:
         groups.setdefault(key(line), []).append(line)
@@ -217,11 +217,11 @@ def _mat(path: Path) -> dict[str, Any]:
     try:
         read = import_module("scipy.io").loadmat
     except ImportError:
-        raise UserError(f"{path} is a MATLAB file, which scipy reads", "pip install scipy") from None
+        raise UserError(f"{path} is a MATLAB file, and reading it needs scipy", "pip install scipy") from None
     try:
         return {name: _plain(value) for name, value in read(str(path), simplify_cells=True).items()}
-    except Exception as error:  # scipy raises what it likes
-        raise UserError(f"{path} cannot be read: {error}", "fetch the file again") from error
+    except Exception as error:  # scipy raises many types
+        raise UserError(f"{path} cannot be read: {error}", "download the file again") from error
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Sets that ask whether a model knows who does what to whom: Winoground, SugarCrepe, SVO-Probes, MMVP-VLM."""
+"""Sets that test whether a model understands who does what to whom: Winoground, SugarCrepe, SVO-Probes, MMVP-VLM."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _SUGAR = ("add_att", "add_obj", "replace_att", "replace_obj", "replace_rel", "sw
 
 @dataclass(frozen=True)
 class Composition:
-    """Pictures and texts; the first picture belongs to the first text, the second (where there is one) to the second.
+    """Pictures and texts; the first picture belongs to the first text, the second (if there is one) to the second.
 
-    group: what kind of difference it is.
+    group: the kind of difference.
     """
 
     id: str
@@ -56,7 +56,7 @@ def _named(row: dict[str, Any], number: int) -> str:
 
 
 def sugarcrepe(data: DataFolder, split: str) -> list[Composition]:
-    """add_att.json, …, swap_obj.json (those that are there): filename, caption, negative_caption; COCO's val2017."""
+    """add_att.json, …, swap_obj.json (those that exist): filename, caption, negative_caption; COCO's val2017."""
     there = [kind for kind in _SUGAR if data.has(f"{kind}.json")]
     if not there:
         data.annotation("add_att.json")
@@ -70,7 +70,7 @@ def sugarcrepe(data: DataFolder, split: str) -> list[Composition]:
 def svo_probes(data: DataFolder, split: str) -> list[Composition]:
     """svo_probes.csv; pictures under the ids in it, <id>.jpg: which of two shows the sentence?
 
-    Rows whose pictures differ in one of subject, verb and object, as its authors score them.
+    Uses rows with pictures that differ in one of subject, verb and object, as its authors score them.
     """
     found = []
     for number, row in enumerate(read_rows(data.annotation("svo_probes.csv", "svo-probes.csv"))):

@@ -1,6 +1,6 @@
-"""A folder with a benchmark: annotation files and media, found by name wherever they lie below it.
+"""A folder with a benchmark: finds annotation files and media by name, anywhere below it.
 
-Costs one walk through the folder's names. People unpack the same archives in many ways; file names stay.
+Costs one walk through the folder's names. Users unpack the same archives in many ways, but file names stay the same.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ CIFAR_BYTES = 3 * 32 * 32  # of a picture
 
 @dataclass(frozen=True)
 class Media:
-    """A picture, a video or a folder of frames. start, end: seconds of it that count; None: all of it.
+    """A picture, a video or a folder of frames. start, end: its span in seconds; None: all of it.
 
-    frames_per_second: of a folder of numbered frames. row: which picture of a file that holds many (Parquet's, in
-    `column`; CIFAR's).
+    frames_per_second: of a folder of numbered frames. row: number of the picture in a file that holds many (Parquet's,
+    in `column`; CIFAR's).
     """
 
     name: str
@@ -41,12 +41,12 @@ class Media:
 
 @dataclass(frozen=True)
 class Example:
-    """One thing to be asked. What a task does not use is empty.
+    """One example of a task. Fields that a task does not use are empty.
 
-    references: captions of the media; answers: what each annotator said (its forms, where several count alike);
-    text: words that are part of the media (a meme's), or what a judge reads of them; label: the right one of the
-    task's labels, or the letter of the right one of `choices`. group: what kind of question it is. exact: how numbers
-    of an answer are compared, "integer", "list" or so many decimals; empty: as words.
+    references: captions of the media; answers: of each annotator (several forms if they count alike); text: words in
+    the media (a meme's), or text for a judge; label: the right one of the task's labels, or the letter of the right one
+    of `choices`. group: the kind of question. exact: how to compare numbers, "integer", "list" or a number of decimals;
+    empty: as words.
     """
 
     id: str
@@ -63,7 +63,7 @@ class Example:
 
 class DataFolder:
     def __init__(self, root: Path) -> None:
-        """Raises UserError where there is no such folder."""
+        """Raises UserError if there is no such folder."""
         if not root.is_dir():
             raise UserError(f"there is no folder {root}", "give the folder that holds the benchmark: --data DIR", 2)
         self.root = root
@@ -91,7 +91,7 @@ class DataFolder:
         return self._match(patterns) is not None
 
     def annotation(self, *patterns: str) -> Path:
-        """The annotation file that the first fitting pattern names. Raises UserError naming what was looked for."""
+        """The first annotation file that fits a pattern. Raises UserError naming the patterns."""
         found = self._match(patterns)
         if found is None:
             raise UserError(
@@ -100,9 +100,9 @@ class DataFolder:
         return self.root / found
 
     def media(self, name: str) -> Path | None:
-        """Where the picture or video called `name` lies (its folder and suffix are hints), or a folder of that name.
+        """The path of the picture or video `name` (its folder and suffix are hints), or of a folder of that name.
 
-        A whole path below the root is that file, whatever it holds.
+        A full path below the root is that file, whatever its type.
         """
         if name in self._paths:
             return self.root / name
@@ -128,7 +128,7 @@ class DataFolder:
 
 
 def _agreement(path: PurePosixPath, hint: PurePosixPath) -> tuple[bool, int]:
-    """How well a path fits a hint: the same suffix, then how many of the last folders agree."""
+    """How well a path fits a hint: the same suffix, then the number of equal last folders."""
     same = 0
     for ours, theirs in zip(reversed(path.parts[:-1]), reversed(hint.parts[:-1]), strict=False):
         if ours != theirs:
@@ -138,9 +138,9 @@ def _agreement(path: PurePosixPath, hint: PurePosixPath) -> tuple[bool, int]:
 
 
 def cifar_labels(path: Path) -> int:
-    """How many bytes of labels stand before each picture: CIFAR-100 has a coarse and a fine one.
+    """The number of label bytes before each picture: CIFAR-100 has a coarse and a fine label.
 
-    Raises ValueError where the file is no CIFAR.
+    Raises ValueError if the file is not a CIFAR.
     """
     size = path.stat().st_size
     for labels in (1, 2):
@@ -153,7 +153,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no JSON: {error}", "fetch the file again") from error
+        raise UserError(f"{path} is not JSON: {error}", "download the file again") from error
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -167,11 +167,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             return list(json.loads(text))
         return [json.loads(line) for line in text.split("\n") if line.strip()]
     except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read: {error}", "fetch the file again") from error
+        raise UserError(f"{path} cannot be read: {error}", "download the file again") from error
 
 
 def read_parquet(path: Path, columns: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The rows of a Parquet file, of these columns where it has them (all without any named)."""
+    """The rows of a Parquet file, with those of these columns that it has (all columns if none are given)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -180,16 +180,16 @@ def read_parquet(path: Path, columns: Sequence[str] = ()) -> list[dict[str, Any]
             there = file.schema_arrow.names
             return list(file.read([one for one in columns if one in there] or there).to_pylist())
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path} cannot be read: {error}", "fetch the file again") from error
+        raise UserError(f"{path} cannot be read: {error}", "download the file again") from error
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines that hold something, stripped."""
+    """The non-empty lines, stripped."""
     try:
-        # Not splitlines: captions hold U+0085 and U+2028, which end no line.
+        # Not splitlines: captions contain U+0085 and U+2028, which do not end a line.
         return [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}", "fetch the file again") from error
+        raise UserError(f"{path} cannot be read: {error}", "download the file again") from error
 
 
 Found = TypeVar("Found", bound=Sized)
@@ -197,16 +197,16 @@ Reader = Callable[[DataFolder, str], list[Example]]
 
 
 def read(reader: Callable[[DataFolder, str], Found], data: DataFolder, split: str, name: str) -> Found:
-    """The examples of a split. Raises UserError where files are missing, laid out otherwise, or hold none of it."""
+    """The examples of a split. Raises UserError if files are missing, in another layout, or without examples of it."""
     try:
         found = reader(data, split)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise UserError(
             f"the annotations in {data.root} are not laid out as those of {name}: {type(error).__name__}: {error}",
-            "see docs/evaluation.md for the files that are read",
+            "see docs/evaluation.md for the expected files",
         ) from error
     if not len(found):
         raise UserError(
-            f"the annotations in {data.root} hold no example of {name}'s split {split!r}", "name another split"
+            f"the annotations in {data.root} hold no example of {name}'s split {split!r}", "give another split"
         )
     return found

@@ -12,7 +12,7 @@ MEME_LABELS = ("no", "yes")  # whether it is hateful; the annotation's 0 and 1
 
 
 def coco(data: DataFolder, split: str) -> list[Example]:
-    """Karpathy's dataset_coco.json where it is there (restval counts as train), else his split as
+    """Karpathy's dataset_coco.json if it exists (restval counts as train), else his split as
     coco_karpathy_<split>.json, else captions_<split>2014/2017.json. Split val2017 is captions_val2017.json itself.
     """
     if re.search(r"\d{4}$", split):
@@ -64,7 +64,7 @@ def vqav2(data: DataFolder, split: str) -> list[Example]:
 def okvqa(data: DataFolder, split: str) -> list[Example]:
     """OpenEnded_mscoco_<split>2014_questions.json and mscoco_<split>2014_annotations.json.
 
-    Its answers are stemmed (`answer`); as a model does not know that, what people wrote (`raw_answer`) counts as well.
+    Its answers are stemmed (`answer`), which a model cannot know, so the original answers (`raw_answer`) count as well.
     """
     return _vqa(data, "", split)
 
@@ -85,8 +85,8 @@ def textvqa(data: DataFolder, split: str) -> list[Example]:
 
 
 def textvqa_ocr(data: DataFolder, split: str) -> list[Example]:
-    """TextVQA as LLaVA asks it: llava_textvqa_<split>_v051_ocr.jsonl (of its eval.zip) holds the questions with the
-    words that were read in the picture and how to answer; TextVQA_<version>_<split>.json the answers.
+    """TextVQA as LLaVA asks it: llava_textvqa_<split>_v051_ocr.jsonl (from its eval.zip) has the questions with the OCR
+    words of the picture and the format of the answer; TextVQA_<version>_<split>.json has the answers.
     """
     answered = {
         (row["image_id"], row["question"].strip().lower()): row
@@ -94,7 +94,7 @@ def textvqa_ocr(data: DataFolder, split: str) -> list[Example]:
     }
     found = []
     for asked in read_rows(data.annotation(f"llava_textvqa_{split}_v*_ocr.jsonl")):
-        # Three lines: the question, `Reference OCR token: ...`, how to answer. The second may stand first or be absent.
+        # Three lines: the question, `Reference OCR token: ...`, the format. The second may come first or be absent.
         first, *others = asked["text"].split("\n")
         question = others[0] if first.startswith("Reference OCR token:") else first
         row = answered[asked["question_id"], question.strip().lower()]
@@ -129,7 +129,7 @@ def hateful_memes(data: DataFolder, split: str) -> list[Example]:
     names = {"val": ("dev_seen.jsonl", "dev.jsonl"), "test": ("test_seen.jsonl", "test.jsonl")}
     rows = read_rows(data.annotation(*names.get(split, (f"{split}.jsonl",))))
     if rows and all("label" not in row for row in rows):
-        raise UserError(f"the split {split!r} of Hateful Memes has no labels", "name another split")
+        raise UserError(f"the split {split!r} of Hateful Memes has no labels", "give another split")
     return [
         Example(
             str(row["id"]), Media(row["img"]), text=" ".join(row["text"].split()), label=MEME_LABELS[int(row["label"])]
@@ -179,7 +179,7 @@ def _vqa(data: DataFolder, prefix: str, split: str) -> list[Example]:
 
 
 def _forms(answer: dict[str, Any]) -> tuple[str, ...]:
-    """What was written, then its stem where that differs."""
+    """The original answer, then its stem if that differs."""
     said, raw = str(answer["answer"]).strip(), str(answer.get("raw_answer", answer["answer"])).strip()
     return (raw,) if raw == said else (raw, said)
 

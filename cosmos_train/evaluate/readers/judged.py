@@ -1,4 +1,4 @@
-"""Questions whose answers a judge scores: LLaVA-Bench (in the wild and COCO) and MM-Vet, as published."""
+"""Questions for answers that a judge scores: LLaVA-Bench (in the wild and COCO) and MM-Vet, as published."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cosmos_train.evaluate.readers.folder import DataFolder, Example, Media, rea
 def llava_bench(data: DataFolder, split: str) -> list[Example]:
     """questions.jsonl, context.jsonl, answers_gpt4.jsonl (or COCO's qa90_…, caps_boxes_…): the reference's answers.
 
-    Of COCO's pictures the judge gets five captions and the boxes of objects, of the others a description.
+    For COCO's pictures the judge gets five captions and the boxes of objects, for the others a description.
     """
     questions = read_rows(data.annotation("questions.jsonl", "*questions*.jsonl"))
     contexts = read_rows(data.annotation("context.jsonl", "caps_boxes*.jsonl"))
@@ -21,7 +21,7 @@ def llava_bench(data: DataFolder, split: str) -> list[Example]:
     for row in questions:
         image = str(row["image"])
         if data.media(image) is None and data.media(f"COCO_val2014_{image}") is not None:
-            image = f"COCO_val2014_{image}"  # as COCO itself names what LLaVA calls by number
+            image = f"COCO_val2014_{image}"  # COCO's file name; LLaVA gives only the number
         found.append(
             Example(
                 str(row["question_id"]),

@@ -1,6 +1,6 @@
-"""Segmentation sets: pictures and their maps of labels (PNG), as their authors or mmsegmentation's converters lay them.
+"""Segmentation sets: pictures and label maps (PNG), in the layouts of their authors or mmsegmentation's converters.
 
-Labels are class numbers; 255 is nobody's. Where `without_zero`, 0 is nobody's either and classes begin at 1.
+Labels are class numbers; 255 means no class. With `without_zero`, 0 means no class either and classes begin at 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ IGNORED = 255
 
 @dataclass(frozen=True)
 class Labelled:
-    """A picture and, below the same root, the path of its map."""
+    """A picture and the path of its map, below the same root."""
 
     id: str
     media: Media
@@ -58,7 +58,7 @@ def coco_object(data: DataFolder, split: str) -> list[Labelled]:
 
 
 def folders(data: DataFolder, split: str) -> list[Labelled]:
-    """images/ and labels/ (masks/, annotations/) with the same names; in both a folder <split> where it is there."""
+    """images/ and labels/ (masks/, annotations/) with the same names; in both a folder <split> if it exists."""
     for name in ("labels", "masks", "annotations"):
         found = _paired(data, f"images/{split}", f"{name}/{split}", "", "") or _paired(data, "images", name, "", "")
         if found:
@@ -77,7 +77,7 @@ def _listed(data: DataFolder, pictures: str, labels: str, listed: str) -> list[L
     missing = [name for name in names if name not in maps]
     if missing:
         raise UserError(
-            f"{len(missing)} of {len(names)} maps are not in {data.root}/**/{labels}, the first {missing[0]}.png",
+            f"{len(missing)} of {len(names)} maps are missing in {data.root}/**/{labels}, the first {missing[0]}.png",
             "unpack the labels there",
         )
     return [Labelled(name, Media(str(images.get(name, f"{name}.jpg"))), str(maps[name])) for name in names]
@@ -97,18 +97,18 @@ def _paired(data: DataFolder, pictures: str, labels: str, image_end: str, label_
 
 
 def read_map(path: Path, classes: int, without_zero: bool) -> NDArray[np.uint8]:
-    """(H, W): 0 to classes - 1, and IGNORED. Raises UserError where it is no map of so many classes."""
+    """(H, W): 0 to classes - 1, and IGNORED. Raises UserError if it is not a map of that many classes."""
     from PIL import Image
 
     try:
         with Image.open(path) as picture:
             found = np.asarray(picture)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no map of labels: {error}", "fetch the labels again") from error
+        raise UserError(f"{path} is not a map of labels: {error}", "download the labels again") from error
     if found.ndim != 2 or found.dtype.kind not in "ui":
         raise UserError(
-            f"{path} is a picture of colours ({found.shape}, {found.dtype}), not of class numbers",
-            "give maps of one channel that hold the numbers of the classes (PNG, with or without a palette)",
+            f"{path} holds colours ({found.shape}, {found.dtype}), not class numbers",
+            "give one-channel maps of class numbers (PNG, with or without a palette)",
         )
     labels = np.where(found >= IGNORED, IGNORED, found).astype(np.uint8)
     if without_zero:
@@ -116,7 +116,7 @@ def read_map(path: Path, classes: int, without_zero: bool) -> NDArray[np.uint8]:
     most = int(labels[labels != IGNORED].max(initial=0))
     if most >= classes:
         raise UserError(
-            f"{path} holds class {most + without_zero}, the set has {classes} classes",
+            f"{path} holds class {most + without_zero}, but the set has {classes} classes",
             "check that the labels were converted for this set, or give the classes: --set protocol.classes=FILE",
         )
     return labels

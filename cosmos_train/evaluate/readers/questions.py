@@ -1,4 +1,4 @@
-"""Questions for a model that talks: GQA, ScienceQA (with pictures), MMMU, MathVista, MMVP, as published."""
+"""Questions for a conversation model: GQA, ScienceQA (with pictures), MMMU, MathVista, MMVP, as published."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def gqa(data: DataFolder, split: str) -> list[Example]:
 
 
 def scienceqa(data: DataFolder, split: str) -> list[Example]:
-    """problems.json and pid_splits.json; <split>/<number>/image.png. Questions without a picture are not asked.
+    """problems.json and pid_splits.json; <split>/<number>/image.png. Questions without a picture are skipped.
 
-    The hint stands before the question, as in LLaVA's `llava_test_CQM-A.json`.
+    The hint comes before the question, as in LLaVA's `llava_test_CQM-A.json`.
     """
     problems = read_json(data.annotation("problems.json"))
     pictures = {
@@ -53,7 +53,7 @@ def scienceqa(data: DataFolder, split: str) -> list[Example]:
 
 
 def mmmu(data: DataFolder, split: str) -> list[Example]:
-    """<subject>/<split>-*.parquet, pictures in it; a question with several is asked with the first."""
+    """<subject>/<split>-*.parquet with pictures; a question with several pictures is asked with the first."""
     found = []
     for path in _parquet(data, split):
         name = path.relative_to(data.root).as_posix()
@@ -92,7 +92,7 @@ def mmvp(data: DataFolder, split: str) -> list[Example]:
 def mathvista(data: DataFolder, split: str) -> list[Example]:
     """<split>.json (testmini) with its pictures, or the hub's <split>-*.parquet, which holds them.
 
-    Asked with its own `query`, which says how to answer, where it is there.
+    Uses its own `query`, if it exists, which states the format of the answer.
     """
     found = []
     if data.has(f"{split}.json"):
@@ -122,7 +122,7 @@ def _mathvista(key: str, row: dict[str, Any], media: Media) -> Example:
 
 
 def _parquet(data: DataFolder, split: str) -> list[Path]:
-    """The hub's files of a split. Raises UserError where there are none."""
+    """The hub's files of a split. Raises UserError if there are none."""
     data.annotation(f"{split}-*.parquet")
     return data.annotations(f"{split}-*.parquet")
 

@@ -27,8 +27,8 @@ def msvd(data: DataFolder, split: str) -> list[Example]:
 
 
 def msvd_qa(data: DataFolder, split: str) -> list[Example]:
-    """<split>_qa.json; its video_id n is `vidn`, as its authors' code renamed the videos; where there is no such video,
-    what youtube_mapping.txt (`<video> vidn`) names.
+    """<split>_qa.json; its video_id n is `vidn`, as its authors' code renamed the videos; if there is no such video,
+    the name in youtube_mapping.txt (`<video> vidn`).
     """
     names: dict[str, str] = {}
     if data.has("*youtube_mapping.txt"):
@@ -49,7 +49,7 @@ def msrvtt(data: DataFolder, split: str) -> list[Example]:
     ours = {"val": "validate"}.get(split, split)
     captions: dict[str, list[str]] = {}
     splits: dict[str, str] = {}
-    for annotated in several:  # the challenge of 2017 has some videos again, and a test without sentences
+    for annotated in several:  # the challenge of 2017 repeats some videos, and its test has no sentences
         known = set(splits)
         for video in annotated["videos"]:
             splits.setdefault(video["video_id"], video["split"])
@@ -74,7 +74,7 @@ def msrvtt_qa(data: DataFolder, split: str) -> list[Example]:
 def youcook2(data: DataFolder, split: str) -> list[Example]:
     """youcookii_annotations_trainval.json; else the segments as a table, or as <video>: timestamps, sentences."""
     named = {"train": "training", "val": "validation"}.get(split, split)
-    # Beside it may lie youcookii_annotations_test_segments_only.json, which has no sentences.
+    # youcookii_annotations_test_segments_only.json may lie next to it; it has no sentences.
     if data.has("youcook*_annotations_trainval*.json"):
         database = read_json(data.annotation("youcook*_annotations_trainval*.json"))["database"]
         return [

@@ -1,10 +1,11 @@
-"""The gradients of one optimiser step from several batches, equal to those of one batch that holds them all.
+"""The gradients of one optimiser step from several batches, equal to those of one batch that holds all samples.
 
-The language loss adds up by itself. The contrastive loss does not: each clip's candidates are in the other batches. So
-features come first, without gradients; the loss of all of them gives each feature's gradient; then every batch runs
-again, with the same random numbers, and carries its features' gradients back (GradCache, Gao et al. 2021). The logit
-scale is a factor of the one loss, so its gradient enters once, not once per batch. Cost of that: the towers' forward
-pass twice. Where each batch is alone with its source, or `objective.pool` is batch, there is one pass.
+The language loss is additive over batches. The contrastive loss is not: each clip's candidates include the other
+batches. So features are computed first, without gradients; the loss over all of them gives each feature's gradient;
+then every batch runs again, with the same random numbers, and backpropagates its features' gradients (GradCache, Gao et
+al. 2021). The logit scale is a factor of the one loss, so its gradient enters once, not once per batch. Costs the
+towers' forward pass twice. If each batch is the only one of its source, or `objective.pool` is batch, there is one
+pass.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from cosmos_train.losses.gather import world_size
 from cosmos_train.losses.settings import ObjectiveSettings
 from cosmos_train.stream.batch import Batch
 
-Forward = Callable[..., Outputs]  # forward(batch, settings, language=True): `objective.compute`, maybe wrapped
+Forward = Callable[..., Outputs]  # forward(batch, settings, language=True): `objective.compute`, possibly wrapped
 
 
 @dataclass(frozen=True)
 class StepLosses:
-    """Of a whole step over all processes: means per learned token and per pair; tokens: learned, in all; routing: the
-    mean over batches, None without experts."""
+    """Losses of a whole step over all processes: means per learned token and per pair; tokens: number of learned
+    tokens; routing: the mean over batches, None without experts."""
 
     total: Tensor
     language: Tensor
@@ -45,10 +46,10 @@ def accumulate(
     settings: ObjectiveSettings,
     context: StepContext,
 ) -> StepLosses:
-    """Runs backward for each batch of a step; gradients are to be averaged over processes.
+    """Runs backward for each batch of a step. Gradients must be averaged over processes afterwards.
 
-    batches: this process's, on the device; as many on every process, and in the same order of sources. Unreadable
-    ones stay in.
+    batches: this process's, on the device; the same number on every process, and in the same order of sources.
+    Unreadable ones are included.
     """
     share = _token_shares(batches, settings)
     cached = _pooled(forward, batches, settings, context)
@@ -80,7 +81,7 @@ def accumulate(
 
 @dataclass(frozen=True)
 class _Shares:
-    """What each batch's summed language loss is multiplied by; tokens: learned in the step, over all processes."""
+    """Factor on each batch's summed language loss; tokens: learned in the step, over all processes."""
 
     weights: list[float]
     tokens: int
@@ -98,14 +99,14 @@ def _token_shares(batches: Sequence[Batch], settings: ObjectiveSettings) -> _Sha
 
 @dataclass(frozen=True)
 class _Cached:
-    """Of one batch: the gradients of the step's loss at its outputs, and its part of that loss."""
+    """One batch: the gradients of the step's loss at its outputs, and its part of that loss."""
 
     random: RandomState
     gradients: tuple[Tensor, Tensor, Tensor, Tensor]  # at media, text, scale, bias
     loss: Tensor
 
     def surrogate(self, outputs: Outputs) -> Tensor:
-        """A scalar whose gradient at the outputs is that of the step's loss."""
+        """A scalar with the same gradient at the outputs as the step's loss."""
         found = (outputs.media, outputs.text, outputs.scale, outputs.bias)
         return sum(
             ((output.float() * gradient).sum() for output, gradient in zip(found, self.gradients, strict=True)),
@@ -119,7 +120,8 @@ def _pooled(
     settings: ObjectiveSettings,
     context: StepContext,
 ) -> list[_Cached] | None:
-    """The contrastive loss of each source's batches as one, ready to be carried back; None where none has two."""
+    """The contrastive loss of each source over its batches, with feature gradients; None if no source has two
+    batches."""
     sources = Counter(batch.source for batch in batches)
     if settings.pool == "batch" or not settings.contrastive_weight or max(sources.values()) == 1:
         return None
@@ -151,7 +153,7 @@ def _pooled(
 
 
 def _leaf(outputs: Outputs) -> Outputs:
-    """The same numbers in fp32, where gradients end."""
+    """The same numbers in fp32, as leaves that collect gradients."""
     media, text, scale, bias = (
         tensor.detach().float().requires_grad_()
         for tensor in (outputs.media, outputs.text, outputs.scale, outputs.bias)

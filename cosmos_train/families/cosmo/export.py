@@ -1,4 +1,4 @@
-"""A trained CosMo as a folder in Hugging Face's style: it is read back to equal logits."""
+"""Exports a CosMo as a folder in Hugging Face's style. Reading it back gives equal logits."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from cosmos_train.recipe import Recipe
 
 
 def write(out: Path, trained: Trained, model: CosMo) -> None:
-    """Into an existing folder."""
+    """Writes into an existing folder."""
     recipe = standalone(trained.recipe, model)
     card = _card(trained, recipe, model)
     write_folder(out, trained, model, KIND, NAME, recipe, preprocessor(recipe, model), card)
 
 
 def load(folder: Path) -> tuple[Trained, CosMo]:
-    """The CosMo of an exported folder, on the CPU, in evaluation mode. UserError where it is not one, or damaged."""
+    """Loads an exported CosMo on the CPU, in evaluation mode. UserError if the folder is not one, or damaged."""
     return load_folder(folder, KIND, NAME, build_cosmo)
 
 
 def standalone(recipe: Recipe, model: CosMo) -> Recipe:
-    """The recipe with configs in place of names, and without the places where its data lay."""
+    """The recipe with configs in place of names, and without the paths of its data."""
     settings = recipe.model
     vision = settings.vision.model_copy(
         update={
@@ -40,7 +40,8 @@ def standalone(recipe: Recipe, model: CosMo) -> Recipe:
 
 
 def preprocessor(recipe: Recipe, model: CosMo) -> dict[str, Any]:
-    """How frames are prepared, in the words of Hugging Face's CLIPImageProcessor, and how many a clip had."""
+    """How frames are prepared, in the fields of Hugging Face's CLIPImageProcessor, and the number of frames per
+    clip."""
     image = recipe.data.image
     square = {"height": image.size, "width": image.size}
     return {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cosmos_train.recipe import Recipe
     from cosmos_train.stream.batch import Batch
 
-_PARTS = {"head": "embeddings and head"}  # where operations and parameters are of parts with different names
+_PARTS = {"head": "embeddings and head"}  # name of a part in operations -> its name in parameters
 
 
 class CosMoFamily(Family):
@@ -31,7 +31,7 @@ class CosMoFamily(Family):
     expert_places = ("vision",)
     evaluation = Evaluation(
         tasks=frozenset(("caption", "question", "meme", "retrieval", "classify", "compose")),
-        own_words=False,  # it is asked in the words of its few-shot prompts
+        own_words=False,  # its few-shot prompts word the questions
         embedder="cosmos_train.evaluate.loading:load_cosmo_embedder",
         answers="cosmos_train.evaluate.fewshot:answer",
         probe="cosmos_train.evaluate.probe:make_probe",

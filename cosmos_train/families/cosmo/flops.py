@@ -1,4 +1,4 @@
-"""What a batch costs: floating-point operations of each part of CosMo, counted as `models.flops` says."""
+"""The cost of a batch: floating-point operations of each part of CosMo, counted as in `models.flops`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cosmos_train.stream.batch import Batch
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done. Pairs are of positions: those a token attends to, summed over tokens.
+    """The work in a batch. Pairs are pairs of positions: for each token, the positions it attends to.
 
-    frames: through the tower; clips, slots: through the resampler, a clip having as many slots for frames as the
-    longest; media: clips as text may see them, empty places of rows included; tokens and token_pairs: of rows; sight:
-    pairs of tokens and media. texts, text_tokens, text_pairs: what is contrasted.
+    frames: through the tower; clips, slots: through the resampler, where every clip has as many frame slots as the
+    longest; media: clips visible to text, including empty places of rows; tokens and token_pairs: of rows; sight: pairs
+    of tokens and media. texts, text_tokens, text_pairs: of the contrastive loss.
     """
 
     frames: int
@@ -39,7 +39,7 @@ class Work:
 
 
 def padded(batch: Batch, settings: ObjectiveSettings) -> Work:
-    """What the kernels do, padding and all."""
+    """What the kernels compute, padding included."""
     rows, length = batch.rows.tokens.shape
     clips, slots = int(batch.media.clip_mask.sum()), batch.media.mask.shape[2]
     media = batch.media.mask.shape[1]
@@ -62,7 +62,7 @@ def padded(batch: Batch, settings: ObjectiveSettings) -> Work:
 
 
 def useful(batch: Batch, settings: ObjectiveSettings) -> Work:
-    """What would be done if there were no padding: each sample's tokens with each other and with its own media."""
+    """What is needed without padding: each sample's tokens with each other and with its own media."""
     mask = batch.rows.mask
     row = torch.arange(len(mask), device=mask.device)[:, None].expand_as(mask)
     place = torch.stack([row[mask], batch.rows.document[mask]], 1)
@@ -89,7 +89,7 @@ def useful(batch: Batch, settings: ObjectiveSettings) -> Work:
 
 
 def longest(recipe: Recipe) -> Work:
-    """A sample as long as the recipe lets it be (of its last source), without padding."""
+    """A sample of the largest size that the recipe allows (of its last source), without padding."""
     _, data = recipe.data.named()[-1]
     clips, frames, tokens = data.clips_per_sample, data.clips_per_sample * data.frames_per_clip, data.max_tokens
     texts = 1 if recipe.objective.pairs == "first" else clips
@@ -111,7 +111,7 @@ def longest(recipe: Recipe) -> Work:
 @dataclass(frozen=True)
 class _Part:
     """Operations of products with weights, and of attention; whether weights learn, and whether gradients flow through
-    to what they are fed with. data: those of `weights` that are fed with data, which wants no gradient."""
+    to the inputs. data: the operations of `weights` with data as input, which needs no gradient."""
 
     weights: int
     attention: int
@@ -126,7 +126,7 @@ class _Part:
 
 
 class CosMoFlopCount:
-    """Of a model, which may be on `meta`."""
+    """Counts operations of a model, which may be on `meta`."""
 
     def __init__(self, model: CosMo, settings: ObjectiveSettings) -> None:
         self.model = model
@@ -152,7 +152,7 @@ class CosMoFlopCount:
             "fusion": next(language.blocks.parameters()).requires_grad,
             "query": model.text_query.query.requires_grad,
         }
-        into_first = language.learns != "none"  # gradients reach the input embeddings
+        into_first = language.learns != "none"  # then gradients reach the input embeddings
         into_second = into_first or learns["fusion"] or learns["resampler"] or learns["vision"]
         media = learns["resampler"] or learns["vision"]
         yield (
@@ -232,9 +232,9 @@ def _inner(attention: Any) -> int:
 
 
 def _tower(model: CosMo) -> tuple[int, int, int, int]:
-    """Per frame: operations of the tower's weights, of its attention, of weights on pixels; how many patch tokens.
+    """Per frame: operations of the tower's weights, of its attention, of weights on pixels; the number of patch tokens.
 
-    A transformer's come from its shapes; of other towers one frame is counted as it runs, without weights.
+    For a transformer, from its shapes. For other towers, one frame is run and counted, without weights.
     """
     tower: Any = model.vision.tower
     size = model.vision.size

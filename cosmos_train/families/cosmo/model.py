@@ -1,6 +1,6 @@
-"""CosMo (Wang et al. 2024): visual tower, resampler with a query, split causal LM with gated cross-attention.
+"""CosMo (Wang et al. 2024): vision tower, resampler with a query, split causal LM with gated cross-attention.
 
-One forward pass gives next-token logits that see the frames, and embeddings of clips and texts in one space.
+One forward pass gives next-token logits that depend on the frames, and embeddings of clips and texts in one space.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from cosmos_train.models.vision import Vision, build_vision
 from cosmos_train.recipe import Recipe
 
 LARGEST_SCALE = 100.0  # CLIP's bound on the inverse temperature
-SIGLIP_SCALE, SIGLIP_BIAS = 10.0, -10.0  # where SigLIP begins (Zhai et al. 2023, §3)
+SIGLIP_SCALE, SIGLIP_BIAS = 10.0, -10.0  # SigLIP's initial values (Zhai et al. 2023, §3)
 RELEASED_LOG_SCALE = 0.2  # the released code multiplies similarities by e to its "temperature" of 0.2
 
 
 @dataclass(frozen=True)
 class Media:
-    """What the resampler makes of B rows of T clips.
+    """Output of the resampler for B rows of T clips.
 
-    tokens: (B, T, n, D), zero where there is no clip; query: (C, D), one row for each clip there is.
+    tokens: (B, T, n, D), zero where there is no clip; query: (C, D), one row per existing clip.
     """
 
     tokens: Tensor
@@ -39,7 +39,7 @@ class Media:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which samples the tokens (B, L) of packed rows are of, and which media they may see: as in `stream.batch`."""
+    """The samples of the tokens (B, L) of packed rows, and the media that they may see: as in `stream.batch`."""
 
     document: Tensor
     position: Tensor
@@ -47,7 +47,7 @@ class Layout:
     media_upto: Tensor
 
     def attention_mask(self) -> Tensor:
-        """(B, 1, L, L): causal within a document. A token sees itself, padding too: it sees something."""
+        """(B, 1, L, L): causal within a document. Every token sees itself, padding too, so that no softmax is empty."""
         same = self.document[:, :, None] == self.document[:, None]
         length = self.document.shape[1]
         return (same & torch.ones(length, length, dtype=torch.bool, device=same.device).tril())[:, None]
@@ -68,15 +68,16 @@ class CosMo(nn.Module):
         self.compat = compat
         self.project_media = nn.Linear(vision.width, embedding_width, bias=False)
         self.project_text = nn.Linear(language.width, embedding_width, bias=False)
-        self.log_scale = nn.Parameter(torch.tensor([log_scale]))  # (1,): what has no dimension cannot be sharded
+        self.log_scale = nn.Parameter(torch.tensor([log_scale]))  # (1,): a tensor without dimensions cannot be sharded
         self.logit_bias = None if logit_bias is None else nn.Parameter(torch.tensor([logit_bias]))
 
     def encode_media(self, frames: Tensor, frame_mask: Tensor, frame_times: Tensor) -> Media:
-        """frames (N, 3, H, W) uint8: those that frame_mask (B, T, F) marks, in order; frame_times (B, T, F) seconds."""
+        """frames (N, 3, H, W) uint8: those where frame_mask (B, T, F) is True, in order; frame_times (B, T, F)
+        seconds."""
         clip_mask = frame_mask.any(-1)
         mask, times = frame_mask[clip_mask], frame_times[clip_mask]  # (C, F)
         clips = len(mask)
-        if not clips:  # the resampler runs all the same, on a clip that is thrown away
+        if not clips:  # the resampler still runs, on a dummy clip, for processes that share its weights
             mask, times = mask.new_zeros(1, 1), times.new_zeros(1, 1)
         patches = self.vision(frames)
         placed = patches.new_zeros(*mask.shape, *patches.shape[1:])
@@ -89,8 +90,8 @@ class CosMo(nn.Module):
     def forward(self, tokens: Tensor, media: Tensor, layout: Layout | None = None) -> tuple[Tensor, Tensor]:
         """Tokens (B, L), media (B, T, n, D); gives logits (B, L, V), first-half states (B, L, D).
 
-        layout: of packed rows. Without it a row is one sample, right-padded, and `<visual>` tokens are its media in
-        order.
+        layout: of packed rows. Without it a row is one right-padded sample, and its `<visual>` tokens stand for its
+        media in order.
         """
         if layout is None:
             return self.language(tokens, self.view(media, self.text_time(tokens)))  # type: ignore[no-any-return]
@@ -102,7 +103,7 @@ class CosMo(nn.Module):
         return (tokens == self.visual_token).cumsum(-1)
 
     def view(self, media: Tensor, text_time: Tensor) -> View:
-        """What plain rows see of media (B, T, n, D)."""
+        """The view of plain rows on media (B, T, n, D)."""
         return view(media, torch.zeros_like(text_time), text_time, self.attend)
 
     def media_embedding(self, query: Tensor) -> Tensor:
@@ -110,31 +111,31 @@ class CosMo(nn.Module):
         return F.normalize(self.project_media(query).float(), dim=-1)
 
     def text_embedding(self, states: Tensor, mask: Tensor) -> Tensor:
-        """First-half hidden states (P, L, D) and the tokens that count (P, L) to unit vectors (P, E)."""
+        """First-half hidden states (P, L, D) and a mask of the tokens to pool (P, L) to unit vectors (P, E)."""
         pooled = self.text_query(states, None if self.compat.pool_padding else mask)
         return F.normalize(self.project_text(pooled).float(), dim=-1)
 
     def first_half(self, tokens: Tensor, layout: Layout | None = None) -> Tensor:
-        """The states that `forward` gives beside the logits, without its second half, which alone sees media."""
+        """The states that `forward` gives in addition to logits, without the second half, which alone sees media."""
         if layout is None:
             return self.language.first_half(tokens)
         return self.language.first_half(tokens, layout.position, layout.attention_mask())
 
     def encode_text(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Clips alone, `<s><visual>text<|endofchunk|>`, right-padded (P, L), to unit vectors (P, E)."""
+        """Separate clips, `<s><visual>text<|endofchunk|>`, right-padded (P, L), to unit vectors (P, E)."""
         return self.text_embedding(self.language.first_half(tokens), mask)
 
     def scale(self) -> Tensor:
-        """What similarities are multiplied by: learnable, at most 100 (unbounded as released)."""
+        """The factor on similarities: learnable, at most 100 (unbounded as released)."""
         if self.compat.temperature:
             return self.log_scale.exp()
         return self.log_scale.clamp(max=math.log(LARGEST_SCALE)).exp()
 
 
 def build_cosmo(recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> CosMo:
-    """The model of a recipe, its new parts drawn from torch's random state.
+    """The model of a recipe; torch's random state draws new parts.
 
-    weights=False: its architecture alone. Under `torch.device("meta")` that costs no memory, whatever its size.
+    weights=False: the architecture only. Under `torch.device("meta")` that costs no memory, whatever the size.
     """
     settings = recipe.model
     compat = settings.paper_compat

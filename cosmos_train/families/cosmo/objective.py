@@ -2,8 +2,8 @@
 
     L = language_weight * L_lm + contrastive_weight * L_c        (CosMo, equation 2; with experts CuMo's L_b and L_z)
 
-`compute` is one forward pass: what a wrapper (DDP, FSDP) must see. What its outputs cost is decided afterwards, over
-all batches of a step and all processes (`accumulate`), and outside mixed precision.
+`compute` is one forward pass, which a wrapper (DDP, FSDP) must see. The loss is computed afterwards from its outputs,
+over all batches of a step and all processes (`accumulate`), and outside mixed precision.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from cosmos_train.stream.batch import IGNORED, Batch, Pairs, Rows
 
 class Outputs(NamedTuple):
     """language: summed over the learned tokens, so that batches add up. media, text: unit vectors (P, E) of the pairs
-    to contrast, group (P,) of them; scale, bias: of similarities; routing: the routers' own loss, None without experts.
+    to contrast; group (P,): their groups; scale, bias: of similarities; routing: the routers' loss, None without
+    experts.
     """
 
     language: Tensor
@@ -41,9 +42,9 @@ def learned_tokens(batch: Batch) -> int:
 
 
 def compute(model: CosMo, batch: Batch, settings: ObjectiveSettings, language: bool = True) -> Outputs:
-    """What the model makes of one batch. Every part of it runs, also where the batch holds nothing readable.
+    """The model's outputs for one batch. Every part of the model runs, even if nothing in the batch is readable.
 
-    language=False: only the pairs; the language loss is 0 and the LM's second half does not run. Random numbers are
+    language=False: the pairs only; the language loss is 0 and the LM's second half does not run. Random numbers are
     drawn in the same order either way.
     """
     batch = _with_a_row(batch)
@@ -59,7 +60,8 @@ def compute(model: CosMo, batch: Batch, settings: ObjectiveSettings, language: b
             summed, _ = language_loss(logits, rows.labels)
         else:
             states = model.first_half(rows.tokens, layout)
-        # Causality makes the first clip's states the same as if it stood alone: its text embedding is free.
+        # By causality the first clip's states are the same as those of the clip alone: its text embedding costs
+        # nothing.
         text = model.text_embedding(*_cut(states, pairs.first_span[only]))
     else:
         every = torch.arange(len(pairs.group), device=pairs.group.device)
@@ -74,7 +76,7 @@ def compute(model: CosMo, batch: Batch, settings: ObjectiveSettings, language: b
 
 
 def _routing(model: CosMo, settings: ObjectiveSettings) -> Tensor | None:
-    """Of experts that are ours (a Mixtral has its own, which learn by the language loss)."""
+    """The loss of our own experts (a Mixtral's experts learn by the language loss)."""
     if not model.training or not any(block.routing for block in mixtures(model)):
         return None
     balance, z = router_losses(model)
@@ -92,7 +94,7 @@ def contrast(outputs: Outputs, settings: ObjectiveSettings) -> Tensor:
 
 
 def _with_a_row(batch: Batch) -> Batch:
-    """The batch with at least one row and one clip's text, of padding: sharded weights want every process's call."""
+    """The batch with at least one row and one clip's text, of padding: sharded weights need a call on every process."""
     blank = batch.rows.tokens.new_zeros(1, 1)
     if not len(batch.rows.tokens):
         media = batch.media
@@ -115,7 +117,7 @@ def _with_a_row(batch: Batch) -> Batch:
 
 
 def _cut(states: Tensor, span: Tensor) -> tuple[Tensor, Tensor]:
-    """The states (S, l, D) of spans (S, 3: row, begin, end) of rows (B, L, D), and which of them count (S, l)."""
+    """The states (S, l, D) of spans (S, 3: row, begin, end) of rows (B, L, D), and a mask of valid ones (S, l)."""
     row, begin, end = span.unbind(1)
     place = torch.arange(int((end - begin).max()) if len(span) else 1, device=span.device)
     column = (begin[:, None] + place).clamp(max=states.shape[1] - 1)

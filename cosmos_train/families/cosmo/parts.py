@@ -1,4 +1,4 @@
-"""Which part of CosMo a parameter belongs to, and what of each part learns.
+"""The part of CosMo that a parameter belongs to, and the learnable parameters of each part.
 
 Works on `meta` too, where a model of any size costs no memory.
 """
@@ -18,7 +18,7 @@ PARTS = (
 
 
 def count(model: CosMo) -> dict[str, Count]:
-    """By part, in the order of PARTS."""
+    """Parameters by part, in the order of PARTS."""
     owners = _owners(model)
     sums = {part: [0, 0] for part in PARTS}
     for parameter in model.parameters():
@@ -29,7 +29,7 @@ def count(model: CosMo) -> dict[str, Count]:
 
 
 def _owners(model: CosMo) -> dict[int, str]:
-    """id of a parameter -> its part; those of the projections and the temperature are left out."""
+    """id of a parameter -> its part; projections and temperature are left out."""
     language = model.language
     depth = language.depth
     layers = find_stack(language.lm).layers
@@ -40,7 +40,7 @@ def _owners(model: CosMo) -> dict[int, str]:
         ("text query", model.text_query),
         *(("language, first half", layer) for layer in layers[:depth]),
         *(("language, second half", layer) for layer in layers[depth:]),
-        ("embeddings and head", language.lm),  # what of the LM is in no layer; its last norm too
+        ("embeddings and head", language.lm),  # parameters of the LM outside its layers, with its last norm
     ]
     if language.new_rows is not None:
         modules.append(("new tokens", language.new_rows))

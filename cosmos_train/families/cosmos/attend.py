@@ -1,7 +1,7 @@
-"""What a COSMOS looks at: attention of both cross-attention poolers for a picture and a caption, as one PNG.
+"""Draws the attention of a COSMOS: both cross-attention poolers for a picture and a caption, as one PNG.
 
-Patch-wise: where in the picture the caption looks; token-wise: which words the picture looks at. Mean over heads,
-brought to 0 to 1 per picture and per caption, as the paper shows them. Costs one forward pass of both towers.
+Patch-wise: where the caption looks in the picture; token-wise: which words the picture attends to. Mean over heads,
+scaled to 0 to 1 per picture and per caption, as in the paper. Costs one forward pass of both towers.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class AttentionMaps:
 def look(
     model: Cosmos, tokenizer: Tokenizer, picture: NDArray[np.uint8], caption: str, part: str = "student"
 ) -> AttentionMaps:
-    """picture: (3, S, S), of the size that the tower sees."""
+    """picture: (3, S, S), of the tower's input size."""
     student: Student = model.teacher if part == "teacher" else model.student
     ids = tokenize_caption(caption, tokenizer, student.context)
     tokens = torch.full((1, student.context), PADDING, dtype=torch.long)
@@ -63,12 +63,12 @@ def look(
 def attend(
     model: Cosmos, tokenizer: Tokenizer, image: Path, caption: str, out: Path, part: str = "student"
 ) -> AttentionMaps:
-    """Draws what a model looks at into the PNG `out`. UserError for a file that is no picture, or an empty caption."""
+    """Writes the drawing to the PNG `out`. UserError for a file that is not a picture, or an empty caption."""
     from cosmos_train.stream.decode import decode
     from cosmos_train.stream.talk.corpus import squared
 
     if not caption.strip():
-        raise UserError("there is no caption to look at", 'for example: "a red cup"', 2)
+        raise UserError("the caption is empty", 'for example: "a red cup"', 2)
     size = model.student.visual.size
     try:
         frame = decode(image.read_bytes(), ImageSettings(size=size))
@@ -83,7 +83,7 @@ def attend(
 
 
 def draw(found: AttentionMaps, out: Path) -> None:
-    """The picture, the picture under its heat, and the words, each on a ground as warm as it is looked at."""
+    """The picture, the picture with its heat map, and the words, each on a background as warm as its weight."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(14)
@@ -106,7 +106,7 @@ def draw(found: AttentionMaps, out: Path) -> None:
 
 
 def _laid_out(tokens: tuple[str, ...], font: Any) -> tuple[list[tuple[int, int, int]], int]:
-    """Left, top and width of each token in lines, and how high they all are."""
+    """Left, top and width of each token in lines, and the total height."""
     left, top = _MARGIN, 0
     places = []
     for token in tokens:
@@ -126,7 +126,7 @@ def _colours(share: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
 
 
 def _stretched(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """From the least, 0, to the largest, 1."""
+    """Scales to 0 (least) to 1 (largest)."""
     if not weights.size:
         return weights
     low, high = float(weights.min()), float(weights.max())

@@ -5,7 +5,7 @@ With NCE(A, B; s) = ½ [CE(s A Bᵀ, diagonal) + CE(s B Aᵀ, diagonal)] over th
     L_clip    = mean over 2 global images i and 8 texts m of NCE(v_i, t_m; s)
     L_distill = mean over 8 + 8 cross-modal features h and the teacher's 2 + 2 embeddings z of NCE(h, z; s_d)
 
-The original calls NCE 80 times, each with two all-gathers. Here the views are gathered once, side by side, and each
+The original calls NCE 80 times, each with two all-gathers. Here the views are gathered once, concatenated, and each
 loss is one product; in one process its columns serve the other direction. Costs one all-gather (and its reverse), and
 320 c C numbers of logits at the peak of a process with c of all C rows.
 """
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from cosmos_train.losses.gather import gather_rows, world_size
 
-_AT_ONCE = (1 << 18, 1 << 27)  # logits of a product, on a CPU (what its cache holds) and on a GPU
+_AT_ONCE = (1 << 18, 1 << 27)  # largest number of logits in a product, on a CPU (cache size) and on a GPU
 
 
 class Views(NamedTuple):
@@ -47,17 +47,17 @@ class Views(NamedTuple):
 
 
 class CosmosLosses(NamedTuple):
-    """This process's share times the number of processes: their mean over processes is the loss."""
+    """This process's share times the number of processes: the mean over processes is the loss."""
 
     clip: Tensor
     distill: Tensor
 
 
 def cosmos_losses(views: Views) -> CosmosLosses:
-    """Both losses. Processes may hold different numbers of rows, none among them; the teacher gets no gradient.
+    """Both losses. Processes may hold different numbers of rows, including none; the teacher gets no gradient.
 
-    As many global images are contrasted as the teacher was shown; local crops of images are not (they overfit, says
-    the original).
+    Only as many images as the teacher has views are contrasted: local crops of images are not (according to the
+    original, they overfit).
     """
     views = views._replace(teacher_image=views.teacher_image.detach(), teacher_text=views.teacher_text.detach())
     found, first = _gathered(views)
@@ -77,7 +77,7 @@ def cosmos_losses(views: Views) -> CosmosLosses:
 
 
 def _gathered(views: Views) -> tuple[Views, int]:
-    """The rows of all processes, and where this one's begin."""
+    """The rows of all processes, and the index of this one's first."""
     if world_size() == 1:
         return views, 0
     counts = [len(part) for part in views.features]
@@ -95,13 +95,13 @@ def _mean_nce(mine: Tensor, theirs: Tensor, all_mine: Tensor, all_theirs: Tensor
     rows, total = mine.shape[1], all_mine.shape[1]
     if not total:
         return (mine.sum() + theirs.sum() + scale.sum()) * 0
-    matching = scale * torch.einsum("kce,ice->kic", mine, theirs)  # each row with its own partner
+    matching = scale * torch.einsum("kce,ice->kic", mine, theirs)  # each row with its partner
     summed = -2 * matching.sum()
     views = max(1, _AT_ONCE[mine.device.type != "cpu"] // max(1, rows * len(theirs) * total))
     for part, all_part in zip(torch.split(mine, views), torch.split(all_mine, views), strict=True):
         logits = scale * torch.einsum("kce,iae->kcia", part, all_theirs)
         summed = summed + logits.logsumexp(-1).sum()
-        if rows != total:  # of other processes' rows too, from our side
+        if rows != total:  # this process's part for the rows of other processes
             logits = scale * torch.einsum("kae,ice->kaic", all_part, theirs)
         summed = summed + logits.logsumexp(1).sum()
     pairs = len(mine) * len(theirs)

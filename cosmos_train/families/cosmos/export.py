@@ -1,9 +1,9 @@
-"""A trained COSMOS as open_clip reads it, and as the authors' own files are laid out.
+"""Exports a COSMOS for open_clip, and in the layout of the authors' files.
 
     OUT/   open_clip_config.json  open_clip_model.safetensors  cosmos.pt  tokenizer.json  README.md
 
-The first two are a plain CLIP (`open_clip.create_model("local-dir:OUT")`): of the teacher, or of the student.
-`cosmos.pt` holds both with their poolers, in the released layout. Costs two copies of the weights on disk.
+The first two are a plain CLIP (`open_clip.create_model("local-dir:OUT")`): the teacher, or the student. `cosmos.pt`
+holds both with their poolers, in the released layout. Costs two copies of the weights on disk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cosmos_train.models.pixels import CLIP_MEAN, CLIP_STD
 
 
 def write(out: Path, trained: Trained, model: Cosmos, part: str = "teacher") -> None:
-    """Into an existing folder; the config comes last: a folder with one is whole."""
+    """Writes into an existing folder; the config comes last: a folder with one is whole."""
     from safetensors.torch import save_file
 
     chosen = model.teacher if part == "teacher" else model.student

@@ -45,10 +45,10 @@ class CosmosFamily(Family):
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)
         if recipe.train.ema_decay:
-            raise UserError("a COSMOS has its teacher for a moving average", "leave train.ema_decay at 0", 2)
+            raise UserError("a COSMOS has a moving average already, its teacher", "leave train.ema_decay at 0", 2)
 
     def pretrained_tokenizer(self, recipe: Recipe) -> Tokenizer | None:
-        """None: lengths of its samples are never counted."""
+        """None: lengths of its samples are never needed."""
         return None
 
     def tokenizer(self, recipe: Recipe, data: Data) -> Tokenizer:
@@ -58,14 +58,14 @@ class CosmosFamily(Family):
             return Tokenizer.clip()
         if recipe.model.language.name:
             raise UserError(
-                f"a COSMOS has no language model {recipe.model.language.name}",
-                "model.language.name: clip for CLIP's own tokenizer, or empty for one trained on the shards",
+                f"a COSMOS cannot use the language model {recipe.model.language.name}",
+                "set model.language.name to clip (CLIP's tokenizer), or leave it empty to train one on the shards",
                 2,
             )
         return Tokenizer.train(data.texts(), recipe.model.language.vocabulary)
 
     def build(self, recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> Cosmos:
-        """It has no pretrained parts: `weights` changes nothing."""
+        """It has no pretrained parts: `weights` has no effect."""
         from cosmos_train.families.cosmos.model import build_cosmos
 
         return build_cosmos(recipe, vocabulary)
@@ -85,7 +85,7 @@ class CosmosFamily(Family):
         return accumulate(forward, batches, recipe.objective, context)
 
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
-        """As released: matrices, with positions, token embeddings and projections; no norms, biases, scales."""
+        """As released: matrices, including positions, token embeddings and projections; no norms, biases, scales."""
         return parameter.ndim >= 2 and not any(part in name for part in _UNDECAYED)
 
     def step_callback(self, model: Cosmos, recipe: Recipe) -> Teacher:
@@ -147,7 +147,7 @@ class CosmosFamily(Family):
 
         if recipe.model.experts.count:
             raise UserError(
-                f"{path} is dense, the recipe has experts", "begin without them, then cosmos_train upcycle", 2
+                f"{path} is dense, the recipe has experts", "start without experts, then run cosmos_train upcycle", 2
             )
         start(model, path)
 

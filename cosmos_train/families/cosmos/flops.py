@@ -1,4 +1,4 @@
-"""What a batch of views costs: floating-point operations of student and teacher, from the shapes of their weights."""
+"""The cost of a batch of views: floating-point operations of student and teacher, from the shapes of their weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cosmos_train.stream.views.batch import ViewBatch
 
 @dataclass(frozen=True)
 class Rows:
-    """Samples; tokens of their texts and pairs of tokens of one text: that the student reads, and the teacher."""
+    """Samples; tokens of their texts, and pairs of tokens of one text: for the student, and for the teacher."""
 
     rows: int
     tokens: int
@@ -24,10 +24,10 @@ class Rows:
 
 
 def rows_of(batch: ViewBatch, padded: bool) -> Rows:
-    """What a batch gives to do. The first text is read whole, padding and all, since all its tokens are looked at.
+    """The work in a batch. The first text is encoded to its full length, with padding: all its tokens are used.
 
-    The others are read up to their ends, or (padded) to the end of the longest that is read with them: long ones
-    together, and short ones.
+    The others are encoded up to their ends, or (padded) to the end of the longest in their pass: long ones share one
+    pass, short ones another.
     """
     if not len(batch):
         return Rows(0, 0, 0, 0, 0)
@@ -47,14 +47,14 @@ def rows_of(batch: ViewBatch, padded: bool) -> Rows:
 
 
 def longest(recipe: Recipe) -> Rows:
-    """A row whose texts are all as long as the recipe lets them be."""
+    """A row of texts of the largest length that the recipe allows."""
     views, length = recipe.data.views, recipe.data.max_tokens
     texts, taught = views.global_views + views.local_views, views.global_views
     return Rows(1, texts * length, texts * length**2, taught * length, taught * length**2)
 
 
 class CosmosFlopCount:
-    """Operations of a row, from the shapes of the weights: counted as `models.flops` says."""
+    """Operations of a row, from the shapes of the weights: counted as in `models.flops`."""
 
     def __init__(self, model: Cosmos, recipe: Recipe) -> None:
         views, student = recipe.data.views, model.student
@@ -93,5 +93,5 @@ class CosmosFlopCount:
 
 
 def _pooler(queries: int, tokens: int, width: int) -> int:
-    """Two of four projections are of the queries, two of the tokens."""
+    """Two of four projections apply to the queries, two to the tokens."""
     return 2 * width**2 * 2 * (queries + tokens) + 4 * queries * tokens * width

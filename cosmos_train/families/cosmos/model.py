@@ -1,8 +1,8 @@
 """COSMOS (Kim et al. 2024): a CLIP with two cross-attention poolers, and a teacher that is its moving average.
 
-The poolers serve training alone: without them a student is a plain CLIP. Parameters carry the names of the released
-checkpoints, which are open_clip's and 21 more; the two scales have one dimension here, since what has none cannot be
-sharded. A step costs the student on every view and the teacher, forward only, on the global ones.
+The poolers are for training only: without them a student is a plain CLIP. Parameters have the names of the released
+checkpoints: open_clip's and 21 more. The two scales have one dimension here, because a tensor without dimensions cannot
+be sharded. A step costs the student on every view and the teacher, forward only, on the global views.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cosmos_train.recipe import Recipe
 
 LARGEST_LOG_SCALE = math.log(100.0)
 
-# What a COSMOS checkpoint holds beyond open_clip's CLIP.
+# Parameters of a COSMOS checkpoint in addition to open_clip's CLIP.
 _POOLER = ("attn.in_proj_weight", "attn.in_proj_bias", "attn.out_proj.weight", "attn.out_proj.bias",
            "ln_q.weight", "ln_q.bias", "ln_k.weight", "ln_k.bias")  # fmt: skip
 EXTRA = (
@@ -49,7 +49,7 @@ class CrossPooler(nn.Module):
         return self.attn(self.ln_q(query), self.ln_k(tokens))  # type: ignore[no-any-return]
 
     def weights(self, query: Tensor, tokens: Tensor) -> Tensor:
-        """(B, n, s): what each query looks at."""
+        """(B, n, s): the attention weights of each query."""
         return self.attn.weights(self.ln_q(query), self.ln_k(tokens))
 
 
@@ -62,7 +62,7 @@ class Encoded:
 
 
 class Student(TextTower):
-    """end: id of the token that a text is pooled at."""
+    """end: id of the token where a text is pooled."""
 
     def __init__(
         self, visual: VisionTower, context: int, vocabulary: int, width: int, layers: int, heads: int, embedding: int,
@@ -89,7 +89,7 @@ class Student(TextTower):
     def cross(self, images: Tensor, texts: Tensor, patches: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled views (K, b, E) and (M, b, E), tokens of one image (b, v, E) and one text (b, l, E) of each row.
 
-        The cross-modal features: every view plus what it finds in the other modality's tokens, as unit vectors.
+        Returns the cross-modal features: every view plus its attention to the other modality's tokens, as unit vectors.
         """
         found = self.text_attn_cross_pool(images.transpose(0, 1), words).transpose(0, 1)
         seen = self.visual.attn_cross_pool(texts.transpose(0, 1), patches).transpose(0, 1)
@@ -97,7 +97,7 @@ class Student(TextTower):
 
 
 class Cosmos(nn.Module):
-    """teacher: never learns by gradients; `momentum.Teacher` moves it after each step."""
+    """teacher: gets no gradients; `momentum.Teacher` updates it after each step."""
 
     pixel_mean: Tensor
     pixel_std: Tensor
@@ -110,7 +110,7 @@ class Cosmos(nn.Module):
         self.register_buffer("pixel_std", 255 * torch.tensor(CLIP_STD).view(3, 1, 1), persistent=False)
 
     def normalised(self, frames: Tensor) -> Tensor:
-        """uint8 (N, 3, H, W) as the towers expect pixels."""
+        """uint8 (N, 3, H, W) as normalised pixels for the towers."""
         return (frames - self.pixel_mean) / self.pixel_std
 
 
@@ -126,7 +126,7 @@ def build_cosmos(recipe: Recipe, vocabulary: Vocabulary) -> Cosmos:
     for size in (recipe.data.image.size, recipe.data.views.local_size):
         if size % student.visual.patch:
             raise UserError(
-                f"pictures of {size} px are not whole patches of {student.visual.patch}", "change either", 2
+                f"pictures of {size} px cannot be divided into patches of {student.visual.patch}", "change either", 2
             )
     if recipe.data.views.local_size > recipe.data.image.size:
         raise UserError("data.views.local_size is larger than data.image.size", "make it smaller", 2)
@@ -140,7 +140,7 @@ def build_cosmos(recipe: Recipe, vocabulary: Vocabulary) -> Cosmos:
 
 
 def build_student(settings: ModelSettings, image_size: int, end: int) -> Student:
-    """UserError for configs whose fields are unknown or missing."""
+    """Builds both towers. UserError for configs with unknown or missing fields."""
     vision, text = dict(settings.vision.config), dict(settings.language.config)
     try:
         tower = VisionTower(
@@ -175,6 +175,6 @@ def build_student(settings: ModelSettings, image_size: int, end: int) -> Student
 
 
 _FIELDS = (
-    "a COSMOS has vision.config with layers, width, patch_size (head_width, mlp_ratio) and language.config with "
+    "a COSMOS needs vision.config with layers, width, patch_size (head_width, mlp_ratio) and language.config with "
     "context_length, width, heads, layers, as in open_clip"
 )

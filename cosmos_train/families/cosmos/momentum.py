@@ -1,8 +1,8 @@
-"""A teacher that follows its student: teacher ← m · teacher + (1 - m) · student, once a step, shard by shard.
+"""The teacher's update: teacher ← m · teacher + (1 - m) · student, once a step, shard by shard.
 
-COSMOS keeps m constant (0.999 at 1k samples a step, 0.99 at 4k); a cosine takes it from there to 1 (BYOL, DINO). The
-original moves the teacher before the optimiser's step, so that it lags one update: `before_step`. Costs one fused pass
-over the weights that lie on this process, and no exchange.
+COSMOS keeps m constant (0.999 at 1k samples a step, 0.99 at 4k); a cosine schedule moves it to 1 (BYOL, DINO). The
+original updates the teacher before the optimiser's step, so that it lags one update: `before_step`. Costs one fused
+pass over the weights on this process, and no exchange.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def momentum(step: int, steps: int, settings: TeacherSettings) -> float:
 
 
 class Teacher:
-    """Moves the teacher of `model`, and keeps both logit scales of both within [1, 100]."""
+    """Updates the teacher of `model`, and clamps both logit scales of both halves to [1, 100]."""
 
     def __init__(self, model: Cosmos, settings: TeacherSettings, steps: int) -> None:
         self.settings, self.steps = settings, steps
@@ -35,7 +35,7 @@ class Teacher:
         ]
 
     def before_step(self, step: int) -> None:
-        """Before the optimiser takes step number `step`, from 0."""
+        """Called before optimiser step number `step`, from 0."""
         if self.settings.order == "before_step":
             self._follow(step)
 

@@ -3,9 +3,9 @@
     L = clip_weight * L_clip + distill_weight * L_distill            (Kim et al. 2024; both weights 1)
 
 `compute` is one forward pass over a batch: the student sees every view, large and small crops in one pass each, the
-teacher the global ones. `accumulate` takes a step's batches as one: with several, features come first, then the loss of
-all of them, then each batch again to carry its gradients back (GradCache, Gao et al. 2021); the teacher's features are
-kept, so it runs once. Cost of that: the student's forward pass twice.
+teacher sees the global ones. `accumulate` treats a step's batches as one: if there are several, features are computed
+first, then the loss over all of them, then each batch runs again to backpropagate its gradients (GradCache, Gao et al.
+2021); the teacher's features are kept, so it runs once. Costs the student's forward pass twice.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Taught = tuple[Tensor, Tensor]  # the teacher's unit vectors (G, b, E) of global
 def compute(
     model: Cosmos, batch: ViewBatch, settings: ObjectiveSettings, taught: Taught | None = None
 ) -> tuple[Views, Tensor]:
-    """What student and teacher make of a batch, and the routers' own loss (0 without experts).
+    """Features of student and teacher for a batch, and the routers' loss (0 without experts).
 
-    taught: what the teacher said of this batch before. A batch of no readable samples runs all the same, on one that is
-    thrown away.
+    taught: the teacher's features from an earlier pass over this batch. A batch without readable samples still runs, on
+    a dummy sample.
     """
     rows = len(batch.keys)
     batch = _with_a_row(batch)
@@ -45,7 +45,7 @@ def compute(
     images, pooled = model.student.images(large), [] if not len(small) else [model.student.visual(small)[0]]
     first, said = _read(model.student, batch.texts, len(batch.images))
     seen = torch.unflatten(torch.cat([images.pooled, *pooled]), 0, (-1, count))
-    # Only the first global view's tokens are looked at, in either modality.
+    # Only the first global view's tokens are attended to, in either modality.
     cross_image, cross_text = model.student.cross(seen, said, images.tokens[:count], first)
     routing = _routing(model.student, settings, seen)
     if taught is None:
@@ -61,7 +61,7 @@ def compute(
 
 @torch.no_grad()
 def teach(model: Cosmos, batch: ViewBatch, large: Tensor) -> Taught:
-    """The teacher's unit vectors of a batch's global views, plain: its cross-attention is not used."""
+    """The teacher's unit vectors of a batch's global views, plain: without its cross-attention."""
     count = len(batch.images[0])
     seen = model.teacher.images(large).pooled
     said = _pooled(model.teacher, batch.texts[: len(batch.images)])
@@ -69,9 +69,9 @@ def teach(model: Cosmos, batch: ViewBatch, large: Tensor) -> Taught:
 
 
 def _read(student: Student, texts: Tensor, long: int) -> tuple[Tensor, Tensor]:
-    """The tokens (B, L, E) of the first of texts (V, B, L), padding and all, and the pooled features (V, B, E).
+    """The tokens (B, L, E) of the first of texts (V, B, L), padding included, and the pooled features (V, B, E).
 
-    long: how many are captions of several sentences; these and the short ones are read each as far as they go.
+    long: number of captions of several sentences; long and short ones run in separate passes, each up to its longest.
     """
     first = student.texts(texts[0])
     others = [_pooled(student, part) for part in (texts[1:long], texts[long:]) if len(part)]
@@ -79,7 +79,7 @@ def _read(student: Student, texts: Tensor, long: int) -> tuple[Tensor, Tensor]:
 
 
 def _pooled(tower: Student, texts: Tensor) -> Tensor:
-    """(V, B, E): texts are read up to the end of the longest. What follows a text's end has no part in its feature."""
+    """(V, B, E): texts are encoded up to the longest end. Tokens after a text's end do not affect its feature."""
     ends = (texts == tower.end).int().argmax(-1)
     found = tower.read(texts[..., : int(ends.max()) + 1].flatten(0, 1), tower.end)[0]
     return torch.unflatten(found, 0, (len(texts), -1))
@@ -128,13 +128,14 @@ def _together(
     settings: ObjectiveSettings,
     context: StepContext,
 ) -> tuple[CosmosLosses, Tensor]:
-    """The loss of several batches as one, carried back through each; and the mean of their routers' losses."""
+    """The loss over several batches, with gradients backpropagated through each; and the mean of their routers'
+    losses."""
     randoms, leaves, routed = [], [], torch.zeros((), device=batches[0].images.device)
     for number in group:
         randoms.append(RandomState.now(batches[number].images.device))
         with torch.no_grad(), context.autocast():
             leaves.append(_leaf(forward(batches[number], settings)[0]))
-    # The scales are factors of the one loss: the first batch's stand for all, and their gradient enters once.
+    # The scales are factors of the one loss: the first batch's are used for all, so their gradient enters once.
     parts = zip(*(leaf.features for leaf in leaves), strict=True)
     pool = leaves[0].with_features([torch.cat(part, 1) for part in parts])
     found = cosmos_losses(pool)
@@ -165,7 +166,7 @@ def _total(losses: CosmosLosses, settings: ObjectiveSettings) -> Tensor:
 
 
 def _groups(batches: Sequence[ViewBatch], settings: ObjectiveSettings) -> list[list[int]]:
-    """The numbers of batches whose samples are each other's candidates: those of one source, or each alone."""
+    """Groups of batch numbers with shared candidates: the batches of one source, or each batch alone."""
     if settings.pool == "batch":
         return [[number] for number in range(len(batches))]
     sources = dict.fromkeys(batch.source for batch in batches)
@@ -177,12 +178,12 @@ def _precise(views: Views) -> Views:
 
 
 def _leaf(views: Views) -> Views:
-    """The same numbers in fp32, where gradients end."""
+    """The same numbers in fp32, as leaves that collect gradients."""
     return Views(*(part.detach().float().requires_grad_(number not in (4, 5)) for number, part in enumerate(views)))
 
 
 def _with_a_row(batch: ViewBatch) -> ViewBatch:
-    """The batch with at least one row, of padding: sharded weights want every process's call."""
+    """The batch with at least one row, of padding: sharded weights need a call on every process."""
     if len(batch.keys):
         return batch
     shapes = ((part.shape[0], 1, *part.shape[2:]) for part in (batch.images, batch.crops, batch.texts))

@@ -1,6 +1,6 @@
-"""The architecture of a plain CLIP or COSMOS, by its file alone: released weights, or a folder open_clip reads.
+"""The architecture of a plain CLIP or COSMOS from its file alone: released weights, or a folder for open_clip.
 
-So that a checkpoint is evaluated without a recipe. Costs a read of the names and shapes.
+So a checkpoint can be evaluated without a recipe. Costs reading the names and shapes.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from cosmos_train.errors import UserError
 from cosmos_train.recipe import Recipe
 from cosmos_train.recipe import build as build_recipe
 
-_HEAD = 64  # width of a head, which no shape tells; all of CLIP's have it
+_HEAD = 64  # width of a head: not visible in shapes, but the same in all CLIPs
 CONFIG = "open_clip_config.json"
 _VISION = ("layers", "width", "head_width", "patch_size", "mlp_ratio")
 
 
 def recipe_of_state(state: Mapping[str, Tensor], source: Path) -> Recipe:
-    """Of released weights (`released.read`). Raises UserError where they are no vision transformer's."""
+    """The settings of released weights (`released.read`). Raises UserError if they are not a vision transformer's."""
     try:
         conv, words = state["visual.conv1.weight"], state["token_embedding.weight"]
         places, context = state["visual.positional_embedding"], state["positional_embedding"]
@@ -41,14 +41,14 @@ def recipe_of_state(state: Mapping[str, Tensor], source: Path) -> Recipe:
         embedding, vocabulary = state["text_projection"].shape[1], len(words)
     except (KeyError, ValueError, IndexError) as error:
         raise UserError(
-            f"{source} is no CLIP or COSMOS with a vision transformer: {error}",
+            f"{source} is not a CLIP or COSMOS with a vision transformer: {error}",
             "give a file as the authors released it, a run, or a folder of `cosmos_train export`",
         ) from error
     return _recipe(source, side * conv.shape[-1], config, reader, embedding, vocabulary)
 
 
 def recipe_of_folder(folder: Path) -> tuple[Recipe, bool]:
-    """Of `open_clip_config.json`; and whether its activations are OpenAI's (quick GELU). Raises UserError."""
+    """The settings in `open_clip_config.json`, and whether activations are OpenAI's (quick GELU). Raises UserError."""
     path = folder / CONFIG
     try:
         model = json.loads(path.read_text())["model_cfg"]
@@ -60,20 +60,20 @@ def recipe_of_folder(folder: Path) -> tuple[Recipe, bool]:
         end = text.pop("eos_id", vocabulary - 1)
         text.pop("pool_type", None)
         if vision or text or not isinstance(size, int):
-            raise ValueError(f"{', '.join([*vision, *text]) or 'image_size'} is not known of a plain CLIP")
+            raise ValueError(f"{', '.join([*vision, *text]) or 'image_size'} is not a field of a plain CLIP")
         recipe = _recipe(folder, size, config, reader, model["embed_dim"], vocabulary)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} describes no CLIP with a vision transformer: {error}",
+            f"{path} does not describe a CLIP with a vision transformer: {error}",
             "give a folder that `cosmos_train export` of a COSMOS wrote, or open_clip of a ViT",
         ) from error
     if not 0 < end < vocabulary:
-        raise UserError(f"{path}: eos_id {end} is outside of the vocabulary", "export the model again")
+        raise UserError(f"{path}: eos_id {end} is outside the vocabulary", "export the model again")
     return recipe, bool(model.get("quick_gelu", False))
 
 
 def end_of_folder(folder: Path, vocabulary: int) -> int:
-    """The id that texts are pooled at."""
+    """The id where texts are pooled."""
     return int(json.loads((folder / CONFIG).read_text())["model_cfg"]["text_cfg"].get("eos_id", vocabulary - 1))
 
 

@@ -1,7 +1,8 @@
-"""COSMOS checkpoints as the authors released them, and plain open_clip ones: read, checked by name and shape, written.
+"""Reads and writes COSMOS checkpoints as the authors released them, and reads plain open_clip ones.
 
-A released file holds `student` and `teacher` (names of open_clip's CLIP and 21 more, `module.` before them where DDP
-was used), `epoch` and `name`. Nothing but tensors and plain values is unpickled. Costs one read of the file.
+A released file holds `student` and `teacher` (names of open_clip's CLIP and 21 more, with the prefix `module.` if DDP
+was used), `epoch` and `name`. Names and shapes are checked. Only tensors and plain values are unpickled. Costs one read
+of the file.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cosmos_train.errors import UserError
 from cosmos_train.families.cosmos.model import EXTRA, Cosmos, Student
 from cosmos_train.models.misfit import misfit
 
-_SCALES = ("logit_scale", "distill_logit_scale")  # without dimension in files, with one here
+_SCALES = ("logit_scale", "distill_logit_scale")  # without dimensions in files, with one here
 _SHOWN = 5  # keys that an error names
 _MOE = ".mlp.gate.weight"
 
@@ -27,14 +28,14 @@ def read(path: Path) -> dict[str, dict[str, Tensor]]:
     """The weights in a released file by part, `student` and `teacher`, under plain names. Raises UserError."""
     try:
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:  # torch advises to read it all the same, which would run what is in it
+    except UnpicklingError as error:  # torch suggests weights_only=False, which could run code in the file
         raise UserError(
-            f"{path} is no file of weights alone: what else is in it could run as code, so it is not read",
-            "download it again, or save its tensors alone",
+            f"{path} holds more than weights and could run code, so it is not read",
+            "download it again, or save only its tensors",
         ) from error
-    except Exception as error:  # a damaged zip, a file of something else: torch raises what it likes
+    except Exception as error:  # torch raises many types for damaged or foreign files
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path} is no file of weights: {reason}", "download it again") from error
+        raise UserError(f"{path} is not a file of weights: {reason}", "download it again") from error
     if not isinstance(found, dict) or not isinstance(found.get("student"), dict):
         there = ", ".join(sorted(map(str, found))[:_SHOWN]) if isinstance(found, dict) else type(found).__name__
         raise UserError(f"{path} holds no COSMOS student, but {there}", "give a COSMOS checkpoint")
@@ -43,22 +44,22 @@ def read(path: Path) -> dict[str, dict[str, Tensor]]:
 
 
 def fill(student: Student, state: Mapping[str, Tensor], source: str) -> None:
-    """Puts released weights into a student (or teacher). UserError where they are of another architecture."""
+    """Loads released weights into a student (or teacher). UserError if they are of another architecture."""
     wanted = {name: tuple(_outside(name, tensor).shape) for name, tensor in student.state_dict().items()}
     if different := misfit(wanted, {name: tuple(tensor.shape) for name, tensor in state.items()}):
-        raise UserError(f"{source} is of another model than the recipe's: {different}", _advice(state, student))
+        raise UserError(f"{source} does not fit the recipe's model: {different}", _advice(state, student))
     student.load_state_dict({name: state[name].reshape(t.shape) for name, t in student.state_dict().items()})
 
 
 def start(model: Cosmos, path: Path) -> None:
-    """Both halves of a model from a released file; without a teacher in it, the student stands for it."""
+    """Loads both halves of a model from a released file. If it has no teacher, the student is used for both."""
     parts = read(path)
     fill(model.student, parts["student"], f"the student in {path}")
     fill(model.teacher, parts.get("teacher", parts["student"]), f"the teacher in {path}")
 
 
 def write(model: Cosmos, path: Path, name: str, epoch: int) -> None:
-    """A file in the released layout."""
+    """Writes a file in the released layout."""
     parts = {part: released_state(getattr(model, part)) for part in ("student", "teacher")}
     torch.save({"epoch": epoch, "name": name, **parts}, path)
 
@@ -68,24 +69,24 @@ def released_state(student: nn.Module) -> dict[str, Tensor]:
     state = student.state_dict()
     if any(name.endswith(_MOE) for name in state):
         raise UserError(
-            "a mixture of experts has no layout in COSMOS's or open_clip's files", "export it before upcycling"
+            "a mixture of experts cannot be written to COSMOS's or open_clip's files", "export it before upcycling"
         )
     return {name: _outside(name, tensor).detach().clone() for name, tensor in state.items()}
 
 
 def to_open_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A plain open_clip CLIP of a COSMOS state: without what served training alone."""
+    """A plain open_clip CLIP from a COSMOS state: without the parts for training only."""
     return {name: tensor for name, tensor in state.items() if name not in EXTRA}
 
 
 def from_open_clip(state: Mapping[str, Tensor], student: Student) -> dict[str, Tensor]:
-    """A COSMOS state of a plain open_clip CLIP: what it lacks is the student's own, newly drawn."""
+    """A COSMOS state from a plain open_clip CLIP: missing parts are the student's own, newly drawn."""
     own = released_state(student)
     return {**{name: own[name] for name in EXTRA}, **state}
 
 
 def open_clip_config(student: Student) -> dict[str, Any]:
-    """The config by which open_clip builds the same towers."""
+    """The config with which open_clip builds the same towers."""
     visual = student.visual
     vision_block: Any = visual.transformer.resblocks[0]
     text_block: Any = student.transformer.resblocks[0]

@@ -1,3 +1,3 @@
-"""CuMo: a language model that sees through a connector, with co-upcycled experts (arXiv 2405.05949)."""
+"""CuMo: a language model that reads pictures through a connector, with co-upcycled experts (arXiv 2405.05949)."""
 
 KIND, NAME = "cumo", "CuMo"

@@ -1,6 +1,6 @@
-"""A trained CuMo as a folder in Hugging Face's style, as a CosMo is written: it is read back to equal logits.
+"""Exports a CuMo as a folder in Hugging Face's style, like a CosMo. Reading it back gives equal logits.
 
-Experts are kept as they are trained: stacked in one tensor a block. Costs one copy of the weights on disk.
+Experts stay as in training: stacked in one tensor per block. Costs one copy of the weights on disk.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from cosmos_train.recipe import Recipe
 
 
 def write(out: Path, trained: Trained, model: CuMo) -> None:
-    """Into an existing folder."""
+    """Writes into an existing folder."""
     recipe = standalone(trained.recipe, model)
     write_folder(out, trained, model, KIND, NAME, recipe, _preprocessor(recipe), _card(trained, recipe, model))
 
 
 def load(folder: Path) -> tuple[Trained, CuMo]:
-    """The CuMo of an exported folder, on the CPU and in evaluation mode. UserError where it is not one, or damaged."""
+    """Loads an exported CuMo on the CPU, in evaluation mode. UserError if the folder is not one, or damaged."""
     return load_folder(folder, KIND, NAME, build_cumo)
 
 
 def standalone(recipe: Recipe, model: CuMo) -> Recipe:
-    """The recipe with configs in place of names, and nothing of where its weights and data came from."""
+    """The recipe with configs in place of names, and without the paths of its weights and data."""
     settings = recipe.model.vision
     config = tower_config(settings.name) if settings.name else settings.config
     vision = settings.model_copy(update={"name": "", "pretrained": "", "config": config})
@@ -38,7 +38,8 @@ def standalone(recipe: Recipe, model: CuMo) -> Recipe:
 
 
 def _preprocessor(recipe: Recipe) -> dict[str, Any]:
-    """How pictures are prepared, in the words of Hugging Face's CLIPImageProcessor and LLaVA's `image_aspect_ratio`."""
+    """How pictures are prepared, in the fields of Hugging Face's CLIPImageProcessor and LLaVA's
+    `image_aspect_ratio`."""
     size = recipe.data.image.size
     return {
         "image_processor_type": "CLIPImageProcessor",

@@ -33,7 +33,7 @@ class CuMoFamily(Family):
         answers="cosmos_train.evaluate.talk:answer",
         probe="cosmos_train.evaluate.talk_probe:make_probe",
     )
-    instead = "a CuMo is asked by cosmos_train evaluate --task (vqav2, scienceqa, …)"
+    instead = "a CuMo is scored by cosmos_train evaluate --task (vqav2, scienceqa, …)"
 
     def build(self, recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> CuMo:
         from cosmos_train.families.cumo.model import build_cumo

@@ -1,4 +1,4 @@
-"""What a batch of talk costs: floating-point operations of each part of CuMo, from the shapes of its weights."""
+"""The cost of a batch of conversations: floating-point operations of each part of CuMo, from its weights' shapes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Talked:
 
 
 def work_of(batch: TalkBatch) -> tuple[Talked, Talked]:
-    """Without padding, and with it."""
+    """The work in a batch: without padding, and with it."""
     lengths = batch.token_mask.sum(1)
     rows, width = batch.tokens.shape
     frames = len(batch.frames)
@@ -38,7 +38,7 @@ def longest(recipe: Recipe) -> Talked:
 
 
 class CuMoFlopCount:
-    """Operations by part, from the shapes of the weights; of experts those in use."""
+    """Operations by part, from the shapes of the weights; for experts, of those a token uses."""
 
     def __init__(self, model: CuMo) -> None:
         tower, config = model.vision, model.lm.config

@@ -1,9 +1,8 @@
-"""CuMo (Li et al. 2024): an LM that reads pictures as tokens, by a vision tower at several scales and a connector.
+"""CuMo (Li et al. 2024): an LM that reads pictures as tokens, from a vision tower at several scales and a connector.
 
-Pictures are seen whole and, at larger scales (S², Shi et al. 2024), tile by tile; the tiles' features are laid
-together, averaged down to the grid of the smallest scale, and put side by side. The tower's last layer is not built:
-LLaVA's features are those before it. Costs the tower (1 + 9) times a picture at scales 1 and 3, and its tokens in the
-LM.
+The tower sees a picture whole and, at larger scales (S², Shi et al. 2024), tile by tile. The tiles' features are put
+together, averaged down to the grid of the smallest scale, and concatenated. The tower's last layer is not built: LLaVA
+uses the features before it. Costs the tower (1 + 9) times per picture at scales 1 and 3, and its tokens in the LM.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from cosmos_train.recipe import Recipe
 
 
 class PatchTower(VisionTower):
-    """A vision tower up to its last layer but one: pixels (N, 3, S, S) to patches (N, v, D), without a last norm."""
+    """A vision tower without its last layer: pixels (N, 3, S, S) to patches (N, v, D), without a last norm."""
 
     def __init__(
         self, size: int, patch: int, width: int, layers: int, head_width: int, ratio: float, quick: bool
@@ -41,7 +40,7 @@ class PatchTower(VisionTower):
 
 
 class CuMo(nn.Module):
-    """visual_token: the id that stands for a place of a picture. scales: whole multiples of the smallest, ascending."""
+    """visual_token: the placeholder id of a picture's tokens. scales: multiples of the smallest scale, ascending."""
 
     pixel_mean: Tensor
     pixel_std: Tensor
@@ -70,7 +69,7 @@ class CuMo(nn.Module):
         return (self.vision.size // self.vision.patch) ** 2
 
     def features(self, frames: Tensor) -> Tensor:
-        """Pictures (N, 3, S, S) uint8, S the largest scale's, to (N, v, D · scales)."""
+        """Pictures (N, 3, S, S) uint8, with S of the largest scale, to (N, v, D · scales)."""
         pixels = (frames - self.pixel_mean) / self.pixel_std
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.vision_frozen):
             return torch.cat([self._at(scale, pixels) for scale in self.scales], -1)
@@ -96,10 +95,10 @@ class CuMo(nn.Module):
         return found.logits  # type: ignore[no-any-return]
 
     def embedded(self, frames: Tensor, tokens: Tensor) -> Tensor:
-        """frames (N, 3, S, S), tokens (B, L) with image_tokens `<visual>` for each of them in order; (B, L, D).
+        """frames (N, 3, S, S), tokens (B, L) with image_tokens `<visual>` for each frame in order; gives (B, L, D).
 
-        Without pictures the tower runs all the same, on one that is thrown away: processes that share its weights wait
-        for each other in it.
+        Without pictures the tower still runs, on a dummy picture: processes that share its weights wait for each other
+        in it.
         """
         there = frames if len(frames) else frames.new_zeros(1, 3, *(max(self.scales) * self.vision.size,) * 2)
         seen = self.connector(self.features(there))
@@ -118,16 +117,16 @@ class CuMo(nn.Module):
 
 
 def build_cumo(recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> CuMo:
-    """The model of a recipe; the connector and gates are drawn from torch's random state.
+    """The model of a recipe; torch's random state draws connector and gates.
 
-    weights=False: its architecture alone; under `torch.device("meta")` that costs no memory. Raises UserError where
-    parts do not fit or weights are not at hand.
+    weights=False: the architecture only; under `torch.device("meta")` that costs no memory. Raises UserError if parts
+    do not fit or weights cannot be loaded.
     """
     settings = recipe.model
     scales = tuple(settings.connector.scales)
     if recipe.data.image.size % max(scales):
         raise UserError(
-            f"pictures of {recipe.data.image.size} px are no multiple of the largest scale {max(scales)}",
+            f"pictures of {recipe.data.image.size} px cannot be divided by the largest scale {max(scales)}",
             "set data.image.size to the tower's size times the largest of model.connector.scales",
             2,
         )
@@ -144,14 +143,14 @@ def build_cumo(recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> 
         )
     if settings.experts.count:
         expert_layers(model, settings.experts)
-        watch_routers(lm)  # as the original: from the stage on that has experts of its own
+        watch_routers(lm)  # as the original: only in stages with added experts
     vision.requires_grad_(not settings.vision.frozen)
     connector_learns = not settings.connector.frozen
     model.connector.requires_grad_(connector_learns)
     model.lm.requires_grad_(settings.language.learns == "all")
     if settings.language.learns not in ("all", "none"):
         raise UserError(
-            f"a CuMo's language model learns whole or not at all, not its {settings.language.learns}",
+            f"a CuMo's language model can be trained as a whole or not at all, not {settings.language.learns}",
             "set model.language.trained to all or none",
             2,
         )
@@ -164,7 +163,7 @@ def _tower(settings: VisionSettings, size: int, weights: bool) -> PatchTower:
     if settings.name:
         known = open_clip().get_model_config(settings.name)
         if known is None:
-            raise UserError(f"open_clip knows no {settings.name}", "check model.vision.name", 2)
+            raise UserError(f"open_clip has no model {settings.name}", "check model.vision.name", 2)
         fields, quick = dict(known["vision_cfg"]), bool(known.get("quick_gelu", False))
     try:
         if fields.get("image_size", size) != size:
@@ -187,7 +186,7 @@ def _tower(settings: VisionSettings, size: int, weights: bool) -> PatchTower:
 
 
 def _fill(tower: PatchTower, settings: VisionSettings) -> None:
-    """By a name, open_clip's weights; beside a `config`, those of a plain CLIP in a local file."""
+    """Loads open_clip's weights by name; if there is a `config`, those of a plain CLIP in a local file."""
     try:
         if settings.name:
             whole = open_clip().create_model(settings.name, pretrained=settings.pretrained).visual.state_dict()
@@ -202,8 +201,8 @@ def _fill(tower: PatchTower, settings: VisionSettings) -> None:
     wrong = [name for name, tensor in wanted.items() if getattr(whole.get(name), "shape", None) != tensor.shape]
     if wrong:
         raise UserError(
-            f"{settings.pretrained} is of another tower than model.vision: {', '.join(wrong[:3])}",
-            "make them the same; it sees data.image.size, divided by the largest of model.connector.scales",
+            f"{settings.pretrained} does not fit model.vision: {', '.join(wrong[:3])}",
+            "make them equal; the tower sees data.image.size divided by the largest of model.connector.scales",
             2,
         )
     tower.load_state_dict({name: whole[name] for name in wanted})

@@ -1,9 +1,9 @@
-"""CuMo's objective: next-token loss on answers, and what keeps the experts in use.
+"""CuMo's objective: next-token loss on answers, and losses that balance the experts.
 
     L = L_lm + balance_weight * sum of places' L_b + router_z_weight * sum of places' L_z    (Li et al. 2024; 0.1, 0.01)
 
-A place is the tower, the connector, the LM; within one, losses are means over blocks. The language loss is a mean over
-all learned tokens of a step, over batches and processes; the routers' are means over batches.
+A place is the tower, the connector or the LM; within one, losses are means over blocks. The language loss is a mean
+over all learned tokens of a step, over batches and processes; the routers' losses are means over batches.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def learned_tokens(batch: TalkBatch) -> int:
 
 
 def compute(model: CuMo, batch: TalkBatch, settings: ObjectiveSettings) -> Outputs:
-    """What the model makes of one batch; all of it runs, also where nothing is readable."""
+    """The losses of one batch. Every part of the model runs, even if nothing is readable."""
     tokens, labels, mask = batch.tokens, batch.labels, batch.token_mask
     if not len(tokens):
         tokens = tokens.new_zeros(1, 2)
         labels, mask = tokens + IGNORED, tokens == 0
     logits = model(batch.frames, tokens, mask)
     summed, _ = language_loss(logits, labels)
-    summed = summed + 0 * logits[:, :1].float().sum()  # a gradient, of zero, where nothing is learned
+    summed = summed + 0 * logits[:, :1].float().sum()  # a zero gradient if no token is learned
     if not model.training or not routed(model):
         return summed, summed.new_zeros(()), summed.new_zeros(())
     balance, z = router_losses(model)

@@ -1,1 +1,1 @@
-"""Pictures and turns of talk about them: CuMo's batches, from LLaVA's format or our own documents."""
+"""Pictures and conversations about them: CuMo's batches, from LLaVA's format or our own documents."""

@@ -1,4 +1,4 @@
-"""What a batch of conversations is: the contract between the stream and CuMo's objective."""
+"""The contents of a batch of conversations: the contract between the stream and CuMo's objective."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cosmos_train.stream.tokenizer import Tokenizer
 class TalkBatch(BatchBase):
     """B readable samples.
 
-    frames (N, 3, S, S) uint8: the pictures, in the order of rows; a row holds at most one. tokens, labels (B, L), right
+    frames (N, 3, S, S) uint8: the pictures, in the order of rows; at most one per row. tokens, labels (B, L), right
     padded; a picture is a run of `<visual>`. token_mask (B, L): False on padding. pictured (B,): rows with a picture.
     """
 
@@ -40,7 +40,7 @@ class TalkBatch(BatchBase):
         return len(self.frames)
 
     def row_digests(self) -> list[bytes]:
-        """One per sample as asked for: of its pixels, ids and labels; of a bad one, of its key and reason."""
+        """One digest per requested sample: of its pixels, ids and labels; of a bad one, of its key and reason."""
         rows, before = [], 0
         for row, (key, texts) in enumerate(zip(self.keys, self.texts, strict=True)):
             found = hashlib.sha256(repr((self.source, key, texts)).encode())
@@ -62,7 +62,7 @@ def collate_talk(
     size: int,
     source: str,
 ) -> TalkBatch:
-    """Samples as `TalkSamples` makes them; one whose picture or answers do not fit becomes a bad sample."""
+    """Collates samples of `TalkSamples`. One with a picture or answers that do not fit becomes a bad sample."""
     readable: list[Sample] = []
     tokenized: list[TokenizedTurns] = []
     bad: list[BadSample] = []

@@ -1,6 +1,7 @@
-"""`cosmos_train pack-llava`: LLaVA's json and its pictures as tar shards with an index, which the stream reads.
+"""`cosmos_train pack-llava`: writes LLaVA's json and its pictures as tar shards with an index for the stream.
 
-Once, so that training reads by position, from any storage. Pictures are taken as they are. Costs reading each of them.
+A one-time conversion, so that training can read by position from any storage. Pictures stay as they are. Costs reading
+each of them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _SUFFIXES = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp"}
 
 @dataclass
 class Packed:
-    """left_out: why -> how many; example: the first record of each reason."""
+    """left_out: reason -> count; example: the first record of each reason."""
 
     records: int = 0
     pictures: int = 0
@@ -32,7 +33,7 @@ class Packed:
 
 
 def pack_llava(listed: Path, pictures: Path, out: Path, shard_bytes: int = _SHARD_BYTES) -> Packed:
-    """Every usable record of a list, in its order. UserError where the list is none, or `out` holds something."""
+    """Converts every usable record of a list, in its order. UserError if it is not a list, or `out` is not empty."""
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty", "give a new folder", 2)
     try:
@@ -40,7 +41,7 @@ def pack_llava(listed: Path, pictures: Path, out: Path, shard_bytes: int = _SHAR
     except (OSError, ValueError) as error:
         raise UserError(f"{listed} cannot be read: {error}", "give LLaVA's json: a list of records", 2) from error
     if not isinstance(records, list):
-        raise UserError(f"{listed} holds no list of records, but {type(records).__name__}", "give LLaVA's json", 2)
+        raise UserError(f"{listed} holds a {type(records).__name__}, not a list of records", "give LLaVA's json", 2)
     found, root = Packed(), pictures.resolve()
     with ShardWriter(Storage(str(out)), "", lambda number: f"{number:05d}.tar", shard_bytes) as writer:
         for number, record in enumerate(records):

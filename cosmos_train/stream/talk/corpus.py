@@ -1,7 +1,7 @@
 """Conversations by number, and samples of them by position.
 
-A sample of a shard is LLaVA's record (`conversations` in the json, a picture where it has one), or one of our
-documents, each of whose clips is a picture, a question and its text. Costs as `stream.loader`.
+A sample of a shard is LLaVA's record (`conversations` in the json, with a picture or without), or one of our documents:
+each of its clips becomes a picture, a question and its text. Costs as `stream.loader`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from cosmos_train.stream.talk.prompts import IMAGE, Turn, tokenize_turns
 from cosmos_train.stream.tar import Members
 from cosmos_train.stream.tokenizer import Tokenizer
 
-# What our documents are asked; as LLaVA's own first stage, several wordings of one wish.
+# Questions for our documents. As in LLaVA's first stage, several wordings of the same request.
 QUESTIONS = (
     "Describe the picture.", "What does the picture show?", "What is happening here?", "Say what can be seen.",
     "What is done in this picture?", "Give a short description of the picture.",
 )  # fmt: skip
 _MEAN = (122, 116, 104)  # CLIP's mean colour
-_WORD = "< image >"  # IMAGE where it is a word
+_WORD = "< image >"  # replaces IMAGE used as a word
 _ASKED = {"human", "user"}
 _ANSWERED = {"gpt", "assistant"}
 
@@ -45,12 +45,12 @@ class Talk(Clip):
 
 
 def turns_of(conversation: Any, pictured: bool) -> tuple[Turn, ...]:
-    """LLaVA's list of `from` and `value`. Raises ValueError where it is no alternation of questions and answers."""
+    """Parses LLaVA's list of `from` and `value`. Raises ValueError if questions and answers do not alternate."""
     if not isinstance(conversation, list) or not conversation:
         raise ValueError(f"its conversations are no list of turns, but {type(conversation).__name__}")
     if not all(isinstance(one, dict) and {"from", "value"} <= one.keys() for one in conversation):
         raise ValueError("its conversations lack `from` or `value`")
-    if conversation[0]["from"] not in _ASKED:  # as LLaVA: what stands before the first question is left out
+    if conversation[0]["from"] not in _ASKED:  # as LLaVA: leave out turns before the first question
         conversation = conversation[1:]
     found = []
     for asked, answered in zip(conversation[::2], conversation[1::2], strict=False):
@@ -59,14 +59,15 @@ def turns_of(conversation: Any, pictured: bool) -> tuple[Turn, ...]:
         found.append(Turn(str(asked["value"]), str(answered["value"]).strip()))
     if not found:
         raise ValueError("its conversations hold no answer")
-    # LLaVA's marker begins or ends a question; elsewhere, in talk about no picture, it is a word (of somebody's HTML).
+    # LLaVA's marker begins or ends a question. Elsewhere, in a conversation without a picture, it is a word (e.g.
+    # HTML).
     named = [IMAGE in turn.asked if pictured else _shows(turn.asked) for turn in found]
     if sum(named) > pictured:
         mentions = sum(turn.asked.count(IMAGE) for turn in found)
         raise ValueError(f"its turns name {mentions} pictures, {'one may be shown' if pictured else '0 is there'}")
     if not pictured:
         return tuple(Turn(turn.asked.replace(IMAGE, _WORD).strip(), turn.answered) for turn in found)
-    # LLaVA puts the picture first in the question that names it; one that nobody names is shown with the first.
+    # LLaVA puts the picture first in the question that names it; if none does, it is shown with the first question.
     shown = named.index(True) if any(named) else 0
     asked = [turn.asked.replace(IMAGE, "").strip() for turn in found]
     asked[shown] = f"{IMAGE}\n{asked[shown]}".strip()
@@ -134,7 +135,7 @@ class TalkSamples(Samples):
     _rows = 0
 
     def group(self, lengths: Lengths, rows: int) -> None:
-        """From now on, batches of `rows` are of samples alike."""
+        """From now on, each batch of `rows` has similar samples."""
         self._lengths, self._rows = lengths, rows
 
     def place(self, position: int) -> Place:

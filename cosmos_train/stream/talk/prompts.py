@@ -1,6 +1,7 @@
-"""Turns of talk as tokens: which words stand around them, and which of them are learned.
+"""Turns of a conversation as tokens: the text around them, and which tokens are learned.
 
-Versions as LLaVA and CuMo have them (their `conversation.py` and `train.py`), to the space: docs/evaluation.md.
+The versions equal those of LLaVA and CuMo (their `conversation.py` and `train.py`), including spaces:
+docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from cosmos_train.stream.talk.settings import Prompt, TalkSettings
 from cosmos_train.stream.tokenizer import Tokenizer
 
-IMAGE = "<image>"  # where a picture stands in a text, in LLaVA's format
+IMAGE = "<image>"  # marks a picture in a text, in LLaVA's format
 _SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions."
@@ -26,14 +27,14 @@ class Turn:
 
 @dataclass(frozen=True)
 class TokenizedTurns:
-    """ids of a sample, and which of them are learned: answers and what ends them."""
+    """ids of a sample, and which of them are learned: answers and their end marker."""
 
     ids: list[int]
     learned: list[bool]
 
 
 def _pieces(turns: Sequence[Turn], prompt: Prompt) -> Iterator[tuple[str, str]]:
-    """(text before an answer, answer with what ends it but the end token) of each turn."""
+    """(text before an answer, answer with its end marker but without the end token) of each turn."""
     for number, turn in enumerate(turns):
         if prompt == "plain":
             yield IMAGE if IMAGE in turn.asked else "", turn.answered + "\n"
@@ -49,9 +50,9 @@ def _pieces(turns: Sequence[Turn], prompt: Prompt) -> Iterator[tuple[str, str]]:
 
 
 def tokenize_turns(turns: Sequence[Turn], tokenizer: Tokenizer, settings: TalkSettings, longest: int) -> TokenizedTurns:
-    """`<begin>` and each turn, cut at `longest` ids; a picture is `image_tokens` times `<visual>`, unlearned.
+    """`<begin>` and each turn, cut at `longest` ids; a picture is `image_tokens` times `<visual>`, not learned.
 
-    Raises ValueError where no answer would be left to learn, or a picture would be cut.
+    Raises ValueError if no answer would be left to learn, or a picture would be cut.
     """
     ids, learned = [tokenizer.begin], [False]
     for before, answer in _pieces(turns, settings.prompt):
@@ -67,13 +68,13 @@ def tokenize_turns(turns: Sequence[Turn], tokenizer: Tokenizer, settings: TalkSe
 
 
 def tokenize_question(asked: str, tokenizer: Tokenizer, settings: TalkSettings) -> list[int]:
-    """`<begin>` and what stands before the answer to a first question, as a model was trained to read it."""
+    """`<begin>` and the text before the answer to a first question, as in training."""
     before, _ = next(_pieces((Turn(asked, ""),), settings.prompt))
     return [tokenizer.begin, *_placed(before, tokenizer, settings)]
 
 
 def _placed(before: str, tokenizer: Tokenizer, settings: TalkSettings) -> list[int]:
-    """Ids of what stands before an answer: text, and `<visual>` as often as a picture takes places."""
+    """Ids of the text before an answer, with `<visual>` once for each token of a picture."""
     ids: list[int] = []
     for number, text in enumerate(tokenizer.without_markers(before).split(IMAGE)):
         if number:

@@ -14,14 +14,16 @@ Prompt = Literal["plain", "mistral_instruct", "mistral_instruct_system", "vicuna
 class TalkSettings(Settings):
     prompt: Prompt = Field(
         default="mistral_instruct_system",
-        description="how turns become text; plain: the picture and the answer alone, without the question",
+        description="prompt version; plain: only the picture and the answer, without the question",
     )
     image_tokens: int = Field(
-        default=576, gt=0, description="places that a picture takes in a row: the patches of its smallest scale"
+        default=576, gt=0, description="tokens of a picture in a row: the patches of its smallest scale"
     )
     pad: bool = Field(
-        default=True, description="pictures are made square by borders of the mean colour, else by cutting the middle"
+        default=True, description="make pictures square by borders of the mean colour; false: by cropping the middle"
     )
     group_batches: int = Field(
-        default=0, ge=0, description="batches are of samples alike in length and modality, sorted within so many; 0: no"
+        default=0,
+        ge=0,
+        description="group samples of similar length and modality, sorted within this many batches; 0: no",
     )

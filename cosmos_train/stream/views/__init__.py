@@ -1,1 +1,1 @@
-"""Views of a picture and of what is said of it: COSMOS's batches (Kim et al. 2024)."""
+"""Views of a picture and of its captions: COSMOS's batches (Kim et al. 2024)."""

@@ -1,4 +1,4 @@
-"""What a batch of views is: the contract between the stream and COSMOS's objective."""
+"""The contents of a batch of views: the contract between the stream and COSMOS's objective."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from cosmos_train.stream.batch import BadSample, BatchBase, Sample, with_bad_samples
 from cosmos_train.stream.tokenizer import Tokenizer
 
-PADDING = 0  # the id that texts are filled up with: CLIP's, and <pad> of a tokenizer trained here
+PADDING = 0  # the padding id of texts: CLIP's, and <pad> of a tokenizer trained here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class ViewBatch(BatchBase):
     """B readable samples.
 
     images (G, B, 3, S, S), crops (K, B, 3, s, s) uint8: large and small crops. texts (G + K, B, L): token ids of the
-    captions, long ones first, `<begin> words <end>` cut at L and filled up with PADDING.
+    captions, long ones first, `<begin> words <end>` cut at L and padded with PADDING.
     """
 
     images: Tensor
@@ -31,7 +31,7 @@ class ViewBatch(BatchBase):
 
     @property
     def token_mask(self) -> Tensor:
-        """(G + K, B, L): ids that are no padding."""
+        """(G + K, B, L): True where ids are not padding."""
         return self.texts != PADDING
 
     @property
@@ -40,11 +40,11 @@ class ViewBatch(BatchBase):
 
     @property
     def num_images(self) -> int:
-        """Large crops."""
+        """Number of large crops."""
         return self.images.shape[0] * self.images.shape[1]
 
     def row_digests(self) -> list[bytes]:
-        """One per sample as asked for: of its pixels and ids; of a bad one, of its key and reason."""
+        """One digest per requested sample: of its pixels and ids; of a bad one, of its key and reason."""
         rows = []
         for row, (key, captions) in enumerate(zip(self.keys, self.captions, strict=True)):
             found = hashlib.sha256(repr((self.source, key, captions)).encode())
@@ -62,9 +62,9 @@ def collate_views(
     counts: tuple[int, int],
     source: str = "",
 ) -> ViewBatch:
-    """Samples whose `texts` are captions and whose `frames` are (large crops, small crops).
+    """Collates samples with captions as `texts` and (large crops, small crops) as `frames`.
 
-    length: of token rows; sizes: sides of large and small crops; counts: how many of each a sample has.
+    length: of token rows; sizes: sides of large and small crops; counts: numbers of large and small crops per sample.
     """
     readable = [item for item in items if isinstance(item, Sample)]
     images, crops = (
@@ -90,6 +90,6 @@ def collate_views(
 
 
 def tokenize_caption(text: str, tokenizer: Tokenizer, length: int) -> list[int]:
-    """`<begin> words <end>`, at most `length` ids: the end stays, since a text is pooled where it ends."""
+    """`<begin> words <end>`, at most `length` ids: the end is kept, since texts are pooled there."""
     words = tokenizer.encode(tokenizer.without_markers(text))
     return [tokenizer.begin, *words[: length - 2], tokenizer.end]

@@ -1,7 +1,7 @@
 """Pools of sentences about one picture, and text-cropping: captions drawn from a pool.
 
 Fields may be lists of sentences or whole strings, which are split here: drawing from a string would give single
-characters, which no loss complains of. Costs some µs a sample.
+characters, and no loss would reveal it. Costs some µs a sample.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Scene(Clip):
 
 
 def split(text: str) -> list[str]:
-    """Sentences: cut at line ends, `</s>` and full stops, as PixelProse and DreamLIP are."""
+    """Splits a text into sentences at line ends, `</s>` and full stops, like PixelProse and DreamLIP."""
     return [part for part in (" ".join(piece.split()) for piece in _ENDS.split(text)) if part]
 
 
 def sentences_of(value: Any, field: str) -> list[str]:
-    """The sentences of a json field. Raises ValueError for what is neither text nor a list of texts."""
+    """The sentences of a json field. Raises ValueError if it is neither text nor a list of texts."""
     if value is None:
         return []
     if isinstance(value, str):
@@ -59,12 +59,12 @@ def sentences_of(value: Any, field: str) -> list[str]:
 
 
 def _other(values: list[Any]) -> str:
-    """The type of the first that is no text."""
+    """The type of the first item that is not a text."""
     return next(type(one).__name__ for one in values if not isinstance(one, str))
 
 
 def scenes(members: Members, roles: Sequence[str], settings: ViewSettings) -> tuple[Scene, ...]:
-    """What a sample of a shard shows and says. Raises ValueError (KeyError, TypeError) where that cannot be told."""
+    """The scenes of a shard's sample. Raises ValueError (KeyError, TypeError) if it has none that can be parsed."""
     about = json.loads(bytes(members["json"])) if "json" in members else {}
     if not isinstance(about, dict):
         raise ValueError(f"its json is a {type(about).__name__}, not an object")
@@ -122,8 +122,8 @@ def _of_document(about: dict[str, Any], members: Members, roles: Sequence[str]) 
 def crops(pool: Sequence[str], settings: ViewSettings, random: np.random.Generator) -> tuple[str, ...]:
     """Global captions, then local ones: of 1 to `sentences` sentences each in random order, and of one sentence.
 
-    Each global caption draws anew; the local ones differ from each other where the pool has as many. A pool that is
-    too small is used whole as often as it goes, and the rest is drawn.
+    Global captions are drawn independently; the local ones are distinct if the pool has enough sentences. A pool that
+    is too small is used completely as often as it fits, and the rest is drawn.
     """
     found = []
     for _ in range(settings.global_views):

@@ -1,7 +1,7 @@
 """COSMOS's crops of a picture: DINO's augmentations (Caron et al. 2021), drawn from a given generator.
 
-Pillow does the pixels: it releases nothing of torchvision's state into the run, and bicubic resizing of a box is one
-pass there. Costs 5 to 8 ms for 2 crops of 224 px and 6 of 96 px from a 500 px picture, decoding not counted.
+Pillow processes the pixels: no random state of torchvision enters the run, and Pillow resizes a box bicubically in one
+pass. Costs 5 to 8 ms for 2 crops of 224 px and 6 of 96 px from a 500 px picture, without decoding.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from cosmos_train.stream.views.settings import ViewSettings
 
-_SMALLEST = 0.05  # share of the area, of small crops
+_SMALLEST = 0.05  # smallest share of the area, for small crops
 _RATIOS = (3 / 4, 4 / 3)
 _FLIP, _JITTER, _GREY, _SOLARISE = 0.5, 0.8, 0.2, 0.2
 _BLUR_FIRST, _BLUR_SECOND, _BLUR_LOCAL = 1.0, 0.1, 0.5
@@ -47,7 +47,7 @@ def _view(
     picture: Image.Image, size: int, scale: tuple[float, float], settings: ViewSettings, random: np.random.Generator,
     number: int | None,
 ) -> Image.Image:  # fmt: skip
-    """number: of a global crop; the first is always blurred, later ones seldom, and solarised at times."""
+    """number: of a global crop; the first is always blurred, later ones rarely, and sometimes solarised."""
     box = crop_box(picture.width, picture.height, scale, random)
     found = picture.resize((size, size), Image.Resampling.BICUBIC, box=box)
     if random.uniform() < _FLIP:
@@ -68,8 +68,8 @@ def _view(
 def crop_box(
     width: int, height: int, scale: tuple[float, float], random: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of a box whose share of the area and ratio of sides are drawn (the usual random resized
-    crop: ten attempts, then the middle)."""
+    """Left, top, right, bottom of a random box, with random share of the area and aspect ratio (the usual random
+    resized crop: ten attempts, then the middle)."""
     for _ in range(10):
         area = width * height * random.uniform(*scale)
         ratio = math.exp(random.uniform(math.log(_RATIOS[0]), math.log(_RATIOS[1])))
@@ -83,7 +83,7 @@ def crop_box(
 
 
 def jittered(picture: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Brightness, contrast, saturation and hue changed, in random order."""
+    """Changes brightness, contrast, saturation and hue, in random order."""
     enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
     factors = [_about_one(most, random) for most in (_BRIGHTNESS, _CONTRAST, _SATURATION)]
     turn = random.uniform(-_HUE, _HUE)
@@ -99,7 +99,7 @@ def _about_one(most: float, random: np.random.Generator) -> float:
 
 
 def _turned(picture: Image.Image, share: float) -> Image.Image:
-    """The hue moved by a share of the circle."""
+    """Shifts the hue by a share of the circle."""
     hue, saturation, value = picture.convert("HSV").split()
     levels = [(level + round(share * 255)) % 256 for level in range(256)]
     return Image.merge("HSV", (hue.point(levels), saturation, value)).convert("RGB")

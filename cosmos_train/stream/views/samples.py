@@ -1,6 +1,6 @@
 """Views by position: as `stream.loader`, but a sample is one picture with its crops and captions.
 
-What lies at a position is drawn from (seed, epoch, document, scene) alone, so a stream goes on anywhere at once.
+A sample is drawn from (seed, epoch, document, scene) alone, so a stream can resume anywhere at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cosmos_train.stream.views.pictures import views
 
 
 class SceneCorpus(Corpus):
-    """Pictures with pools of sentences: the scenes of our documents, or one a sample."""
+    """Pictures with pools of sentences: the scenes of our documents, or one per sample."""
 
     def __init__(self, data: DataSettings, setting: str = "data.shards") -> None:
         self._views = data.views
@@ -42,7 +42,7 @@ class SceneCorpus(Corpus):
         return Document(found)
 
     def _clip_count(self, document: int) -> int:
-        """Without an index a sample counts as one scene; of several, each epoch draws one."""
+        """Without an index a sample counts as one scene; if it has several, each epoch draws one."""
         return 1
 
 

@@ -14,17 +14,17 @@ class ViewSettings(Settings):
     local_views: int = Field(default=6, ge=0, description="small crops of a picture, and captions of one sentence")
     local_size: int = Field(default=96, gt=0, description="side of a small crop, pixels; a multiple of the patch")
     crop_scale: float = Field(
-        default=0.4, gt=0.05, le=1, description="large crops are at least this share of the area, small ones at most"
+        default=0.4, gt=0.05, le=1, description="smallest share of the area in large crops, and largest in small crops"
     )
-    sentences: int = Field(default=5, gt=0, description="most sentences of a large caption")
+    sentences: int = Field(default=5, gt=0, description="largest number of sentences of a large caption")
     augment: float = Field(
         default=1.0,
         ge=0,
         le=1,
-        description="factor of all probabilities of colour jitter, grey, blur and solarising; flips and crops stay",
+        description="factor on the probabilities of colour jitter, grey, blur and solarising; not of flips and crops",
     )
     captions: Literal["auto", "dreamlip", "pixelprose", "document", "text"] = Field(
         default="auto",
-        description="where sentences come from: DreamLIP's seven json fields, PixelProse's two, the clips of our "
-        "documents (their texts in data.text, all of them), or a pair's own text; auto: the first three, as found",
+        description="source of the sentences: DreamLIP's seven json fields, PixelProse's two, the clips of our "
+        "documents (all of their texts in data.text), or a pair's own text; auto: one of the first three",
     )

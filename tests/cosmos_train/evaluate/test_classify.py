@@ -82,7 +82,7 @@ def test_scores_are_those_of_the_nearest_prompts(run: Path, folder: Path) -> Non
     assert found.chance == pytest.approx(100 / 3)
 
 
-def test_pictures_that_cannot_be_told_apart_are_all_wrong(run: Path, folder: Path) -> None:
+def test_pictures_that_cannot_be_distinguished_are_all_wrong(run: Path, folder: Path) -> None:
     """Ties go against the model: equal prompts give no credit."""
     found = classify(load_pair(run, [], "student"), TASK, DataFolder(folder), Protocol(classes=same(folder)))
     assert found.score == 0
@@ -155,7 +155,7 @@ def test_any_vit_of_open_clip_is_judged_with_its_own_activation(tmp_path: Path, 
         )
     config["vision_cfg"] = {**vision, "timm_model_name": "resnet50"}
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
-    with pytest.raises(UserError, match="timm_model_name is not known of a plain CLIP"):
+    with pytest.raises(UserError, match="timm_model_name is not a field of a plain CLIP"):
         load_pair(tmp_path, [], "teacher")
 
 
@@ -182,7 +182,7 @@ def test_a_file_as_released_is_judged_without_a_recipe(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no COSMOS student"):
         torch.save({"weights": torch.zeros(1)}, tmp_path / "other.pt")
         load_pair(tmp_path / "other.pt", [], "teacher")
-    with pytest.raises(UserError, match="is no CLIP or COSMOS with a vision transformer"):
+    with pytest.raises(UserError, match="is not a CLIP or COSMOS with a vision transformer"):
         torch.save({"student": {"visual.layer1.0.conv1.weight": torch.zeros(1)}}, tmp_path / "resnet.pt")
         load_pair(tmp_path / "resnet.pt", [], "teacher")
 
@@ -193,7 +193,7 @@ def test_a_cosmo_classifies_too_and_a_cosmos_does_not_caption(
     train(tiny(train__steps=1), tmp_path / "cosmo")
     (found,) = evaluate_task(tmp_path / "cosmo", "folder-classify", folder, [], settings=["protocol.templates=simple"])
     assert found.examples == 9
-    with pytest.raises(UserError, match="a COSMOS cannot be asked coco-caption") as error:
+    with pytest.raises(UserError, match="a COSMOS cannot do coco-caption") as error:
         evaluate_task(run, "coco-caption", folder, [0])
     assert "imagenet-classify" in error.value.do
 

@@ -130,7 +130,7 @@ def test_likelihoods_of_continuations_are_those_of_the_whole_text(model_of: Make
 
 
 def test_a_prompt_longer_than_the_model_reads_is_refused(model_of: Make, tokenizer: Tokenizer) -> None:
-    with pytest.raises(UserError, match="257 tokens, but the language model reads 256"):
+    with pytest.raises(UserError, match="257 tokens, but the language model reads at most 256"):
         begin(model_of(), [[tokenizer.begin, tokenizer.visual, *[50] * 255]], [clips(0, 1)], tokenizer.pad)
 
 

@@ -89,7 +89,7 @@ def test_the_batch_size_changes_nothing(subject: Subject, coco: Path, tmp_path: 
 
 
 def test_pictures_and_demonstrations_change_what_is_said(subject: Subject, coco: Path, tmp_path: Path) -> None:
-    """Given open gates, 4 shots, other 4 shots, and the same beside other pictures are answered each in its way."""
+    """Given open gates, 4 shots, other 4 shots, and the same with other pictures are answered each in its way."""
     said = []
     for name, seed in (("four", 42), ("other", 1), ("pictures", 42)):
         if name == "pictures":
@@ -125,13 +125,13 @@ def test_media_that_are_missing_or_broken_are_left_out_and_named(subject: Subjec
     assert [line.partition(":")[0] for line in found.left_out_named] == ["13", "15"]
 
 
-def test_too_few_training_examples_are_told(subject: Subject, coco: Path) -> None:
+def test_too_few_training_examples_are_reported(subject: Subject, coco: Path) -> None:
     with pytest.raises(UserError, match="12 demonstrations need more training examples than the 12"):
         asked(subject, "coco-caption", coco, 12)
 
 
-def test_prompts_that_do_not_fit_are_told_before_anything_is_asked(subject: Subject, coco: Path) -> None:
-    with pytest.raises(UserError, match="but the language model reads 256"):
+def test_prompts_that_do_not_fit_are_reported_before_anything_is_asked(subject: Subject, coco: Path) -> None:
+    with pytest.raises(UserError, match="but the language model reads at most 256"):
         asked(subject, "coco-caption", coco, 10, caption_tokens=200)
 
 

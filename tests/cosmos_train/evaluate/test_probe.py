@@ -51,7 +51,7 @@ def test_a_sentence_that_names_two_values_or_none_leaves_the_slot_open() -> None
 @pytest.mark.parametrize("content", ["[]", "{", '{"a": {"x": ["w"], "y": ["w"]}}', '{"a": 3}'])
 def test_a_table_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "slots.json").write_text(content)
-    with pytest.raises(UserError, match=r"slots\.json is no table of slots"):
+    with pytest.raises(UserError, match=r"slots\.json is not a table of slots"):
         load_slots(tmp_path / "slots.json")
 
 
@@ -93,7 +93,7 @@ def test_an_untrained_model_can_be_asked(subject: Subject) -> None:
     assert subject.model.training
 
 
-def test_texts_that_mean_the_same_are_not_told_apart(subject: Subject) -> None:
+def test_texts_that_mean_the_same_are_not_distinguished(subject: Subject) -> None:
     """Given clips that say 24 things at most, no more candidates are drawn, and chance is one of them."""
     probe = Probe(subject.recipe.data, subject.tokenizer, SQUARES)
     said = {clip.truth for clip in probe.clips}
@@ -123,7 +123,7 @@ def test_a_probe_finds_texts_by_the_embeddings_of_the_model(subject: Subject, mo
     assert found.shuffled < 3 * found.chance
 
 
-def test_shards_of_another_world_are_told(subject: Subject) -> None:
+def test_shards_of_another_world_are_reported(subject: Subject) -> None:
     with pytest.raises(UserError, match="object, colour, action"):
         Probe(subject.recipe.data, subject.tokenizer, load_slots())
 

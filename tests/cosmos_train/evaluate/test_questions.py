@@ -96,12 +96,12 @@ def test_mmmu_from_the_hubs_files(tmp_path: Path) -> None:
     assert shown[0, 0].tolist() == [0, 255, 0]
 
 
-def test_llava_bench_of_coco_tells_captions_and_boxes(tmp_path: Path) -> None:
+def test_llava_bench_of_coco_gives_captions_and_boxes(tmp_path: Path) -> None:
     question = {"question_id": 0, "image": "000000441147.jpg", "text": "What colours?", "category": "conv"}
-    told = {"id": "441147", "image": "000000441147.jpg", "captions": ["Two suitcases.", "Old bags."],
+    described = {"id": "441147", "image": "000000441147.jpg", "captions": ["Two suitcases.", "Old bags."],
             "instances": [{"category": "suitcase", "bbox": [0.1, 0.2, 0.5, 0.75]}]}  # fmt: skip
     put(tmp_path / "qa90_questions.jsonl", [question])
-    put(tmp_path / "caps_boxes_coco2014_val_80.jsonl", [told])
+    put(tmp_path / "caps_boxes_coco2014_val_80.jsonl", [described])
     put(tmp_path / "qa90_gpt4_answer.jsonl", [{"question_id": 0, "text": "Brown.", "answer_id": "x"}])
     (found,) = judged.llava_bench(DataFolder(tmp_path), "test")
     assert found.text == "Two suitcases.\nOld bags.\n\nsuitcase: [0.1, 0.2, 0.5, 0.75]"

@@ -143,7 +143,7 @@ def test_textvqa(tmp_path: Path, put: Put) -> None:
     assert found.answers == (("nous",),) * 10
 
 
-def test_textvqa_with_the_words_that_llava_was_told(tmp_path: Path, put: Put) -> None:
+def test_textvqa_with_the_words_that_llava_shows(tmp_path: Path, put: Put) -> None:
     rows = [
         {"question": "what brand is this camera?", "image_id": "003a", "question_id": 34602, "answers": ["nous"] * 10},
         {"question": "what does it say?", "image_id": "003b", "question_id": 34603, "answers": ["go"] * 10},
@@ -163,7 +163,7 @@ def test_textvqa_with_the_words_that_llava_was_told(tmp_path: Path, put: Put) ->
     assert one.question.endswith(f"NOUS, LITE\n{how}")
     assert (other.id, other.answers[0]) == ("34603", ("go",))
     assert worded(one, TASKS["textvqa-ocr"], Protocol()) == one.question  # it says itself how to answer
-    with pytest.raises(UserError, match="a CosMo cannot be asked textvqa-ocr"):
+    with pytest.raises(UserError, match="a CosMo cannot do textvqa-ocr"):
         check_able(TASKS["textvqa-ocr"], CosMoFamily())
 
 
@@ -302,7 +302,7 @@ def test_tgif_qa(tmp_path: Path, put: Put) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_an_empty_folder_is_told_what_is_missing(tmp_path: Path, task: str) -> None:
+def test_reported_missing_files_of_an_empty_folder(tmp_path: Path, task: str) -> None:
     with pytest.raises(UserError, match="there is no "):
         read(TASKS[task].reader, DataFolder(tmp_path), TASKS[task].split, task)
 
@@ -342,6 +342,6 @@ def test_media_are_found_wherever_they_lie(tmp_path: Path) -> None:
     assert data.media("clip8.avi") is None
 
 
-def test_a_task_that_is_not_there_is_told_the_nearest() -> None:
+def test_reported_nearest_name_of_an_unknown_task() -> None:
     with pytest.raises(UserError, match="did you mean okvqa"):
         find("ok-vqa")

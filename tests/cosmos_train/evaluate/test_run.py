@@ -89,7 +89,7 @@ def test_a_probe_of_held_out_shards(trained: Path, shards: Path, tmp_path: Path)
     assert "R@1, frames to text" in done.stdout
 
 
-def test_mistakes_are_told_before_a_model_is_loaded(tmp_path: Path) -> None:
+def test_mistakes_are_reported_before_a_model_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean coco-caption"):
         evaluate_task(tmp_path, "coco-captions", tmp_path, [0])
     with pytest.raises(UserError, match="no protocol nonsense"):

@@ -58,20 +58,22 @@ def opinionated(talker: Talker) -> Talker:
 
 def test_a_question_is_spelled_as_in_training(run: Path) -> None:
     talker = load_talker(run, [])
-    found = talker.spell("a red square lies left?")
+    found = talker.tokenize("a red square lies left?")
     turns = (Turn("<image>\na red square lies left?", "blue"),)
     trained = tokenize_turns(turns, talker.tokenizer, talker.recipe.data.talk, 64)
     first = trained.learned.index(True)
     assert found == trained.ids[:first]
     assert found.count(talker.tokenizer.visual) == 4
-    assert talker.spell("what is <image> there?").count(talker.tokenizer.visual) == 4  # one picture, whatever is said
+    assert (
+        talker.tokenize("what is <image> there?").count(talker.tokenizer.visual) == 4
+    )  # one picture, whatever is said
 
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_answers_are_those_of_the_whole_model_run_again_for_each_word(run: Path, beams: int) -> None:
     talker = opinionated(load_talker(run, []))
     pictures = list(np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32)).astype(np.uint8))
-    prompts = [talker.spell(text) for text in ("left?", "what colour is the square that lies on the right?", "a b")]
+    prompts = [talker.tokenize(text) for text in ("left?", "what colour is the square that lies on the right?", "a b")]
     with talker.asked():
         found = talker.answer(pictures, prompts, 6, beams)
         alone = [talker.answer([one], [prompt], 6, beams)[0] for one, prompt in zip(pictures, prompts, strict=True)]
@@ -163,18 +165,18 @@ def test_vqa_and_captions_are_scored_as_those_of_a_cosmo(run: Path, tmp_path: Pa
 
 
 def test_what_cannot_be_asked_is_said(run: Path, science: Path, shards: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="without demonstrations"):
+    with pytest.raises(UserError, match="cannot use demonstrations"):
         evaluate_task(run, "scienceqa", science, [4])
-    with pytest.raises(UserError, match="a CuMo cannot be asked imagenet-classify") as error:
+    with pytest.raises(UserError, match="a CuMo cannot do imagenet-classify") as error:
         evaluate_task(run, "imagenet-classify", science, [])
     assert "mmmu" in error.value.do and "msvd-caption" not in error.value.do
-    with pytest.raises(UserError, match="a CuMo cannot be asked msvd-caption"):
+    with pytest.raises(UserError, match="a CuMo cannot do msvd-caption"):
         evaluate_task(run, "msvd-caption", science, [0])
-    with pytest.raises(UserError, match="the language model reads 512"):
+    with pytest.raises(UserError, match="the language model reads at most 512"):
         evaluate_task(run, "scienceqa", science, [0], settings=["protocol.talk.tokens=600"])
     with pytest.raises(UserError, match=r"trained with data\.talk\.prompt=plain"):
         evaluate_task(run, "scienceqa", science, [0], settings=["data.talk.prompt=plain"])
-    with pytest.raises(UserError, match="no judge is named"):
+    with pytest.raises(UserError, match="none is configured"):
         evaluate_task(run, "mm-vet", science, [0])
 
 
@@ -220,7 +222,7 @@ def test_a_judge_grades_answers_and_is_paid_once(run: Path, vet: Path, tmp_path:
         assert len(server.bodies) == asked
 
 
-def test_a_judge_that_gives_no_marks_is_told_and_asked_again(run: Path, vet: Path, tmp_path: Path) -> None:
+def test_a_judge_that_gives_no_marks_is_reported_and_asked_again(run: Path, vet: Path, tmp_path: Path) -> None:
     with CaptionServer() as server:
         server.write = lambda prompt: "I cannot say" if "What 3?" in prompt else "0.4"
         settings = judged_by(server)

@@ -70,7 +70,7 @@ def test_texts_that_leave_a_slot_open_are_no_question(run: Path, make_shards: Ca
     loaded, _ = load_any(run)
     data = loaded.recipe.data.model_copy(update={"shards": str(make_shards("more", documents=3, seed=4))})
     assert len(TalkProbe(data, Slots(COLOURS)).pictures) == 9
-    with pytest.raises(UserError, match="says all of object"):
+    with pytest.raises(UserError, match="have a text with all of object"):
         TalkProbe(data, Slots({"object": {"cup": ["cup"]}}))
 
 

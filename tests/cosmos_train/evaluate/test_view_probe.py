@@ -62,9 +62,12 @@ def test_a_sentence_with_two_values_or_without_the_words_is_not_asked() -> None:
     assert ask(question, ("a red boat",), TABLE) is None
 
 
-def test_a_file_of_questions_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_file_of_questions_that_is_none_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "questions.json"
-    for text, what in (("[]", "holds no questions"), ('{"a": {"slot": "size"}}', "asks of size, which is no slot")):
+    for text, what in (
+        ("[]", "is not a file of questions"),
+        ('{"a": {"slot": "size"}}', "asks about size, which is not a slot"),
+    ):
         path.write_text(text)
         with pytest.raises(UserError, match=what):
             load_questions(path, TABLE)
@@ -149,10 +152,10 @@ def test_a_run_is_probed_and_what_it_learns_stays_the_same(world: Path, tmp_path
     np.testing.assert_allclose(spread, drawn.patches, atol=1e-4)
 
 
-def test_regions_have_their_kind_and_what_no_sentence_names_is_told_apart() -> None:
-    told = {"text": "the mug", "box": [0, 0, 0.5, 0.5], "kind": "name"}
+def test_regions_have_their_kind_and_what_no_sentence_names_is_separate() -> None:
+    named = {"text": "the mug", "box": [0, 0, 0.5, 0.5], "kind": "name"}
     other = {"text": "the hat", "box": [0.5, 0, 1, 0.5], "kind": "name"}
-    first, second, third = regions_of({"clips": [{"regions": [told], "others": [other]}, {"regions": [other]}, {}]})
+    first, second, third = regions_of({"clips": [{"regions": [named], "others": [other]}, {"regions": [other]}, {}]})
     assert first == (Region("the mug", (0, 0, 0.5, 0.5), "name"), Region("the hat", (0.5, 0, 1, 0.5), "untold"))
     assert second == (Region("the hat", (0.5, 0, 1, 0.5), "name"),)
     assert third == () and regions_of([]) == []

@@ -48,7 +48,7 @@ def test_what_is_learned_holds_on_new_documents(make_shards: Callable[..., Path]
 
 
 def names_colours(run: Path, tmp_path: Path) -> None:
-    """Zero-shot, of squares in places that are told by none of the prompts alone."""
+    """Zero-shot, of squares in places that no prompt names alone."""
     for number in range(48):
         colour, place = list(COLOURS)[number % 6], list(PLACES.values())[number // 6 % 4]
         picture = Image.new("RGB", (64, 48), (65 + number,) * 3)
@@ -68,5 +68,5 @@ def names_colours(run: Path, tmp_path: Path) -> None:
 
 def test_a_cosmo_is_sent_to_its_own_evaluation(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
     train(tiny(train__steps=1), tmp_path / "run", False, QUIET)
-    with pytest.raises(UserError, match="is no COSMOS"):
+    with pytest.raises(UserError, match="is not a COSMOS"):
         evaluate(tmp_path / "run", [])

@@ -61,7 +61,7 @@ def test_a_probe_changes_nothing_of_what_is_learned(probed: Callable[..., Recipe
     assert losses(0) == losses(2)
 
 
-def test_a_probe_without_shards_or_of_another_world_is_told_before_training(
+def test_a_probe_without_shards_or_of_another_world_is_reported_before_training(
     probed: Callable[..., Recipe], tiny: Callable[..., Recipe], shards: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="`every` needs `shards`"):

@@ -86,7 +86,7 @@ def test_a_run_cut_off_goes_on_from_its_checkpoint(plan: Path, tmp_path: Path, m
     assert len(calls) == 1
     lines = ablations.ablate(read, tmp_path / "out", quiet)
     assert [line.done for line in lines] == [2, 2]
-    assert "going on after step 2" in (calls[0] / "log.txt").read_text()
+    assert "resuming after step 2" in (calls[0] / "log.txt").read_text()
 
 
 def test_a_difference_under_two_errors_is_none(plan: Path, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_command_fails_where_an_expectation_does(plan: Path, tmp_path: Path)
     assert (tmp_path / "out" / "curves.png").stat().st_size > 1000
 
 
-def test_a_failed_run_is_told_and_the_others_go_on(plan: Path, tmp_path: Path) -> None:
+def test_a_failed_run_is_reported_and_the_others_go_on(plan: Path, tmp_path: Path) -> None:
     said: list[str] = []
     read = ablations.load(plan, ["train.steps=1"])
     broken = read.variants["words-only"].model_copy(update={"set": ["data.shards=nowhere"]})
@@ -195,7 +195,7 @@ def test_the_ablations_that_come_along_are_valid(tmp_path: Path) -> None:
         assert same == (base.train.steps, base.train.batch_size, base.train.accumulation, base.probe)
 
 
-def test_mistakes_are_told_before_anything_is_trained(plan: Path, tmp_path: Path) -> None:
+def test_mistakes_are_reported_before_anything_is_trained(plan: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(UserError, match="there is no variant neither"):
         ablations.ablate(ablations.load(plan), out, quiet, ["neither"])
@@ -214,5 +214,5 @@ def test_mistakes_are_told_before_anything_is_trained(plan: Path, tmp_path: Path
             ablations.load(plan)
     plan.write_text(yaml.safe_dump(values))
     ablations.ablate(ablations.load(plan), out, quiet, ["both"])
-    with pytest.raises(UserError, match="a run of other settings"):
+    with pytest.raises(UserError, match="a run with other settings"):
         ablations.ablate(ablations.load(plan, ["train.batch_size=4"]), out, quiet)

@@ -93,10 +93,10 @@ def test_what_is_done_is_not_done_again(chain: Path, tmp_path: Path) -> None:
     assert numbers["chain_seconds"] > numbers["seconds"] > 0
     assert chains.run(stages, quiet, train) == numbers
     assert trained == ["cosmos", "cosmo", "full"]
-    with pytest.raises(UserError, match=r"out.cosmo holds a run of other settings"):
+    with pytest.raises(UserError, match=r"out.cosmo holds a run with other settings"):
         chains.run(chains.plan(chains.load(chain), tmp_path / "out", ["cosmo:train.steps=3"]), quiet, train)
     later = chains.plan(chains.load(chain), tmp_path / "out", ["cosmos:train.steps=3"])
-    with pytest.raises(UserError, match=r"out.cosmos holds a run of other settings"):
+    with pytest.raises(UserError, match=r"out.cosmos holds a run with other settings"):
         chains.run(later, quiet, train)
 
 
@@ -120,10 +120,10 @@ def test_a_chain_cut_off_goes_on_where_it_was(chain: Path, tmp_path: Path, monke
     (tmp_path / "out" / "experts" / "half").write_text("an upcycling that was cut off")
     assert chains.run(stages, quiet, chains.train_here) is not None
     assert calls == ["cosmos", "cosmo", "cosmo", "full"]
-    assert "going on after step" in (tmp_path / "out" / "cosmo" / "log.txt").read_text()
+    assert "resuming after step" in (tmp_path / "out" / "cosmo" / "log.txt").read_text()
 
 
-def test_shards_that_are_missing_are_told_before_anything_runs(chain: Path, tmp_path: Path) -> None:
+def test_shards_that_are_missing_are_reported_before_anything_runs(chain: Path, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     said = CliRunner().invoke(
         app, ["run", str(chain), "--out", str(tmp_path / "out"), "--set", f"full:data.shards={nowhere}"]
@@ -134,19 +134,19 @@ def test_shards_that_are_missing_are_told_before_anything_runs(chain: Path, tmp_
     assert not (tmp_path / "out").exists()
 
 
-def test_mistakes_in_a_chain_are_told(chain: Path, tmp_path: Path) -> None:
+def test_mistakes_in_a_chain_are_reported(chain: Path, tmp_path: Path) -> None:
     read = chains.load(chain)
     with pytest.raises(UserError, match=r"stage cosmos: .*did you mean train\.steps"):
         chains.plan(read, tmp_path / "out", ["cosmos:train.stepz=1"])
     for wrong in ("experts:train.steps=1", "nothing:train.steps=1"):
-        with pytest.raises(UserError, match="is no stage that trains"):
+        with pytest.raises(UserError, match="is not a stage that trains"):
             chains.plan(read, tmp_path / "out", [wrong])
     for stages, what in (
         ({"a": {"recipe": "x", "upcycle": "b"}}, "either `recipe` or `upcycle`"),
         ({"a": {"upcycle": "b"}}, "needs experts.count"),
-        ({"a": {"recipe": "x", "start_from": "b"}, "b": {"recipe": "x"}}, "a needs b, which is no stage before it"),
-        ({"../a": {"recipe": "x"}}, "a folder's name"),
-        ({"a": {"upcycle": "b", "experts": EXPERTS, "set": ["x=1"]}}, "nothing else"),
+        ({"a": {"recipe": "x", "start_from": "b"}, "b": {"recipe": "x"}}, "a needs b, which is not an earlier stage"),
+        ({"../a": {"recipe": "x"}}, "a folder name"),
+        ({"a": {"upcycle": "b", "experts": EXPERTS, "set": ["x=1"]}}, "takes only `experts`"),
     ):
         chain.write_text(yaml.safe_dump({"name": "wrong", "stages": stages}, sort_keys=False))
         with pytest.raises(UserError, match=what):

@@ -51,7 +51,7 @@ def test_ticks_are_round() -> None:
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"metrics\.jsonl cannot be read"):
         plot([tmp_path], tmp_path / "x.png")
-    with pytest.raises(UserError, match="logged nothing to draw"):
+    with pytest.raises(UserError, match="no logged numbers to draw"):
         plot([run(tmp_path / "a", {"step": 1, "other": 1.0})], tmp_path / "x.png")
 
 
@@ -64,5 +64,5 @@ def test_variants_are_compared_measure_by_measure(tmp_path: Path) -> None:
     assert drawn.shape[:2] == (400, 1280)  # a panel for each measure that anything was logged of
     first, second = ((abs(drawn[:, :640] - colour).max(2) < 60).sum() for colour in ((31, 111, 178), (209, 96, 31)))
     assert first > 500 and second > 500
-    with pytest.raises(UserError, match="logged nothing to draw"):
+    with pytest.raises(UserError, match="no logged numbers to draw"):
         compare(runs, {"nothing": "nothing"}, tmp_path / "y.png")

@@ -44,7 +44,7 @@ def build(recipe, vocabulary):
             self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     class Bigram(nn.Module):
-        """Tells the next token from the last."""
+        """Predicts the next token from the last."""
 
         def __init__(self):
             super().__init__()
@@ -217,7 +217,7 @@ def test_all_commands_work_on_a_family_that_has_everything(said: Said, toy: Path
     assert code == 0 and "words" in out and "head" in out and "language" in out
     code, out, _ = said("evaluate", run, "--probe", "--set", f"data.shards={shards}", "--json")
     assert code == 0 and json.loads(out)["probe/words"] > 100
-    refused(said("evaluate", run, "--task", "coco-caption", "--data", tmp_path), "a Toy cannot be asked coco-caption")
+    refused(said("evaluate", run, "--task", "coco-caption", "--data", tmp_path), "a Toy cannot do coco-caption")
     assert said("export", run, tmp_path / "out")[0] == 0
     code, out, _ = said("evaluate", tmp_path / "out", "--probe", "--set", f"data.shards={shards}", "--json")
     assert code == 0 and json.loads(out)["probe/words"] > 100
@@ -245,10 +245,10 @@ def test_what_a_small_family_does_not_have_is_refused_and_nothing_is_written(
     refused(said("upcycle", run, out, "--places", "language"), "a Plain cannot be upcycled")
     refused(said("evaluate", run, "--probe", "--set", f"data.shards={shards}"), "a Plain cannot be probed")
     refused(said("evaluate", run, "--set", f"data.shards={shards}"), "is a plain, not a CosMo")
-    refused(said("evaluate", run, "--task", "imagenet-classify", "--data", tmp_path), "a Plain cannot be asked")
+    refused(said("evaluate", run, "--task", "imagenet-classify", "--data", tmp_path), "a Plain cannot do")
     refused(said("generate", run, tmp_path / "a.jpg"), "is a plain, not a CosMo")
-    refused(said("retrieve", run), "is no COSMOS")
-    refused(said("attend", run, tmp_path / "a.jpg", "a cup", "--out", out / "a.png"), "is no COSMOS")
+    refused(said("retrieve", run), "is not a COSMOS")
+    refused(said("attend", run, tmp_path / "a.jpg", "a cup", "--out", out / "a.png"), "is not a COSMOS")
     (tmp_path / "weights.pt").write_bytes(b"")
     begun = ("run", plain, "--out", out, "--set", f"train.start_from={tmp_path / 'weights.pt'}")
     refused(said(*begun), "a Plain cannot begin with the file")
@@ -271,10 +271,10 @@ def test_a_refused_export_leaves_an_empty_folder_empty(said: Said, plain: Path, 
         ({"kind": "toy", "options": {"wide": 3}}, "model.options.wide: Extra inputs are not permitted"),
         ({"kind": "plain", "options": {"width": 3}}, "model.options.width: Extra inputs are not permitted"),
         ({"kind": "unfinished"}, "'unfinished' of acme-families 3 lacks build, compute"),
-        ({"kind": "other"}, "'other' of acme-families 3 says that its kind is 'toy'"),
+        ({"kind": "other"}, "'other' of acme-families 3 has the kind 'toy'"),
         ({"kind": "function"}, "'function' of acme-families 3 is not a Family"),
         ({"kind": "missing"}, "'missing' of acme-families 3 cannot be imported"),
-        ({"kind": "cosmos"}, "model.kind cosmos learns from data.form views, not clips"),
+        ({"kind": "cosmos"}, "model.kind cosmos needs data.form views, not clips"),
         ({"kind": "cosmo"}, "model.vision of a CosMo has neither"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A Mixtral's own routers: their losses by independent formulas in float64, gradients, and beside other mixtures."""
+"""A Mixtral's own routers: losses by independent formulas in float64, gradients, and together with other mixtures."""
 
 from __future__ import annotations
 

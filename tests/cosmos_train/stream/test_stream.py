@@ -254,7 +254,7 @@ def test_epochs_end_with_the_shortest_the_longest_or_all(mixed: Callable[..., Re
     assert lengths == {"min": 2 * 14 / 4, "max": 2 * 18 / 4, "weighted": 32 / 4}
 
 
-def test_ranks_that_cannot_share_a_batch_are_told(tiny: Tiny) -> None:
+def test_ranks_that_cannot_share_a_batch_are_reported(tiny: Tiny) -> None:
     with pytest.raises(UserError, match="cannot be shared evenly by 3 processes"):
         opened(tiny(), 0, 3)
 

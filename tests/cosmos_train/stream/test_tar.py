@@ -1,4 +1,4 @@
-"""Fast reading of tars gives what webdataset gives, whoever wrote them; damage is named."""
+"""Fast reading of tars gives what webdataset gives, for tars of any writer; damage is named."""
 
 from __future__ import annotations
 

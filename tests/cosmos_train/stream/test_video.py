@@ -1,4 +1,4 @@
-"""Frames of videos: the one on screen at each time, the right way up, whatever the container tells."""
+"""Frames of videos: the one on screen at each time, the right way up, whatever the container says."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_an_unwritable_folder_is_said_and_the_previous_checkpoint_stays(saved: P
         pytest.raises(UserError, match=r"cannot save a checkpoint to .*step-00000000: .*exists") as caught,
     ):
         saver.save(trainer.state(), checkpoint.tensors_of(trainer.model))
-    assert "make room" in caught.value.do
+    assert "free disk space" in caught.value.do
 
 
 def test_a_full_disk_ends_the_run_with_what_to_do_and_the_previous_checkpoint_loads(
@@ -133,7 +133,7 @@ def test_a_full_disk_ends_the_run_with_what_to_do_and_the_previous_checkpoint_lo
     assert ended.value.code == 1
     assert "cannot save a checkpoint to" in said
     assert "File too large" in said
-    assert "what was saved before stays: make room" in said
+    assert "earlier checkpoints are intact: free disk space" in said
     assert "Traceback" not in said
     assert checkpoint.load(saved).state.step == 8
     load_model(saved)

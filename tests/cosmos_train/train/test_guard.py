@@ -70,7 +70,7 @@ def test_its_numbers_go_on_from_a_checkpoint() -> None:
 
 
 def poison(trainer: Trainer, at: int) -> None:
-    """From step `at` on the media projection is no number, as after a bad update."""
+    """From step `at` on the media projection is NaN, as after a bad update."""
     if trainer.step == at - 1:
         torch.nn.init.constant_(trainer.model.project_media.weight, float("nan"))
 
@@ -91,7 +91,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_made_it(
         seen[trainer.step + 1] = {key for batch in fetched[0] for key in batch.keys}  # type: ignore[attr-defined]
         return fetched
 
-    with pytest.raises(UserError, match=r"the loss is no number at step 4 \(samples doc") as caught:
+    with pytest.raises(UserError, match=r"the loss is not finite at step 4 \(samples doc") as caught:
         trainer.run(observe)
     assert "--resume" in caught.value.do
     assert checkpoint.load(tmp_path / "run").state.step == 2  # the last good one
@@ -154,5 +154,5 @@ def test_records_are_few_and_steps_may_be_left_out(tiny: Tiny, tmp_path: Path) -
 
 def test_a_folder_that_is_no_record_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(train__steps=1), tmp_path / "run", console=QUIET)
-    with pytest.raises(UserError, match="is no record of a step"):
+    with pytest.raises(UserError, match="is not a record of a step"):
         replay(tmp_path / "run", [], QUIET)

@@ -79,8 +79,8 @@ def test_a_rank_that_dies_takes_the_others_along_and_all_start_again_as_often_as
     assert time.monotonic() - killed < 60
     assert process.returncode == 1
     assert "error: rank 0 of 2 stops: another process is gone or does not answer" in said
-    assert "going on after step" in said
-    assert "error: rank 1 was ended by SIGKILL" in said
+    assert "resuming after step" in said
+    assert "error: rank 1 was killed by SIGKILL" in said
     assert "Traceback" not in said
     assert not any(child.is_running() for child in second.values())
     steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -96,7 +96,7 @@ def test_sigterm_to_the_launcher_saves(endless: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "stopped by a signal; go on with --resume" in said
+    assert "stopped by a signal; resume with --resume" in said
     saved = checkpoint.load(out).state
     assert saved.step >= 3
     assert saved.world == 2
@@ -131,12 +131,12 @@ def test_bounds(text: str, found: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("text", ["0", "two", "4:2", ":", "1:2:3"])
 def test_bounds_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"--nproc .* is no number of at least 1") as caught:
+    with pytest.raises(UserError, match=r"--nproc .* is neither a number of at least 1") as caught:
         bounds(text, "--nproc")
     assert caught.value.code == 2
 
 
 def test_several_nodes_need_a_place_to_meet() -> None:
-    with pytest.raises(UserError, match="need a place to meet"):
+    with pytest.raises(UserError, match="need a rendezvous"):
         Nodes.parse("2", "", "job")
     assert Nodes.parse("1:2", "head:29500", "job") == Nodes(1, 2, "head:29500", "job")

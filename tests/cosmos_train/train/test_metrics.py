@@ -1,4 +1,4 @@
-"""What a run tells: lines, JSON, TensorBoard, a verdict that names the bottleneck, a profile when asked."""
+"""What a run reports: lines, JSON, TensorBoard, a verdict that names the bottleneck, a profile when asked."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def test_half_precision_learns_and_goes_on_to_the_bit(tiny: Tiny, tmp_path: Path
 
 def test_a_shard_size_that_does_not_divide_is_refused() -> None:
     world = World(0, 4, 4, torch.device("cpu"))
-    with pytest.raises(UserError, match="4 processes do not make groups of 3"):
+    with pytest.raises(UserError, match="4 processes cannot form groups of 3"):
         parallelize(
             nn.Linear(1, 1), lambda m, x: m(x), ParallelSettings(mode="hsdp", shard_size=3), world, torch.float32
         )

@@ -119,7 +119,7 @@ def test_bad_samples_are_counted_and_too_many_stop_the_run(
 
 @pytest.mark.parametrize("pairs", ["first", "every"])
 def test_accumulated_gradients_equal_the_large_batchs(tiny: Tiny, tmp_path: Path, pairs: str) -> None:
-    """Of both losses and of the logit scale: what the optimiser is given does not tell how a step was cut."""
+    """Of both losses and of the logit scale: the gradients do not depend on how a step was cut."""
     gradients = []
     for batch_size, accumulation in ((8, 1), (2, 4)):
         recipe = tiny(

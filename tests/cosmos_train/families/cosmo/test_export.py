@@ -122,7 +122,7 @@ def test_weights_of_several_files_are_read_too(
 
 
 def test_what_is_no_export_or_a_damaged_one_is_said(tiny: Tiny, words: Tokenizer, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no exported CosMo"):
+    with pytest.raises(UserError, match="is not an exported CosMo"):
         export.load(tmp_path)
     export.write(tmp_path, *made(tiny(), words, tmp_path))
     weights = tmp_path / "model.safetensors"
@@ -138,7 +138,7 @@ def test_what_is_no_export_or_a_damaged_one_is_said(tiny: Tiny, words: Tokenizer
         export.load(tmp_path)
     config["format_version"] = 99
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="its format is 99"):
+    with pytest.raises(UserError, match="its format_version is 99"):
         export.load(tmp_path)
 
 

@@ -140,7 +140,7 @@ def test_of_a_mixtures_experts_those_in_use_are_counted() -> None:
         CosMoFlopCount(CosMoFamily().plan(load("cosmo_8b")), recipe.objective),
         CosMoFlopCount(CosMoFamily().plan(recipe), recipe.objective),
     )
-    assert 1.7 < mixture.first / dense.first < 1.9, "two experts of eight, beside the same attention"
+    assert 1.7 < mixture.first / dense.first < 1.9, "two experts of eight, with the same attention"
 
 
 def test_a_tower_of_experts_costs_those_in_use_and_the_gates(tiny: Tiny, words: Tokenizer) -> None:

@@ -1,4 +1,4 @@
-"""CosMo as a whole: each text sees only what it may, in packed rows too, and every part learns or stays as told."""
+"""CosMo as a whole: each text sees only what it may, in packed rows too, and every part learns only if it should."""
 
 from __future__ import annotations
 

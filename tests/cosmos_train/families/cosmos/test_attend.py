@@ -69,11 +69,11 @@ def test_what_is_no_cosmos_or_no_picture_is_said(run: Path, tiny: Callable[..., 
     (tmp_path / "no.jpg").write_bytes(b"nonsense")
     with pytest.raises(UserError, match=r"no\.jpg: is no picture"):
         attend(model, loaded.tokenizer, tmp_path / "no.jpg", "a cup", tmp_path / "out.png")
-    with pytest.raises(UserError, match="there is no caption"):
+    with pytest.raises(UserError, match="the caption is empty"):
         attend(model, loaded.tokenizer, tmp_path / "no.jpg", " ", tmp_path / "out.png")
     train(tiny(train__steps=1), tmp_path / "cosmo", False, Console(quiet=True))
     said = CliRunner().invoke(app, ["attend", str(tmp_path / "cosmo"), str(tmp_path / "no.jpg"), "a cup"])
-    assert isinstance(said.exception, UserError) and "is no COSMOS" in str(said.exception)
+    assert isinstance(said.exception, UserError) and "is not a COSMOS" in str(said.exception)
 
 
 def test_a_trained_model_looks_at_what_is_named_and_not_at_what_is_not(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_its_tower_serves_a_cosmo_of_the_same_shape_and_no_other(
     for name, tensor in model.teacher.visual.state_dict().items():
         if name != "proj" and not name.startswith("attn_cross_pool"):
             assert torch.equal(tower[name], tensor), name
-    with pytest.raises(UserError, match=r"is of another tower than model\.vision\.config: "):
+    with pytest.raises(UserError, match=r"does not fit model\.vision\.config: "):
         build_cosmo(tiny(model__vision={**vision, "config": {**config, "layers": 3}}), words)
     with pytest.raises(UserError, match="cannot read the visual tower"):
         build_cosmo(tiny(model__vision={**vision, "pretrained": "nowhere"}), words)

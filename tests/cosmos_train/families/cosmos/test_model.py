@@ -144,14 +144,16 @@ def test_a_file_as_released_loads_with_and_without_prefixes(student: Student, tm
 def test_a_file_of_another_architecture_is_refused_and_explained(student: Student, tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
     released.write(Cosmos(student), path, "run", 1)
-    with pytest.raises(UserError, match=r"is of another model.*visual\.conv1\.weight is \(64, 3, 16, 16\)") as caught:
+    with pytest.raises(
+        UserError, match=r"does not fit the recipe's model.*visual\.conv1\.weight is \(64, 3, 16, 16\)"
+    ) as caught:
         released.start(Cosmos(build_student(tiny(patch_size=8), 64, 2)), path)
     assert "2 layers, width 64, patch 16, embedding 32" in caught.value.do
     torch.save({"state_dict": {}}, path)
     with pytest.raises(UserError, match="holds no COSMOS student, but state_dict"):
         released.start(Cosmos(student), path)
     path.write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="is no file of weights"):
+    with pytest.raises(UserError, match="is not a file of weights"):
         released.start(Cosmos(student), path)
 
 
@@ -162,7 +164,7 @@ class Evil:
 
 def test_nothing_is_unpickled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"student": {}, "optimizer": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(UserError, match="is no file of weights"):
+    with pytest.raises(UserError, match="holds more than weights"):
         released.read(tmp_path / "evil.pt")
     assert "unpickled" not in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""COSMOS's step: gradients do not tell how it was cut; the teacher follows its formula; who decays; what it costs."""
+"""COSMOS's step: gradients do not depend on the split of a batch; the teacher's formula; weight decay; costs."""
 
 from __future__ import annotations
 
@@ -249,15 +249,15 @@ def test_a_run_with_experts_begins_with_the_dense_one(shards: Path, tmp_path: Pa
 
 
 def test_settings_that_do_not_go_together_are_refused(shards: Path) -> None:
-    with pytest.raises(UserError, match=r"learns from data\.form views, not clips"):
+    with pytest.raises(UserError, match=r"needs data\.form views, not clips"):
         family_of(cosmos_recipe(shards, data__form="clips"))
-    with pytest.raises(UserError, match="has its teacher for a moving average"):
+    with pytest.raises(UserError, match="has a moving average already, its teacher"):
         family_of(cosmos_recipe(shards, train__ema_decay=0.9))
     with pytest.raises(ValueError, match="rows are not packed"):
         cosmos_recipe(shards, data__pack={"tokens": 64})
     with pytest.raises(UserError, match=r"reads 16 tokens, data\.max_tokens is 20"):
         build_cosmos(cosmos_recipe(shards, data__max_tokens=20), PlannedVocabulary(400, end=2))
-    with pytest.raises(UserError, match="not whole patches of 8"):
+    with pytest.raises(UserError, match="cannot be divided into patches of 8"):
         build_cosmos(cosmos_recipe(shards, data__views={"local_size": 20}), PlannedVocabulary(400, end=2))
 
 

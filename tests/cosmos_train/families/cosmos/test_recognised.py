@@ -1,4 +1,4 @@
-"""Which model a released file holds is told from its names and shapes."""
+"""Names and shapes of a released file show its model."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def test_released_vit_bs_are_those_of_their_recipes(shared_data: Path, patch: in
 
 
 def test_what_is_no_vision_transformer_is_refused() -> None:
-    with pytest.raises(UserError, match="is no CLIP or COSMOS with a vision transformer"):
+    with pytest.raises(UserError, match="is not a CLIP or COSMOS with a vision transformer"):
         recognised.recipe_of_state({"visual.layer1.0.conv1.weight": torch.zeros(1)}, Path("resnet.pt"))

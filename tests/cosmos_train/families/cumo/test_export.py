@@ -108,7 +108,7 @@ def test_a_run_is_exported_asked_and_gone_on_with(shards: Path, tmp_path: Path) 
 
 def test_another_kind_or_a_damaged_folder_is_said(words: Tokenizer, tmp_path: Path) -> None:
     cumo_export.write(tmp_path, *made(cumo_recipe(""), words, tmp_path))
-    with pytest.raises(UserError, match="is no exported CosMo"):
+    with pytest.raises(UserError, match="is not an exported CosMo"):
         export.load(tmp_path)
     with pytest.raises(UserError, match="is a cumo, not a CosMo"):
         load_model(tmp_path)

@@ -93,7 +93,7 @@ def test_the_tower_may_be_an_exported_clips(shards: Path, words: Tokenizer, tmp_
     state = clip.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.vision.state_dict().items())
     narrow = {"config": {**fields, "width": 16}, "pretrained": str(path)}
-    with pytest.raises(UserError, match="of another tower"):
+    with pytest.raises(UserError, match="does not fit model"):
         build_cumo(cumo_recipe(shards, model__vision=narrow), words)
     path.write_bytes(b"nothing")
     with pytest.raises(UserError, match="cannot read the visual tower"):
@@ -213,7 +213,7 @@ def test_a_killed_run_goes_on_with_bit_equal_losses(shards: Path, tmp_path: Path
     assert losses["cut"] == losses["whole"]
 
 
-def test_collapse_is_told(shards: Path, words: Tokenizer) -> None:
+def test_collapse_is_reported(shards: Path, words: Tokenizer) -> None:
     model = build_cumo(cumo_recipe(shards, model__experts=EXPERTS), words)
     assert isinstance(model.connector, MixtureMlp)
     batch = open_stream(cumo_recipe(shards), words, open_data(cumo_recipe(shards).data)).next()
@@ -225,7 +225,7 @@ def test_collapse_is_told(shards: Path, words: Tokenizer) -> None:
     numbers = routing_numbers(model)
     assert numbers["experts/starved"] == 6
     assert numbers["experts/most_used"] == pytest.approx(2)
-    assert "routing collapses: 6 experts" in alarm(numbers)
+    assert "routing is collapsing: 6 experts" in alarm(numbers)
     assert alarm({"loss": 1.0}) == ""
 
 
@@ -326,9 +326,9 @@ def test_its_operations_are_those_that_are_counted(shards: Path, words: Tokenize
 def test_parts_that_do_not_fit_are_refused(shards: Path) -> None:
     with pytest.raises(UserError, match=r"a picture is 4 tokens, data\.talk\.image_tokens is 9"):
         build_cumo(cumo_recipe(shards, data__talk={"image_tokens": 9}), PlannedVocabulary(400))
-    with pytest.raises(UserError, match="no multiple of the largest scale 3"):
+    with pytest.raises(UserError, match="cannot be divided by the largest scale 3"):
         build_cumo(cumo_recipe(shards, model__connector={"scales": [1, 3]}), PlannedVocabulary(400))
-    with pytest.raises(ValueError, match="scales begin with 1 and ascend"):
+    with pytest.raises(ValueError, match="scales must start with 1 and ascend"):
         cumo_recipe(shards, model__connector={"scales": [3, 1]})
 
 
@@ -356,7 +356,7 @@ def test_two_ranks_that_share_the_weights_are_one(shards: Path, tmp_path: Path) 
         found = read_diary(tmp_path / f"{name}.jsonl")
         for at, (digests, loss) in whole.items():
             assert found[at][0] == digests
-            # The balance of the connector is each picture's, so it does not tell how a batch was shared out.
+            # The balance of the connector is each picture's, so it does not depend on how a batch was shared out.
             assert found[at][1] == pytest.approx(loss, rel=1e-5), (name, at)
         for key, tensor in weights(tmp_path / name).items():
             assert (tensor - expected[key]).abs().max() < 2e-4, (name, key)

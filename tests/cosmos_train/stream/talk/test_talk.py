@@ -82,15 +82,15 @@ def test_versions_of_the_prompt(words: Tokenizer) -> None:
         return words.decode(ids)
 
     assert text("plain").split() == ["red", "left"]
-    told = text("mistral_instruct_system")
-    assert told.startswith("[INST] <<SYS>>")
-    assert told.count("<<SYS>>") == 1
+    system = text("mistral_instruct_system")
+    assert system.startswith("[INST] <<SYS>>")
+    assert system.count("<<SYS>>") == 1
     assert "artificial intelligence assistant" in text("vicuna_v1") and "USER: where? ASSISTANT: left" in text(
         "vicuna_v1"
     )
 
 
-TOLD = (
+SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions."
 )
@@ -100,11 +100,11 @@ TOLD = (
     ("prompt", "official"),
     [
         ("plain", "<s><image>red\n</s>left\n</s>"),  # the end tokens are ours: LLaVA has none here
-        ("vicuna_v1", f"<s>{TOLD} USER: <image>\nwhat? ASSISTANT: red</s>USER: where? ASSISTANT: left</s>"),
+        ("vicuna_v1", f"<s>{SYSTEM} USER: <image>\nwhat? ASSISTANT: red</s>USER: where? ASSISTANT: left</s>"),
         ("mistral_instruct", "<s>[INST] <image>\nwhat? [/INST] red </s>[INST] where? [/INST] left </s>"),
         (
             "mistral_instruct_system",
-            f"<s>[INST] <<SYS>>\n{TOLD}\n<</SYS>>\n\n<image>\nwhat? [/INST] red </s>[INST] where? [/INST] left </s>",
+            f"<s>[INST] <<SYS>>\n{SYSTEM}\n<</SYS>>\n\n<image>\nwhat? [/INST] red </s>[INST] where? [/INST] left </s>",
         ),
     ],
 )
@@ -191,7 +191,7 @@ def test_llavas_records_become_shards_that_are_read(tmp_path: Path, words: Token
     with pytest.raises(UserError, match="is not empty"):
         pack_llava(tmp_path / "list.json", tmp_path / "pictures", shards)
     (tmp_path / "list.json").write_text("{}")
-    with pytest.raises(UserError, match="holds no list of records"):
+    with pytest.raises(UserError, match="not a list of records"):
         pack_llava(tmp_path / "list.json", tmp_path / "pictures", tmp_path / "third")
 
 
