@@ -38,7 +38,7 @@ def test_every_published_shape_gives_the_same_spans(value: Any) -> None:
         ([{"caption": "a"}], "has no times"),
         ([{"start": "x", "end": 1, "caption": "a"}], "'x' is not a time"),
         ([{"start": True, "end": 1, "caption": "a"}], "True is not a time"),
-        ([{"start": float("nan"), "end": 1, "caption": "a"}], "no time"),
+        ([{"start": float("nan"), "end": 1, "caption": "a"}], "not a time"),
         ([{"start": 0, "end": 1, "caption": 7}], "its text is a int"),
         ([3], "clip 0 is a int"),
         ({"captions": []}, "has neither start, end and text"),
@@ -78,5 +78,5 @@ def test_cells_quoted_as_pandas_does_and_not_quoted_read_the_same() -> None:
 def test_clock_times() -> None:
     assert (seconds("1:02:03.5"), seconds("2:03"), seconds(7), seconds("7.25")) == (3723.5, 123, 7, 7.25)
     for wrong in ("", "a", "-3", "1:x", None):
-        with pytest.raises(ValueError, match="no time"):
+        with pytest.raises(ValueError, match="not a time"):
             seconds(wrong)

@@ -37,4 +37,4 @@ def test_it_warns_once_of_many_strange_clips(
             monitor.count(number >= of - strange)
         monitor.warn()
         monitor.warn()
-    assert caplog.text.count("not of the kind that m") == warned
+    assert caplog.text.count("unlike the training data of m") == warned

@@ -150,7 +150,7 @@ def test_429_without_end_is_throttled_with_what_the_server_asked() -> None:
 
     assert found.error is not None
     assert (found.error.error_class, found.error.retry_after) == ("throttled", 0.2)
-    assert "slow down" in str(found.error) and "tried 3 times" in str(found.error)
+    assert "slow down" in str(found.error) and "after 3 attempts" in str(found.error)
     assert sum(server.seen.values()) == 3
 
 
