@@ -114,7 +114,7 @@ def _how(code: int) -> str:
 def launch_with_ray(
     recipe: Recipe, out: Path, workers: tuple[int, int], restarts: int, resume: bool, address: str
 ) -> None:
-    """Trains on a Ray cluster with `least` to `most` workers, as it has room; restarts from the latest checkpoint.
+    """Trains on a Ray cluster that has room for some of `workers` (least, most). Restarts from the latest checkpoint.
 
     `out` must be a path that every node reaches. Raises UserError if Ray is missing, or the run failed more than
     `restarts` times.

@@ -206,11 +206,15 @@ def _wait_for_step(out: Path, step: int) -> None:
 def test_what_is_learned_from_pictures_holds_on_new_documents(
     tiny: Tiny, make_shards: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Given shards whose captions say what the frames show, a minute of training sees it: the whole way, on a CPU."""
+    """Captions describe the frames; after a minute of training on a CPU the model finds them for new documents.
+
+    300 steps: rounding, and so the course of a run, depends on the CPU's vector instructions. After 150 steps recall
+    is still rising steeply, and was 0.29 with AVX-512 and 0.48 with AVX2; after 300 it is far above the bound.
+    """
     train_on = make_shards("train", documents=40, seed=1)
     held_out = make_shards("heldout", documents=24, seed=2)
     recipe = tiny(
-        data__shards=str(train_on), train__steps=150, train__batch_size=16, train__log_every=10, train__save_every=1000
+        data__shards=str(train_on), train__steps=300, train__batch_size=16, train__log_every=10, train__save_every=1000
     )
     result = run(recipe, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
