@@ -244,6 +244,7 @@ class Build:
                 "choose another --root, or mend its permissions",
             ) from error
         try:
+            self.workspace.remove_leftovers()
             yield lease
         finally:
             lease.release()

@@ -264,5 +264,6 @@ def commit_shards(workspace: Workspace, recipe: Recipe, partitions: Partitions, 
     made = manifest.build_manifest(storage, folder, names, fingerprint, recipe.name)
     kept = {key: value for key, value in lock.items() if key != "shards"}
     kept["recipe"] = {k: v for k, v in kept["recipe"].items() if k not in ("executor", "retry")}
-    storage.write(f"{folder}/recipe.lock.json", encode_lock(kept))
-    manifest.commit(storage, folder, made)
+    with storage.committing():
+        storage.write(f"{folder}/recipe.lock.json", encode_lock(kept))
+        manifest.commit(storage, folder, made)
