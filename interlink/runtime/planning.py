@@ -14,6 +14,7 @@ from typing import Any
 from interlink.errors import UserError
 from interlink.recipe import Recipe, StageBlock
 from interlink.runtime.isolate import StageSpec
+from interlink.runtime.lease import Fence
 from interlink.runtime.partition import Partition
 from interlink.runtime.plan import Event, Report, Retry, StagePlan, given_together
 from interlink.runtime.work import Work, runs_of
@@ -246,8 +247,10 @@ def execute(recipe: Recipe, plans: Plans, work: Work, report: Report) -> None:
         inline.run(plans.chosen, work, report)
 
 
-def commit_shards(workspace: Workspace, recipe: Recipe, partitions: Partitions, lock: Mapping[str, Any]) -> None:
-    """Writes the manifest once every partition's shards are there."""
+def commit_shards(
+    workspace: Workspace, recipe: Recipe, partitions: Partitions, lock: Mapping[str, Any], epoch: int
+) -> None:
+    """Writes the manifest once every partition's shards are there. Raises Lost where a later epoch holds the root."""
     from interlink.shards import manifest
 
     fingerprint = lock["fingerprints"].get("shard")
@@ -265,5 +268,6 @@ def commit_shards(workspace: Workspace, recipe: Recipe, partitions: Partitions, 
     kept = {key: value for key, value in lock.items() if key != "shards"}
     kept["recipe"] = {k: v for k, v in kept["recipe"].items() if k not in ("executor", "retry")}
     with storage.committing():
+        Fence(storage, epoch).check()
         storage.write(f"{folder}/recipe.lock.json", encode_lock(kept))
         manifest.commit(storage, folder, made)

@@ -2,12 +2,253 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import pickle
+import tempfile
+import threading
+import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from interlink.storage import Storage
+from disk import Disk, Fault
+from interlink.errors import UserError
+from interlink.storage import Storage, arrow_file
+
+
+def steps(disk: Disk) -> list[str]:
+    """What was done, with temporary names shortened."""
+
+    def short(path: str) -> str:
+        folder, _, name = path.rpartition("/")
+        return f"{folder}/{'*' if name.startswith('.tmp-') else name}".removeprefix("/")
+
+    return [" ".join(filter(None, (o.kind, short(o.path), short(o.target)))) for o in disk.operations]
+
+
+@pytest.fixture(params=["local", "remote"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """One of either kind; what both have to do alike is asked of both."""
+    return Storage(str(tmp_path / "root") if request.param == "local" else f"memory://{uuid.uuid4().hex}/root")
+
+
+def test_a_storage_is_local_where_its_url_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert (Storage("a/b").url, Storage("a/b").is_local) == (f"{tmp_path}/a/b", True)
+    assert (Storage("file:///a/b/").url, Storage("file:///a/b").is_local) == ("/a/b", True)
+    assert Storage("~/a").url == "/home/me/a"
+    assert (Storage("s3://bucket/a/").url, Storage("s3://bucket/a").is_local) == ("s3://bucket/a", False)
+    assert repr(Storage("/a")) == "Storage('/a')"
+
+
+def test_a_path_means_the_same_however_it_is_spelled() -> None:
+    storage = Storage("/root")
+    assert [storage.full(path) for path in ("", ".", "a/./b", "a//b/")] == ["/root", "/root", "/root/a/b", "/root/a/b"]
+
+
+def test_a_pickled_storage_opens_its_own_connection(storage: Storage) -> None:
+    storage.write("a", b"1")
+    copy = pickle.loads(pickle.dumps(storage))
+    assert (copy.url, copy.options, copy.is_local, copy.read("a")) == (
+        storage.url,
+        storage.options,
+        storage.is_local,
+        b"1",
+    )
+    assert "_local" not in storage.__getstate__()
+
+
+def test_every_thread_has_a_connection_of_its_own_and_keeps_it() -> None:
+    storage = Storage("memory://x")
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.append(hasattr(storage._local, "fs"))
+
+    assert storage.file_system() is storage.file_system()
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+
+
+def test_options_reach_the_file_system_and_a_missing_one_is_named() -> None:
+    with pytest.raises(UserError, match="cannot open nothing://x") as caught:
+        Storage("nothing://x").file_system()
+    assert caught.value.code == 2
+    assert Storage("memory://x", {"skip_instance_cache": True, "colour": 1}).file_system().storage_options == {
+        "colour": 1,
+        "use_listings_cache": False,
+    }
+
+
+def test_both_kinds_read_what_was_written(storage: Storage) -> None:
+    assert not storage.exists("a/b")
+    storage.write("a/b", b"0123456789")
+    storage.write("a/c", b"")
+    assert storage.exists("a/b")
+    assert storage.size("a/b") == 10
+    assert storage.read("a/b") == b"0123456789"
+    assert storage.read_range("a/b", 2, 3) == b"234"
+    room = bytearray(5)
+    storage.read_into("a/b", 4, memoryview(room))
+    assert bytes(room) == b"45678"
+    assert storage.names("a") == ["b", "c"]
+    assert storage.names() == storage.names("") == ["a"]
+    assert storage.names("none") == []
+    with storage.local("a/b") as path:
+        assert path.name == "b"
+        assert path.read_bytes() == b"0123456789"
+    assert path.exists() == storage.is_local
+
+
+def test_both_kinds_say_when_a_file_is_shorter_than_asked(storage: Storage) -> None:
+    storage.write("a", b"01234")
+    with pytest.raises(EOFError, match=r"a: 3 bytes wanted at 3, 2 there"):
+        storage.read_range("a", 3, 3)
+    with pytest.raises(EOFError, match=r"a: 3 bytes wanted at 3, 2 there"):
+        storage.read_into("a", 3, memoryview(bytearray(3)))
+
+
+def test_both_kinds_create_only_what_is_not_there(storage: Storage) -> None:
+    assert storage.create("a/b", b"1") is True
+    assert storage.create("a/b", b"2") is False
+    assert storage.read("a/b") == b"1"
+    assert storage.names("a") == ["b"]
+
+
+def test_both_kinds_delete_what_is_there_and_what_is_not(storage: Storage) -> None:
+    storage.write("a/b", b"1")
+    storage.write("a/c/d", b"1")
+    storage.delete("a/b")
+    storage.delete("a/b")
+    assert not storage.exists("a/b") and storage.exists("a/c/d")
+    storage.delete_folder("a")
+    storage.delete_folder("a")
+    assert not storage.exists("a/c/d")
+
+
+def test_both_kinds_take_a_finished_file_away(storage: Storage) -> None:
+    path, descriptor = storage.scratch_file(".tar")
+    os.write(descriptor, b"data")
+    os.close(descriptor)
+    assert path.suffix == ".tar" and path.name.startswith(".tmp-")
+    storage.put("a/b", path)
+    assert storage.read("a/b") == b"data"
+    assert not path.exists()
+    assert path.parent == (Path(storage.url) / ".scratch" if storage.is_local else Path(tempfile.gettempdir()))
+
+
+def test_a_write_is_synced_before_its_rename_and_its_folder_after(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "root"))
+    (tmp_path / "root" / "a").mkdir(parents=True)
+    with Disk(tmp_path / "root") as disk:
+        storage.write("a/b", b"data")
+    assert steps(disk) == ["open a/*", "write a/*", "fsync a/*", "rename a/* a/b", "fsync a"]
+    with Disk(tmp_path / "root") as disk:
+        storage.write("a/b", b"data", durable=False)
+    assert steps(disk) == ["open a/*", "write a/*", "rename a/* a/b"]
+
+
+def test_a_creation_is_synced_before_its_link_and_its_folder_after(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "root"))
+    (tmp_path / "root" / "a").mkdir(parents=True)
+    with Disk(tmp_path / "root") as disk:
+        assert storage.create("a/b", b"data")
+    assert steps(disk) == ["open a/*", "write a/*", "fsync a/*", "link a/* a/b", "unlink a/*", "fsync a"]
+
+
+def test_a_finished_file_is_synced_before_its_rename_and_its_folder_after(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "root"))
+    path, descriptor = storage.scratch_file(".tar")
+    os.close(descriptor)
+    with Disk(tmp_path / "root") as disk:
+        storage.put("b", path)
+    assert steps(disk) == ["fsync .scratch/*", "rename .scratch/* b", "fsync"]
+
+
+def test_a_finished_file_of_another_disk_is_copied_next_to_its_name_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, path = Storage(str(tmp_path / "root")), tmp_path / "elsewhere.tar"
+    path.write_bytes(b"data")
+    with Disk(tmp_path) as disk:
+        rename = os.replace
+
+        def other_disk(source: Any, target: Any) -> None:
+            if Path(source).parent != Path(target).parent:
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+            rename(source, target)
+
+        monkeypatch.setattr(os, "replace", other_disk)
+        storage.put("a/b", path)
+    assert steps(disk)[3:] == [
+        "open root/a/*",
+        "fsync root/a/*",
+        "rename root/a/* root/a/b",
+        "unlink elsewhere.tar",
+        "fsync root/a",
+    ]
+    assert storage.read("a/b") == b"data"
+    assert os.listdir(tmp_path / "root" / "a") == ["b"]  # noqa: PTH208, names that storage does not list too
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_what_a_failed_commit_began_is_removed(tmp_path: Path, at: int) -> None:
+    """Opening, writing, syncing, naming: each may fail."""
+    storage = Storage(str(tmp_path / "root"))
+    storage.write("a/b", b"old")
+    for name, write in (("b", storage.write), ("c", storage.create)):
+        with Disk(tmp_path / "root", Fault(at, "EIO")), pytest.raises(OSError, match="Input/output"):
+            write(f"a/{name}", b"new")
+        assert storage.read("a/b") == b"old"
+        assert os.listdir(tmp_path / "root" / "a") == ["b"]  # noqa: PTH208, names that storage does not list too
+
+
+def test_a_long_file_goes_to_the_disk_in_stretches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    advised: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda number, begin, size, how: advised.append((begin, size)))
+    storage = Storage(str(tmp_path))
+    with Disk(tmp_path) as disk, (tmp_path / "long").open("wb") as file:
+        file.write(b"x" * 100)
+        storage.settle(file, 20, 100)
+        assert steps(disk) == ["open long", "write long", "fsync long"]
+    assert advised == [(20, 80)]
+    monkeypatch.delattr(os, "posix_fadvise")
+    with (tmp_path / "long").open("wb") as file:
+        storage.settle(file, 0, 1)
+    Storage("memory://x").settle(io.BytesIO(), 0, 1)  # which has no descriptor to sync
+
+
+def test_only_what_was_being_written_is_left_over(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    for name in ("a/b", "a/c/d"):
+        storage.write(name, b"")
+        (tmp_path / name).with_name(".tmp-1-2-x").write_bytes(b"half")
+    storage.remove_leftovers("a")
+    storage.remove_leftovers("none")
+    Storage("memory://x").remove_leftovers("a")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".tmp-1-2-x", "a", "b", "c", "d"]
+    assert storage.names("a/c") == ["d"]
+
+
+def test_trouble_with_a_storage_says_what_to_do(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match=rf"cannot write below {tmp_path}: .*full") as caught,
+        Storage(str(tmp_path)).committing(),
+    ):
+        raise OSError(28, "full")
+    assert "make room" in caught.value.do
+    with pytest.raises(ValueError, match="other"), Storage(str(tmp_path)).committing():
+        raise ValueError("other")
+
+
+def test_bytes_for_arrow_are_a_copy_of_its_own() -> None:
+    assert arrow_file(b"data").read() == b"data"
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x"])
