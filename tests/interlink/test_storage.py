@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from disk import Disk, Fault
@@ -62,18 +63,61 @@ def test_a_pickled_storage_opens_its_own_connection(storage: Storage) -> None:
     assert "_local" not in storage.__getstate__()
 
 
-def test_every_thread_has_a_connection_of_its_own_and_keeps_it() -> None:
+def test_every_thread_has_a_connection_of_its_own_and_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url, **options: (opened.append(url), url))
     storage = Storage("memory://x")
-    seen: list[bool] = []
+    for count in (1, 2):
+        thread = threading.Thread(target=lambda: (storage.file_system(), storage.file_system()))
+        thread.start()
+        thread.join()
+        assert len(opened) == count
 
-    def look() -> None:
-        seen.append(hasattr(storage._local, "fs"))
 
-    assert storage.file_system() is storage.file_system()
-    thread = threading.Thread(target=look)
-    thread.start()
-    thread.join()
-    assert seen == [False]
+def test_a_local_storage_needs_no_file_system_and_a_remote_one_no_local_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def use(storage: Storage) -> None:
+        storage.write("a/b", b"12")
+        storage.create("a/c", b"1")
+        path, descriptor = storage.scratch_file(".tar")
+        os.close(descriptor)
+        storage.put("a/d", path)
+        storage.remove_leftovers("a")
+        storage.read_range("a/b", 0, 1)
+        storage.read_into("a/b", 0, memoryview(bytearray(1)))
+        with storage.local("a/b"):
+            assert storage.exists("a/b") and storage.size("a/b") == 2 and storage.names("a") == ["b", "c", "d"]
+        storage.delete("a/b")
+        storage.delete_folder("a")
+
+    use(Storage(f"memory://{uuid.uuid4().hex}"))
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(Storage, "file_system", lambda self: pytest.fail("a local storage opened a file system"))
+    use(Storage("root"))
+
+
+def test_names_are_sorted_and_hold_neither_the_folder_nor_what_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Listing:
+        def ls(self, path: str, detail: bool) -> list[str]:
+            assert (path, detail) == ("s3://bucket/root/a", False)
+            return ["bucket/root/a/z", "bucket/root/a/", "bucket/root/a/c/", "bucket/root/a/.tmp-1", "bucket/root/a/b"]
+
+    monkeypatch.setattr(Storage, "file_system", lambda self: Listing())
+    assert Storage("s3://bucket/root").names("a") == ["b", "c", "z"]
+
+
+def test_no_file_stays_open(storage: Storage) -> None:
+    storage.write("a", b"1")
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for number in range(3):
+        storage.write("a", b"1")
+        storage.create(f"b{number}", b"1")
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
 def test_options_reach_the_file_system_and_a_missing_one_is_named() -> None:
@@ -194,6 +238,11 @@ def test_a_finished_file_of_another_disk_is_copied_next_to_its_name_first(
         "fsync root/a",
     ]
     assert storage.read("a/b") == b"data"
+    path.write_bytes(b"data")
+    with Disk(tmp_path, Fault(1, "EIO")), pytest.raises(OSError, match="Input/output"):
+        monkeypatch.setattr(os, "replace", other_disk)
+        storage.put("a/c", path)
+    assert path.read_bytes() == b"data"
     assert os.listdir(tmp_path / "root" / "a") == ["b"]  # noqa: PTH208, names that storage does not list too
 
 
