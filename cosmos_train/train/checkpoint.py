@@ -17,6 +17,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,13 +157,15 @@ class Saver:
         return target
 
     def _commit(self, temporary: Path, target: Path) -> None:
+        for file in temporary.iterdir():  # torch syncs a file before its last bytes have left its buffer
+            _sync(file)
         _sync(temporary)
-        shutil.rmtree(target, ignore_errors=True)
+        _remove(target)
         temporary.rename(target)
         _sync(self.folder)
         _point_at(self.folder, target.name)
         for old in _whole(self.folder)[: -self.recipe.train.keep]:
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old)
 
 
 def latest(out: Path) -> Path | None:
@@ -320,6 +323,17 @@ def _refused(target: Path, error: BaseException) -> UserError:
 def _whole(folder: Path) -> list[Path]:
     """Folders are renamed into place when whole, so a name is enough."""
     return sorted(found for found in folder.glob("step-*") if (found / "state.json").is_file())
+
+
+def _remove(checkpoint: Path) -> None:
+    """Takes its name away first: what has the name of a checkpoint is whole, also while it is removed.
+
+    What cannot be removed is left to the next save.
+    """
+    unnamed = checkpoint.with_name(f"{_TEMPORARY}old-{checkpoint.name}")
+    with suppress(OSError):
+        checkpoint.rename(unnamed)
+        shutil.rmtree(unnamed, ignore_errors=True)
 
 
 def _point_at(folder: Path, name: str) -> None:

@@ -106,7 +106,7 @@ class Disk:
 
     def _rename(self, source: Any, target: Any, **_: Any) -> None:
         old, new = self._below(source), self._below(target)
-        if not old and not new:
+        if (not old and not new) or not os.path.lexists(source):
             return _REAL["replace"](source, target)
         with self._lock:
             self._step(Operation("rename", self._relative(old), self._relative(new)))
