@@ -208,17 +208,53 @@ def test_a_heart_that_could_not_beat_once_beats_on(tmp_path: Path, monkeypatch: 
     lease.release()
 
 
-def test_a_holder_that_was_taken_over_writes_no_lease_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_heart_of_a_holder_that_was_taken_over_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "HEARTBEAT", 0.01)
     storage = Storage(str(tmp_path))
     lease = Lease.acquire(storage)
     taken = hold(storage, 2)
-    storage.delete("lease/000001.json")
     assert eventually(lambda: not lease._thread.is_alive())
-    lease.release()
-    time.sleep(0.03)
-    assert [name for name in storage.names("lease") if name != "000001.json"] == ["000002.json"]
     assert current(storage) == taken
+
+
+def test_a_holder_that_was_taken_over_releases_nothing(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    lease = Lease.acquire(storage)
+    taken = hold(storage, 2)
+    storage.delete("lease/000001.json")
+    lease.release()
+    assert storage.names("lease") == ["000002.json"]
+    assert current(storage) == taken
+
+
+def test_a_release_waits_for_the_heartbeat_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which would otherwise write that the lease is held, after the release."""
+    storage, begun, go_on = Storage(str(tmp_path)), threading.Event(), threading.Event()
+    find = leases.latest_epoch
+
+    def slow(storage: Storage) -> int:
+        if threading.current_thread().name == "lease":
+            begun.set()
+            go_on.wait(10)
+        return find(storage)
+
+    monkeypatch.setattr(leases, "latest_epoch", slow)
+    monkeypatch.setattr(leases, "HEARTBEAT", 0.01)
+    lease = Lease.acquire(storage)
+    assert begun.wait(10)
+    monkeypatch.setattr(leases, "HEARTBEAT", 10.0)
+    threading.Timer(0.1, go_on.set).start()
+    lease.release()
+    lease._thread.join()
+    holder = current(storage)
+    assert holder is not None and holder.released
+
+
+def test_the_bytes_of_a_lease_are_fixed(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    Lease.acquire(storage).release()
+    data = storage.read("lease/000001.json")
+    assert data == json.dumps(json.loads(data), sort_keys=True).encode()
 
 
 def test_a_release_that_cannot_be_written_is_no_second_error(tmp_path: Path) -> None:

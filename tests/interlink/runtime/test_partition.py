@@ -21,7 +21,7 @@ from interlink.stage import Blob, Context, Row
 from interlink.stages.interleave import Interleave, InterleaveSettings
 from interlink.stages.shard import Shard, ShardSettings
 from interlink.storage import Storage
-from interlink.tables import COMMON, SCHEMAS
+from interlink.tables import BLOB, COMMON, SCHEMAS
 from telling import FINGERPRINTS
 
 FRAME = pa.struct([("time", pa.float64()), ("size", pa.int32())])
@@ -310,3 +310,21 @@ def test_reading_rows_leaves_the_garbage_collector_as_it_was(tmp_path: Path, mon
         finally:
             gc.enable()
     assert seen == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "holds"),
+    [
+        (pa.int32(), False),
+        (BLOB, True),
+        (pa.list_(CLIP), False),
+        (pa.list_(pa.list_(BLOB)), True),
+        (pa.struct([("a", pa.int32()), ("b", pa.list_(pa.struct([("c", BLOB)])))]), True),
+        (pa.struct([("blob", pa.string())]), False),
+    ],
+)
+def test_a_table_holds_blobs_where_any_of_its_columns_can_refer_to_one(
+    tmp_path: Path, kind: pa.DataType, holds: bool
+) -> None:
+    schema = pa.schema([*COMMON, ("value", kind)])
+    assert Partition(Storage(str(tmp_path)), "p", schema).holds_blobs is holds
