@@ -86,6 +86,7 @@ def test_a_local_storage_needs_no_file_system_and_a_remote_one_no_local_folder(
         os.close(descriptor)
         storage.put("a/d", path)
         storage.remove_leftovers("a")
+        assert storage.read("a/b") == b"12"
         storage.read_range("a/b", 0, 1)
         storage.read_into("a/b", 0, memoryview(bytearray(1)))
         with storage.local("a/b"):
@@ -294,6 +295,21 @@ def test_trouble_with_a_storage_says_what_to_do(tmp_path: Path) -> None:
     assert "make room" in caught.value.do
     with pytest.raises(ValueError, match="other"), Storage(str(tmp_path)).committing():
         raise ValueError("other")
+
+
+def test_a_copy_that_fails_half_way_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, path = Storage(str(tmp_path / "root")), tmp_path / "elsewhere.tar"
+    path.write_bytes(b"data")
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.EXDEV, "another disk")))
+    with pytest.raises(OSError, match="another disk"):
+        storage.put("a/b", path)
+    assert path.exists()
+    assert list((tmp_path / "root" / "a").iterdir()) == []
+
+
+def test_a_scratch_folder_may_be_there(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "new" / "root"))
+    assert storage.scratch() == storage.scratch() == tmp_path / "new" / "root" / ".scratch"
 
 
 def test_bytes_for_arrow_are_a_copy_of_its_own() -> None:

@@ -182,9 +182,12 @@ def test_records_for_all_files_say_nothing_about_one() -> None:
     assert (found.name, found.start, found.size) == ("b.txt", 0, 3)
 
 
-@pytest.mark.parametrize(
-    "record", [b"x size=5\n", b"10size=555", b"2 size=5\n", b"2 10 size=5\n", b"0 ", b" size=5\n", b"1 ", b"x" * 30]
-)
+DAMAGED = [
+    b"x size=5\n", b"10size=555", b"2 size=5\n", b"2 10 size=5\n", b"0 ", b" size=5\n", b"1 ", b"x" * 30,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("record", DAMAGED)
 def test_a_damaged_pax_record_is_refused(record: bytes) -> None:
     with pytest.raises(tar.ShardError, match="damaged pax record"):
         list(tar.members(io.BytesIO(with_record(record))))

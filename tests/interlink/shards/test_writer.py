@@ -279,6 +279,7 @@ def test_a_path_is_a_folder_and_a_name(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     for path, url, name in (
         ("a/b.tar", f"{tmp_path}/a", "b.tar"),
+        ("/b.tar", "/", "b.tar"),
         ("s3://bucket/a/b.tar", "s3://bucket/a", "b.tar"),
     ):
         storage, found = index.split(path)
