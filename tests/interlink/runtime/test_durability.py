@@ -16,6 +16,7 @@ from interlink.sample import render
 
 SAMPLED = 6  # points of each kind of fault in the everyday suite
 SLICES = 4
+KINDS = {"open", "write", "fsync", "rename", "link", "unlink", "mkdir"}
 
 
 class World(NamedTuple):
@@ -38,11 +39,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def points(world: World, how: str) -> list[int]:
-    """Numbers of the operations at which such a fault can strike."""
-    kinds = {
-        "kill": ("open", "write", "fsync", "rename", "link", "unlink", "mkdir"),
-        "ENOSPC": ("open", "write", "link", "mkdir"),
-    }.get(how, ("open", "write", "fsync", "rename", "link", "unlink", "mkdir"))
+    """Numbers of the operations at which such a fault makes a difference: after a kill the kernel still writes."""
+    kinds = {"kill": {*KINDS} - {"fsync"}, "ENOSPC": {"open", "write", "link", "mkdir"}}.get(how, KINDS)
     return [number for number, operation in enumerate(world.operations) if operation.kind in kinds]
 
 

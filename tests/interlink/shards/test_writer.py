@@ -85,6 +85,7 @@ def test_shards_that_go_to_the_disk_in_stretches_are_the_same(tmp_path: Path, mo
     monkeypatch.setattr(Storage, "settle", settle)
     write(tmp_path / "stretches", samples, target=50_000)
     assert files(tmp_path / "whole") == files(tmp_path / "stretches")
+    assert all(20_000 <= end - begin < 25_000 for begin, end in settled)
     assert [begin for begin, _ in settled].count(0) > 2 and max(begin for begin, _ in settled) >= 20_000
 
 
@@ -211,6 +212,11 @@ def test_a_shard_of_exactly_the_target_is_not_cut(tmp_path: Path) -> None:
     """Two samples of a header, a block and an end mark."""
     for target, count in ((2 * 1024 + 1024, 1), (2 * 1024 + 1023, 2)):
         assert len(write(tmp_path / str(target), [(b"{}", [], 0)] * 2, target)) == count
+
+
+def test_a_first_sample_above_the_target_stands_alone(tmp_path: Path) -> None:
+    names = write(tmp_path, [(b"x" * 5000, [], 0), (b"{}", [], 0)], 4000)
+    assert [len(read_index(f"{tmp_path}/s/{name}")) for name in names] == [1, 1]
 
 
 def test_an_index_is_there_before_its_tar(tmp_path: Path) -> None:
