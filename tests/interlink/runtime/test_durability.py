@@ -40,7 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def points(world: World, how: str) -> list[int]:
     """Numbers of the operations at which such a fault makes a difference: after a kill the kernel still writes."""
-    kinds = {"kill": {*KINDS} - {"fsync"}, "ENOSPC": {"open", "write", "link", "mkdir"}}.get(how, KINDS)
+    kinds = {"kill": KINDS - {"fsync"}, "ENOSPC": {"open", "write", "link", "mkdir"}}.get(how, KINDS)
     return [number for number, operation in enumerate(world.operations) if operation.kind in kinds]
 
 
