@@ -176,6 +176,7 @@ def test_compacted_blobs_are_those_that_rows_refer_to(tmp_path: Path) -> None:
     summary = made.compact(["b", "a"], {"collect": 2}, lambda rows: {"rows": len(rows)})
     assert names(tmp_path) == sorted([summary.blobs, summary.rows, "ledger.json", "summary.json"])
     tar = (tmp_path / "p" / summary.blobs).read_bytes()
+    assert tar.endswith(b"\0" * 1024) and len(tar) == 3 * 1024 + 1024
     assert summary.blobs == f"blobs-{hashlib.sha256(tar).hexdigest()[:16]}.tar"
     assert (
         summary.rows == f"rows-{hashlib.sha256((tmp_path / 'p' / summary.rows).read_bytes()).hexdigest()[:16]}.parquet"
@@ -193,7 +194,7 @@ def test_compacted_blobs_are_those_that_rows_refer_to(tmp_path: Path) -> None:
         "b": (1, 0.5, True),
         "a": (2, 0.1235, True),
     }
-    assert made.summary() == summary
+    assert made.summary() == made.load().summary == summary
     assert summary.totals == {"rows": 2}
     assert os.listdir(tmp_path / ".scratch") == []  # noqa: PTH208, names that storage does not list too
 
@@ -263,10 +264,10 @@ def test_done_is_a_summary_for_these_inputs_and_no_part(tmp_path: Path) -> None:
     assert not made.is_done({"x": 2})
     made.reopen(2, ["a", "b"])
     assert not made.is_done({"x": 1})
-    assert {key: (one.row["status"], one.final) for key, one in made.load().entries.items()} == {
-        "a": ("open", False),
-        "b": ("open", False),
+    opened = {
+        key: (one.row["status"], one.attempts, one.seconds, one.final) for key, one in made.load().entries.items()
     }
+    assert opened == {"a": ("open", 0, 0.0, False), "b": ("open", 0, 0.0, False)}
     assert pq.read_table(tmp_path / "p" / "part-000002-000000.parquet")["id"].to_pylist() == ["a", "b"]
 
 
