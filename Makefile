@@ -1,15 +1,17 @@
-# make demo   render videos, build them into documents, train on them, look at the result (a few minutes on 2 cores)
-# make test   the whole suite
-# make check  what CI runs: the suite, ruff, mypy
+# make demo       render videos, build them into documents, train on them, look at the result (a few minutes on 2 cores)
+# make test       the suite, without tests that take minutes each
+# make test-slow  those: a build is hit at every operation on the disk (half an hour on 2 cores)
+# make check      what CI runs: both, ruff, mypy
+# make mutants    plant single faults and see whether tests notice (hours; ARGS="storage --each 0")
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Cleared (make CONSTRAINTS=) pip chooses the newest torch, with CUDA.
 CONSTRAINTS ?= -c constraints.txt
 
-.PHONY: demo test lint check clean help
+.PHONY: demo test test-slow lint check mutants clean help
 help:
-	@sed -n 's/^# //p' Makefile | head -3
+	@sed -n 's/^# //p' Makefile | head -5
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,15 +23,21 @@ demo: $(VENV)/installed
 	$(BIN)/python pipelines/demo.py
 
 test: $(VENV)/installed
-	HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 -m 'not ray and not processes'
-	HF_HUB_OFFLINE=1 $(BIN)/pytest -m 'ray or processes'
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 -m 'not ray and not processes and not slow'
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -m '(ray or processes) and not slow'
+
+test-slow: $(VENV)/installed
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: test lint
+check: test test-slow lint
+
+mutants: $(VENV)/installed
+	$(BIN)/python tests/mutants $(ARGS)
 
 clean:
 	rm -rf $(VENV) demo builds dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -222,7 +222,7 @@ class Build:
         left.announce(work, listen)
         if work.partitions or work.runs:
             execute(self.recipe, plans, work, listen)
-        commit_shards(self.workspace, self.recipe, partitions, lock)
+        commit_shards(self.workspace, self.recipe, partitions, lock, epoch)
         status = self.status()
         missing = {p.name: status.stages[p.name].pending for p in plans.chosen if status.stages[p.name].pending}
         if missing and limit is None:  # every id that reached a stage has a row there
@@ -249,6 +249,7 @@ class Build:
                 "choose another --root, or fix its permissions",
             ) from error
         try:
+            self.workspace.remove_leftovers()
             yield lease
         finally:
             lease.release()

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from interlink.errors import UserError
 
 TEMPORARY = ".tmp-"  # names that begin so are never listed
+SCRATCH = ".scratch"  # folder of a local storage for files that are being made
 
 
 class Storage:
@@ -134,6 +135,20 @@ class Storage:
 
     # -- writing ------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Trouble with the storage is no item's fault: it stops the build with one line of what and one of what to do.
+
+        Wrap what writes, and nothing that reads other files: each OSError in the block becomes a UserError.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"cannot write below {self.url}: {error}",
+                "make room or mend the permissions and run the same command again: what was committed is kept",
+            ) from error
+
     def write(self, path: str, data: bytes, durable: bool = True) -> None:
         """Commits `data` under `path`, replacing what was there. Not `durable`: a power cut may lose it, never half."""
         if not self.is_local:
@@ -231,11 +246,25 @@ class Storage:
         with suppress(FileNotFoundError):
             self.file_system().rm(self.full(path), recursive=True)
 
+    def scratch_file(self, suffix: str) -> tuple[Path, int]:
+        """A new file in `scratch`, and its open descriptor; to be committed with `put`, or removed."""
+        descriptor, path = tempfile.mkstemp(prefix=TEMPORARY, suffix=suffix, dir=self.scratch())
+        return Path(path), descriptor
+
+    def remove_leftovers(self, folder: str) -> None:
+        """Removes what a killed process was writing directly below `folder` of a local storage.
+
+        Call it only where no other process may be writing there. A remote storage holds no temporary files.
+        """
+        if self.is_local:
+            for path in Path(self.full(folder)).glob(f"{TEMPORARY}*"):
+                path.unlink(missing_ok=True)
+
     def scratch(self) -> Path:
         """A folder for files that are being made: on the same disk as a local storage, so that a commit is a rename."""
         if not self.is_local:
             return Path(tempfile.gettempdir())
-        folder = Path(self.url) / ".scratch"
+        folder = Path(self.url) / SCRATCH
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

@@ -16,6 +16,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,13 +159,15 @@ class Saver:
         return target
 
     def _commit(self, temporary: Path, target: Path) -> None:
+        for file in temporary.iterdir():  # torch syncs a file before its last bytes have left its buffer
+            sync_file(file)
         sync_folder(temporary)
-        shutil.rmtree(target, ignore_errors=True)
+        _remove(target)
         temporary.rename(target)
         sync_folder(self.folder)
         _point_at(self.folder, target.name)
         for old in _whole(self.folder)[: -self.recipe.train.keep]:
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old)
 
 
 def latest(out: Path) -> Path | None:
@@ -323,6 +326,17 @@ def _refused(target: Path, error: BaseException) -> UserError:
 def _whole(folder: Path) -> list[Path]:
     """The newest complete checkpoint by name. A folder is renamed into place only when it is whole."""
     return sorted(found for found in folder.glob("step-*") if (found / "state.json").is_file())
+
+
+def _remove(checkpoint: Path) -> None:
+    """Takes its name away first: what has the name of a checkpoint is whole, also while it is removed.
+
+    What cannot be removed is left to the next save.
+    """
+    unnamed = checkpoint.with_name(f"{_TEMPORARY}old-{checkpoint.name}")
+    with suppress(OSError):
+        checkpoint.rename(unnamed)
+        shutil.rmtree(unnamed, ignore_errors=True)
 
 
 def _point_at(folder: Path, name: str) -> None:

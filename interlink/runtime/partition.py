@@ -18,7 +18,6 @@ import io
 import json
 import os
 import tarfile
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -171,6 +170,10 @@ class Partition:
             tar.discard()
         self.storage.write(f"{self.folder}/{stem}.parquet", data)
 
+    def remove_leftovers(self) -> None:
+        """Removes what a worker that was killed in the middle of a commit left here; only its next worker may."""
+        self.storage.remove_leftovers(self.folder)
+
     def reopen(self, epoch: int, ids: Iterable[str]) -> None:
         """Opens rows again, so that the next build makes them anew."""
         self.write_part(epoch, [(Row(key, status=OPEN), 0, 0.0) for key in sorted(ids)])
@@ -295,8 +298,8 @@ class _Tar:
 
     def _add(self, item_id: str, blob: Blob) -> dict[str, Any]:
         if self.file is None:
-            descriptor, path = tempfile.mkstemp(dir=self.storage.scratch(), suffix=".tar")
-            self.path, self.file = Path(path), os.fdopen(descriptor, "wb")
+            self.path, descriptor = self.storage.scratch_file(".tar")
+            self.file = os.fdopen(descriptor, "wb")
         info = tarfile.TarInfo(f"{item_id}/{self.count[item_id]:06d}{blob.suffix}")
         info.size = len(blob.data)
         self.count[item_id] += 1
@@ -326,8 +329,8 @@ class _Copier:
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
         self.storage = partition.storage
-        descriptor, path = tempfile.mkstemp(dir=self.storage.scratch(), suffix=".tar")
-        self.path, self.file = Path(path), os.fdopen(descriptor, "wb")
+        self.path, descriptor = self.storage.scratch_file(".tar")
+        self.file = os.fdopen(descriptor, "wb")
         self.digest = hashlib.sha256()
         self.bytes = 0
         self.sources: dict[str, bytes] = {}

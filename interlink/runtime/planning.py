@@ -15,6 +15,7 @@ from interlink.errors import UserError
 from interlink.fingerprints import adopted
 from interlink.recipe import Recipe, StageBlock
 from interlink.runtime.isolate import StageSpec
+from interlink.runtime.lease import Fence
 from interlink.runtime.lock import NAME, ROOT_VERSION, Lock, encode
 from interlink.runtime.partition import Partition
 from interlink.runtime.plan import Event, Report, Retry, StagePlan, given_together
@@ -266,8 +267,8 @@ def execute(recipe: Recipe, plans: Plans, work: Work, report: Report) -> None:
         inline.run(plans.chosen, work, report)
 
 
-def commit_shards(workspace: Workspace, recipe: Recipe, partitions: Partitions, lock: Lock) -> None:
-    """Writes the manifest once every partition's shards are there."""
+def commit_shards(workspace: Workspace, recipe: Recipe, partitions: Partitions, lock: Lock, epoch: int) -> None:
+    """Writes the manifest once every partition's shards are there. Raises Lost where a later epoch holds the root."""
     from interlink.shards import manifest
 
     fingerprint = lock.fingerprints.get("shard")
@@ -282,5 +283,7 @@ def commit_shards(workspace: Workspace, recipe: Recipe, partitions: Partitions, 
             names.update(entry["shard"] for entry in row["shards"] or ())
     folder, storage = lock.shards, workspace.storage
     made = manifest.build_manifest(storage, folder, names, fingerprint, recipe.name)
-    storage.write(f"{folder}/{NAME}", encode(lock.for_shards()))
-    manifest.commit(storage, folder, made)
+    with storage.committing():
+        Fence(storage, epoch).check()
+        storage.write(f"{folder}/{NAME}", encode(lock.for_shards()))
+        manifest.commit(storage, folder, made)

@@ -15,7 +15,6 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,6 +144,7 @@ class Worker:
         if self.plan.scope == "item" and partition.is_done(inputs):
             self._tell_open(len(reached), len(reached), admitted)
             return None
+        partition.remove_leftovers()
         state = partition.load(self.plan.retry.is_final)
         items = {
             key: Item(key, name, {t: rows[key] for t, rows in tables.items()}, folders, self.plan.spec.context)
@@ -166,7 +166,10 @@ class Worker:
         """
         lost = []
         for name in job.state.claims:
-            claim = json.loads(job.partition.storage.read(f"{job.partition.folder}/{name}"))
+            try:
+                claim = json.loads(job.partition.storage.read(f"{job.partition.folder}/{name}"))
+            except ValueError:  # claims are not synced: a power cut, which ended its whole build, may empty them
+                continue
             if claim["epoch"] == self.plan.epoch:
                 lost += [key for key in claim["ids"] if key in job.items and not job.is_final(key)]
         for key in lost:
@@ -259,7 +262,7 @@ class Worker:
     def _claim(self, job: _Job, ids: list[str]) -> None:
         if self.plan.claims:
             data = json.dumps({"epoch": self.plan.epoch, "ids": ids}).encode()
-            with self._committing():
+            with self.workspace.storage.committing():
                 job.partition.storage.write(f"{job.partition.folder}/{self.claim_name}", data, durable=False)
 
     # -- committing ---------------------------------------------------------------------------------------------
@@ -296,7 +299,7 @@ class Worker:
             return min([self.plan.flush_seconds, *map(self._seconds_left, self._waiting.values())])
 
     def _flush(self, job: _Job) -> None:
-        with self._lock, self._committing():
+        with self._lock, self.workspace.storage.committing():
             if job.buffer:
                 self.fence.check()
                 job.partition.write_part(self.plan.epoch, job.buffer)
@@ -311,24 +314,13 @@ class Worker:
         """Rows that are in no part yet go into the table at once, but for blobs, which parts hold."""
         if job.partition.holds_blobs:
             self._flush(job)
-        with self._lock, self._committing():
+        with self._lock, self.workspace.storage.committing():
             self.fence.check()
             summary = job.partition.compact(
                 list(job.items), job.inputs, lambda rows: amounts(self.plan.name, self.stage, rows), job.buffer
             )
             self._emptied(job)
         return summary
-
-    @contextmanager
-    def _committing(self) -> Iterator[None]:
-        """Trouble with the root is no item's fault: it stops the build with one line of what and one of what to do."""
-        try:
-            yield
-        except OSError as error:
-            raise UserError(
-                f"cannot write below {self.workspace.storage.url}: {error}",
-                "make room or mend the permissions and run the same command again: what was committed is kept",
-            ) from error
 
 
 def _blob_bytes(value: Any) -> int:

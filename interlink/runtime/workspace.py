@@ -24,7 +24,7 @@ from interlink.ids import keyed_hash
 from interlink.runtime.lock import NAME, Lock, decode, encode
 from interlink.runtime.partition import Partition
 from interlink.stage import Row
-from interlink.storage import Storage, arrow_file
+from interlink.storage import SCRATCH, Storage, arrow_file
 from interlink.tables import SCHEMAS
 
 LARGEST_PARTITION = 32  # source videos
@@ -77,7 +77,17 @@ class Workspace:
                 return
         except FileNotFoundError:
             pass
-        self.storage.write(NAME, data)
+        with self.storage.committing():
+            self.storage.write(NAME, data)
+
+    def remove_leftovers(self) -> None:
+        """Removes what killed processes were writing, but for partitions, which their next worker clears.
+
+        Call it with the lease: nobody else writes then.
+        """
+        shards = [f"shards/{name}" for name in self.storage.names("shards")]
+        for folder in ("", "lease", "generations", SCRATCH, *shards):
+            self.storage.remove_leftovers(folder)
 
     # -- generations --------------------------------------------------------------------------------------------
 
@@ -124,9 +134,10 @@ class Workspace:
                     pa.Table.from_pylist([{**row.columns(), **row.fields} for row in chunk], schema=schema)
                 )
                 partitions.append((f"{number:03d}-{start // size:05d}", len(chunk)))
-        self.storage.write(f"generations/{number:03d}.parquet", buffer.getvalue())
         description = {"partitions": partitions, "duplicates": repeats, "seed": seed}
-        self.storage.write(f"generations/{number:03d}.json", json.dumps(description, sort_keys=True).encode())
+        with self.storage.committing():
+            self.storage.write(f"generations/{number:03d}.parquet", buffer.getvalue())
+            self.storage.write(f"generations/{number:03d}.json", json.dumps(description, sort_keys=True).encode())
         self.__dict__.pop("generations", None)
         return len(new), repeats
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -91,8 +90,7 @@ class ShardWriter:
             self.abort()
 
     def _begin(self) -> None:
-        descriptor, path = tempfile.mkstemp(prefix="shard-", suffix=".tar", dir=self._storage.scratch())
-        self._temporary = Path(path)
+        self._temporary, descriptor = self._storage.scratch_file(".tar")
         self._file = os.fdopen(descriptor, "wb", buffering=BUFFER)
         self._hash = hashlib.sha256()
         self._size = self._settled = 0

@@ -6,8 +6,9 @@ Each fault is a small edit of the source text, so that everything else keeps its
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -17,6 +18,7 @@ _BINARY: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Div,
     ast.Mod: ast.FloorDiv, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.Pow: ast.Mult,
 }  # fmt: skip
+SHORT = 25  # characters; what is shorter is named together with its line
 _CALLS = {"min": "max", "max": "min", "any": "all", "all": "any", "sorted": "list", "reversed": "list"}
 
 
@@ -49,8 +51,21 @@ def faults(source: str) -> list[Fault]:
     for node, what, text in _edits(tree):
         begin, end = place(node.lineno, node.col_offset), place(node.end_lineno or 0, node.end_col_offset or 0)
         was = " ".join(source[begin:end].split())
-        found.append(Fault(node.lineno, f"{what}: {was[:70]} -> {text[:70]}", begin, end, text))
-    return sorted(found, key=lambda fault: (fault.begin, fault.end, fault.text))
+        named = f"{what}: {was[:70]} -> {text[:70]}"
+        if len(was) < SHORT:
+            named += f" in {lines[node.lineno - 1].strip()[:70]}"
+        found.append(Fault(node.lineno, named, begin, end, text))
+    return _numbered(sorted(found, key=lambda fault: (fault.begin, fault.end, fault.text)))
+
+
+def _numbered(found: list[Fault]) -> list[Fault]:
+    """The second fault with the same words gets `#2` after them, and so on: equivalent.yaml names faults by words."""
+    seen: Counter[str] = Counter()
+    for number, fault in enumerate(found):
+        seen[fault.what] += 1
+        if seen[fault.what] > 1:
+            found[number] = replace(fault, what=f"{fault.what} #{seen[fault.what]}")
+    return found
 
 
 def _edits(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str, str]]:

@@ -58,6 +58,16 @@ class Toy(PerItem):
         return Row(item.id, {"value": len(item.id), "things": things})
 
 
+class Plain(Toy):
+    """The same without blobs."""
+
+    schema = pa.schema([*COMMON, ("value", pa.int64())])
+
+    def process(self, item: Item) -> Row:
+        row = super().process(item)
+        return Row(row.id, {"value": row.fields["value"]})
+
+
 class IsolatedToy(Toy):
     """The same in a child process."""
 

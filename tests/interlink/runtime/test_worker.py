@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 
 import toy_stages
+from disk import Disk, Fault
 from interlink.errors import UserError
 from interlink.runtime.isolate import StageSpec
-from interlink.runtime.lease import Lease
+from interlink.runtime.lease import Lease, Lost
 from interlink.runtime.partition import Partition
 from interlink.runtime.plan import Retry, StagePlan
 from interlink.runtime.worker import Worker
 from interlink.runtime.workspace import Workspace
-from interlink.stage import Context, Row
+from interlink.stage import Context, Item, Row
 from interlink.storage import Storage
 from leftovers import left, mark
 
@@ -250,6 +251,54 @@ def test_reopened_rows_are_made_again_and_others_kept(tmp_path: Path) -> None:
             partition.reopen(5, ["gone-1"])
     run(space, "Toy", journal=str(tmp_path / "journal"))
     assert Counter((tmp_path / "journal").read_text().split()) == {"a": 1, "gone-1": 2}
+
+
+@pytest.mark.parametrize(("cls", "flush_seconds"), [("Plain", 60.0), ("Toy", 60.0), ("Toy", 1e-9)])
+def test_a_worker_that_lost_the_root_writes_neither_parts_nor_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cls: str, flush_seconds: float
+) -> None:
+    """Rows without blobs go straight into the table, those with blobs through parts: both ways are fenced."""
+    space = workspace(tmp_path, ["a"])
+    lease = Lease.acquire(space.storage)
+    lease.release()
+    made = replace(plan(space, cls, lease.epoch), flush_seconds=flush_seconds)
+    worker = Worker(made, lambda event: None)
+    process = toy_stages.Toy.process
+
+    def overtaken(self: toy_stages.Toy, item: Item) -> Row:
+        Lease.acquire(space.storage).release()
+        return process(self, item)
+
+    monkeypatch.setattr(toy_stages.Toy, "process", overtaken)
+    with pytest.raises(Lost, match="taken over"):
+        worker.run(space.partitions())
+    assert not (tmp_path / "tables").exists()
+
+
+def test_a_claim_that_a_power_cut_emptied_is_let_go(tmp_path: Path) -> None:
+    space = workspace(tmp_path, ["a"])
+    folder = space.partition("toy", "f", "000-00000", toy_stages.Toy.schema).folder
+    space.storage.write(f"{folder}/claim-000001-1-dead.json", b"")
+    assert run(space, "Toy")["a"]["status"] == "ok"
+    assert not [name for name in space.storage.names(folder) if name.startswith("claim-")]
+
+
+def test_what_a_killed_worker_was_writing_is_removed_by_the_next(tmp_path: Path) -> None:
+    space = workspace(tmp_path, ["a"])
+    folder = tmp_path / space.partition("toy", "f", "000-00000", toy_stages.Toy.schema).folder
+    folder.mkdir(parents=True)
+    (folder / ".tmp-1-2-summary.json").write_bytes(b"{")
+    run(space, "Toy")
+    assert not list(folder.glob(".tmp-*"))
+
+
+def test_a_root_that_cannot_be_written_stops_the_worker_with_what_to_do(tmp_path: Path) -> None:
+    space = workspace(tmp_path, ["a"])
+    worker = Worker(plan(space, "Toy"), lambda event: None)
+    Lease.acquire(space.storage).release()
+    with Disk(tmp_path, Fault(0, "ENOSPC")), pytest.raises(UserError, match=r"cannot write below .*No space") as caught:
+        worker.run(space.partitions())
+    assert "make room" in caught.value.do
 
 
 def test_a_worker_of_an_earlier_epoch_stops_writing(tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlink.runtime.workspace import LARGEST_PARTITION, Workspace, partition_size
+from disk import Disk, Fault
+from interlink.errors import UserError
+from interlink.runtime.workspace import LARGEST_PARTITION, Workspace, encode_lock, partition_size
 from interlink.stage import Row
 from interlink.storage import Storage
 
@@ -52,3 +57,112 @@ def test_partitions_are_small_in_small_builds_and_bounded_in_large(count: int) -
     size = partition_size(count)
     assert 1 <= size <= LARGEST_PARTITION
     assert count < 16 or -(-count // size) >= 16
+
+
+def test_partitions_are_as_large_as_their_kind_wants() -> None:
+    sizes = {count: partition_size(count) for count in (1, 15, 32, 33, 511, 512, 10**6)}
+    assert sizes == {1: 1, 15: 1, 32: 2, 33: 2, 511: 31, 512: 32, 10**6: 32}
+    assert [partition_size(count, "pair") for count in (1, 8000, 16000, 64000, 10**6)] == [500, 500, 1000, 4000, 4000]
+    assert [partition_size(count, "page") for count in (1, 1024, 1600, 8000, 10**6)] == [64, 64, 100, 500, 500]
+
+
+def test_a_generation_says_its_partitions_repeats_and_seed(tmp_path: Path) -> None:
+    space = Workspace(Storage(str(tmp_path)))
+    assert space.generations == []
+    assert space.known_ids() == set()
+    assert space.partitions() == []
+    space.append(rows([*(f"v{n}" for n in range(40)), "v1"]), seed=7)
+    (made,) = space.generations
+    assert (made.number, made.name, made.duplicates) == (0, "000", 1)
+    assert made.partitions == tuple((f"000-{n:05d}", 2) for n in range(20))
+    text = (tmp_path / "generations" / "000.json").read_text()
+    data = json.loads(text)
+    assert (data["seed"], data["duplicates"]) == (7, 1)
+    assert text == json.dumps(data, sort_keys=True)
+    assert space.known_ids() == {f"v{n}" for n in range(40)}
+    assert pq.ParquetFile(tmp_path / "generations" / "000.parquet").num_row_groups == 20
+    (tmp_path / "generations" / "note.txt").write_text("passed over")
+    assert len(Workspace(space.storage).generations) == 1
+
+
+def test_the_order_is_that_of_the_seed(tmp_path: Path) -> None:
+    orders = []
+    for seed in (0, 1, 0):
+        space = Workspace(Storage(str(tmp_path / str(len(orders)))))
+        space.append(rows([f"v{n}" for n in range(20)]), seed)
+        orders.append([key for name, _ in space.partitions() for key in space.source_rows(name)])
+    assert orders[0] == orders[2] != orders[1]
+
+
+def test_a_limit_lets_in_part_of_a_partition_over_generations(tmp_path: Path) -> None:
+    space = Workspace(Storage(str(tmp_path)))
+    space.append(rows([f"a{n}" for n in range(33)]), seed=0)
+    space.append(rows(["b"]), seed=0)
+    whole = space.partitions()
+    assert whole == [*((f"000-{n:05d}", 2) for n in range(16)), ("000-00016", 1), ("001-00000", 1)]
+    assert space.partitions(0) == []
+    assert space.partitions(3) == [("000-00000", 2), ("000-00001", 1)]
+    assert space.partitions(33) == whole[:-1]
+    assert space.partitions(34) == space.partitions(99) == whole
+
+
+def test_pairs_are_cut_as_pairs(tmp_path: Path) -> None:
+    space = Workspace(Storage(str(tmp_path)))
+    found = [Row("z", status="failed", error_class="gone"), *(Row(f"p{n}", {"kind": "pair"}) for n in range(20))]
+    space.append(found, seed=0)
+    assert space.partitions() == [("000-00000", 21)]
+
+
+def test_the_lock_is_written_when_it_changes_and_only_then(tmp_path: Path) -> None:
+    space = Workspace(Storage(str(tmp_path)))
+    assert space.lock() is None
+    with Disk(tmp_path) as disk:
+        for lock in ({"b": "é", "a": 1}, {"a": 1, "b": "é"}, {"a": 2}):
+            space.write_lock(lock)
+            assert space.lock() == lock
+    assert sum(operation.kind == "rename" for operation in disk.operations) == 2
+    assert encode_lock({"b": "é", "a": 1}).decode() == '{\n "a": 1,\n "b": "é"\n}\n'
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_a_root_that_cannot_be_written_says_what_to_do_and_loses_nothing(tmp_path: Path, at: int) -> None:
+    space = Workspace(Storage(str(tmp_path / "root")))
+    (tmp_path / "root").mkdir()
+    with Disk(tmp_path / "root", Fault(at, "EIO")) as disk:
+        try:
+            space.append(rows(["a"]), seed=0)
+            space.write_lock({})
+        except UserError as error:
+            assert "cannot write below" in error.what and "make room" in error.do
+    assert len(disk.operations) > at
+    again = Workspace(space.storage)
+    again.append(rows(["a"]), seed=0)
+    assert again.partitions() == [("000-00000", 1)]
+
+
+def test_what_killed_processes_were_writing_is_removed_from_the_folders_of_the_root(tmp_path: Path) -> None:
+    space = Workspace(Storage(str(tmp_path)))
+    space.remove_leftovers()
+    for name in ("lease", "generations", ".scratch", "shards/f1", "shards/f2", "tables/toy/f/000-00000", "."):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / ".tmp-1-2-x").write_bytes(b"half")
+        (tmp_path / name / "whole").write_bytes(b"whole")
+    space.remove_leftovers()
+    left = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob(".tmp-*")}
+    assert left == {"tables/toy/f/000-00000"}  # whoever works on a partition next clears it
+    assert len(list(tmp_path.rglob("whole"))) == 7
+
+
+def test_documents_come_in_the_order_of_the_partitions(tmp_path: Path) -> None:
+    space = Workspace(Storage(str(tmp_path)))
+    space.append(rows([f"v{n}" for n in range(20)]), seed=0)
+    wanted = []
+    for number, (name, _) in enumerate(space.partitions()):
+        documents = [
+            {"document": json.dumps({"n": 2 * number + k}), "key": "k", "images": [], "clips": 0, "text_tokens": 0}
+            for k in range(number % 3)
+        ]
+        row = Row(next(iter(space.source_rows(name))), {"documents": documents or None})
+        space.partition("interleave", "f", name).compact([row.id], {}, lambda rows: {}, [(row, 1, 0.0)])
+        wanted += [2 * number + k for k in range(number % 3)]
+    assert [one["n"] for one in space.documents("f")] == wanted

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from disk import Disk
 from interlink.errors import UserError
 from interlink.shards import manifest, resolve
 from interlink.storage import Storage
@@ -131,3 +132,54 @@ def test_an_unfinished_build_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no finished shards") as caught:
         resolve(str(tmp_path))
     assert "interlink build" in caught.value.do
+
+
+def test_the_bytes_of_a_manifest_are_fixed() -> None:
+    empty = manifest.Manifest(format_version="1", fingerprint="f", recipe="é", shards=(), totals=manifest.Totals())
+    assert (
+        empty.dump().decode()
+        == """{
+ "fingerprint": "f",
+ "format_version": "1",
+ "recipe": "é",
+ "shards": [],
+ "totals": {
+  "bytes": 0,
+  "clips": 0,
+  "images": 0,
+  "samples": 0,
+  "shards": 0,
+  "text_tokens": 0
+ }
+}
+"""
+    )
+
+
+def test_a_manifest_that_has_not_changed_is_not_written_again(shards: Shards) -> None:
+    storage, names = shards
+    made = manifest.build_manifest(storage, "shards/f1", names, "f1", "test")
+    with Disk(Path(storage.url)) as disk:
+        manifest.commit(storage, "shards/f1", made)
+        assert disk.operations == []
+        manifest.commit(storage, "shards/f1", made.model_copy(update={"recipe": "other"}))
+        storage.delete("shards/f1/MANIFEST.json")
+        manifest.commit(storage, "shards/f1", made)
+    placed = [operation.target for operation in disk.operations if operation.kind == "rename"]
+    assert placed == ["shards/f1/MANIFEST.json"] * 2
+    assert manifest.load(Storage(f"{storage.url}/shards/f1"), "") == made
+    assert manifest.build_manifest(Storage(f"{storage.url}/shards/f1"), "", names, "f1", "test") == made
+
+
+def test_a_missing_manifest_and_a_damaged_index_say_what_to_do(shards: Shards) -> None:
+    storage, names = shards
+    with pytest.raises(UserError, match=r"none/MANIFEST.json does not exist") as caught:
+        manifest.load(storage, "none")
+    assert "interlink build" in caught.value.do
+    storage.write("shards/f1/MANIFEST.json", b"no JSON")
+    with pytest.raises(UserError, match=r"MANIFEST.json is no manifest of shards: : Invalid JSON"):
+        manifest.load(storage, "shards/f1")
+    storage.write(f"shards/f1/{names[0].replace('.tar', '.index.parquet')}", b"PAR1")
+    with pytest.raises(UserError, match=r"index.parquet is no index of a shard") as caught:
+        manifest.build_manifest(storage, "shards/f1", names)
+    assert "--fresh shard" in caught.value.do

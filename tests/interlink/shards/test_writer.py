@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from disk import Disk, Fault
 from interlink.errors import UserError
 from interlink.shards import ShardError, ShardWriter, index, read_index, read_sample, writer
 from interlink.shards.names import shard_name
@@ -82,6 +85,7 @@ def test_shards_that_go_to_the_disk_in_stretches_are_the_same(tmp_path: Path, mo
     monkeypatch.setattr(Storage, "settle", settle)
     write(tmp_path / "stretches", samples, target=50_000)
     assert files(tmp_path / "whole") == files(tmp_path / "stretches")
+    assert all(20_000 <= end - begin < 25_000 for begin, end in settled)
     assert [begin for begin, _ in settled].count(0) > 2 and max(begin for begin, _ in settled) >= 20_000
 
 
@@ -182,3 +186,107 @@ def test_shards_on_a_remote_file_system_read_the_same(tmp_path: Path) -> None:
 
     assert read_index("memory://bucket/build/s/0.tar") == with_index
     assert read_sample(Storage("memory://bucket/build/s"), "0.tar", with_index[0]) == {"json": b"{}", "000.jpg": b"x"}
+
+
+def test_the_index_says_size_and_sum_of_its_tar_and_counts_of_its_samples(tmp_path: Path) -> None:
+    with ShardWriter(Storage(str(tmp_path)), "", lambda n: f"{n}.tar", 4096) as writer:
+        assert writer.add("a", [("json", b"{}")]) == "0.tar"
+        assert writer.add("b", [("json", b"{}"), ("jpg", b"x")], images=1, clips=2, text_tokens=3) == "0.tar"
+        assert writer.add("c", [("json", b"{}")]) == "1.tar"
+    assert writer.names == ["0.tar", "1.tar"]
+    for name, keys in (("0", ["a", "b"]), ("1", ["c"])):
+        data = (tmp_path / f"{name}.tar").read_bytes()
+        found = index.load_index((tmp_path / f"{name}.index.parquet").read_bytes())
+        assert (found.size, found.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        assert [entry.key for entry in found.entries] == keys
+        with tarfile.open(tmp_path / f"{name}.tar") as tar:
+            assert {one.name.split(".")[0] for one in tar} == set(keys)
+        assert (tmp_path / f"{name}.tar").stat().st_mode & 0o777 == 0o644
+    first, second = read_index(str(tmp_path / "0.tar"))
+    assert (first.images, first.clips, first.text_tokens) == (0, 0, 0)
+    assert (second.images, second.clips, second.text_tokens) == (1, 2, 3)
+    assert index.totals([first, second]) == {"samples": 2, "images": 1, "clips": 2, "text_tokens": 3}
+
+
+def test_a_shard_of_exactly_the_target_is_not_cut(tmp_path: Path) -> None:
+    """Two samples of a header, a block and an end mark."""
+    for target, count in ((2 * 1024 + 1024, 1), (2 * 1024 + 1023, 2)):
+        assert len(write(tmp_path / str(target), [(b"{}", [], 0)] * 2, target)) == count
+
+
+def test_a_first_sample_above_the_target_stands_alone(tmp_path: Path) -> None:
+    names = write(tmp_path, [(b"x" * 5000, [], 0), (b"{}", [], 0)], 4000)
+    assert [len(read_index(f"{tmp_path}/s/{name}")) for name in names] == [1, 1]
+
+
+def test_an_index_is_there_before_its_tar(tmp_path: Path) -> None:
+    with Disk(tmp_path) as disk:
+        write(tmp_path, [(b"{}", [], 0)])
+    placed = [Path(operation.target).name for operation in disk.operations if operation.kind == "rename"]
+    assert placed == ["000-0000-000.index.parquet", "000-0000-000.tar"]
+
+
+def test_a_shard_that_cannot_be_put_leaves_nothing_half_made(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    with Disk(tmp_path) as disk:
+        write(tmp_path / "whole", [(b"{}", [], 0)])
+    for at, operation in enumerate(disk.operations):
+        if operation.kind not in ("write", "rename"):
+            continue
+        with Disk(tmp_path, Fault(at, "ENOSPC")), pytest.raises(OSError, match="No space"):
+            write(tmp_path / str(at), [(b"{}", [], 0)])
+        assert list((tmp_path / str(at) / ".scratch").iterdir()) == []
+        assert set(Storage(str(tmp_path / str(at))).names("s")) <= {"000-0000-000.index.parquet"}
+    assert storage.names("whole/s") == ["000-0000-000.index.parquet", "000-0000-000.tar"]
+
+
+def test_an_open_shard_can_be_given_up_and_another_begun(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    writer = ShardWriter(storage, "s", lambda n: f"{n}.tar", 10**6)
+    writer.close()
+    writer.abort()
+    assert storage.names("s") == []
+    writer.add("a", [("json", b"{}")])
+    writer.abort()
+    writer.close()
+    assert storage.names("s") == []
+    assert list(storage.scratch().iterdir()) == []
+
+
+def test_a_scan_passes_over_what_is_no_sample(tmp_path: Path) -> None:
+    from interlink.shards import tar
+
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar.member("__meta__/x.txt", b"1") + tar.member("k.jpg", b"2") + tar.member("noend", b"3"))
+    (found,) = read_index(str(path))
+    assert (found.key, found.offset, found.size, found.images) == ("k", 1024, 1024, 1)
+    path.write_bytes(tar.member("noend", b"3") + tar.END)
+    assert read_index(str(path)) == []
+    path.write_bytes(b"".join(tar.member(name, b"") for name in ("k.PNG", "k.txt", "l.webp", "l.seg.jpeg", "k.json")))
+    assert [(one.key, one.images, one.size) for one in read_index(str(path))] == [
+        ("k", 1, 1024),
+        ("l", 2, 1024),
+        ("k", 0, 512),
+    ]
+    path.write_bytes(tar.member("k.txt", b"1")[:700])
+    with pytest.raises(UserError, match=r"a.tar ends in the middle of member 'k.txt'") as caught:
+        read_index(str(path))
+    assert "again" in caught.value.do
+
+
+def test_a_damaged_index_names_its_shard(tmp_path: Path) -> None:
+    (name,) = write(tmp_path, [(b"{}", [], 0)])
+    (tmp_path / "s" / name.replace(".tar", ".index.parquet")).write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=rf"{name} is no index of a shard"):
+        read_index(str(tmp_path / "s" / name))
+
+
+def test_a_path_is_a_folder_and_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, url, name in (
+        ("a/b.tar", f"{tmp_path}/a", "b.tar"),
+        ("/b.tar", "/", "b.tar"),
+        ("s3://bucket/a/b.tar", "s3://bucket/a", "b.tar"),
+    ):
+        storage, found = index.split(path)
+        assert (storage.url, found) == (url, name)
