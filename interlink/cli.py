@@ -36,7 +36,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def _listing(parameter: str, lists: str) -> type[TyperCommand]:
-    """A command whose help on one parameter has names in place of `{}`: those that module:function returns."""
+    """A command with names in the help of one parameter, in place of `{}`: those that module:function returns."""
 
     class Listing(TyperCommand):
         def format_help(self, ctx: Any, formatter: Any) -> None:

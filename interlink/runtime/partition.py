@@ -4,7 +4,7 @@
         part-<epoch>-<sequence>.parquet (+ .tar)    rows as they came, flushed every few seconds
         rows-<sha>.parquet, blobs-<sha>.tar         compacted: named by content, so equal work gives equal files
         summary.json                                the commit: which of those count, and the counts
-        ledger.json                                 attempts and seconds: what happened, not what came of it
+        ledger.json                                 attempts and seconds, which differ from run to run
 
 For an id the row of the highest (epoch, sequence) wins, never the clock. A part exists when its Parquet file does (its
 tar is put before); a partition is done when its summary exists, no part is left, and its inputs are what they were.
@@ -85,7 +85,7 @@ class Partition:
 
     @cached_property
     def holds_blobs(self) -> bool:
-        """Whether its rows refer to bytes in a tar beside them."""
+        """Whether its rows refer to bytes in a tar next to them."""
         return any(_refers(column.type) for column in self.schema)
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class Partition:
     def rows(self, columns: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
         """The compacted rows by id, in partition order; empty where there is no summary.
 
-        columns: only these, beside the id; `a.b` is of the structs in column a (or in its lists) the field b alone.
+        columns: only these, and the id; `a.b` is of the structs in column a (or in its lists) the field b alone.
         """
         summary = self.summary()
         return {} if summary is None else self._read(f"{self.folder}/{summary.rows}", columns)
@@ -175,7 +175,7 @@ class Partition:
         self.storage.remove_leftovers(self.folder)
 
     def reopen(self, epoch: int, ids: Iterable[str]) -> None:
-        """Opens rows again, so that the next build makes them anew."""
+        """Opens rows again, so that the next build computes them again."""
         self.write_part(epoch, [(Row(key, status=OPEN), 0, 0.0) for key in sorted(ids)])
 
     def compact(

@@ -1,4 +1,4 @@
-"""What a worker is told of a stage before it runs, and what it reports: plain data that pickles small."""
+"""What a worker knows of a stage before it runs, and what it reports: plain data that pickles small."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ Report = Callable[[Event], None]
 
 
 def given_together(inputs: Mapping[str, Mapping[str, Any]]) -> str:
-    """A digest of the inputs of all partitions that a stage is given at once: one that changes makes all of them anew.
+    """A digest of the inputs of all partitions that a stage is given at once: one changed input recomputes all of them.
 
     Without it a build that ended between two of their commits would leave rows of two makings side by side.
     """

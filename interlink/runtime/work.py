@@ -13,7 +13,7 @@ from interlink.stage import Resources
 
 @dataclass(frozen=True)
 class Work:
-    """partitions: (name, ids let in) with anything left; runs: those whose run has anything left, whole.
+    """partitions: (name, ids let in) with anything left; runs: whole runs with anything left.
 
     everything: all partitions of the build, for stages that concern it whole.
     """

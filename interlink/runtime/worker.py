@@ -49,7 +49,7 @@ class _Job:
     def __post_init__(self) -> None:
         self.pending = {key: item for key, item in self.items.items() if not self.is_final(key)}
 
-    def anew(self) -> None:
+    def reset(self) -> None:
         """Forgets every row."""
         self.state.entries.clear()
         self.pending = dict(self.items)
@@ -181,13 +181,13 @@ class Worker:
             job.partition.storage.delete(f"{job.partition.folder}/{name}")
 
     def _whole(self, jobs: list[_Job]) -> list[_Job]:
-        """Of a run or a build: nothing when every partition is done, else all of it anew."""
+        """Of a run or a build: nothing when every partition is done, else all of it again."""
         if all(job.partition.is_done(job.inputs) for job in jobs):
             for job in jobs:
                 self._tell_open(0, len(job.items), 0)
             return []
         for job in jobs:
-            job.anew()
+            job.reset()
         return jobs
 
     def _finish_complete(self, jobs: list[_Job]) -> None:

@@ -110,7 +110,7 @@ class Workspace:
         return ids
 
     def append(self, rows: Iterable[Row], seed: int) -> tuple[int, int]:
-        """Appends what is new in `rows` as a generation. Returns (new ids, rows whose id was there already)."""
+        """Appends what is new in `rows` as a generation. Returns (new ids, rows with a known id)."""
         known = self.known_ids()
         new: dict[str, Row] = {}
         repeats = 0

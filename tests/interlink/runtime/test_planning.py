@@ -19,7 +19,7 @@ def test_a_build_that_lost_the_root_writes_no_manifest(sample_clips: Path, tmp_p
     space = build.workspace
     lock = space.lock()
     assert lock is not None
-    path = tmp_path / "root" / lock["shards"] / "MANIFEST.json"
+    path = tmp_path / "root" / lock.shards / "MANIFEST.json"
     epoch = latest_epoch(space.storage)
     path.unlink()
     Lease.acquire(space.storage).release()

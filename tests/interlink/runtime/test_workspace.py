@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from disk import Disk, Fault
 from interlink.errors import UserError
-from interlink.runtime.workspace import LARGEST_PARTITION, Workspace, encode_lock, partition_size
+from interlink.runtime.lock import Lock, encode
+from interlink.runtime.workspace import LARGEST_PARTITION, Workspace, partition_size
 from interlink.stage import Row
 from interlink.storage import Storage
 
@@ -117,11 +118,12 @@ def test_the_lock_is_written_when_it_changes_and_only_then(tmp_path: Path) -> No
     space = Workspace(Storage(str(tmp_path)))
     assert space.lock() is None
     with Disk(tmp_path) as disk:
-        for lock in ({"b": "é", "a": 1}, {"a": 1, "b": "é"}, {"a": 2}):
+        for recipe in ({"b": "é", "a": 1}, {"a": 1, "b": "é"}, {"a": 2}):
+            lock = Lock(recipe=recipe, fingerprints={"download": "0"})
             space.write_lock(lock)
             assert space.lock() == lock
     assert sum(operation.kind == "rename" for operation in disk.operations) == 2
-    assert encode_lock({"b": "é", "a": 1}).decode() == '{\n "a": 1,\n "b": "é"\n}\n'
+    assert encode({"b": "é", "a": 1}).decode() == '{\n "a": 1,\n "b": "é"\n}\n'
 
 
 @pytest.mark.parametrize("at", range(12))
@@ -131,7 +133,7 @@ def test_a_root_that_cannot_be_written_says_what_to_do_and_loses_nothing(tmp_pat
     with Disk(tmp_path / "root", Fault(at, "EIO")) as disk:
         try:
             space.append(rows(["a"]), seed=0)
-            space.write_lock({})
+            space.write_lock(Lock())
         except UserError as error:
             assert "cannot write below" in error.what and "make room" in error.do
     assert len(disk.operations) > at
