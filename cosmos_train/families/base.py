@@ -208,7 +208,7 @@ class Family(ABC):
 
     def learned_tokens(self, batch: Any) -> int:
         """Number of tokens with a loss. Default: all but padding."""
-        return int(batch.token_mask.sum())
+        return int(batch.num_tokens)
 
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
         """Whether weight decay applies. Default: to matrices, except embeddings, learned tokens and positions."""
