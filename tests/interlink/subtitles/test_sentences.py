@@ -91,6 +91,8 @@ def test_a_long_sentence_is_cut_at_its_longest_pause_in_the_middle_half() -> Non
     assert halves({20: 0.2, 30: 0.2}) == [30, 34]  # the one nearer to the middle
     assert halves({20: 0.2}, opens=30) == [30, 34]  # as a pause of 0.2 s
     assert halves({20: 0.3}, opens=30) == [20, 44]
+    assert halves({20: 0.2004, 30: 0.2}) == [30, 34]  # pauses count in milliseconds
+    assert halves({20: 0.2006, 30: 0.2}) == [20, 44]
     assert halves({}) == [32, 32]
 
 
