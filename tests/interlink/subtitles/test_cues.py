@@ -98,6 +98,7 @@ def test_markup_goes_and_text_stays(text: str, expected: str) -> None:
 )
 def test_only_a_finite_time_that_is_not_negative_is_a_time(value: object, per_second: float, expected: object) -> None:
     assert in_seconds(value, per_second) == expected
+    assert in_seconds(1.5) == 1.5
 
 
 def test_a_cue_ends_where_the_next_later_one_begins() -> None:

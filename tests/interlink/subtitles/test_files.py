@@ -141,7 +141,7 @@ SAID = "00:00:01,000 --> 00:00:02,000\nsalt\n"
         ('<tt:tt xmlns:tt="x"><tt:body><tt:p begin="1s" end="2s">salt</tt:p></tt:body></tt:tt>', "ttml"),
         ('<transcript><text start="1" dur="1">salt</text></transcript>', "srv1"),
         ('<timedtext format="3"><body><p t="1000" d="1000">salt</p></body></timedtext>', "srv3"),
-        ("dialogue : 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,salt\n", "ssa"),
+        ("Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,salt\n", "ssa"),
         ("0:00:01.000,0:00:02.000\nsalt\n", "sbv"),
         ("salt\n", ""),
         ("", ""),
@@ -149,6 +149,7 @@ SAID = "00:00:01,000 --> 00:00:02,000\nsalt\n"
 )
 def test_a_format_is_known_by_its_content(text: str, form: str) -> None:
     assert parse(text.encode()).format == form
+    assert texts(text.encode()) == (["salt"] if form and "events" not in text else [])
 
 
 def test_cues_come_in_order_of_their_start() -> None:
@@ -170,5 +171,6 @@ def test_a_damaged_utf8_file_is_read_as_utf8_and_a_western_one_as_windows_1252()
     assert decode("é è ü".encode() + b"\xe9") == "é è ü\ufffd"
     assert decode("é".encode() + b" \xe9") == "Ã© é"  # as many good as bad: not utf-8
     assert decode(b"caf\xe9") == "café"
+    assert decode(b"\x7f\x7f\xe9") == "\x7f\x7fé"
     assert decode(b"\xef\xbb\xbfcaf\xff") == "caf\ufffd"
     assert decode(b"\xfe\xff" + "é".encode("utf-16-be")) == "é"

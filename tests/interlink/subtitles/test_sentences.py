@@ -60,6 +60,10 @@ def test_a_pause_of_two_and_a_half_seconds_ends_a_sentence_and_a_shorter_one_doe
     assert texts([Word("one", 0, 1), Word("two", 3.49, 4), Word("three.", 4, 5)]) == ["one two three."]
 
 
+def test_a_change_of_speaker_ends_a_sentence() -> None:
+    assert texts([Word("one", 0, 1), Word("two", 1, 2, opens_turn=True), Word("three.", 2, 3)]) == ["one", "two three."]
+
+
 def test_a_sentence_has_at_most_sixty_words() -> None:
     sixty = spoken(" ".join(["go"] * 59 + ["on."] + ["Go."]), each=0.1)
     more = spoken(" ".join(["go"] * 60 + ["on."] + ["Go."]), each=0.1)

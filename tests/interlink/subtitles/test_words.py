@@ -105,6 +105,10 @@ def test_a_word_with_a_time_lasts_a_quarter_second_and_nine_hundredths_a_letter_
     ]
 
 
+def test_a_word_ends_where_the_next_begins_even_at_time_zero() -> None:
+    assert times((0, 10, "now<00:00:00.000> add")) == [("now", 0.0, 0.0), ("add", 0.0, 0.52)]
+
+
 def test_a_recognisers_end_of_a_word_counts_but_never_before_its_start() -> None:
     heard = Line((Token("add", 1.0, 3.5), Token("salt", 4.0, 3.0), Token("now", None, 4.75)), timed=True)
 
