@@ -123,7 +123,7 @@ def _without_prefix(before: Cue, cue: Cue, lines: tuple[Line, ...]) -> tuple[Lin
     old, new = [token.text for token in before.lines[-1].tokens], [token.text for token in lines[0].tokens]
     if len(new) <= len(old) or new[: len(old)] != old:
         return lines
-    return (Line(lines[0].tokens[len(old) :], timed=False), *lines[1:])
+    return (replace(lines[0], tokens=lines[0].tokens[len(old) :]), *lines[1:])
 
 
 def _texts(lines: Sequence[Line]) -> list[str]:
@@ -140,7 +140,8 @@ def _timed(tokens: list[Token], cue: Cue) -> list[Word]:
         run = tokens[first : len(tokens) if last else known[place + 1]]
         start = tokens[first].time
         start = cue.start if start is None else start
-        end = cue.end if last else tokens[known[place + 1]].time or cue.end
+        end = None if last else tokens[known[place + 1]].time
+        end = cue.end if end is None else end
         total = sum(len(token.text) for token in run)
         passed = 0
         for token in run:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from interlink.media.look import Look
 from interlink.segment.kts import Floats, Kts, divide, kernel_of, scatters
+from interlink.segment.settings import SegmentSettings
 from interlink.segment.verdict import Verdict
 
 
@@ -146,3 +147,47 @@ def test_no_more_than_a_window_is_kept_of_an_endless_shot() -> None:
 def test_a_video_shorter_than_two_segments_and_an_empty_one_stay_whole() -> None:
     assert starts(segment(Kts(5, 1.0, 1.5, True, 600), [look(float(t), scene=t // 5) for t in range(9)])) == []
     assert Kts(5, 1.0, 1.5, True, 600).finish() == []
+
+
+def test_settings_reach_the_segmenter_and_an_embedder_takes_memory() -> None:
+    plain = SegmentSettings(segmenter="kts", kts={"beta": 0.5, "alpha": 3})
+    model = SegmentSettings(segmenter="kts", kts={"embedder": {"model": "x", "pretrained": "y"}})
+
+    assert Kts.of(plain, None).spacing == 0.5  # type: ignore[arg-type]
+    assert (Kts.memory_mb(plain), Kts.memory_mb(model)) == (600, 1800)
+    Kts.check(plain)
+    Kts.prepare(plain)
+    looks = [look(0.5 * t, scene=t // 6, noise=t) for t in range(24)]
+    assert starts(segment(Kts.of(plain, None), looks)) == [3.0, 6.0, 9.0]  # type: ignore[arg-type]
+
+
+def test_a_sample_is_taken_every_beta_seconds() -> None:
+    taken: list[float] = []
+
+    def features(seen: Look) -> Floats:
+        taken.append(seen.time)
+        return np.ones(2)
+
+    kts = Kts(5, 1.0, 1.5, True, 600, features)
+    for time in (3.0, 3.5, 3.9999995, 4.9, 7.2, 7.9, 8.0):
+        kts.feed(look(time, 0))
+    assert taken == [3.0, 3.9999995, 7.2, 8.0]
+
+
+def test_of_a_still_video_the_noise_is_not_divided() -> None:
+    looks = [look(float(t), scene=0, noise=t) for t in range(40)]
+
+    assert starts(segment(Kts(2, 1.0, 1.5, True, 600), looks)) == []
+
+
+def test_a_segment_that_begins_with_a_window_is_a_boundary_once() -> None:
+    looks = [look(float(t), scene=t // 15, noise=t) for t in range(60)]
+    for window in (20, 24, 30):
+        assert starts(segment(Kts(5, 1.0, 1.5, True, window), looks)) == [15.0, 30.0, 45.0]
+
+
+def test_a_window_without_a_boundary_hands_out_its_first_half() -> None:
+    kts = Kts(5, 1.0, 1.5, True, 20)
+    given = [len(kts.feed(look(float(t), scene=0, noise=t))) for t in range(21)]
+
+    assert given == [0] * 20 + [10]

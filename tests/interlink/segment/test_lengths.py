@@ -61,3 +61,50 @@ def test_spans_tile_the_video_at_frame_times(gaps: list[float], marks: set[int],
     assert all(start in times and start < end for start, end in found)
     if len(found) > 1 and max(gaps) < low / 4:
         assert all(end - start >= low / 2 for start, end in found)
+
+
+def test_a_shot_is_long_enough_at_the_least_length_exactly() -> None:
+    assert spans(seconds(9), {3.0, 6.0}, 9, low=3, high=30) == [(0, 3), (3, 6), (6, 9)]
+    assert spans(seconds(9), {2.0, 6.0}, 9, low=3, high=30) == [(0, 6), (6, 9)]
+    assert spans(seconds(9), {6.0}, 8.9, low=3, high=30) == [(0, 8.9)]
+
+
+def test_a_shot_of_the_most_length_stays_whole_and_a_longer_one_is_divided() -> None:
+    assert spans(seconds(10), set(), 10, low=1, high=10) == [(0, 10)]
+    assert spans(seconds(11), set(), 11, low=1, high=10) == [(0, 6), (6, 11)]
+    assert spans([0.0, 9.0], set(), 12, low=1, high=10) == [(0, 9), (9, 12)]
+    assert spans([0.0, 1.0, 2.0], set(), 14, low=1, high=10) == [(0, 14)]  # no picture near the middle
+    assert spans([0.0], set(), 50, low=1, high=10) == [(0, 50)]
+    assert spans([0.0, 20.0], set(), 21, low=1, high=10) == [(0, 20), (20, 21)]  # a gap
+
+
+def test_pieces_are_cut_off_from_one_and_a_half_times_the_most_length() -> None:
+    lengths = Lengths(1, 10)
+
+    assert [lengths.feed(time, False) for time in (0.0, 9.0, 10.5, 14.9)] == [[], [], [], []]
+    assert lengths.feed(15.0, False) == [(0, 10.5)]
+
+
+def test_a_span_is_final_when_what_follows_is_long_enough() -> None:
+    lengths = Lengths(3, 30)
+
+    found = [lengths.feed(time, time in (5.0, 12.0)) for time in seconds(16)]
+
+    assert {n: spans_ for n, spans_ in enumerate(found) if spans_} == {8: [(0, 5)], 15: [(5, 12)]}
+    assert lengths.finish(16) == [(12, 16)]
+    assert lengths.finish(16) == []
+
+
+def test_pictures_passed_over_together_count_as_one_by_one() -> None:
+    for length in (3, 14, 15, 16, 40):
+        together, single = Lengths(2, 10), Lengths(2, 10)
+        found = [*together.feed(0.0, True), *together.pass_over(seconds(length)[1:])]
+        assert found == [span for time in seconds(length) for span in single.feed(time, time == 0)]
+        assert together.finish(length) == single.finish(length)
+
+    lengths = Lengths(3, 30)
+    assert lengths.pass_over([]) == []
+    assert lengths.pass_over(seconds(5)) == []
+    assert lengths.feed(5.0, True) == []
+    assert lengths.pass_over([6.0, 7.0, 8.0, 9.0]) == [(0, 5)]
+    assert lengths.finish(10) == [(5, 10)]

@@ -104,3 +104,21 @@ def test_frames_beside_a_cut_and_black_frames_are_not_settled() -> None:
         *(18, 19, 20, 21),
         *(38, 39, 40, 41, 42, 43, 44),
     ]
+
+
+def mixed(share: float) -> Picture:
+    """A still picture: the first scene with a share of the second."""
+    return scene(1)[:, :64] * (1 - share) + scene(2)[:, :64] * share
+
+
+def test_a_change_that_goes_back_to_a_third_within_three_frames_is_a_flash() -> None:
+    def after(share: float) -> list[int]:
+        return cuts([mixed(0)] * 20 + [mixed(1), mixed(0.75), mixed(0.55), mixed(share)] + [mixed(share)] * 20)
+
+    assert 20 not in after(0.33)
+    assert 20 in after(0.38)
+
+
+def test_a_change_that_goes_back_later_is_a_cut() -> None:
+    assert cuts([mixed(0)] * 20 + [mixed(1)] * 3 + [mixed(0)] * 20) == []
+    assert cuts([mixed(0)] * 20 + [mixed(1)] * 4 + [mixed(0)] * 20) == [20, 24]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from interlink.subtitles import files
 from interlink.subtitles.blocks import cue_of
-from interlink.subtitles.files import is_chapters, parse
+from interlink.subtitles.files import decode, is_chapters, parse
 from interlink.subtitles.sentences import sentences_of
 from interlink.subtitles.words import words_of
 
@@ -123,3 +124,53 @@ def test_what_precedes_the_damage_is_kept(shared_data: Path) -> None:
         found = parse(data[:cut]).cues
         assert found[: min(complete, len(found))] == whole[: min(complete, len(found))]
         assert len(found) >= len([cue for cue in whole[:complete] if cue.lines])
+
+
+SAID = "00:00:01,000 --> 00:00:02,000\nsalt\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("WEBVTT\n\n" + SAID.replace(",", "."), "vtt"),
+        ("1\n" + SAID, "srt"),
+        (" " * 101 + "WEBVTT\n" + SAID, "srt"),
+        ('{"tStartMs": 1000, "dDurationMs": 1000, "segs": [{"utf8": "salt"}]}', "json3"),
+        ('{"events": []} <tt>', "json3"),
+        ('<p begin="1s" end="2s">salt</p>', "ttml"),
+        ('<tt:tt xmlns:tt="x"><tt:body><tt:p begin="1s" end="2s">salt</tt:p></tt:body></tt:tt>', "ttml"),
+        ('<transcript><text start="1" dur="1">salt</text></transcript>', "srv1"),
+        ('<timedtext format="3"><body><p t="1000" d="1000">salt</p></body></timedtext>', "srv3"),
+        ("Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,salt\n", "ssa"),
+        ("0:00:01.000,0:00:02.000\nsalt\n", "sbv"),
+        ("salt\n", ""),
+        ("", ""),
+    ],
+)
+def test_a_format_is_known_by_its_content(text: str, form: str) -> None:
+    assert parse(text.encode()).format == form
+    assert texts(text.encode()) == (["salt"] if form and "events" not in text else [])
+
+
+def test_cues_come_in_order_of_their_start() -> None:
+    data = "1\n00:00:03,000 --> 00:00:04,000\nlater\n\n2\n00:00:01,000 --> 00:00:02,000\nearlier\n"
+
+    assert texts(data.encode()) == ["earlier", "later"]
+
+
+def test_cues_beyond_the_most_are_left_out_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = "".join(f"00:00:0{n},000 --> 00:00:0{n},500\nw{n}\n\n" for n in range(4)).encode()
+
+    monkeypatch.setattr(files, "MOST_CUES", 4)
+    assert (texts(data), parse(data).problems) == (["w0", "w1", "w2", "w3"], [])
+    monkeypatch.setattr(files, "MOST_CUES", 3)
+    assert (texts(data), parse(data).problems) == (["w0", "w1", "w2"], ["more than 3 cues"])
+
+
+def test_a_damaged_utf8_file_is_read_as_utf8_and_a_western_one_as_windows_1252() -> None:
+    assert decode("é è ü".encode() + b"\xe9") == "é è ü\ufffd"
+    assert decode("é".encode() + b" \xe9") == "Ã© é"  # as many good as bad: not utf-8
+    assert decode(b"caf\xe9") == "café"
+    assert decode(b"\x7f\x7f\xe9") == "\x7f\x7fé"
+    assert decode(b"\xef\xbb\xbfcaf\xff") == "caf\ufffd"
+    assert decode(b"\xfe\xff" + "é".encode("utf-16-be")) == "é"
