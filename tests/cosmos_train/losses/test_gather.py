@@ -92,6 +92,16 @@ def test_rows_are_in_the_order_of_ranks_and_their_gradients_add_up_at_their_owne
         assert torch.equal(gradient, 6 * torch.arange(1.0, 6)[own(rank), None].expand(-1, 2))
 
 
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_one_pair_has_no_negatives(everywhere: bool) -> None:
+    """InfoNCE has nothing to choose from; the sigmoid still has its positive."""
+    one = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    scale = torch.tensor(3.0, dtype=torch.float64)
+    assert float(contrastive_loss(one, one, scale, GROUPS[:1], everywhere)) == 0
+    found = siglip(one, one, scale, GROUPS[:1], everywhere)
+    assert float(found) == pytest.approx(float(torch.tensor(-1.5).exp().log1p()))
+
+
 def test_no_pairs_cost_nothing_and_have_gradients() -> None:
     for loss_of in (contrastive_loss, siglip):
         for everywhere in (True, False):
