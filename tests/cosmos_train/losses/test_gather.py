@@ -112,6 +112,18 @@ def test_no_pairs_cost_nothing_and_have_gradients() -> None:
             assert none.grad is not None
 
 
+def none_of(rank: int) -> tuple[float, int, int]:
+    none = torch.zeros(0, 8, dtype=torch.float64, requires_grad=True)
+    loss = contrastive_loss(none, none, torch.tensor(2.0, dtype=torch.float64), GROUPS[:0])
+    loss.backward()  # type: ignore[no-untyped-call]
+    every, first = gather_rows(none)
+    return float(loss.detach()), len(every), first
+
+
+def test_ranks_without_any_pairs_exchange_nothing() -> None:
+    assert on_ranks(2, none_of) == [(0.0, 0, 0)] * 2
+
+
 def test_a_mean_over_one_process_is_the_value() -> None:
     found = mean_over_processes({"one": torch.tensor(2.0), "two": torch.tensor(5.0)})
     assert {name: float(value) for name, value in found.items()} == {"one": 2.0, "two": 5.0}
