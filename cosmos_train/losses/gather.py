@@ -33,10 +33,11 @@ def gather(media: Tensor, text: Tensor, group: Tensor, everywhere: bool) -> Gath
     if not everywhere or world_size() == 1:
         return Gathered(media, text, group, 0)
     sizes = _sizes(media)
-    rows = torch.cat([_padded(part, max(sizes)) for part in (media, text)], -1)
-    groups = [torch.zeros(max(sizes), dtype=group.dtype, device=group.device) for _ in sizes]
-    dist.all_gather(groups, _padded(group, max(sizes)))
-    gathered = torch.split(_gather_with_grad(rows), max(sizes))
+    longest = max(1, *sizes)  # at least one row, so that processes without any pair exchange padding
+    rows = torch.cat([_padded(part, longest) for part in (media, text)], -1)
+    groups = [torch.zeros(longest, dtype=group.dtype, device=group.device) for _ in sizes]
+    dist.all_gather(groups, _padded(group, longest))
+    gathered = torch.split(_gather_with_grad(rows), longest)
     both = torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)])
     all_groups = torch.cat([part[:size] for part, size in zip(groups, sizes, strict=True)])
     width = media.shape[1]

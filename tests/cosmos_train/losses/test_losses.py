@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch.nn import functional as F
 
-from cosmos_train.losses.contrastive import contrastive_loss
+from cosmos_train.losses.contrastive import contrastive_loss, siglip_loss
 from cosmos_train.losses.language import language_loss, token_losses
 from cosmos_train.stream.batch import IGNORED
 
@@ -28,6 +29,21 @@ def test_language_loss_is_the_summed_log_probability_of_the_next_learned_token()
     assert int((per_token != 0).sum()) == 4
 
 
+def test_language_losses_are_computed_in_fp32_from_logits_of_half_precision() -> None:
+    """bf16 has 8 bits: a sum over 200 tokens in it would be wrong in the second digit."""
+    torch.manual_seed(0)
+    logits = torch.randn(4, 51, 30).bfloat16()
+    labels = torch.randint(0, 30, (4, 51))
+    exact = F.cross_entropy(logits[:, :-1].double().flatten(0, 1), labels[:, 1:].flatten(), reduction="none")
+    with torch.autocast("cpu", torch.bfloat16):
+        summed, tokens = language_loss(logits, labels)
+        each = token_losses(logits, labels)
+    assert tokens == 200
+    assert summed.dtype == each.dtype == torch.float32
+    assert float(summed) == pytest.approx(float(exact.sum()), rel=1e-6)
+    assert torch.allclose(each.double().flatten(), exact, atol=1e-5)
+
+
 def reference(media: np.ndarray, text: np.ndarray, scale: float, group: list[int]) -> float:
     """Symmetric InfoNCE, one softmax at a time, leaving out others that say the same."""
     total = 0.0
@@ -44,6 +60,24 @@ def test_contrastive_loss_equals_the_formula() -> None:
     for group in ([0, 1, 2, 3, 4, 5], [0, 1, 0, 2, 2, 0]):
         found = contrastive_loss(media, text, torch.tensor(10.0, dtype=torch.float64), torch.tensor(group))
         assert abs(float(found) - reference(media.numpy(), text.numpy(), 10.0, group)) < 1e-12
+
+
+def test_the_sigmoid_loss_equals_the_formula() -> None:
+    """The mean over clips of the summed -log sigmoid(±(scale · media · text + bias)), without equal captions."""
+    torch.manual_seed(0)
+    media, text = (F.normalize(torch.randn(5, 8, dtype=torch.float64), dim=-1) for _ in range(2))
+    scale, bias = torch.tensor(7.0, dtype=torch.float64), torch.tensor(-2.0, dtype=torch.float64)
+    for group in ([0, 1, 2, 3, 4], [0, 1, 0, 2, 1]):
+        total = 0.0
+        for i in range(5):
+            for j in range(5):
+                logit = float(7 * media[i] @ text[j] - 2)
+                if i == j:
+                    total += np.log1p(np.exp(-logit))
+                elif group[i] != group[j]:
+                    total += np.log1p(np.exp(logit))
+        found = siglip_loss(media, text, scale, bias, torch.tensor(group))
+        assert float(found) == pytest.approx(total / 5, rel=1e-12)
 
 
 def test_equal_captions_are_no_negatives() -> None:

@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cosmos_train.errors import UserError
-from cosmos_train.models.moe import MixtureMlp, expert_layers, mixtures, router_losses, upcycled, utilisation
+from cosmos_train.models.moe import (
+    MixtureMlp,
+    expert_layers,
+    grouped,
+    mixtures,
+    router_losses,
+    upcycled,
+    utilisation,
+)
 from cosmos_train.models.settings import ExpertSettings
 from cosmos_train.models.towers import Mlp, Transformer
 
@@ -209,6 +217,52 @@ def test_places_are_found_by_name_and_those_that_are_not_there_are_refused() -> 
     assert torch.allclose(torch.stack(utilisation(model)).sum(1), torch.ones(3))
     with pytest.raises(UserError, match="has no feed-forward networks in language"):
         expert_layers(model, ExpertSettings(count=3, places=["language"]))
+
+
+def test_the_gate_is_computed_in_fp32_under_autocast() -> None:
+    """In bf16 its logits would be wrong in the third digit, and tokens would change experts."""
+    block = drawn(8).float()
+    tokens = torch.randn(4, 50, 8)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = block(tokens)
+        routing = block.routing
+    assert found.dtype == torch.bfloat16
+    assert routing is not None and routing.z.dtype == routing.balance.dtype == torch.float32
+    logits = tokens.double() @ block.gate.weight.double().T
+    best, chances = F.one_hot(logits.argmax(-1), 8).double(), logits.softmax(-1)
+    assert float(routing.z) == pytest.approx(float(logits.logsumexp(-1).square().mean()), rel=1e-6)
+    balance = 64 * (chances.mean(1) * best.mean(1)).mean()
+    assert float(routing.balance) == pytest.approx(float(balance), rel=1e-5)
+    used = F.one_hot(logits.topk(2, -1).indices, 8).double().mean((0, 1, 2))
+    assert torch.allclose(routing.used.double(), used, atol=1e-6)
+
+
+def test_half_precision_runs_one_grouped_product_with_the_experts_biases() -> None:
+    torch.manual_seed(0)
+    ends = torch.tensor([3, 3, 10], dtype=torch.int32)
+    for width, out in ((16, 8), (12, 8), (16, 6)):  # rows of 16 bytes or not
+        rows, matrices, biases = torch.randn(10, width), torch.randn(3, out, width), torch.randn(3, out)
+        expert = torch.tensor([0] * 3 + [2] * 7)
+        plain = torch.einsum("nd,nod->no", rows, matrices[expert])
+        for bias, wanted in ((None, plain), (biases, plain + biases[expert])):
+            half = grouped(rows.bfloat16(), matrices.bfloat16(), None if bias is None else bias.bfloat16(), ends)
+            assert half.dtype == torch.bfloat16
+            assert torch.allclose(half.float(), wanted, atol=0.15)
+            assert torch.allclose(grouped(rows, matrices, bias, ends), wanted, atol=1e-5)
+
+
+def test_rows_of_tokens_without_items_are_balanced_together_and_evaluation_keeps_nothing() -> None:
+    block = drawn(top_k=1)
+    tokens = torch.randn(12, 8, dtype=torch.float64)
+    block(tokens)
+    alone = block.routing
+    block.sample_wise = False
+    block(tokens[None])
+    assert alone is not None and block.routing is not None
+    assert alone.balance.item() == pytest.approx(block.routing.balance.item(), rel=1e-12)
+    block.routing = None
+    block.eval()(tokens)
+    assert block.routing is None
 
 
 def test_it_compiles_without_a_break() -> None:
