@@ -126,9 +126,9 @@ def test_a_recipe_imports_no_model_library() -> None:
     heavy = ("torch", "transformers", "vllm", "openai", "open_clip", "rapidocr", "onnxruntime", "faster_whisper", "av")
     engines = ("transcript", "transformers", "vllm", "openai", "checkpoint:sample-world")
     code = (
-        "import sys\nfrom pathlib import Path\nfrom interlink.recipe import Recipe\n"
+        "import sys\nfrom interlink.recipe import Recipe\n"
         f"for engine in {engines!r}:\n"
-        f"    recipe = Recipe.load(Path({str(Path(__file__).parents[2] / 'pipelines' / 'folder.yaml')!r}),\n"
+        "    recipe = Recipe.load('folder',\n"
         "        ['source.path=x', 'caption.engine=' + engine, 'keyframes.segmenter=transnet'])\n"
         "    for block in recipe.blocks:\n"
         "        block.cls.resources(block.settings), block.cls.together(block.settings)\n"

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-import torch._dynamo  # noqa: F401  # the first exchange with gradients needs it: once here, not in each rank
+import torch._dynamo  # the first exchange with gradients needs it: once here, not in each rank
 import torch.distributed as dist
 
 Work = Callable[[int], Any]

@@ -9,6 +9,7 @@ import pytest
 import simplejpeg
 
 from interlink.errors import StageError, UserError
+from interlink.fingerprints import acting
 from interlink.score import nudity
 from interlink.score.nudity import Nudenet
 from interlink.score.safety import NudenetSettings
@@ -72,7 +73,10 @@ def test_what_it_is_and_what_it_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_recipes_without_it_keep_their_fingerprint() -> None:
-    assert "nudenet" not in ScoreSettings(safety=("words",)).model_dump()
+    assert "nudenet" not in acting(ScoreSettings(safety=("words",)))
+    assert "nudenet" in acting(
+        ScoreSettings(safety=("nudenet",), nudenet=NudenetSettings(unsafe_labels=("FACE_FEMALE",)))
+    )
     assert Score.costly(ScoreSettings(safety=("nudenet",)))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from interlink.errors import UserError
+from interlink.settings import marks_of
 from interlink.stage import Context, Item, Row
 from interlink.stages.download import Download, DownloadSettings
 from interlink.storage import Storage
@@ -109,6 +110,7 @@ def test_local_sources_need_no_yt_dlp_and_urls_say_how_to_get_it(root: Storage, 
 import sys
 sys.modules["yt_dlp"] = None
 from interlink.errors import UserError
+from interlink.settings import marks_of
 from interlink.stage import Context, Item
 from interlink.stages.download import Download, DownloadSettings
 from interlink.storage import Storage
@@ -337,10 +339,6 @@ def test_what_the_settings_name_must_be_there(root: Storage, tmp_path: Path, nam
 
 
 def test_how_fast_it_goes_is_no_part_of_what_is_built():
-    operational = {
-        name
-        for name, field in DownloadSettings.model_fields.items()
-        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("operational")
-    }
+    operational = {name for name, field in DownloadSettings.model_fields.items() if marks_of(field).operational}
     assert {"concurrency", "requests_per_second", "stall_seconds", "proxy"} <= operational
     assert not operational & {"max_height", "subtitle_languages", "ydl_options", "max_megabytes"}
