@@ -205,8 +205,8 @@ def test_mistakes_are_reported_before_anything_is_trained(plan: Path, tmp_path: 
         ablations.load(tmp_path / "none.yaml")
     values = yaml.safe_load(plan.read_text())
     for wrong, what in (
-        ({"baseline": "other"}, "none of the variants"),
-        ({"variants": {"both": {}, "../x": {}}}, "a folder's name"),
+        ({"baseline": "other"}, "`baseline` is not a variant"),
+        ({"variants": {"both": {}, "../x": {}}}, "a folder name"),
         ({"seedz": [1]}, "seedz"),
     ):
         plan.write_text(yaml.safe_dump(values | wrong))
