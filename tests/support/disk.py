@@ -275,6 +275,32 @@ def _put_back(kept: Path | None, name: str) -> None:
         _REAL["replace"](kept, name)
 
 
+def unsafe(operations: list[Operation]) -> list[str]:
+    """Operations by which a reader, or a power cut, could come to see half a file under a final name.
+
+    Claims are not durable by design: they may be lost, so they are never synced.
+    """
+    wrong = []
+    dirty = set()
+    for number, operation in enumerate(operations):
+        path, target = Path(operation.path), Path(operation.target)
+        if operation.kind in ("open", "write"):
+            dirty.add(operation.path)
+            if not path.name.startswith(".tmp-"):
+                wrong.append(f"{path} is opened under its final name")
+        elif operation.kind == "fsync":
+            dirty.discard(operation.path)
+        elif operation.kind in ("rename", "link") and not target.name.startswith("claim-"):
+            if operation.path in dirty:
+                wrong.append(f"{target} is renamed before it is synced")
+            if path.parent not in (target.parent, Path(".scratch")):
+                wrong.append(f"{target} comes from another folder")
+            later = [other for other in operations[number + 1 :] if other.kind != "unlink"][:1]
+            if not later or not later[0].is_folder or later[0].path != str(target.parent).removeprefix("."):
+                wrong.append(f"{target} appears in a folder that is not synced after")
+    return wrong
+
+
 def in_child(work: Callable[[], object]) -> int:
     """Runs `work` in a fork of this process; its exit code (1: it raised), or minus the signal that ended it."""
     child = os.fork()

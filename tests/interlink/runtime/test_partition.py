@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import toy_stages
-from disk import Disk, Fault
+from disk import Disk, Fault, unsafe
 from interlink.runtime.partition import Partition
 from interlink.stage import Blob, Context, Row
 from interlink.stages.interleave import Interleave, InterleaveSettings
@@ -121,8 +121,38 @@ def test_blobs_are_put_before_the_part_that_names_them(tmp_path: Path) -> None:
         "p/part-000003-000000.tar",
         "p/part-000003-000000.parquet",
     ]
-    placed = [number for number, operation in enumerate(disk.operations) if operation.kind == "rename"]
-    assert [(disk.operations[n + 1].kind, disk.operations[n + 1].path) for n in placed] == [("fsync", "p")] * 2
+    assert unsafe(disk.operations) == []
+
+
+def test_a_compaction_puts_each_file_whole_and_the_summary_last(tmp_path: Path) -> None:
+    made = toys(tmp_path)
+    made.write_part(1, [(toy("a", b"one"), 1, 0.0)])
+    with Disk(tmp_path) as disk:
+        made.compact(["a"], {}, lambda rows: {})
+    names = [Path(operation.target).name for operation in disk.operations if operation.kind == "rename"]
+    assert [name.partition("-")[0] for name in names] == ["blobs", "rows", "ledger.json", "summary.json"]
+    assert unsafe(disk.operations) == []
+
+
+def test_a_reference_to_nothing_stays_one(tmp_path: Path) -> None:
+    made = toys(tmp_path)
+    nothing = {"blob": None, "offset": None, "size": None, "sha256": None}
+    row = Row("a", {"things": [{"k": 0, "data": nothing}, {"k": 1, "data": Blob(b"one", ".txt")}]})
+    made.write_part(1, [(row, 1, 0.0)])
+    made.compact(["a"], {}, lambda rows: {})
+    first, second = made.rows()["a"]["things"]
+    assert first["data"] == nothing
+    assert bytes_of(tmp_path, second["data"]) == b"one"
+
+
+def test_tables_are_compressed_and_ledgers_sorted(tmp_path: Path) -> None:
+    """Other bytes for the same rows would be another table."""
+    made = partition(tmp_path)
+    summary = made.compact(["b", "a"], {}, lambda rows: {}, [(row("a", 1), 1, 0.0), (row("b", 1), 1, 0.0)])
+    column = pq.ParquetFile(tmp_path / "p" / summary.rows).metadata.row_group(0).column(0)
+    assert column.compression == "ZSTD"
+    assert column.has_dictionary_page
+    assert (tmp_path / "p" / "ledger.json").read_text() == '{"a": [1, 0.0], "b": [1, 0.0]}'
 
 
 def test_a_part_keeps_rows_blobs_and_what_they_cost(tmp_path: Path) -> None:
@@ -136,7 +166,8 @@ def test_a_part_keeps_rows_blobs_and_what_they_cost(tmp_path: Path) -> None:
             ("a/000001.txt", 512),
             ("b/000000.txt", 0),
         ]
-    assert (tmp_path / "p" / "part-000003-000000.tar").read_bytes().endswith(b"\0" * 1024)
+    data = (tmp_path / "p" / "part-000003-000000.tar").read_bytes()
+    assert data.endswith(b"\0" * 1024) and len(data) == 2 * 1024 + 512 + 1024
     state = made.load()
     assert (state.summary, state.parts, state.claims) == (None, ["part-000003-000000", "part-000003-000001"], [])
     entry = state.entries["a"]
@@ -262,7 +293,7 @@ def test_done_is_a_summary_for_these_inputs_and_no_part(tmp_path: Path) -> None:
     made.compact(["a"], {"x": 1}, lambda rows: {}, [(row("a", 1), 1, 0.0)])
     assert made.is_done({"x": 1})
     assert not made.is_done({"x": 2})
-    made.reopen(2, ["a", "b"])
+    made.reopen(2, ["b", "a"])
     assert not made.is_done({"x": 1})
     opened = {
         key: (one.row["status"], one.attempts, one.seconds, one.final) for key, one in made.load().entries.items()
@@ -277,7 +308,7 @@ def test_a_lost_ledger_costs_only_what_it_said(tmp_path: Path) -> None:
     (tmp_path / "p" / "ledger.json").write_text('{"a": [3, 0.5], "gone": [1, 1]}')
     assert made.load().entries["a"].attempts == 3
     (tmp_path / "p" / "ledger.json").unlink()
-    assert made.load().entries["a"].attempts == 1
+    assert (made.load().entries["a"].attempts, made.load().entries["a"].seconds) == (1, 0.0)
 
 
 def test_what_a_killed_worker_was_writing_is_removed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from interlink.runtime.lock import Lock, encode
 from interlink.runtime.workspace import LARGEST_PARTITION, Workspace, partition_size
 from interlink.stage import Row
 from interlink.storage import Storage
+from interlink.tables import SCHEMAS
 
 
 def rows(ids: list[str]) -> list[Row]:
@@ -40,6 +41,9 @@ def test_what_is_new_becomes_the_next_generation_and_old_ones_never_move(tmp_pat
     assert [name for name, _ in space.partitions()] == ["000-00000", "000-00001", "001-00000"]
     assert list(space.source_rows("001-00000")) == ["c"]
     assert space.append(rows(["a"]), seed=0) == (0, 1)
+    assert len(space.storage.names("generations")) == 4  # nothing new, no generation
+    assert space.partition("toy", "f", "000-00000", SCHEMAS["collect"]).schema == SCHEMAS["collect"]
+    assert space.partition("caption", "f", "000-00000").schema == SCHEMAS["caption"]
 
 
 def test_limit_is_a_prefix_of_the_order(tmp_path: Path) -> None:
@@ -109,7 +113,7 @@ def test_a_limit_lets_in_part_of_a_partition_over_generations(tmp_path: Path) ->
 
 def test_pairs_are_cut_as_pairs(tmp_path: Path) -> None:
     space = Workspace(Storage(str(tmp_path)))
-    found = [Row("z", status="failed", error_class="gone"), *(Row(f"p{n}", {"kind": "pair"}) for n in range(20))]
+    found = [*(Row(f"z{n}", status="failed", error_class="gone") for n in range(20)), Row("p", {"kind": "pair"})]
     space.append(found, seed=0)
     assert space.partitions() == [("000-00000", 21)]
 
