@@ -127,6 +127,19 @@ def test_a_page_that_refuses_in_words_slows_the_pace(
     assert pacer.refusals == [("site.example:81", None)]
 
 
+@pytest.mark.parametrize("sent", [None, {}, {"requested_downloads": [{"filepath": "/nowhere/media.mp4"}, {}]}])
+def test_a_site_that_lists_a_video_but_sends_none_has_no_medium(
+    server: MediaServer, tmp_path: Path, sent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = {"url": server.url("/clip.mp4"), "vcodec": "h264"}
+    monkeypatch.setattr(Session, "extract_info", lambda self, url, download: info)
+    monkeypatch.setattr(Session, "process_ie_result", lambda self, info, download: sent)
+
+    error = failure(server, tmp_path / "a", "/clip.mp4")
+
+    assert (error.error_class, str(error)) == ("no_media", "the site lists a video but sent none")
+
+
 def test_a_video_that_is_gone_does_not_slow_the_pace(
     server: MediaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
