@@ -141,6 +141,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(302, b"", "text/html", Location="/loop.mp4")
         elif path == "/moved.mp4":
             self._answer(302, b"", "text/html", Location="/clip.mp4")
+        elif path == "/unannounced.mp4":  # its end is the end of the connection
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mp4")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(clip)
+            self.close_connection = True
         elif path == "/empty.mp4":
             self._answer(200, b"", "video/mp4")
         elif path == "/page_as_clip.mp4":

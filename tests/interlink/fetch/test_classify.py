@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import errno
+import io
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import pytest
 
 pytest.importorskip("yt_dlp", reason="yt-dlp (the extra `download`) is not installed")
 
-from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, UnsupportedError, UserNotLive
+from yt_dlp.networking import Response
+from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
+from yt_dlp.utils import (
+    ContentTooShortError,
+    DownloadError,
+    ExtractorError,
+    GeoRestrictedError,
+    PostProcessingError,
+    UnsupportedError,
+    UserNotLive,
+)
 
 from interlink.errors import StageError
-from interlink.fetch.classify import classify
+from interlink.fetch.classify import classify, is_refusal, retry_after
 
 
 def as_raised(cause: Exception) -> Exception:
@@ -80,3 +93,81 @@ def test_a_full_disk_is_not_the_fault_of_the_site():
 def test_the_message_is_fit_for_a_row():
     found = classify(as_raised(ExtractorError("Cannot parse data", video_id="x", ie="site")), None, None)
     assert str(found) == "[site] x: Cannot parse data"
+
+
+def answer(status: int, loop: bool = False, **headers: str) -> HTTPError:
+    """An HTTP error as yt-dlp raises it."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HTTPError(Response(io.BytesIO(b""), "http://a/x", named, status=status), redirect_loop=loop)
+
+
+def test_a_status_decides_before_words():
+    found = classify(as_raised(answer(429, Retry_After="7")), None, None)
+    assert isinstance(found, StageError)
+    assert (found.error_class, found.retry_after) == ("throttled", 7.0)
+    found = classify(as_raised(answer(403, Retry_After="7")), None, None)
+    assert isinstance(found, StageError)
+    assert (found.error_class, found.retry_after) == ("blocked", None)
+    assert class_of(answer(404)) == "gone"
+    assert class_of(answer(302, loop=True)) == "no_media"
+
+
+def test_each_kind_of_error_has_its_class():
+    assert class_of(TransportError("reset")) == "network"
+    assert class_of(ContentTooShortError(5, 9)) == "network"
+    assert class_of(RequestError("no handler")) == "unsupported"
+    assert class_of(PostProcessingError("cannot merge")) == "unreadable"
+
+
+def test_the_newest_network_error_decides_where_only_its_text_is_left():
+    wrapped = as_raised(DownloadError("private video"))
+    found = classify(wrapped, answer(429), None)
+    assert isinstance(found, StageError)
+    assert found.error_class == "throttled"
+    assert class_of(DownloadError("private video")) == "gone"
+
+
+def test_the_words_of_a_site_decide_before_an_earlier_network_error():
+    found = classify(as_raised(ExtractorError("Private video", expected=True)), answer(429), None)
+    assert isinstance(found, StageError)
+    assert found.error_class == "gone"
+
+
+def test_a_body_that_fell_silent_is_stalled():
+    silent = TransportError("timed out")
+    found = classify(as_raised(silent), None, silent)
+    assert isinstance(found, StageError)
+    assert found.error_class == "stalled"
+    other = classify(as_raised(TransportError("timed out")), None, silent)
+    assert isinstance(other, StageError)
+    assert other.error_class == "network"
+
+
+def test_a_failure_of_ours_inside_stays_what_it_is():
+    ours = StageError("too_large", "more than 5 bytes")
+    assert classify(as_raised(ours), None, None) is ours
+
+
+def test_what_nobody_knows_is_unsupported():
+    assert class_of(DownloadError("odd")) == "unsupported"
+    assert class_of(ExtractorError("odd", expected=True)) == "unsupported"
+    assert class_of(TimeoutError("odd")) == "unsupported"
+
+
+def test_a_message_is_cut_at_five_hundred_characters():
+    found = classify(DownloadError("x " * 600), None, None)
+    assert len(str(found)) == 500
+
+
+def test_retry_after_is_a_number_or_a_date():
+    assert retry_after(answer(429, Retry_After=" 12 ")) == 12.0
+    assert retry_after(answer(429)) is None
+    assert retry_after(answer(429, Retry_After="soon")) is None
+    assert retry_after(answer(429, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")) == 0.0
+    ahead = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=100))
+    assert retry_after(answer(429, Retry_After=ahead)) == pytest.approx(100, abs=5)
+
+
+def test_refusals_are_the_statuses_that_ask_for_fewer_requests():
+    asked = [status for status in (400, 401, 402, 403, 404, 410, 429, 500, 502, 503, 504) if is_refusal(answer(status))]
+    assert asked == [401, 403, 429, 503]

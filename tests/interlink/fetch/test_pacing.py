@@ -79,3 +79,54 @@ def test_beyond_patience_the_request_is_given_back_with_the_seconds_that_are_lef
         pacer.wait("a", clock.sleep)
     assert caught.value.error_class == "throttled"
     assert caught.value.retry_after == pytest.approx(400)
+
+
+def test_tokens_come_back_at_the_rate_and_never_beyond_the_burst(clock: Clock):
+    pacer = Pacer(requests_per_second=2, burst=4, patience=60, clock=clock)
+    seconds_for(4, pacer, clock)
+    clock.sleep(1.0)
+    assert seconds_for(2, pacer, clock) == 0
+    assert pacer.take("a") == pytest.approx(0.5)
+    clock.sleep(1000.0)
+    assert seconds_for(4, pacer, clock) == 0
+    assert pacer.take("a") == pytest.approx(0.5)
+
+
+def test_a_first_request_is_taken_from_a_full_burst(clock: Clock):
+    pacer = Pacer(requests_per_second=2, burst=1, patience=60, clock=clock)
+    assert [pacer.take("a"), pacer.take("a")] == [0.0, pytest.approx(0.5)]
+
+
+def test_patience_ends_after_its_seconds(clock: Clock):
+    pacer = Pacer(requests_per_second=1, burst=1, patience=60, clock=clock)
+    pacer.refused("a", retry_after=60)
+    assert pacer.take("a") == 60
+    pacer.refused("a", retry_after=60.5)
+    with pytest.raises(StageError, match=r"a asks clients to wait 60 s"):
+        pacer.take("a")
+
+
+def test_the_longest_of_several_rests_holds_and_a_rest_of_more_than_a_day_is_ignored(clock: Clock):
+    pacer = Pacer(requests_per_second=1, burst=1, patience=10**9, clock=clock)
+    pacer.refused("a", retry_after=30)
+    pacer.refused("a", retry_after=10)
+    pacer.refused("a", retry_after=0)
+    pacer.refused("a", retry_after=-5)
+    assert pacer.take("a") == 30
+    pacer.refused("a", retry_after=24 * 3600 + 1)
+    assert pacer.take("a") == 30
+    pacer.refused("a", retry_after=24 * 3600)
+    assert pacer.take("a") == 24 * 3600
+
+
+def test_an_answer_adds_a_sixteenth_of_the_full_rate_and_no_more_than_all(clock: Clock):
+    pacer = Pacer(requests_per_second=16, burst=1, patience=60, clock=clock)
+    pacer.refused("a")
+    pacer.answered("a")
+    pacer.take("a")
+    assert pacer.take("a") == pytest.approx(1 / 9)
+    for _ in range(50):
+        pacer.answered("a")
+    clock.sleep(1)
+    pacer.take("a")
+    assert pacer.take("a") == pytest.approx(1 / 16)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from interlink.errors import UserError
+from interlink.interleave.evidence import ClipEvidence, FrameAt
+from interlink.interleave.filters import judge, without_duplicates
 from interlink.recipe import Recipe
 from interlink.shards import document as documents
 from interlink.stage import Context, Item, Row
@@ -88,7 +90,13 @@ def test_frames_that_look_alike_are_shown_once(tmp_path: Path) -> None:
 
     # The second clip's last frame is like the first clip's first; its first differs in all 64 bits.
     assert [(i["clip"], i["frame"]) for i in row.fields["documents"][0]["images"]] == [(0, 0), (1, 0)]
-    assert left(row)[-1] == ("clip", 2, "no_frames", None) or row.fields["left_out"][-1]["clip"] == 2
+    assert [(*each, one["frame"]) for each, one in zip(left(row), row.fields["left_out"], strict=True)] == [
+        ("frame", 0, "duplicate_frame", 1.0, 1),
+        ("frame", 1, "duplicate_frame", 2.0, 1),
+        ("frame", 2, "duplicate_frame", 1.0, 0),
+        ("frame", 2, "duplicate_frame", 2.0, 1),
+        ("clip", 2, "no_frames", None, None),
+    ]
 
 
 def test_personal_data_is_blotted_out_where_asked(tmp_path: Path) -> None:
@@ -113,3 +121,95 @@ def test_filter_is_short_for_interleave_filter_and_needs_its_tables() -> None:
     assert found.settings.filter.sharpness == 3  # type: ignore[attr-defined]
     assert "score" in found.needs
     assert Recipe.load(recipe.dump()).dump() == recipe.dump()
+
+
+def bare(**facts: Any) -> ClipEvidence:
+    """A clip of ten seconds with a frame and a caption of a few tokens."""
+    given = {"frames": (FrameAt(0, 1.0),), "caption": "One two.", "speech": (), "roles": ("caption",), **facts}
+    return ClipEvidence(5, 10.0, 20.0, **given)
+
+
+def judged(clip: ClipEvidence, require_frames: bool = True, require_text: bool = True, **rules: Any) -> Any:
+    found = judge(clip, InterleaveSettings(require_frames=require_frames, require_text=require_text, filter=rules))
+    return found and (found.reason, found.value)
+
+
+GOOD = {"sharpness": 4.0, "light": 0.2, "motion": 1.0, "talking": 0.5, "print": 0.25}
+SCORES = {"similarity": 0.3, "agreement": 0.4, "safety": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "passes", "breaks", "reason", "value"),
+    [
+        ("shortest", 10, 10.5, "short", 10.0),
+        ("longest", 10, 9.5, "long", 10.0),
+        ("sharpness", 4.0, 4.1, "blurred", 4.0),
+        ("darkest", 0.2, 0.21, "dark", 0.2),
+        ("brightest", 0.2, 0.19, "bright", 0.2),
+        ("motion", 1.0, 1.1, "still", 1.0),
+        ("talking", 0.5, 0.4, "talking_head", 0.5),
+        ("printed", 0.25, 0.2, "printed", 0.25),
+        ("similarity", 0.3, 0.31, "low_similarity", 0.3),
+        ("agreement", 0.4, 0.41, "low_agreement", 0.4),
+        ("safety", 0.5, 0.49, "unsafe", 0.5),
+    ],
+)
+def test_a_value_at_a_threshold_passes(name: str, passes: float, breaks: float, reason: str, value: float) -> None:
+    clip = bare(quality=GOOD, scores=SCORES)
+
+    assert judged(clip, **{name: passes}) is None
+    assert judged(clip, **{name: breaks}) == (reason, value)
+
+
+def test_a_clip_has_enough_tokens_at_the_threshold() -> None:
+    count = bare().tokens()
+
+    assert judged(bare(), tokens=count) is None
+    assert judged(bare(), tokens=count + 1) == ("few_tokens", count)
+
+
+def test_a_missing_value_breaks_a_rule_except_of_a_talking_head_or_print() -> None:
+    assert judged(bare(), sharpness=0.0) == ("blurred", None)
+    assert judged(bare(), similarity=0.0) == ("low_similarity", None)
+    assert judged(bare(), safety=1.0) == ("unsafe", None)
+    assert judged(bare(), talking=0.0) is None
+    assert judged(bare(), printed=0.0) is None
+
+
+def test_the_first_rule_that_is_broken_is_the_reason() -> None:
+    assert judged(bare(quality=GOOD), shortest=11, sharpness=9.0) == ("short", 10.0)
+
+
+def test_frames_and_texts_are_required_unless_the_recipe_says_otherwise() -> None:
+    bald, mute = bare(frames=()), bare(roles=())
+
+    assert judged(bald) == ("no_frames", None)
+    assert judged(bald, require_frames=False) is None
+    assert judged(mute) == ("no_text", None)
+    assert judged(mute, require_text=False) is None
+    assert judged(bare(frames=(), roles=()), False, False) == ("no_text", None)  # nothing is left
+
+
+def test_a_clip_with_one_of_the_flags_is_left_out() -> None:
+    assert judged(bare(flag="long,refusal"), flags=["refusal"]) == ("flagged", None)
+    assert judged(bare(flag="long,refusal"), flags=["short"]) is None
+    assert judged(bare(), flags=["refusal"]) is None
+
+
+def test_what_is_left_out_says_which_clip() -> None:
+    found = judge(bare(frames=()), InterleaveSettings())
+
+    assert found is not None
+    assert found.row() == {"what": "clip", "clip": 5, "frame": None, "reason": "no_frames", "value": None}
+
+
+def test_a_frame_without_a_hash_is_never_a_duplicate() -> None:
+    clips = [bare(frames=(FrameAt(0, 1.0), FrameAt(1, 2.0), FrameAt(2, 3.0)))]
+    hashes = [{"clip": 5, "frame": 0, "hash": 7}, {"clip": 5, "frame": 2, "hash": 7}]
+
+    kept, left_out = without_duplicates(clips, {"frames": hashes}, 64)
+    assert [[frame.number for frame in clip.frames] for clip in kept] == [[0, 1]]
+    assert [(one.what, one.clip, one.reason, one.frame, one.value) for one in left_out] == [
+        ("frame", 5, "duplicate_frame", 2, 0.0)
+    ]
+    assert without_duplicates(clips, {"frames": None}, 0) == (clips, [])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from subprocess import run
+from typing import Any
 
 import numpy as np
 import pytest
 
 from interlink.media.audio import RATE, Audio, heard_stream
-from interlink.media.probe import describe, open_media
+from interlink.media.probe import Probe, StreamInfo, describe, open_media
 
 
 def heard(path: Path, block: int = 30 * RATE) -> tuple[np.ndarray, Audio, list[int]]:
@@ -114,3 +116,98 @@ def test_the_default_stream_is_heard(shared_data: Path) -> None:
 
     with open_media(shared_data / "clips" / "bikes_hard_cuts.mp4") as container:
         assert heard_stream(describe(container, path)) is None
+
+
+def test_every_gap_is_as_much_silence_as_it_lasts(tmp_path: Path) -> None:
+    write(tmp_path / "a.mkv", [(0.0, 0.5, 0.5), (1.0, 0.5, 0.5), (3.0, 0.5, 0.5)])
+
+    samples, audio, _ = heard(tmp_path / "a.mkv")
+
+    assert loud(samples) == [pytest.approx((start, start + 0.5), abs=0.03) for start in (0.0, 1.0, 3.0)]
+    assert len(samples) == pytest.approx(3.5 * RATE, abs=100)
+    assert not samples[round(1.6 * RATE) : round(2.9 * RATE)].any()
+    assert audio.loss() == ""
+
+
+def test_a_gap_of_less_than_a_twentieth_second_counts_as_rounding_until_several_add_up(tmp_path: Path) -> None:
+    write(tmp_path / "one.mkv", [(0.0, 0.5, 0.5), (0.54, 0.5, 0.5)])
+    write(tmp_path / "two.mkv", [(0.0, 0.5, 0.5), (0.54, 0.5, 0.5), (1.08, 0.5, 0.5)])
+
+    assert len(heard(tmp_path / "one.mkv")[0]) == pytest.approx(1.0 * RATE, abs=100)
+    assert len(heard(tmp_path / "two.mkv")[0]) == pytest.approx(1.58 * RATE, abs=100)
+
+
+class _SetBack:
+    """A container whose sound from one second on has earlier times."""
+
+    def __init__(self, container: Any, seconds: float) -> None:
+        self._container, self._seconds, self.streams = container, seconds, container.streams
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        for packet in self._container.demux(stream):
+            if packet.pts is not None and packet.pts * packet.time_base >= 0.999:
+                packet.pts -= round(self._seconds / packet.time_base)
+            yield packet
+
+
+def set_back(path: Path, seconds: float) -> tuple[np.ndarray, Audio]:
+    with open_media(path) as container:
+        stream = heard_stream(describe(container, path))
+        assert stream is not None
+        audio = Audio(_SetBack(container, seconds), stream)
+        return np.concatenate(list(audio)), audio
+
+
+def test_only_sound_that_lies_wholly_before_what_was_heard_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "a.mkv", [(0.0, 1.5, 0.5)])  # in pieces of 0.1 s
+
+    samples, audio = set_back(tmp_path / "a.mkv", 0.07)
+    assert (len(samples), audio.backwards) == (pytest.approx(1.5 * RATE, abs=100), 0)
+    samples, audio = set_back(tmp_path / "a.mkv", 0.27)
+    assert (len(samples), audio.backwards) == (pytest.approx(1.3 * RATE, abs=100), 2)
+    assert audio.loss() == "2 pieces of sound with decreasing times were left out"
+
+
+def test_a_jump_beyond_the_longest_gap_is_damage_and_no_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("interlink.media.audio.LONGEST_GAP", 2.0)
+    write(tmp_path / "a.mkv", [(0.0, 0.5, 0.5), (2.4, 0.5, 0.5), (5.0, 0.5, 0.5), (6.0, 0.5, 0.5)])
+
+    samples, audio, _ = heard(tmp_path / "a.mkv")
+
+    assert loud(samples) == [pytest.approx(span, abs=0.03) for span in ((0.0, 0.5), (2.4, 3.4), (3.9, 4.4))]
+    assert audio.loss() == "1 jumps in the time of the sound were ignored"
+    assert audio.seconds == len(samples) / RATE
+
+
+def test_everything_that_was_lost_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.mkv", [(0.0, 0.2, 0.5)])
+    _, audio, _ = heard(tmp_path / "a.mkv")
+    audio.errors, audio.jumps, audio.backwards, audio.stopped = 1, 2, 3, "end"
+
+    assert audio.loss() == (
+        "1 packets of sound could not be decoded; 2 jumps in the time of the sound were ignored; "
+        "3 pieces of sound with decreasing times were left out; reading the sound stopped (end)"
+    )
+
+
+def test_blocks_of_a_length_that_divides_the_sound_have_no_rest(tmp_path: Path) -> None:
+    write(tmp_path / "a.mkv", [(0.0, 1.0, 0.5)], rate=16_000)
+
+    for block in (4000, 8000, 16_000):
+        assert heard(tmp_path / "a.mkv", block)[2] == [block] * (16_000 // block)
+    assert heard(tmp_path / "a.mkv", 6000)[2] == [6000, 6000, 4000]
+
+
+def test_the_default_stream_goes_before_the_first_and_one_without_a_decoder_is_none() -> None:
+    def stream(index: int, kind: str = "audio", codec: str = "aac", default: bool = False) -> StreamInfo:
+        return StreamInfo(index, kind, codec, "", default, cover=False, duration=None, start=None)
+
+    def chosen(*streams: StreamInfo) -> int | None:
+        found = heard_stream(Probe("x", "mp4", 0, None, streams, None))
+        return None if found is None else found.index
+
+    assert chosen(stream(0, "video", default=True), stream(1), stream(2, default=True), stream(3)) == 2
+    assert chosen(stream(0, "video"), stream(1, codec="", default=True), stream(2), stream(3)) == 2
+    assert chosen(stream(0, "video"), stream(1, codec="")) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -12,7 +13,7 @@ from interlink.media.decode import Frames, Unusable
 from interlink.media.look import Looker
 from interlink.media.packets import MAX_SECONDS, Packets
 from interlink.media.probe import describe, open_media
-from interlink.media.sparse import SKIP, Plan, Sparse
+from interlink.media.sparse import SKIP, Plan, Sparse, _between
 from interlink.segment.evidence import Evidence
 from interlink.segment.shots import Shots
 
@@ -190,3 +191,76 @@ def test_packets_without_times_are_left_to_the_full_decode(shared_data: Path) ->
 
     with open_media(path) as container, pytest.raises(Unusable):
         list(Packets(Timeless(container), describe(container, path)))
+
+
+def seen(path: Path, planner: Evidence) -> dict[int, bool]:
+    """Numbers of the pictures at 25 a second that are returned, and whether none was skipped before each."""
+    with open_media(path) as container:
+        sparse = Sparse(Packets(container, describe(container, path)), Looker(), planner)
+        return {round(decoded.time * 25): look.follows for decoded, look in sparse}
+
+
+class Calm(Everything):
+    """Sees no jump anywhere."""
+
+    def jump(self, *given: object) -> bool:
+        return False
+
+
+class First(Nothing):
+    """Scans the first group only."""
+
+    def plan(self, *given: object) -> Plan:
+        return Plan(scan=given[0].start == 0)  # type: ignore[attr-defined]
+
+
+def test_a_jump_over_pictures_that_were_left_out_starts_the_group_again_and_decodes_those(tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    write(path, [(1, 53), (2, 47)], gop=100)
+
+    calm, jumped = seen(path, Calm()), seen(path, Everything())
+
+    assert not calm.get(53)  # the new scene's first picture is not known from the pictures that others refer to
+    assert set(range(52, 58)) <= set(jumped)
+    assert all(jumped[number] for number in range(53, 58))
+    assert set(calm) < set(jumped)
+    assert set(jumped) < set(range(100))  # far from the jump pictures are still left out
+    assert list(jumped) == sorted(jumped)
+
+
+def test_a_picture_follows_where_none_was_left_out_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "still.mp4"
+    write(path, [(1, 100)], gop=50)
+
+    found = seen(path, Calm())
+
+    assert found[0]
+    numbers = list(found)
+    assert [found[number] for number in numbers[1:]] == [number - before == 1 for before, number in pairwise(numbers)]
+    assert 0 < sum(found.values()) < len(numbers)
+
+
+def test_pictures_around_the_next_keyframe_are_decoded_with_the_group_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "still.mp4"
+    write(path, [(1, 100)], gop=50)
+
+    found = seen(path, First())
+    assert {50, 51, 52, 53} <= set(found)
+    assert (found[51], found[52], found[53]) == (True, True, True)
+    assert list(seen(path, Nothing())) == [0, 50]
+
+
+def test_the_first_picture_after_a_skipped_group_does_not_follow(tmp_path: Path) -> None:
+    path = tmp_path / "still.mp4"
+    write(path, [(1, 75)], gop=25)
+
+    assert seen(path, Nothing()) == {0: True, 25: False, 50: False}
+
+
+def test_times_between_two_have_neighbours_on_request() -> None:
+    times = [float(number) for number in range(10)]
+
+    assert _between(times, 3.0, 6.0) == [4.0, 5.0]
+    assert _between(times, 3.0, 6.0, 2) == [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    assert _between(times, 0.0, 2.0, 3) == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert _between(times, 4.0, 5.0) == []

@@ -182,9 +182,8 @@ def test_facts_of_a_clip_are_measured_within_it() -> None:
 
 
 def test_without_candidates_there_are_no_medians() -> None:
-    (clip,) = [one for one in clips_of({0.0: still(0.0, 0), 9.0: still(9.0, 1)}, {2.0, 8.0}, 10.0, [0.0, 5.0, 9.0])][
-        1:2
-    ]
+    found = clips_of({0.0: still(0.0, 0), 9.0: still(9.0, 1)}, {2.0, 8.0}, 10.0, [0.0, 5.0, 9.0])
+    clip = found[1]
 
     assert (clip.sharpness, clip.light, clip.motion) == (None, None, None)
 

@@ -191,3 +191,10 @@ def test_a_window_without_a_boundary_hands_out_its_first_half() -> None:
     given = [len(kts.feed(look(float(t), scene=0, noise=t))) for t in range(21)]
 
     assert given == [0] * 20 + [10]
+
+
+def test_a_boundary_may_be_the_first_look_after_a_sample_or_a_sample() -> None:
+    times = [n * 0.25 for n in range(160)]
+    looks = [look(t, scene=int(t >= 10.25) + int(t >= 26.0), noise=n) for n, t in enumerate(times)]
+
+    assert starts(segment(Kts(5, 1.0, 1.5, True, 600), looks)) == [10.25, 26.0]

@@ -74,6 +74,7 @@ def test_a_shot_of_the_most_length_stays_whole_and_a_longer_one_is_divided() -> 
     assert spans(seconds(11), set(), 11, low=1, high=10) == [(0, 6), (6, 11)]
     assert spans([0.0, 9.0], set(), 12, low=1, high=10) == [(0, 9), (9, 12)]
     assert spans([0.0, 1.0, 2.0], set(), 14, low=1, high=10) == [(0, 14)]  # no picture near the middle
+    assert spans([0.0, 1.0, 14.9], set(), 20.1, low=1, high=10) == [(0, 14.9), (14.9, 20.1)]  # two parts begin there
     assert spans([0.0], set(), 50, low=1, high=10) == [(0, 50)]
     assert spans([0.0, 20.0], set(), 21, low=1, high=10) == [(0, 20), (20, 21)]  # a gap
 

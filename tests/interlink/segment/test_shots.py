@@ -122,3 +122,16 @@ def test_a_change_that_goes_back_to_a_third_within_three_frames_is_a_flash() -> 
 def test_a_change_that_goes_back_later_is_a_cut() -> None:
     assert cuts([mixed(0)] * 20 + [mixed(1)] * 3 + [mixed(0)] * 20) == []
     assert cuts([mixed(0)] * 20 + [mixed(1)] * 4 + [mixed(0)] * 20) == [20, 24]
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 1, 3), (3, 1, 2)])
+def test_two_cuts_three_frames_apart_are_both_found(order: tuple[int, int, int]) -> None:
+    a, b, c = order
+
+    assert cuts(shot(a, 20) + shot(b, 3) + shot(c, 20)) == [20, 23]
+
+
+def test_two_jumps_of_still_pictures_three_frames_apart_are_motion() -> None:
+    first, second, third = (scene(seed)[:, :64] for seed in (1, 2, 3))
+
+    assert cuts([first] * 20 + [second] * 3 + [third] * 20) == []

@@ -141,7 +141,7 @@ SAID = "00:00:01,000 --> 00:00:02,000\nsalt\n"
         ('<tt:tt xmlns:tt="x"><tt:body><tt:p begin="1s" end="2s">salt</tt:p></tt:body></tt:tt>', "ttml"),
         ('<transcript><text start="1" dur="1">salt</text></transcript>', "srv1"),
         ('<timedtext format="3"><body><p t="1000" d="1000">salt</p></body></timedtext>', "srv3"),
-        ("Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,salt\n", "ssa"),
+        ("dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,salt\n", "ssa"),
         ("0:00:01.000,0:00:02.000\nsalt\n", "sbv"),
         ("salt\n", ""),
         ("", ""),
