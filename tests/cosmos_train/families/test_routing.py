@@ -38,7 +38,8 @@ def test_shares_are_relative_to_even_ones_over_all_blocks() -> None:
 
 
 def test_an_expert_with_a_tenth_of_its_share_is_not_starved() -> None:
-    assert routing_numbers(model([0.9375, 0.0625, 0.0, 0.0]))["experts/starved"] == 2
+    assert routing_numbers(model([0.9625, 0.0375, 0.0, 0.0]))["experts/starved"] == 2
+    assert routing_numbers(model([0.95, 0.025, 0.025, 0.0]))["experts/starved"] == 1
     assert routing_numbers(model([0.5, 0.5], [1.0, 0.0]))["experts/evenness"] == pytest.approx(0)
     assert routing_numbers(model([1.0]))["experts/evenness"] == 0
 

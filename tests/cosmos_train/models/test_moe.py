@@ -251,6 +251,15 @@ def test_half_precision_runs_one_grouped_product_with_the_experts_biases() -> No
             assert torch.allclose(grouped(rows, matrices, bias, ends), wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("biased", [True, False])
+def test_the_compilers_shapes_are_those_of_the_products(biased: bool) -> None:
+    rows, matrices, biases = torch.randn(10, 12), torch.randn(3, 6, 12), torch.randn(3, 6) if biased else None
+    ends = torch.tensor([3, 3, 10], dtype=torch.int32)
+    forward, backward = torch.ops.cosmos_train.by_expert, torch.ops.cosmos_train.by_expert_backward
+    torch.library.opcheck(forward.default, (rows, matrices, biases, ends), test_utils="test_faketensor")
+    torch.library.opcheck(backward.default, (torch.randn(10, 6), rows, matrices, ends), test_utils="test_faketensor")
+
+
 def test_rows_of_tokens_without_items_are_balanced_together_and_evaluation_keeps_nothing() -> None:
     block = drawn(top_k=1)
     tokens = torch.randn(12, 8, dtype=torch.float64)

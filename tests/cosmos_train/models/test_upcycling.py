@@ -66,9 +66,16 @@ def test_a_known_network_becomes_experts_with_its_function(dense: nn.Module) -> 
     assert torch.allclose(sparse(x), dense(x), atol=1e-12)
 
 
+def half_known(name: str) -> nn.Module:
+    """With one of two layers of open_clip's network, or two of three of a gated one."""
+    found = Theirs(nn.GELU()) if name.startswith("c_") else Gated()
+    delattr(found, name)
+    return found
+
+
 @pytest.mark.parametrize(
     "dense",
-    [Gated("relu"), connector(nn.ReLU()), connector(nn.GELU(), nn.Dropout()), nn.Sequential(nn.Linear(4, 4)),
+    [half_known("c_fc"), half_known("c_proj"), half_known("gate_proj"), half_known("down_proj"), Gated("relu"), connector(nn.ReLU()), connector(nn.GELU(), nn.Dropout()), nn.Sequential(nn.Linear(4, 4)),
      nn.Sequential(nn.Identity(), nn.GELU(), nn.Linear(4, 4)), nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Tanh()),
      MixtureMlp(16, 24, 16, 2, 1, "gelu", True), nn.Linear(4, 4)],
 )  # fmt: skip

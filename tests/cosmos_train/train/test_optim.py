@@ -83,5 +83,6 @@ def test_the_number_type_is_the_recipes_and_auto_depends_on_the_device(
     assert compute_dtype(recipe, torch.device(device)) == dtype
     if device == "cpu":
         x = torch.ones(2, 2)
-        with autocast(recipe, CPU):
+        with autocast(recipe, CPU) as entered:
             assert (x @ x).dtype == dtype
+        assert (entered is None) == (dtype == torch.float32)  # fp32 needs no context
