@@ -156,6 +156,11 @@ def test_the_bytes_of_a_manifest_are_fixed() -> None:
     )
 
 
+def test_a_manifest_does_not_change_under_its_reader() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        manifest.Totals().shards = 1  # type: ignore[misc]
+
+
 def test_a_manifest_that_has_not_changed_is_not_written_again(shards: Shards) -> None:
     storage, names = shards
     made = manifest.build_manifest(storage, "shards/f1", names, "f1", "test")
