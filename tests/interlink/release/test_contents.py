@@ -50,6 +50,13 @@ def test_the_description_counts_what_is_in_the_release(root: Storage, tmp_path: 
     assert (told["files"], told["bytes"]) == (len(files), sum(path.stat().st_size for path in files))
     assert (made.files, made.bytes, made.documents) == (told["files"], told["bytes"], {"train": 3})
     assert made.formats == told["formats"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_file()) == [
+        "README.md",
+        "RELEASE.json",
+        "SHA256SUMS",
+        "croissant.json",
+        NAME,
+    ]
     assert made.url == str(tmp_path / "out")
     assert told["text_tokens"] == sum(simple(n).document.text_tokens() for n in range(3))
 
