@@ -142,6 +142,7 @@ def test_howto_numbers_the_clips_of_a_video_over_its_documents_and_leaves_out_th
     for made in documents[:2]:
         made.document.source.video_id = "same"
     documents[0].document.clips[1].caption = None
+    documents[0].document.source.path = "named.mp4"
     documents[2].document.source.path = ""
     root = put(Storage(str(tmp_path / "root")), documents)
 
@@ -155,6 +156,7 @@ def test_howto_numbers_the_clips_of_a_video_over_its_documents_and_leaves_out_th
     ]
     assert [clip["clip_id"] for clip in json.loads(second["clips"])] == ["3", "4", "5"]
     assert [clip["clip_id"] for clip in json.loads(third["clips"])] == ["0", "1", "2"]
+    assert (first["video"], first["path"]) == ("named.mp4", "named.mp4")
     assert (third["video"], third["path"]) == ("video2.mp4", "video2.mp4")
 
 

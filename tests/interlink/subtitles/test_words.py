@@ -64,6 +64,10 @@ def test_a_cue_of_nothing_but_repeats_adds_nothing() -> None:
     assert said(*ROLLING, (3, 3.1, "e f"), (3.1, 4, "e f\ng h")) == "a b c d e f g h"
 
 
+def test_a_line_that_stands_twice_in_a_cue_is_said_once_more() -> None:
+    assert said(*ROLLING, (3, 4, "e f\ne f")) == "a b c d e f e f"
+
+
 def test_the_longest_overlap_of_lines_is_the_repeat() -> None:
     assert said((0, 1, "la\nla"), (1, 2, "la\nla\nda"), (2, 3, "da\ndo")) == "la la da do"
 
