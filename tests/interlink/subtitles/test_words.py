@@ -204,6 +204,12 @@ def test_a_change_of_speaker_opens_a_turn_once_and_waits_for_a_word() -> None:
     ]
 
 
+def test_a_mark_after_a_change_of_speaker_does_not_undo_it() -> None:
+    words, _ = words_of(cues((0, 4, ">> -[ding] yes")))
+
+    assert [(word.text, word.opens_turn) for word in words] == [("yes", True)]
+
+
 def test_music_is_known_in_several_languages_and_other_marks_are_sound() -> None:
     _, found = words_of(cues((0, 4, "[Musik] [MÚSICA] [음악] [door] [singing]")))
 
