@@ -154,6 +154,21 @@ def test_what_nobody_knows_is_unsupported():
     assert class_of(TimeoutError("odd")) == "unsupported"
 
 
+def test_the_error_that_a_download_error_carries_decides():
+    inner = answer(404)
+    found = classify(DownloadError("odd", (HTTPError, inner, None)), None, None)
+    assert isinstance(found, StageError)
+    assert found.error_class == "gone"
+
+
+def test_only_the_words_of_yt_dlp_decide():
+    error = DownloadError("odd")
+    error.__cause__ = ValueError("private video")
+    found = classify(error, None, None)
+    assert isinstance(found, StageError)
+    assert found.error_class == "unsupported"
+
+
 def test_a_message_is_cut_at_five_hundred_characters():
     found = classify(DownloadError("x " * 600), None, None)
     assert len(str(found)) == 500

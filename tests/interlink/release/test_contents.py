@@ -50,6 +50,13 @@ def test_the_description_counts_what_is_in_the_release(root: Storage, tmp_path: 
     assert (told["files"], told["bytes"]) == (len(files), sum(path.stat().st_size for path in files))
     assert (made.files, made.bytes, made.documents) == (told["files"], told["bytes"], {"train": 3})
     assert made.formats == told["formats"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_file()) == [
+        "README.md",
+        "RELEASE.json",
+        "SHA256SUMS",
+        "croissant.json",
+        NAME,
+    ]
     assert made.url == str(tmp_path / "out")
     assert told["text_tokens"] == sum(simple(n).document.text_tokens() for n in range(3))
 
@@ -135,6 +142,7 @@ def test_howto_numbers_the_clips_of_a_video_over_its_documents_and_leaves_out_th
     for made in documents[:2]:
         made.document.source.video_id = "same"
     documents[0].document.clips[1].caption = None
+    documents[0].document.source.path = "named.mp4"
     documents[2].document.source.path = ""
     root = put(Storage(str(tmp_path / "root")), documents)
 
@@ -148,6 +156,7 @@ def test_howto_numbers_the_clips_of_a_video_over_its_documents_and_leaves_out_th
     ]
     assert [clip["clip_id"] for clip in json.loads(second["clips"])] == ["3", "4", "5"]
     assert [clip["clip_id"] for clip in json.loads(third["clips"])] == ["0", "1", "2"]
+    assert (first["video"], first["path"]) == ("named.mp4", "named.mp4")
     assert (third["video"], third["path"]) == ("video2.mp4", "video2.mp4")
 
 

@@ -73,7 +73,7 @@ def test_a_remote_release_has_its_files_at_once_and_its_description_last(tmp_pat
 
 
 def test_a_file_that_was_begun_must_be_finished(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="b.txt"), Target(str(tmp_path / "out")) as target:
+    with pytest.raises(AssertionError, match=r"b\.txt"), Target(str(tmp_path / "out")) as target:
         target.begin("b.txt").write_bytes(b"x")
         target.commit(b"x")
     assert list(tmp_path.iterdir()) == []

@@ -64,6 +64,10 @@ def test_a_cue_of_nothing_but_repeats_adds_nothing() -> None:
     assert said(*ROLLING, (3, 3.1, "e f"), (3.1, 4, "e f\ng h")) == "a b c d e f g h"
 
 
+def test_a_line_that_stands_twice_in_a_cue_is_said_once_more() -> None:
+    assert said(*ROLLING, (3, 4, "e f\ne f")) == "a b c d e f e f"
+
+
 def test_the_longest_overlap_of_lines_is_the_repeat() -> None:
     assert said((0, 1, "la\nla"), (1, 2, "la\nla\nda"), (2, 3, "da\ndo")) == "la la da do"
 
@@ -198,6 +202,12 @@ def test_a_change_of_speaker_opens_a_turn_once_and_waits_for_a_word() -> None:
         ("no", True),
         ("so", True),
     ]
+
+
+def test_a_mark_after_a_change_of_speaker_does_not_undo_it() -> None:
+    words, _ = words_of(cues((0, 4, ">> -[ding] yes")))
+
+    assert [(word.text, word.opens_turn) for word in words] == [("yes", True)]
 
 
 def test_music_is_known_in_several_languages_and_other_marks_are_sound() -> None:
