@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-import torch._dynamo  # noqa: F401  # the first exchange with gradients needs it: once here, not in each rank
+import torch._dynamo  # the first exchange with gradients needs it: once here, not in each rank
 import torch.distributed as dist
 
 Work = Callable[[int], Any]
@@ -19,9 +19,7 @@ def on_ranks(count: int, work: Work) -> list[Any]:
     """The result of work(rank) of each rank. It must be made of plain values and of tensors without gradients."""
     fork = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder:
-        processes = [
-            fork.Process(target=_rank, args=(rank, count, work, folder), daemon=True) for rank in range(count)
-        ]
+        processes = [fork.Process(target=_rank, args=(rank, count, work, folder), daemon=True) for rank in range(count)]
         for process in processes:
             process.start()
         for process in processes:

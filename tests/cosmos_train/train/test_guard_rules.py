@@ -54,7 +54,8 @@ def test_the_bound_itself_is_no_spike_and_0_switches_the_rule_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "skip", "stop", "seen"), [("record", False, False, 5), ("skip", True, False, 4), ("stop", False, True, 5)]
+    ("action", "skip", "stop", "seen"),
+    [("record", False, False, 5), ("skip", True, False, 4), ("stop", False, True, 5)],
 )
 def test_a_spike_is_recorded_skipped_or_stops_the_run(action: str, skip: bool, stop: bool, seen: int) -> None:
     guard = steady(on_spike=action)
@@ -90,7 +91,11 @@ def test_so_many_records_and_no_more_even_after_a_resume() -> None:
 def test_a_record_holds_each_sample_once_as_in_its_shard(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, 123)
     assert folder == tmp_path / "guard" / "step-00000123"
-    samples = [("a/b", {"json": b"{}", "000.jpg": memoryview(b"picture")}), ("c", {"json": b"1"}), ("a/b", {"json": b""})]
+    samples = [
+        ("a/b", {"json": b"{}", "000.jpg": memoryview(b"picture")}),
+        ("c", {"json": b"1"}),
+        ("a/b", {"json": b""}),
+    ]
     assert write_samples(folder, 3, samples) == 2
     assert write_samples(folder, 3, []) == 0  # the folder may exist
     assert write_samples(folder, 4, samples[1:2]) == 1
