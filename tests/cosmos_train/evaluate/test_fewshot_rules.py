@@ -13,9 +13,10 @@ from PIL import Image
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.clips import Embedded, LanguageLosses
-from cosmos_train.evaluate.fewshot import Result, _prompts, asked_examples, check_left_out, clean, score
+from cosmos_train.evaluate.fewshot import Result, _prompts, ask, asked_examples, check_left_out, clean, score
 from cosmos_train.evaluate.metrics.cider import cider_d
 from cosmos_train.evaluate.metrics.ranking import Estimate, mean
+from cosmos_train.evaluate.predictions import Predictions
 from cosmos_train.evaluate.prompts import Prompt, RandomDemonstrations, Writer, draw
 from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers.folder import DataFolder, Example, Media
@@ -93,7 +94,7 @@ def test_with_rices_the_most_similar_demonstration_is_next_to_the_question(
 def test_random_demonstrations_have_media_unless_only_their_texts_are_shown(
     subject: Subject, coco: DataFolder, shots: int
 ) -> None:
-    found, _, protocol = prompts(subject, coco, shots, query_set=4, seed=1, zero_shot_texts=2)
+    found, _, _ = prompts(subject, coco, shots, query_set=4, seed=1, zero_shot_texts=2)
     pool = training(coco) if shots else COCO.reader(coco, "train")
     source = RandomDemonstrations(pool, 4, 1)
     assert len(found) == 3
@@ -116,6 +117,19 @@ def test_examples_are_drawn_from_the_split_of_the_protocol_or_of_the_task(coco: 
     assert [one.id for one in asked_examples(COCO, coco, Protocol())] == ["9", "10", "11"]
     few = Protocol.model_validate({"split": "train", "examples": 4, "seed": 3})
     assert asked_examples(COCO, coco, few) == draw(COCO.reader(coco, "train"), 4, 3)
+
+
+def test_a_model_is_asked_in_evaluation_and_without_gradients(subject: Subject, coco: DataFolder) -> None:
+    seen: list[tuple[bool, bool]] = []
+    subject.model.train()
+    for module in subject.model.modules():
+        module.register_forward_pre_hook(lambda one, _: seen.append((one.training, torch.is_grad_enabled())))
+    quick = Protocol.model_validate({"beams": 1, "caption_tokens": 2, "batch_size": 2, "zero_shot_texts": 0})
+    progress: list[tuple[int, int]] = []
+    with Predictions(None, {}) as kept:
+        ask(subject, COCO, coco, quick, 0, kept, lambda done, total: progress.append((done, total)))
+    assert set(seen) == {(False, False)}
+    assert progress == [(2, 3), (3, 3)]
 
 
 def test_a_share_of_left_out_examples_is_accepted_and_not_more() -> None:

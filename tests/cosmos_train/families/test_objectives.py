@@ -171,7 +171,9 @@ def test_cosmos_batches_run_in_groups_and_the_last_exchanges_gradients() -> None
     script, model = Scripted(), SmallCosmos()
 
     def forward(batch: Any, settings: ObjectiveSettings, taught: Any = None) -> Any:
-        script.note(f"{batch.images.shape[1]}{' taught' if taught else ''}{'' if torch.is_grad_enabled() else ' first'}")
+        script.note(
+            f"{batch.images.shape[1]}{' taught' if taught else ''}{'' if torch.is_grad_enabled() else ' first'}"
+        )
         return model(batch, settings, taught)
 
     settings = ObjectiveSettings.model_validate(SETTINGS)
@@ -188,8 +190,8 @@ def test_cosmos_batches_run_in_groups_and_the_last_exchanges_gradients() -> None
 def test_cosmos_losses_over_ranks_are_those_of_all_rows(sizes: tuple[int, int]) -> None:
     """At the original's layout of views, split unevenly; also if one rank has no readable row."""
     torch.manual_seed(0)
-    counts = (8, 8, 8, 8, 2, 2)
-    whole = [F.normalize(torch.randn(count, sum(sizes), 6, dtype=torch.float64), dim=-1) for count in counts]
+    counts, width = (8, 8, 8, 8, 2, 2), sum(sizes)  # as wide as there are rows: neither must stand for the other
+    whole = [F.normalize(torch.randn(count, sum(sizes), width, dtype=torch.float64), dim=-1) for count in counts]
 
     def losses(part: slice) -> tuple[list[Tensor], list[Tensor]]:
         features = [one[:, part].clone().requires_grad_() for one in whole]

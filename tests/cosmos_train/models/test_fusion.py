@@ -103,6 +103,26 @@ def test_shut_gates_change_nothing_and_open_ones_do() -> None:
     assert not torch.equal(block(text, plain(media, times)), text)
 
 
+def test_each_gate_lets_its_own_part_through_by_its_tanh() -> None:
+    torch.manual_seed(0)
+    block = GatedCrossAttentionBlock(12, 10, FusionSettings.model_validate(SMALL), ModelCompat())
+    text, seen = torch.randn(1, 3, 12), plain(torch.randn(1, 2, 3, 10), torch.tensor([[0, 1, 2]]))
+    torch.nn.init.constant_(block.attention_gate, 0.5)
+    torch.nn.init.constant_(block.feed_forward_gate, -0.3)
+    attended = text + block.attention(text, seen) * torch.tensor(0.5).tanh()
+    wanted = attended + block.feed_forward(attended) * torch.tensor(-0.3).tanh()
+    assert torch.allclose(block(text, seen), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("compat", [False, True])
+def test_attention_divides_by_the_narrow_heads_width_or_as_released_by_the_wide_ones(compat: bool) -> None:
+    block = attention("all", ModelCompat(attention_scale=compat))
+    assert block.scale == pytest.approx(8**-0.5 if compat else 4**-0.5)  # a bottleneck of 2 halves heads of 8
+    assert not block.averages_before_media
+    assert attention("all", ModelCompat(average_before_media=True)).averages_before_media
+    assert not attention("immediate", ModelCompat(average_before_media=True)).averages_before_media
+
+
 def test_the_bottleneck_narrows_attention_and_feed_forward() -> None:
     wide, narrow = (
         sum(

@@ -75,7 +75,8 @@ def half_known(name: str) -> nn.Module:
 
 @pytest.mark.parametrize(
     "dense",
-    [half_known("c_fc"), half_known("c_proj"), half_known("gate_proj"), half_known("down_proj"), Gated("relu"), connector(nn.ReLU()), connector(nn.GELU(), nn.Dropout()), nn.Sequential(nn.Linear(4, 4)),
+    [half_known("c_fc"), half_known("c_proj"), half_known("gate_proj"), half_known("down_proj"), Gated("relu"),
+     connector(nn.ReLU()), connector(nn.GELU(), nn.Dropout()), nn.Sequential(nn.Linear(4, 4)),
      nn.Sequential(nn.Identity(), nn.GELU(), nn.Linear(4, 4)), nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Tanh()),
      MixtureMlp(16, 24, 16, 2, 1, "gelu", True), nn.Linear(4, 4)],
 )  # fmt: skip

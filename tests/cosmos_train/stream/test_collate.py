@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -46,11 +47,11 @@ def test_a_row_is_laid_out_and_learned_as_documented(tokens: Tokenizer) -> None:
     found = tokenize_sample([A, B, "", C], [True, False, True, True], False, tokens, 99, False)
     a, b, c = (tokens.encode(text) for text in (A, B, C))
     parts = [[tokens.begin], clip(A, tokens), b, [tokens.visual], clip(C, tokens), [tokens.end]]
-    assert found.tokens.tolist() == sum(parts, [])
+    assert found.tokens.tolist() == [*chain(*parts)]
     quiet = IGNORED
     ignored = [quiet] * len(b)  # between an end of chunk and the next picture
     labels = [[quiet, quiet], a, [tokens.end_of_chunk], ignored, [quiet, quiet], c, [tokens.end_of_chunk, tokens.end]]
-    assert found.labels.tolist() == sum(labels, [])
+    assert found.labels.tolist() == [*chain(*labels)]
     assert found.clips == parts[1:5]
     assert found.ends == np.cumsum([len(part) for part in parts])[1:5].tolist()
 

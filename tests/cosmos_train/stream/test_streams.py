@@ -13,9 +13,12 @@ import torch
 
 from cosmos_train.errors import UserError
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.batch import Sample
+from cosmos_train.stream.batch import Batch, Sample
+from cosmos_train.stream.health import Note
 from cosmos_train.stream.loader import Samples
-from cosmos_train.stream.stream import Data, Stream, StreamState, _per_batch, _Sent, open_data, open_stream
+from cosmos_train.stream.pack import Slot
+from cosmos_train.stream.plan import Request, pack_window
+from cosmos_train.stream.stream import Batches, Data, Stream, StreamState, _per_batch, _Sent, open_data, open_stream
 from cosmos_train.stream.tokenizer import Tokenizer
 
 Tiny = Callable[..., Recipe]
@@ -120,8 +123,6 @@ def test_a_batch_is_measured_before_training(packed: bool, tiny: Tiny) -> None:
     samples = Samples(data.corpora[0], recipe.data, recipe.seed)
     assert _per_batch(samples, None, 4) == {"samples": 4, "tokens": 0.0, "images": 0.0}
     sizes = [samples.size(number, lengths) for number in range(data.samples)]
-    from cosmos_train.stream.plan import pack_window
-
     rows = 4 * (10 / len(pack_window(samples, lengths, 0)) if packed else 1)
     wanted = {
         "samples": rows,
@@ -132,7 +133,7 @@ def test_a_batch_is_measured_before_training(packed: bool, tiny: Tiny) -> None:
 
 
 def test_documents_of_the_next_batches_are_read_once_each(tiny: Tiny, make_shards: Callable[..., Path]) -> None:
-    stream, data, _ = opened(tiny(data__shards=str(make_shards(documents=6, seed=4))))
+    stream, _, _ = opened(tiny(data__shards=str(make_shards(documents=6, seed=4))))
     start = stream.state
     batches = [stream.next() for _ in range(2)]
     found = list(stream.documents_of(start, 2))
@@ -151,6 +152,21 @@ def test_bad_samples_are_counted_by_reason(tiny: Tiny, make_shards: Callable[...
     assert {key.partition(":")[0] for key in stream.bad} == {one.key for one in bad} == {"doc4-2x"}
     with pytest.raises(UserError, match="cannot be shared evenly"):
         open_stream(tiny(), Tokenizer.train(["a"], 400), world_size=3)
+
+
+def test_a_packed_sample_has_only_the_clips_whose_frames_fit_its_slot(tiny: Tiny) -> None:
+    recipe = tiny(data__pack=PACK)
+    data = open_data(recipe.data)
+    samples = Samples(data.corpora[0], recipe.data, recipe.seed)
+    reader = Batches(
+        ["only"], [samples], Tokenizer.train(data.texts(), 400), Note(torch.zeros(1, 3, dtype=torch.int64))
+    )
+    for images, shown in ((1, 0), (2, 2), (3, 2), (4, 4)):
+        batch = reader[Request(0, ((Slot(0, 3, 64, images),), ()), StreamState.start(1))]
+        assert isinstance(batch, Batch)
+        assert batch.num_images == shown
+        assert batch.rows.tokens.shape == (2, 96)
+        assert batch.rows.document[:, :4].tolist() == [[-1, -1, -1, 0], [-1] * 4]
 
 
 def test_opening_a_stream_draws_nothing_from_the_global_random_state(tiny: Tiny) -> None:

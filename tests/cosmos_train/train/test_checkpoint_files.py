@@ -1,4 +1,4 @@
-"""Checkpoints of a small module: names of tensors, what a damaged or foreign one is refused for, which one is newest."""
+"""Checkpoints of a small module: names of tensors, what a damaged or foreign one is refused for, the newest one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def trained(steps: int = 1) -> tuple[Model, torch.optim.Optimizer]:
 
 
 def state(step: int = 4) -> State:
-    return State(step, {"batches": [step]}, 2, "shards", {"begin": "<s>", "end": "</s>", "pad": "<pad>"}, guard={"n": 1})
+    return State(
+        step, {"batches": [step]}, 2, "shards", {"begin": "<s>", "end": "</s>", "pad": "<pad>"}, guard={"n": 1}
+    )
 
 
 @pytest.fixture
@@ -141,7 +143,10 @@ def test_a_pointer_counts_only_if_its_checkpoint_is_whole(saver: Saver, tmp_path
 
 def test_what_is_no_checkpoint_or_a_damaged_one_is_refused(saver: Saver, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for path, said in ((tmp_path / "file", "is a file, not a run or a checkpoint"), (tmp_path, "there is no checkpoint")):
+    for path, said in (
+        (tmp_path / "file", "is a file, not a run or a checkpoint"),
+        (tmp_path, "there is no checkpoint"),
+    ):
         with pytest.raises(UserError, match=said) as caught:
             load(path)
         assert caught.value.code == 2

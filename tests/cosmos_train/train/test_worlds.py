@@ -59,7 +59,9 @@ def test_devices_follow_the_recipe(tiny: Tiny) -> None:
     assert auto.type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.parametrize("text", ["Connection reset", "gloo: x", "NCCL error", "Timed out", "Socket", "peer", "Broken pipe"])
+@pytest.mark.parametrize(
+    "text", ["Connection reset", "gloo: x", "NCCL error", "Timed out", "Socket", "peer", "Broken pipe"]
+)
 def test_errors_of_a_lost_process_are_known_by_their_text(text: str) -> None:
     assert lost(RuntimeError(text))
     assert lost(dist.DistBackendError("x")) and lost(dist.DistNetworkError("x"))

@@ -1,4 +1,4 @@
-"""A step over batches of several sources is one formula, with a small model: pools, routers, ranks, number of passes."""
+"""A step over batches of several sources is one formula, with a small model: pools, routers, ranks and passes."""
 
 from __future__ import annotations
 
