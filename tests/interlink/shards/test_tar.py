@@ -242,6 +242,14 @@ def test_names_in_two_pieces_are_joined_in_ustar_only() -> None:
     assert (name(b"ustar\0"), name(b"ustar ")) == ("folder/a.txt", "a.txt")
 
 
+def test_a_header_of_many_high_bytes_has_a_sum_of_six_digits() -> None:
+    folder = "é" * 60
+    data = standard(f"{folder}/{'é' * 48}.txt", b"")
+    assert data[148:149] == b"1"
+    (found,) = tar.members(io.BytesIO(data))
+    assert found.name == f"{folder}/{'é' * 48}.txt"
+
+
 def test_members_that_webdataset_passes_over_are_no_part_of_a_sample() -> None:
     data = tar.member("__meta__/a.txt", b"1") + tar.member("noend", b"2") + tar.member("k.txt", b"3")
     assert tar.parse(data) == {"txt": b"3"}
