@@ -29,13 +29,14 @@ def test_language_loss_is_the_summed_log_probability_of_the_next_learned_token()
     assert int((per_token != 0).sum()) == 4
 
 
-def test_language_losses_are_computed_in_fp32_from_logits_of_half_precision() -> None:
+@pytest.mark.parametrize("mixed", [True, False])
+def test_language_losses_are_computed_in_fp32_from_logits_of_half_precision(mixed: bool) -> None:
     """bf16 has 8 bits: a sum over 200 tokens in it would be wrong in the second digit."""
     torch.manual_seed(0)
     logits = torch.randn(4, 51, 30).bfloat16()
     labels = torch.randint(0, 30, (4, 51))
     exact = F.cross_entropy(logits[:, :-1].double().flatten(0, 1), labels[:, 1:].flatten(), reduction="none")
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
         summed, tokens = language_loss(logits, labels)
         each = token_losses(logits, labels)
     assert tokens == 200
