@@ -112,7 +112,8 @@ class Download(Stage):
         self._cookies = _cookies(settings)
         self._pacer = Pacer(settings.requests_per_second, settings.burst, settings.patience_seconds)
         self._sidecars = Sidecars()
-        _remove_leftovers(self.context.root.scratch())
+        with self.context.root.committing():
+            _remove_leftovers(self.context.root.scratch())
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         """A row per item as each is finished, at most `concurrency` at once.

@@ -183,7 +183,7 @@ def test_records_for_all_files_say_nothing_about_one() -> None:
 
 
 DAMAGED = [
-    b"x size=5\n", b"10size=555", b"2 size=5\n", b"2 10 size=5\n", b"0 ", b" size=5\n", b"1 ", b"x" * 30,
+    b"x size=5\n", b"10size=555", b"2 size=5\n", b"2 10 size=5\n", b"0 ", b" size=5\n", b"1 ", b"x" * 30, b"9" * 30,
 ]  # fmt: skip
 
 

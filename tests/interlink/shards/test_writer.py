@@ -263,6 +263,8 @@ def test_a_scan_passes_over_what_is_no_sample(tmp_path: Path) -> None:
     path.write_bytes(tar.member("noend", b"3") + tar.END)
     assert read_index(str(path)) == []
     path.write_bytes(b"".join(tar.member(name, b"") for name in ("k.PNG", "k.txt", "l.webp", "l.seg.jpeg", "k.json")))
+    with path.open("rb") as file:
+        assert index.scan(file).size == path.stat().st_size
     assert [(one.key, one.images, one.size) for one in read_index(str(path))] == [
         ("k", 1, 1024),
         ("l", 2, 1024),
