@@ -150,7 +150,7 @@ def test_a_change_that_redoes_costly_work_asks_first(sample_clips: Path, tmp_pat
     done = interlink("build", "--set", "keyframes.frames_per_clip=3", "--limit", "2", cwd=root)
     assert "nothing to do" in done.stdout
     # Until they are pruned.
-    assert "would go" in interlink("prune", cwd=root).stdout
+    assert "would be removed" in interlink("prune", cwd=root).stdout
     assert len(list((root / "tables" / "keyframes").iterdir())) == 2
     assert "removed" in interlink("prune", "--yes", cwd=root).stdout
     assert len(list((root / "tables" / "keyframes").iterdir())) == 1

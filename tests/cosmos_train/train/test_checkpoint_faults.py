@@ -131,7 +131,7 @@ def hit(setting: Setting, out: Path, fault: Fault) -> Iterator[str]:
         try:
             save(setting, out, STEPS[2], fault)
         except UserError as error:
-            assert "cannot save a checkpoint" in error.what and "what was saved before stays" in error.do
+            assert "cannot save a checkpoint" in error.what and "earlier checkpoints are intact" in error.do
 
     code = in_child(attempt)
     if code != (0 if fault.how in ("ENOSPC", "EIO") else -9):
