@@ -86,12 +86,12 @@ class Shard(Stage):
             return
         folder = f"shards/{self.context.fingerprints[self.name]}"
         run = run_of(first.partition)
-        with ShardWriter(
-            self.context.root, folder, lambda number: shard_name(run, number), self.target_bytes
-        ) as writer:
-            rows = [self._item(first, writer)]
-            rows += [self._item(item, writer) for item in items]
-        self._remove_stale(folder, run, writer.names)
+        root = self.context.root
+        with root.committing():  # a shard that cannot be written is no failure of its items
+            with ShardWriter(root, folder, lambda number: shard_name(run, number), self.target_bytes) as writer:
+                rows = [self._item(first, writer)]
+                rows += [self._item(item, writer) for item in items]
+            self._remove_stale(folder, run, writer.names)
         yield from rows
 
     def _item(self, item: Item, writer: ShardWriter) -> Row:

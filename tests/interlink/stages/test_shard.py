@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from interlink.errors import StageError
+from interlink.errors import StageError, UserError
 from interlink.shards import manifest, read_index
 from interlink.shards.verify import verify
 from interlink.stage import Context, Item, Row
@@ -144,4 +144,15 @@ def test_storage_that_does_not_answer_ends_the_run_and_commits_nothing(root: Sto
 
     assert caught.value.error_class == "network"
     assert root.names(FOLDER) == []
+    assert list(root.scratch().iterdir()) == []
+
+
+def test_a_shard_that_cannot_be_written_stops_the_build_and_fails_no_item(root: Storage) -> None:
+    items = told(root, [simple_video("a"), simple_video("b")])
+    (Path(root.url) / "shards").write_text("a file is in the way of the folder")
+
+    with pytest.raises(UserError, match="cannot write below") as caught:
+        shard(root, items)
+
+    assert "make room" in caught.value.do
     assert list(root.scratch().iterdir()) == []
