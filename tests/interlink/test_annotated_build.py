@@ -163,7 +163,9 @@ def test_a_wrong_recipe_is_told_before_anything_runs(three_clips: Path, tmp_path
         make(tmp_path / "b", three_clips, STAGES, *GIVEN, f"annotations.clips.path={tmp_path / 'gone.json'}").run()
     with pytest.raises(UserError, match="has nothing to read"):
         make(tmp_path / "c", three_clips, STAGES).run()
-    with pytest.raises(UserError, match=r"set either a file \(path\) or columns of the source list \(columns\), not both"):
+    with pytest.raises(
+        UserError, match=r"set either a file \(path\) or columns of the source list \(columns\), not both"
+    ):
         make(tmp_path / "d", three_clips, STAGES, "annotations.clips.path=x", "annotations.clips.columns=[title]")
 
 
