@@ -234,7 +234,7 @@ class Family(ABC):
 
     def work(self, batch: Any, recipe: Recipe) -> tuple[Work, Work]:
         """The work in a batch, for `flop_count`: without padding, and with it."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has a `flop_count`, so it must define `work`")
 
     def plan(self, recipe: Recipe) -> Any:
         """The recipe's model on the meta device: nothing is downloaded or allocated."""
