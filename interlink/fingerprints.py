@@ -71,8 +71,8 @@ def acting(settings: Settings, rule: int = RULE) -> dict[str, Any]:
 def adopted(shapes: Iterable[Shape], fresh: Mapping[str, int], locked: Mapping[str, str]) -> dict[str, str]:
     """New fingerprint → the one in a lock of rule 1, for the stages with the same rows under both.
 
-    shapes: of the recipe that the lock holds. If the rule-1 fingerprint of a stage cannot be computed again (its version
-    was raised since), it has no entry: its rows are made again, which a build says before it starts.
+    shapes: of the recipe that the lock holds. If the rule-1 fingerprint of a stage cannot be computed again (its
+    version was raised since), it has no entry: its rows are computed again, and the build reports the stage.
     """
     shapes = list(shapes)
     old, new = fingerprints(shapes, fresh, rule=1), fingerprints(shapes, fresh)
