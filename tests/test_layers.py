@@ -26,7 +26,7 @@ INTERLINK = (
     ("segment", "interleave", "score", "narrate", "select", "engines", "media", "fetch", "subtitles", "annotations",
      "sample", "text", "prompts"),
     ("shards",),
-    ("stage", "settings", "fingerprints", "tables", "storage", "errors", "ids", "plugins"),
+    ("stage", "settings", "fingerprints", "tables", "storage", "errors", "ids", "plugins", "values", "encodings"),
 )  # fmt: skip
 COSMOS_TRAIN = (
     ("__main__",),
@@ -41,7 +41,13 @@ COSMOS_TRAIN = (
 )
 
 # The only doors between the two packages.
-FROM_THE_TRAINER = ("interlink.shards", "interlink.storage", "interlink.errors")
+FROM_THE_TRAINER = (
+    "interlink.shards",
+    "interlink.storage",
+    "interlink.errors",
+    "interlink.values",
+    "interlink.encodings",
+)
 DOORS = {
     "cosmos_train.plugins": ("interlink.plugins",),
     "cosmos_train.evaluate.chat": ("interlink.engines.chat", "interlink.engines.settings"),
