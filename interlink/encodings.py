@@ -10,6 +10,12 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass
 
+# fmt: off
+_WESTERN = (
+    "en", "fr", "de", "es", "it", "pt", "nl", "sv", "no", "nb", "nn", "da", "fi", "is", "ga", "ca", "gl", "eu", "af",
+    "id", "ms", "sw",
+)
+# fmt: on
 # Language (two letters) -> the legacy encodings in use for it, the most common first.
 LEGACY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("ru", "uk", "be", "bg", "mk"), ("cp1251", "koi8_r", "cp866", "iso8859_5", "mac_cyrillic")),
@@ -26,10 +32,7 @@ LEGACY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("lt", "lv", "et"), ("cp1257", "iso8859_13", "iso8859_4")),
     "vi": ("cp1258",),
     "th": ("cp874", "iso8859_11"),
-    **dict.fromkeys(
-        "en fr de es it pt nl sv no nb nn da fi is ga ca gl eu af id ms sw".split(),
-        ("cp1252", "iso8859_15", "mac_roman", "cp850"),
-    ),
+    **dict.fromkeys(_WESTERN, ("cp1252", "iso8859_15", "mac_roman", "cp850")),
 }
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -43,7 +46,7 @@ _SAMPLE = 65536  # bytes that a guess reads
 
 @dataclass(frozen=True)
 class Decoded:
-    """The text of a file without its byte order mark. encoding: a codec's name; doubt: why it may be wrong, or empty."""
+    """The text of a file without its byte order mark. encoding: a codec's name; doubt: why it may be wrong, or ""."""
 
     text: str
     encoding: str

@@ -1,4 +1,4 @@
-"""Turns values of foreign tables and JSON files into text. Missing values give no text; nothing becomes "nan" or "None".
+"""Turns values of foreign tables and JSON files into text. A missing value gives no text, never "nan" or "None".
 
 Costs less than a microsecond per value.
 """
@@ -47,11 +47,13 @@ def _one(value: Any) -> str:
         value = decode(bytes(value)).text
     if isinstance(value, str):
         return value.replace("\0", "").replace("\ufeff", "").strip()
-    if isinstance(value, bool) or isinstance(value, Mapping | list | tuple | set):
+    if isinstance(value, bool | Mapping | list | tuple | set):
         raise ValueError(f"is a {type(value).__name__}, not a text")
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, numbers.Real):
         number = float(value)
         if math.isnan(number):
             return ""
-        return str(int(value)) if math.isfinite(number) and number == int(number) else str(value)
+        return str(int(number)) if math.isfinite(number) and number == int(number) else str(value)
     return str(value)
