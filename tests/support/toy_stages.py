@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from interlink.errors import Dropped, StageError
+from interlink.errors import Dropped, StageError, UserError
 from interlink.settings import Settings
 from interlink.stage import Blob, Context, Item, PerItem, Resources, Row
 from interlink.tables import BLOB, COMMON
@@ -79,6 +81,33 @@ class Surroundings(Toy):
 
     def process(self, item: Item) -> Row:
         return Row(item.id, {"value": 0, "things": []}, message=os.environ.get(item.id, ""))
+
+
+class Inspected(Toy):
+    """Its items' ids name what is to be looked at, or what it does to itself, in its own process."""
+
+    def open(self) -> None:
+        if (Path(self.context.root.url) / "refuse").exists():
+            raise UserError("the model is not there", "get it")
+        self.opened = True
+
+    def process(self, item: Item) -> Row:
+        message = ""
+        if item.id == "pid":
+            message = str(os.getpid())
+        elif item.id == "opened":
+            message = str(self.opened)
+        elif item.id == "last-words":
+            print("x" * 700 + "the end of it", file=sys.stderr, flush=True)
+            os._exit(3)
+        elif item.id.startswith("spawn"):
+            megabytes = item.id.partition("-")[2] or "0"
+            code = f"import time; b = bytearray(b'x') * (int({megabytes}) * 2**20); time.sleep(60)"
+            message = str(subprocess.Popen([sys.executable, "-c", code]).pid)
+            time.sleep(30 if int(megabytes) else 0)
+        elif item.id == "exit":
+            raise SystemExit("leaving")
+        return Row(item.id, {"value": 0, "things": []}, message=message)
 
 
 class GreedyToy(Toy):

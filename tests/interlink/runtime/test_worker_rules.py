@@ -1,0 +1,338 @@
+"""What a worker gives to its stage, when it writes, waits and reports; toy stages in this process."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import interlink.runtime.worker as worker_module
+import toy_stages
+from interlink.errors import UserError
+from interlink.runtime.isolate import StageSpec
+from interlink.runtime.lease import Lease
+from interlink.runtime.partition import Partition
+from interlink.runtime.plan import Event, Retry, StagePlan
+from interlink.runtime.worker import Worker
+from interlink.runtime.workspace import Workspace
+from interlink.stage import Context, Item, Row
+from interlink.storage import Storage
+from interlink.tables import COMMON
+
+Do = Callable[[Item], Row]
+
+
+class Bench:
+    """A root with one partition of these ids, and a plan for the toy stage `cls`."""
+
+    def __init__(self, root: Path, ids: list[str], cls: str = "Toy", **changes: Any) -> None:
+        self.space = Workspace(Storage(str(root)))
+        self.space.append([Row(key, {"kind": "file", "uri": key}) for key in ids], seed=0)
+        lease = Lease.acquire(self.space.storage)
+        lease.release()
+        kind = getattr(toy_stages, cls)
+        self.plan = StagePlan(
+            name="toy",
+            spec=StageSpec(f"toy_stages:{cls}", {}, Context(self.space.storage)),
+            fingerprint="f",
+            needs={},
+            schema=kind.schema,
+            epoch=lease.epoch,
+            isolated=False,
+            scope="item",
+            claims=False,
+            resources=kind.resources(None),
+            retry=Retry(max_attempts=3, base=0.001, longest=0.002),
+            flush_seconds=60.0,
+        )
+        self.plan = replace(self.plan, **changes)
+        self.events: list[Event] = []
+
+    def worker(self, process: Do | None = None, report: Callable[[Event], None] | None = None) -> Worker:
+        made = Worker(self.plan, report or self.events.append)
+        if process is not None:
+            made.stage.process = process  # type: ignore[attr-defined]
+        return made
+
+    def partitions(self) -> list[tuple[str, int]]:
+        return self.space.partitions()
+
+    def partition(self, number: int = 0) -> Partition:
+        return self.space.partition("toy", "f", self.partitions()[number][0], self.plan.schema)
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for number in range(len(self.partitions())):
+            found |= self.partition(number).rows()
+        return found
+
+
+UPSTREAM = pa.schema([*COMMON, ("length", pa.int64()), ("unused", pa.string())])
+
+
+def upstream(bench: Bench, rows: list[Row]) -> None:
+    """Commits these rows as the table `measure` of the first partition, and lets the plan need it."""
+    partition = bench.space.partition("measure", "g", bench.partitions()[0][0], UPSTREAM)
+    partition.compact([row.id for row in rows], {"collect": 1}, lambda _: {}, [(row, 1, 0.0) for row in rows])
+    bench.plan = replace(bench.plan, needs={"measure": "g"}, schemas={"measure": UPSTREAM})
+
+
+def test_a_stage_gets_the_rows_of_the_tables_it_needs_and_only_items_that_are_ok_in_all(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["a", "b", "c"], flush_seconds=60.0)
+    names = [name for name, _ in bench.partitions()]
+    assert len(names) == 3
+    key = next(iter(bench.space.source_rows(names[0])))
+    upstream(bench, [Row(key, {"length": 7, "unused": "u"})])
+    seen: dict[str, Item] = {}
+
+    def process(item: Item) -> Row:
+        seen[item.id] = item
+        return Row(item.id, {"value": item.rows["measure"]["length"], "things": []})
+
+    bench.worker(process).run(bench.partitions()[:1])
+
+    assert bench.rows()[key]["value"] == 7
+    assert seen[key].rows["collect"]["uri"] == key
+    assert seen[key].folders == {"measure": bench.space.partition("measure", "g", names[0], UPSTREAM).folder}
+
+
+def test_an_item_that_failed_upstream_does_not_reach_the_stage(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["a"])
+    upstream(bench, [Row("a", status="failed", error_class="gone", message="m")])
+    bench.worker(lambda item: pytest.fail(item.id)).run(bench.partitions())
+    assert bench.rows() == {}
+    assert bench.events == [Event("toy", "open", 0, 0, admitted=1)]
+
+
+def test_a_needed_table_that_is_not_done_is_a_bug_of_the_planner(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["a"], needs={"measure": "g"}, schemas={"measure": UPSTREAM})
+    with pytest.raises(AssertionError, match=r"measure of partition 000-00000 is not done; toy cannot begin"):
+        bench.worker().run(bench.partitions())
+
+
+def test_large_rows_are_written_before_they_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blobs of more than FLUSH_BYTES make a part at once; rows without blobs wait for the table."""
+    monkeypatch.setattr(worker_module, "FLUSH_BYTES", 2000)
+    bench = Bench(tmp_path, [f"id{n:02d}" for n in range(32)])
+    assert bench.partitions()[0][1] == 2
+    parts: list[int] = []
+    bench.worker(report=lambda event: parts.append(len(bench.partition().load().parts))).run(bench.partitions()[:1])
+    # One row has 2 × 600 bytes of blobs: the second passes the limit.
+    assert parts == [0, 0, 1]
+
+
+def test_progress_hears_of_the_partition_and_of_every_final_row(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["gone-1"])
+    bench.worker().run(bench.partitions())
+    assert bench.events == [
+        Event("toy", "open", 1, 0, admitted=1),
+        Event("toy", "row", 1, status="failed", error_class="gone"),
+    ]
+    bench.events.clear()
+    assert bench.worker().run(bench.partitions()) == []
+    assert bench.events == [Event("toy", "open", 1, 1, admitted=1)]
+
+
+def test_of_a_partition_under_work_progress_hears_what_is_done_already(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [f"id{n:02d}" for n in range(32)])
+    keys = list(bench.space.source_rows(bench.partitions()[0][0]))
+    bench.partition().write_part(1, [(Row(keys[0], {"value": 1, "things": []}), 1, 0.5)])
+    bench.worker().run(bench.partitions()[:1])
+    assert bench.events[0] == Event("toy", "open", 2, 1, admitted=2)
+    assert [event.kind for event in bench.events] == ["open", "row"]
+
+
+def test_a_partition_whose_rows_are_all_final_is_finished_without_the_stage(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["a"])
+    bench.partition().write_part(1, [(Row("a", {"value": 5, "things": []}), 1, 0.0)])
+    worker = bench.worker(lambda item: pytest.fail(item.id))
+    worker.run(bench.partitions())
+    assert bench.partition().summary() is not None
+    assert bench.rows()["a"]["value"] == 5
+
+
+def test_the_limit_of_a_build_lets_in_part_of_a_partition(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [f"id{n:02d}" for n in range(32)])
+    [(name, count), *_] = bench.partitions()
+    bench.worker().run([(name, 1)])
+    first = next(iter(bench.space.source_rows(name)))
+    assert count == 2 and list(bench.partition().rows()) == [first]
+    summary = bench.partition().summary()
+    assert summary is not None and summary.inputs == {"collect": 1}
+    bench.worker().run([(name, 2)])
+    assert len(bench.partition().rows()) == 2
+
+
+@pytest.mark.parametrize(("asked", "least"), [(None, 0.0), (0.25, 0.25)])
+def test_a_retry_waits_as_long_as_the_other_side_asked(tmp_path: Path, asked: float | None, least: float) -> None:
+    bench = Bench(tmp_path, ["a"], retry=Retry(max_attempts=2, base=0.001, longest=0.3))
+    times: list[float] = []
+
+    def process(item: Item) -> Row:
+        times.append(time.monotonic())
+        return Row(item.id, status="failed", error_class="network", message="no", retry_after=asked)
+
+    bench.worker(process).run(bench.partitions())
+    assert len(times) == 2 and times[1] - times[0] >= least
+    assert bench.partition().load().entries["a"].attempts == 2
+
+
+def test_the_wait_of_a_retry_doubles_within_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    retry = Retry(max_attempts=3, base=1.0, longest=30.0)
+    monkeypatch.setattr("interlink.runtime.plan.random.uniform", lambda least, most: most)
+    assert [retry.delay(attempts, None) for attempts in (1, 2, 3, 9)] == [1.5, 3.0, 6.0, 30.0]
+    assert [retry.delay(1, asked) for asked in (0.5, 10.0, 100.0)] == [1.5, 10.0, 30.0]
+    monkeypatch.setattr("interlink.runtime.plan.random.uniform", lambda least, most: least)
+    assert retry.delay(2, None) == 1.0
+
+
+def test_only_failures_that_may_pass_are_tried_again() -> None:
+    retry = Retry(max_attempts=3)
+    ok, gone, network = (
+        {"status": s, "error_class": c} for s, c in (("ok", ""), ("failed", "gone"), ("failed", "network"))
+    )
+    assert [retry.is_final(row, 1) for row in (ok, gone, network)] == [True, True, False]
+    assert [retry.is_final(network, attempts) for attempts in (2, 3, 4)] == [False, True, True]
+    assert retry.is_final({"status": "dropped", "error_class": ""}, 1)
+
+
+def test_a_suspect_of_a_crash_runs_alone_and_before_the_others(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [f"id{n:02d}" for n in range(64)], cls="GreedyToy", claims=True)
+    name, count = bench.partitions()[0]
+    keys = list(bench.space.source_rows(name))
+    assert count == 4
+    folder = bench.partition().folder
+    claim = {"epoch": bench.plan.epoch, "ids": [keys[2], "an id of nobody"]}
+    bench.space.storage.write(f"{folder}/claim-000001-1-dead.json", json.dumps(claim).encode())
+    batches: list[list[str]] = []
+    worker = bench.worker()
+    run = worker.stage.run
+
+    def recorded(items: Iterator[Item]) -> Iterator[Row]:
+        taken = list(items)
+        batches.append([item.id for item in taken])
+        return run(iter(taken))
+
+    worker.stage.run = recorded  # type: ignore[method-assign]
+    worker.run(bench.partitions()[:1])
+    assert batches == [[keys[2]], [keys[0], keys[1], keys[3]]]
+    assert bench.partition().load().entries[keys[2]].attempts == 2
+    assert {row["status"] for row in bench.partition().rows().values()} == {"ok"}
+    assert not [one for one in bench.space.storage.names(folder) if one.startswith("claim-000001-1-dead")]
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_an_attempt_is_written_down_before_the_item_runs(tmp_path: Path, claims: bool) -> None:
+    bench = Bench(tmp_path, ["a"], claims=claims)
+    folder = tmp_path / bench.partition().folder
+    found: list[object] = []
+
+    def process(item: Item) -> Row:
+        found.extend(json.loads(path.read_bytes()) for path in folder.glob("claim-*.json"))
+        return Row(item.id, {"value": 1, "things": []})
+
+    bench.worker(process).run(bench.partitions())
+    assert found == ([{"epoch": bench.plan.epoch, "ids": ["a"]}] if claims else [])
+
+
+def test_a_claim_names_every_item_that_the_stage_has_and_no_other(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [f"id{n:02d}" for n in range(48)], cls="GreedyToy", claims=True)
+    name, count = bench.partitions()[0]
+    keys = list(bench.space.source_rows(name))
+    folder = tmp_path / bench.partition().folder
+    claimed: list[list[str]] = []
+
+    def process(item: Item) -> Row:
+        [path] = folder.glob("claim-*.json")
+        claimed.append(json.loads(path.read_bytes())["ids"])
+        return Row(item.id, {"value": 1, "things": []})
+
+    bench.worker(process).run(bench.partitions()[:1])
+    assert count == 3 and claimed == [keys, keys, keys]
+
+
+def test_a_stage_that_answers_for_an_item_it_was_not_given_costs_the_ones_it_had(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["a"])
+    worker = bench.worker()
+    worker.stage.run = lambda items: (Row(f"other-{item.id}", {"value": 1}) for item in items)  # type: ignore[method-assign]
+    worker.run(bench.partitions())
+    row = bench.rows()["a"]
+    assert (row["status"], row["error_class"]) == ("failed", "bug")
+    assert "returned a row for 'other-a', which it was not given" in row["message"]
+
+
+def test_a_stage_that_takes_nothing_and_breaks_costs_every_item_one_attempt(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [f"id{n:02d}" for n in range(32)])
+    worker = bench.worker()
+
+    def broken(items: Iterator[Item]) -> Iterator[Row]:
+        raise RuntimeError("no model")
+        yield
+
+    worker.stage.run = broken  # type: ignore[method-assign]
+    worker.run(bench.partitions()[:1])
+    found = bench.partition().rows()
+    assert len(found) == 2
+    assert {(row["error_class"], "no model" in row["message"]) for row in found.values()} == {("bug", True)}
+
+
+def test_a_fault_of_the_user_stops_the_build_and_fails_no_item(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["a"])
+
+    def process(item: Item) -> Row:
+        raise UserError("the server refuses the key", "set the key")
+
+    worker = bench.worker()
+    worker.stage.run = lambda items: (process(item) for item in items)  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="refuses the key"):
+        worker.run(bench.partitions())
+    assert bench.partition().load().entries == {}
+    assert worker._waiting == {}
+
+
+def test_the_stage_is_opened_once_with_the_first_item_and_closed_with_its_worker(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["a", "b"])
+    calls: list[str] = []
+    worker = bench.worker()
+    worker.stage.open = lambda: calls.append("open")  # type: ignore[method-assign]
+    worker.stage.close = lambda: calls.append("close")  # type: ignore[method-assign]
+    worker.close()
+    assert calls == []  # it was never opened
+    for partition in bench.partitions():
+        worker.run([partition])
+    assert calls == ["open"]
+    worker.close()
+    worker.close()
+    assert calls == ["open", "close"]
+
+
+def test_the_seconds_of_an_item_are_those_since_the_row_before(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [f"id{n:02d}" for n in range(32)], cls="Toy")
+    worker = bench.worker()
+    pauses = iter((0.2, 0.0))
+
+    def process(item: Item) -> Row:
+        time.sleep(next(pauses))
+        return Row(item.id, {"value": 1, "things": []})
+
+    worker.stage.process = process  # type: ignore[attr-defined]
+    worker.run(bench.partitions()[:1])
+    first, second = (bench.partition().load().entries[key].seconds for key in bench.space.source_rows("000-00000"))
+    assert first >= 0.2 and second < 0.15
+
+
+def test_a_stage_of_the_whole_build_does_nothing_when_all_of_it_is_done(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["a", "b", "c"], cls="Census", scope="build")
+    names = [name for name, _ in bench.partitions()]
+    assert sorted(bench.worker().run(bench.partitions())) == names
+    bench.events.clear()
+    assert bench.worker().run(bench.partitions()) == []
+    opened = [event for event in bench.events if event.kind == "open"]
+    assert opened[:3] == [Event("toy", "open", 1, 0, admitted=1)] * 3  # may all be made again …
+    assert opened[3:] == [Event("toy", "open", 0, 1, admitted=0)] * 3  # … but are all done
