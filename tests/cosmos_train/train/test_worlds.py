@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import nn
 
 from cosmos_train.errors import UserError
 from cosmos_train.recipe import ParallelSettings, Recipe
-from cosmos_train.train.parallel import World, clip, device_of, lost, no_sync, parallelize, unshard, world_of
+from cosmos_train.train.parallel import World, _mesh, clip, device_of, lost, no_sync, parallelize, unshard, world_of
 from forked import on_ranks
 
 Tiny = Callable[..., Recipe]
@@ -29,6 +31,36 @@ def test_one_process_is_a_world_of_its_own(tiny: Tiny, monkeypatch: pytest.Monke
         with pytest.raises(ValueError, match="mine"):
             world.all_raise(ValueError("mine"))
     assert not World(1, 2, 2, CPU).first
+
+
+def joined(tiny: Tiny, ports: tuple[int, int]) -> Callable[[int], Any]:
+    def rank_of(rank: int) -> Any:
+        dist.destroy_process_group()  # the one that the fork made: this test joins one by the environment
+        names = {"WORLD_SIZE": 2, "RANK": rank, "LOCAL_RANK": 0, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": ports[0]}
+        os.environ.update({name: str(value) for name, value in names.items()})
+        os.environ.pop("LOCAL_WORLD_SIZE", None)
+        with world_of(tiny()) as world:
+            found = [world.rank, world.size, world.local_size, world.sum([rank + 1.0])]
+            ours = dist.is_initialized()
+        left = dist.is_initialized()
+        os.environ["MASTER_PORT"] = str(ports[1])
+        dist.init_process_group("gloo", world_size=2, rank=rank)
+        with world_of(tiny()) as world:
+            pass
+        return found, ours, left, dist.is_initialized()
+
+    return rank_of
+
+
+def test_processes_join_as_the_environment_says_and_leave_the_group_that_they_made(tiny: Tiny) -> None:
+    with socket.socket() as first, socket.socket() as second:
+        for free in (first, second):
+            free.bind(("127.0.0.1", 0))
+        ports = first.getsockname()[1], second.getsockname()[1]
+    found = on_ranks(2, joined(tiny, ports))
+    assert [one[0] for one in found] == [[rank, 2, 2, [3.0]] for rank in range(2)]
+    # A group that somebody else made (Ray Train) stays.
+    assert [one[1:] for one in found] == [(True, False, True)] * 2
 
 
 def exchanged(rank: int) -> dict[str, Any]:
@@ -139,3 +171,18 @@ def test_every_nth_block_is_recomputed_and_only_with_gradients() -> None:
     with torch.no_grad():
         module(torch.ones(1, 2))
     assert [layer.calls for layer in model.layers] == [3, 2, 3, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "names", "shape"),
+    [("fsdp", 0, ("shard",), (2,)), ("hsdp", 1, ("replicate", "shard"), (2, 1)),
+     ("hsdp", 2, ("replicate", "shard"), (1, 2)), ("hsdp", 0, ("replicate", "shard"), (1, 2))],
+)  # fmt: skip
+def test_shards_lie_over_all_processes_or_over_groups(
+    mode: str, size: int, names: tuple[str, ...], shape: tuple[int, ...]
+) -> None:
+    def rank_of(rank: int) -> Any:
+        mesh = _mesh(ParallelSettings.model_validate({"mode": mode, "shard_size": size}), World(rank, 2, 2, CPU))
+        return mesh.mesh_dim_names, tuple(mesh.mesh.shape)
+
+    assert on_ranks(2, rank_of) == [(names, shape)] * 2

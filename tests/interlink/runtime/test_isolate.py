@@ -108,3 +108,11 @@ def test_an_item_that_takes_too_long_costs_its_deadline_and_no_more(child: Child
         ask(child, "spawn-1", deadline=0.6)
     assert caught.value.error_class == "stalled"
     assert 0.6 <= time.monotonic() - began < 5
+
+
+@pytest.mark.processes
+def test_a_child_that_died_between_two_items_costs_neither(child: Child) -> None:
+    before = int(ask(child, "pid"))
+    psutil.Process(before).kill()
+    psutil.Process(before).wait(10)
+    assert int(ask(child, "pid")) != before

@@ -52,3 +52,33 @@ def test_the_error_of_the_block_counts_for_more() -> None:
     with pytest.raises(KeyError), Timer(work) as timer:
         until(lambda: timer._fault is not None)
         raise KeyError("mine")
+
+
+def test_work_under_way_has_ended_when_the_block_has() -> None:
+    ended: list[bool] = []
+
+    def work() -> float:
+        time.sleep(0.2)
+        ended.append(True)
+        return 60.0
+
+    with Timer(work):
+        pass
+    assert ended == [True]
+    assert "timer" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_thread_does_not_keep_an_interpreter_alive() -> None:
+    assert Timer(lambda: 1.0)._thread.daemon
+
+
+def test_the_shortest_wait_holds_whatever_is_asked() -> None:
+    calls: list[float] = []
+
+    def work() -> float:
+        calls.append(time.monotonic())
+        return -5.0
+
+    with Timer(work):
+        until(lambda: len(calls) >= 4)
+    assert min(b - a for a, b in itertools.pairwise(calls)) >= 0.01

@@ -116,15 +116,20 @@ def test_a_needed_table_that_is_not_done_is_a_bug_of_the_planner(tmp_path: Path)
         bench.worker().run(bench.partitions())
 
 
-def test_large_rows_are_written_before_they_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blobs of more than FLUSH_BYTES make a part at once; rows without blobs wait for the table."""
-    monkeypatch.setattr(worker_module, "FLUSH_BYTES", 2000)
-    bench = Bench(tmp_path, [f"id{n:02d}" for n in range(32)])
-    assert bench.partitions()[0][1] == 2
+@pytest.mark.parametrize(
+    ("most_bytes", "seconds", "expected"),
+    # One row has 2 × 600 bytes of blobs. The first event is the partition's opening.
+    [(2000, 60.0, [0, 0, 1, 1, 2]), (10**9, 0.0, [0, 1, 2, 3, 4]), (10**9, 60.0, [0, 0, 0, 0, 0])],
+)
+def test_rows_become_a_part_when_they_are_large_or_have_waited_long_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int, seconds: float, expected: list[int]
+) -> None:
+    monkeypatch.setattr(worker_module, "FLUSH_BYTES", most_bytes)
+    bench = Bench(tmp_path, [f"id{n:02d}" for n in range(64)], flush_seconds=seconds)
+    assert bench.partitions()[0][1] == 4
     parts: list[int] = []
     bench.worker(report=lambda event: parts.append(len(bench.partition().load().parts))).run(bench.partitions()[:1])
-    # One row has 2 × 600 bytes of blobs: the second passes the limit.
-    assert parts == [0, 0, 1]
+    assert parts == expected
 
 
 def test_progress_hears_of_the_partition_and_of_every_final_row(tmp_path: Path) -> None:
@@ -181,6 +186,23 @@ def test_a_retry_waits_as_long_as_the_other_side_asked(tmp_path: Path, asked: fl
     bench.worker(process).run(bench.partitions())
     assert len(times) == 2 and times[1] - times[0] >= least
     assert bench.partition().load().entries["a"].attempts == 2
+
+
+def test_only_rows_that_are_tried_again_make_the_worker_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interlink.runtime.plan.random.uniform", lambda least, most: 1.0)
+    bench = Bench(tmp_path, [f"id{n:02d}" for n in range(32)], retry=Retry(max_attempts=3, base=0.1, longest=9.0))
+    late, fresh = bench.space.source_rows("000-00000")
+    flaky = Row(late, status="failed", error_class="network", message="no")
+    bench.partition().write_part(1, [(flaky, 2, 0.0)])  # its next attempt is the last, after which it would wait 0.4 s
+    times: list[float] = []
+
+    def process(item: Item) -> Row:
+        if item.id == fresh:
+            times.append(time.monotonic())
+        return Row(item.id, status="failed", error_class="network", message="no")
+
+    bench.worker(process).run(bench.partitions()[:1])
+    assert 0.1 <= times[1] - times[0] < 0.3
 
 
 def test_the_wait_of_a_retry_doubles_within_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,19 @@ def test_features_are_computed_first_only_where_batches_share_a_pool(
     assert log == ["pairs only"] * (2 * twice) + ["last=False", "whole", "last=True", "whole"]
 
 
+def test_the_second_pass_draws_the_random_numbers_of_the_first(batches: list[Batch]) -> None:
+    """The features whose gradients are known are those that are computed again, dropout included."""
+    model = Small()
+    drawn: list[float] = []
+
+    def forward(batch: Batch, settings: ObjectiveSettings, language: bool = True) -> Outputs:
+        drawn.append(float(torch.rand(())))
+        return model(batch, settings, language)  # type: ignore[no-any-return]
+
+    accumulate(forward, batches, ObjectiveSettings(), context())
+    assert drawn[:3] == drawn[3:] and len(set(drawn)) == 3
+
+
 def test_a_step_without_learned_tokens_has_no_language_loss(batches: list[Batch]) -> None:
     silent = [collate([], Tokenizer.train(["a"], 400), 64, "a") for _ in range(2)]
     model = Small()

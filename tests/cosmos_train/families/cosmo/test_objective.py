@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import pad
 
 from cosmos_train.families.cosmo import objective as objective
@@ -140,3 +141,41 @@ def test_as_released_equal_captions_are_negatives(model: CosMo, words: Tokenizer
     released = objective.contrast(outputs, ObjectiveSettings.model_validate({"paper_compat": {"no_guard": True}}))
     plain = contrastive_loss(outputs.media, outputs.text, outputs.scale, torch.arange(2))
     assert float(released) == pytest.approx(float(plain)) and float(released) > 0.1
+
+
+@pytest.mark.parametrize(("contrastive", "expected"), [("infonce", 0.0), ("siglip", -10.0)])
+def test_only_siglip_adds_a_bias_to_similarities(
+    contrastive: str, expected: float, tiny: Tiny, words: Tokenizer, make_samples: MakeSamples
+) -> None:
+    model = build_cosmo(tiny(objective__contrastive=contrastive), words)
+    settings = ObjectiveSettings.model_validate({"contrastive": contrastive})
+    outputs = objective.compute(model, collate(make_samples(2), words, 64), settings)
+    assert outputs.bias.flatten().tolist() == [expected]
+    assert outputs.scale.flatten().tolist() == pytest.approx([10.0 if contrastive == "siglip" else 1 / 0.07], rel=0.05)
+
+
+class Expert(nn.Module):
+    """In place of a model with experts: only its mode counts."""
+
+
+def test_routers_add_their_weighted_losses_in_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = type("Block", (), {"routing": object()})()
+    monkeypatch.setattr(objective, "mixtures", lambda model: [block])
+    monkeypatch.setattr(objective, "router_losses", lambda model: (torch.tensor(3.0), torch.tensor(5.0)))
+    settings = ObjectiveSettings.model_validate({"balance_weight": 0.1, "router_z_weight": 0.01})
+    model = Expert()
+    found = objective._routing(model, settings)  # type: ignore[arg-type]
+    assert found is not None and float(found) == pytest.approx(0.1 * 3 + 0.01 * 5)
+    assert objective._routing(model.eval(), settings) is None  # type: ignore[arg-type]
+    block.routing = None  # a dense model, or a block that has not run
+    assert objective._routing(model.train(), settings) is None  # type: ignore[arg-type]
+
+
+def test_the_row_of_padding_belongs_to_no_document_and_learns_nothing(words: Tokenizer) -> None:
+    batch = objective._with_a_row(unreadable("plain", words))
+    rows = batch.rows
+    assert rows.tokens.tolist() == [[0]] and rows.labels.tolist() == [[IGNORED]] and rows.mask.tolist() == [[False]]
+    assert rows.document.tolist() == [[-1]] and rows.position.tolist() == [[0]]
+    assert rows.media_from.tolist() == rows.media_upto.tolist() == [[0]]
+    assert batch.pairs.tokens.tolist() == [[0]] and batch.pairs.mask.tolist() == [[True]]
+    assert objective.learned_tokens(batch) == 0
