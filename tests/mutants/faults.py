@@ -79,7 +79,10 @@ def _edits(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str, str]]:
 
 
 def _code(tree: ast.AST) -> Iterator[ast.AST]:
-    """Nodes that run and can be wrong: no annotations, docstrings, messages of exceptions, `if TYPE_CHECKING`."""
+    """Nodes that run and can be wrong: no annotations, docstrings, messages of exceptions, `if TYPE_CHECKING`.
+
+    `strict=True` is an assertion of the code about itself, like `assert`: neither is a fault when it is gone.
+    """
     for name, value in ast.iter_fields(tree):
         for node in value if isinstance(value, list) else [value]:
             if not isinstance(node, ast.AST) or name in ("annotation", "returns", "decorator_list", "type_comment"):
@@ -89,6 +92,8 @@ def _code(tree: ast.AST) -> Iterator[ast.AST]:
             if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
                 continue
             if isinstance(node, ast.Assert | ast.Import | ast.ImportFrom | ast.JoinedStr):
+                continue
+            if isinstance(node, ast.keyword) and node.arg == "strict":
                 continue
             yield node
             if not isinstance(node, ast.Raise):

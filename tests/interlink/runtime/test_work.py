@@ -29,3 +29,19 @@ def test_gpu_stages_get_a_worker_per_gpu() -> None:
 def test_runs_are_fixed_groups_of_partitions() -> None:
     names = [(f"000-{i:05d}", 1) for i in range(20)] + [("001-00000", 1)]
     assert [len(run) for run in runs_of(names)] == [16, 4, 1]
+
+
+def test_workers_are_whole_and_those_that_need_no_cpu_are_as_many_as_there_are_cpus() -> None:
+    found = shares({"a": Resources(cpus=2), "b": Resources(cpus=0), "c": Resources(cpus=1, gpus=2)}, 7, 5, 100)
+    assert [found[name].most for name in "abc"] == [3, 7, 2]
+    assert found["c"].gpus == 2
+    assert found["b"].cpus == 0.001  # Ray needs a share to place a worker
+
+
+def test_reservations_shrink_only_where_they_do_not_fit() -> None:
+    assert shares({"a": Resources(cpus=1, workers=2)}, 4, 0, 100)["a"].cpus == 1.0
+    found = shares({"a": Resources(cpus=1), "b": Resources(cpus=1)}, 3, 0, 100)
+    assert (found["a"].cpus, found["a"].most) == (0.5, 3)
+    assert shares({"a": Resources(cpus=0)}, 3, 0, 100)["a"].cpus == 0.001
+    thirds = shares({name: Resources(cpus=1) for name in "abc"}, 1, 0, 100)
+    assert {share.cpus for share in thirds.values()} == {0.333}

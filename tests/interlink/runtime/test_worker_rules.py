@@ -191,18 +191,21 @@ def test_a_retry_waits_as_long_as_the_other_side_asked(tmp_path: Path, asked: fl
 def test_only_rows_that_are_tried_again_make_the_worker_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("interlink.runtime.plan.random.uniform", lambda least, most: 1.0)
     bench = Bench(tmp_path, [f"id{n:02d}" for n in range(32)], retry=Retry(max_attempts=3, base=0.1, longest=9.0))
-    late, fresh = bench.space.source_rows("000-00000")
+    fresh, late = bench.space.source_rows("000-00000")
     flaky = Row(late, status="failed", error_class="network", message="no")
     bench.partition().write_part(1, [(flaky, 2, 0.0)])  # its next attempt is the last, after which it would wait 0.4 s
     times: list[float] = []
+    order: list[str] = []
 
     def process(item: Item) -> Row:
+        order.append(item.id)
         if item.id == fresh:
             times.append(time.monotonic())
         return Row(item.id, status="failed", error_class="network", message="no")
 
     bench.worker(process).run(bench.partitions()[:1])
     assert 0.1 <= times[1] - times[0] < 0.3
+    assert order == [fresh, late, fresh, fresh]
 
 
 def test_the_wait_of_a_retry_doubles_within_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,6 +235,9 @@ def test_a_suspect_of_a_crash_runs_alone_and_before_the_others(tmp_path: Path) -
     folder = bench.partition().folder
     claim = {"epoch": bench.plan.epoch, "ids": [keys[2], "an id of nobody"]}
     bench.space.storage.write(f"{folder}/claim-000001-1-dead.json", json.dumps(claim).encode())
+    # A claim of an earlier build counts for nothing.
+    earlier = {"epoch": bench.plan.epoch - 1, "ids": [keys[0]]}
+    bench.space.storage.write(f"{folder}/claim-000000-1-dead.json", json.dumps(earlier).encode())
     batches: list[list[str]] = []
     worker = bench.worker()
     run = worker.stage.run
@@ -246,7 +252,8 @@ def test_a_suspect_of_a_crash_runs_alone_and_before_the_others(tmp_path: Path) -
     assert batches == [[keys[2]], [keys[0], keys[1], keys[3]]]
     assert bench.partition().load().entries[keys[2]].attempts == 2
     assert {row["status"] for row in bench.partition().rows().values()} == {"ok"}
-    assert not [one for one in bench.space.storage.names(folder) if one.startswith("claim-000001-1-dead")]
+    assert not [one for one in bench.space.storage.names(folder) if one.endswith("-dead.json")]
+    assert bench.partition().load().entries[keys[0]].attempts == 1
 
 
 @pytest.mark.parametrize("claims", [True, False])
@@ -277,6 +284,54 @@ def test_a_claim_names_every_item_that_the_stage_has_and_no_other(tmp_path: Path
 
     bench.worker(process).run(bench.partitions()[:1])
     assert count == 3 and claimed == [keys, keys, keys]
+
+
+def test_an_item_that_was_answered_is_claimed_no_longer(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [f"id{n:02d}" for n in range(48)], claims=True)
+    folder = tmp_path / bench.partition().folder
+    claimed: list[list[str]] = []
+
+    def process(item: Item) -> Row:
+        [path] = folder.glob("claim-*.json")
+        claimed.append(json.loads(path.read_bytes())["ids"])
+        return Row(item.id, {"value": 1, "things": []})
+
+    bench.worker(process).run(bench.partitions()[:1])
+    assert claimed == [[key] for key in bench.space.source_rows(bench.partitions()[0][0])]
+
+
+def test_a_claim_on_an_item_that_has_its_row_is_let_go(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["a"], claims=True)
+    bench.partition().write_part(1, [(Row("a", {"value": 5, "things": []}), 1, 0.0)])
+    claim = {"epoch": bench.plan.epoch, "ids": ["a"]}
+    bench.space.storage.write(f"{bench.partition().folder}/claim-000001-1-dead.json", json.dumps(claim).encode())
+    bench.worker(lambda item: pytest.fail(item.id)).run(bench.partitions())
+    assert (bench.rows()["a"]["status"], bench.rows()["a"]["value"]) == ("ok", 5)
+
+
+def test_a_partition_is_finished_before_the_next_begins(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["a", "b"])
+    found: list[int] = []
+
+    def process(item: Item) -> Row:
+        found.append(sum(bench.partition(number).summary() is not None for number in range(2)))
+        return Row(item.id, {"value": 1, "things": []})
+
+    bench.worker(process).run(bench.partitions())
+    assert found == [0, 1]
+
+
+def test_a_finished_partition_is_not_written_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["a"])
+    bench.worker().run(bench.partitions())
+    folder = tmp_path / bench.partition().folder
+
+    def written() -> dict[str, tuple[int, int]]:
+        return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+    before = written()
+    bench.worker().run(bench.partitions())
+    assert written() == before
 
 
 def test_a_stage_that_answers_for_an_item_it_was_not_given_costs_the_ones_it_had(tmp_path: Path) -> None:
