@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from interlink.errors import FAILURES, UserError
 from interlink.recipe import Recipe
+from interlink.report.advice import advice
 from interlink.report.status import Status, Trouble, build_status, troubles
+from interlink.runtime.choosing import choose
 from interlink.runtime.lease import Lease
 from interlink.runtime.lock import Lock
-from interlink.runtime.plan import Report
+from interlink.runtime.plan import Event, Report
 from interlink.runtime.planning import (
     Left,
     Redo,
@@ -56,6 +58,26 @@ class Outcome:
     failed_share: float
     within_limit: bool  # failed_share <= max_failed_share of the recipe
     changed: tuple[str, ...] = ()
+    advice: str = ""  # the next step where most items have no text
+
+    def check(self, stages: Sequence[str] = ()) -> None:
+        """Raises UserError where a run counts as failed, by one rule: every item failed, more failed than the recipe
+        allows, or the build holds no document although it makes documents.
+
+        stages: those that the run was restricted to; documents are not asked of them.
+        """
+        if self.failed_share >= 1:
+            raise UserError("every item failed", "see the classes above; `interlink status ROOT --rows` lists them")
+        if not self.within_limit:
+            raise UserError(
+                f"{self.failed_share:.0%} of the items failed, more than max_failed_share",
+                "see the classes above; `interlink retry --class NAME` tries some again",
+            )
+        if not stages and "interleave" in self.status.stages and not self.status.documents:
+            raise UserError(
+                "no item became a document",
+                self.advice or "`interlink status ROOT --rows` and `interlink why ROOT ID` say why",
+            )
 
 
 class Build:
@@ -87,6 +109,10 @@ class Build:
     def status(self) -> Status:
         lock = self.workspace.lock() or Lock()
         return build_status(self.workspace, self.recipe.blocks, lock.fingerprints, lock.shards)
+
+    def advice(self) -> str:
+        """The next step where most items end without text; else empty."""
+        return advice(self.recipe, self.status())
 
     def troubles(self) -> Iterator[Trouble]:
         """Every row that failed, was dropped or is partial, with its message."""
@@ -204,9 +230,12 @@ class Build:
         before = old.fingerprints if old else {}
         redo = costly_redo(self.workspace, self.recipe, before, lock.fingerprints)
         if redo and not (confirm and confirm(redo)):
-            rows = ", ".join(f"{r.stage} ({r.rows} rows)" for r in redo)
-            raise UserError(f"this change recomputes costly rows: {rows}", "add --yes to go ahead, or undo the change")
-        new = self._collect() if not stages or COLLECT in stages else 0
+            from interlink.report.terminal import redo_text
+
+            what = f"this change recomputes costly rows: {redo_text(redo)}"
+            raise UserError(what, "add --yes to go ahead, or undo the change")
+        # A root without items has to look at its source, whichever stages are asked for.
+        new = self._collect() if not stages or COLLECT in stages or not self.workspace.generations else 0
         self.workspace.write_lock(lock)
         partitions = self.workspace.partitions(limit)
         if not partitions:
@@ -217,11 +246,15 @@ class Build:
         check_inputs(plans, partitions)
         left = Left(plans, partitions)
         work = left.find()
-        check_ready(self.recipe, plans, left.stages)
         listen = report or (lambda event: None)
-        left.announce(work, listen)
         if work.partitions or work.runs:
-            execute(self.recipe, plans, work, listen)
+            choice = choose(self.recipe, plans, work, left.stages)
+            check_ready(self.recipe, plans, left.stages, choice.kind == "ray")
+            listen(Event("", "note", text=f"executor: {choice.kind} ({choice.why})"))
+            left.announce(work, listen)
+            execute(self.recipe, plans, work, listen, choice.kind == "ray")
+        else:
+            left.announce(work, listen)
         commit_shards(self.workspace, self.recipe, partitions, lock, epoch)
         status = self.status()
         missing = {p.name: status.stages[p.name].pending for p in plans.chosen if status.stages[p.name].pending}
@@ -235,6 +268,7 @@ class Build:
             failed_share=share,
             within_limit=share <= self.recipe.base.max_failed_share,
             changed=tuple(s for s, print_ in lock.fingerprints.items() if before.get(s, print_) != print_),
+            advice=advice(self.recipe, status),
         )
 
     # -- steps of a run -----------------------------------------------------------------------------------------

@@ -6,49 +6,33 @@ Exit codes: 0 done, 1 it failed, 2 wrong usage.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperCommand
 
+from interlink.cli_options import (
+    Executor,
+    Json,
+    RecipeName,
+    Root,
+    Sets,
+    console_of,
+    default_root,
+    listing,
+    print_outcome,
+    recipe_and_root,
+    split_names,
+)
 from interlink.errors import UserError
 
 app = typer.Typer(
     name="interlink",
     help="Turn instructional video into interleaved frame-and-text documents in webdataset shards.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-Root = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a build; this folder when left out.")]
-RecipeName = Annotated[
-    str | None,
-    typer.Argument(
-        help="A file, or a bundled recipe ({}); left out: interlink.yaml here, or the one frozen in the root."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-def _listing(parameter: str, lists: str) -> type[TyperCommand]:
-    """A command with names in the help of one parameter, in place of `{}`: those that module:function returns."""
-
-    class Listing(TyperCommand):
-        def format_help(self, ctx: Any, formatter: Any) -> None:
-            module, _, function = lists.partition(":")
-            listed: Callable[[], list[str]] = getattr(import_module(module), function)
-            described: list[Any] = list(self.params)
-            for one in described:
-                if one.name == parameter:
-                    one.help = one.help.replace("{}", ", ".join(listed()))
-            super().format_help(ctx, formatter)
-
-    return Listing
 
 
 @app.command(epilog="Example: interlink sample clips --videos 20 --seed 0")
@@ -66,64 +50,52 @@ def sample(
     if split not in ("train", "heldout"):
         raise UserError(f"there is no split {split!r}", "splits: train, heldout", 2)
     chosen: Literal["train", "heldout"] = "train" if split == "train" else "heldout"
-    with Progress(console=_console(), transient=True) as bar:
+    with Progress(console=console_of(), transient=True) as bar:
         task = bar.add_task("rendering", total=videos)
         paths = render(folder, videos, seed, chosen, progress=lambda done: bar.update(task, completed=done))
-    _console().print(f"{len(paths)} videos with subtitles and truth.json in {folder}", highlight=False)
+    console_of().print(f"{len(paths)} videos with subtitles and truth.json in {folder}", highlight=False)
 
 
 @app.command(
     epilog="Example: interlink build folder --set source.path=clips --root out",
-    cls=_listing("recipe", "interlink.recipe:recipe_names"),
+    cls=listing("recipe", "interlink.recipe:recipe_names"),
 )
 def build(
     recipe: RecipeName = None,
     root: Annotated[str | None, typer.Option(help="Folder or URL of the build. [default: builds/NAME]")] = None,
     stage: Annotated[str, typer.Option(help="Only these stages, separated by commas.")] = "",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")] = None,
+    set_: Sets = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items of the order.")] = None,
-    executor: Annotated[str | None, typer.Option(help="ray or inline.")] = None,
+    executor: Executor = None,
     fresh: Annotated[str, typer.Option(help="Compute these stages again, separated by commas.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Go ahead where costly rows are computed again.")] = False,
     json_: Json = False,
 ) -> None:
-    """Build: start, resume, finish or extend it. The command is always the same."""
+    """Build: start, resume, finish or extend it. The command is always the same.
+
+    Exit code 1: every item that was tried failed, or the root holds no document although `interleave` ran.
+    """
     from interlink.api import Build, Redo
     from interlink.report import terminal
-    from interlink.report.progress import BuildProgress, totals_line
+    from interlink.report.progress import BuildProgress
 
     sets = [*(set_ or []), *([f"executor.kind={executor}"] if executor else [])]
-    chosen, where = _recipe_and_root(recipe, root)
-    made = Build(chosen, where or _default_root(chosen, sets), sets)
-    console = _console(json_)
+    chosen, where = recipe_and_root(recipe, root)
+    made = Build(chosen, where or default_root(chosen, sets), sets)
+    console = console_of(json_)
 
     def confirm(redo: list[Redo]) -> bool:
         if yes or not sys.stdin.isatty():
             return yes
-        rows = ", ".join(f"{r.stage} ({r.rows} rows)" for r in redo)
-        return typer.confirm(f"This change recomputes costly rows: {rows}. Go ahead?", err=True)
+        return typer.confirm(f"This change recomputes costly rows: {terminal.redo_text(redo)}. Go ahead?", err=True)
 
     with BuildProgress(console) as progress:
-        outcome = made.run(_names(stage), limit, _names(fresh), confirm, progress.report)
+        outcome = made.run(split_names(stage), limit, split_names(fresh), confirm, progress.report)
     if json_:
         terminal.print_json(outcome.status.json())
     else:
-        terminal.print_status(console, outcome.status, made.troubles())
-        if outcome.changed:
-            names = ", ".join(outcome.changed)
-            console.print(f"changed since the last build: {names}", highlight=False, soft_wrap=True)
-        if not outcome.worked:
-            console.print("nothing to do: every item is final at every stage")
-        else:
-            console.print(totals_line(outcome.status), highlight=False)
-        console.print(f"root: {made.workspace.storage.url}", highlight=False, soft_wrap=True)
-        if lock := made.workspace.lock():
-            console.print(f"shards: {made.workspace.storage.full(lock.shards)}", highlight=False, soft_wrap=True)
-    if not outcome.within_limit:
-        raise UserError(
-            f"{outcome.failed_share:.0%} of the items failed, more than max_failed_share",
-            "see the classes above; `interlink retry --class NAME` tries some again",
-        )
+        print_outcome(console, made, outcome)
+    outcome.check(split_names(stage))
 
 
 @app.command(epilog="Example: interlink status out --json")
@@ -136,7 +108,8 @@ def status(
     from interlink.api import Build
     from interlink.doctor import read_ceiling
     from interlink.report import terminal
-    from interlink.report.progress import caption_line, totals_line
+    from interlink.report.advice import advice
+    from interlink.report.summary import caption_line, totals_line
 
     made = Build(None, root)
     if rows:
@@ -144,28 +117,30 @@ def status(
         if json_:
             terminal.print_json(terminal.troubles_json(troubles))
         else:
-            terminal.print_troubles(_console(), troubles)
+            terminal.print_troubles(console_of(), troubles)
         return
     found = made.status()
     if json_:
         terminal.print_json(found.json())
         return
-    console = _console()
+    console = console_of()
     terminal.print_status(console, found, made.troubles())
     console.print(totals_line(found), highlight=False)
     if line := caption_line(found, read_ceiling(made.workspace.storage)):
         console.print(line, highlight=False, soft_wrap=True)
+    if line := advice(made.recipe, found):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(
     epilog="Example: interlink doctor --captioner --root out",
-    cls=_listing("recipe", "interlink.recipe:recipe_names"),
+    cls=listing("recipe", "interlink.recipe:recipe_names"),
 )
 def doctor(
     recipe: RecipeName = None,
     root: Annotated[str | None, typer.Option(help="Folder or URL of a build to take frames from.")] = None,
     captioner: Annotated[bool, typer.Option("--captioner", help="Clips/s and tokens/s of the caption engine.")] = False,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")] = None,
+    set_: Sets = None,
     frames: Annotated[Path | None, typer.Option(help="Folder of JPEGs to caption instead.")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long to measure.")] = 20.0,
     json_: Json = False,
@@ -176,12 +151,12 @@ def doctor(
     from interlink.api import Build
     from interlink.doctor import captioner_ceiling
     from interlink.report import terminal
-    from interlink.report.progress import rates
+    from interlink.report.summary import rates
 
     if not captioner:
         raise UserError("doctor needs to know what to look at", "for example: interlink doctor --captioner", 2)
-    chosen, where = _recipe_and_root(recipe, root)
-    made = Build(chosen, where or _default_root(chosen, set_ or []), set_ or [])
+    chosen, where = recipe_and_root(recipe, root)
+    made = Build(chosen, where or default_root(chosen, set_ or []), set_ or [])
     found = captioner_ceiling(made, seconds, frames)
     if json_:
         more = {"clips_per_second": found.clips_per_second, "tokens_per_second": found.tokens_per_second}
@@ -189,7 +164,7 @@ def doctor(
         return
     measured = rates(found.clips_per_second, found.tokens_per_second)
     name = " ".join(filter(None, (found.engine, found.model)))
-    _console().print(
+    console_of().print(
         f"{name}: {measured} ({found.clips} clips in {found.seconds:.1f} s with its batches full; "
         f"opening took {found.opening:.1f} s)",
         highlight=False, soft_wrap=True,
@@ -201,6 +176,7 @@ def retry(
     root: Root = ".",
     class_: Annotated[str, typer.Option("--class", help="Failure classes, separated by commas.")] = "",
     stage: Annotated[str, typer.Option(help="Only rows of these stages.")] = "",
+    executor: Executor = None,
     json_: Json = False,
 ) -> None:
     """Try failed rows of the named classes again, then build on."""
@@ -210,14 +186,15 @@ def retry(
 
     if not class_:
         raise UserError("retry needs --class", "for example --class throttled,network", 2)
-    console = _console(json_)
-    made = Build(None, root)
+    console = console_of(json_)
+    made = Build(None, root, [f"executor.kind={executor}"] if executor else [])
     with BuildProgress(console) as progress:
-        outcome = made.retry(_names(class_), _names(stage), progress.report)
+        outcome = made.retry(split_names(class_), split_names(stage), progress.report)
     if json_:
         terminal.print_json(outcome.status.json())
     else:
-        terminal.print_status(console, outcome.status, made.troubles())
+        print_outcome(console, made, outcome)
+    outcome.check()
 
 
 @app.command(epilog="Example: interlink prune out --yes")
@@ -231,9 +208,9 @@ def prune(
     made = Build(None, root)
     folders = made.prune() if yes else made.outdated()
     for folder in folders:
-        _console().print(folder, highlight=False)
+        console_of().print(folder, highlight=False)
     outcome = "removed" if yes else "would be removed; add --yes"
-    _console().print(f"{len(folders)} folders {outcome}" if folders else "nothing is outdated")
+    console_of().print(f"{len(folders)} folders {outcome}" if folders else "nothing is outdated")
 
 
 @app.command(epilog="Example: interlink stages")
@@ -246,7 +223,7 @@ def stages(json_: Json = False) -> None:
         terminal.print_json(stage_descriptions())
         return
     for table in stages_tables():
-        _console().print(table)
+        console_of().print(table)
 
 
 @app.command(epilog="Example: interlink verify out")
@@ -259,7 +236,7 @@ def verify(root: Root = ".", json_: Json = False) -> None:
     if json_:
         terminal.print_json([str(problem) for problem in problems])
     else:
-        console = _console()
+        console = console_of()
         for problem in problems:
             console.print(str(problem), highlight=False, soft_wrap=True)
         console.print("every shard is whole" if not problems else f"{len(problems)} problems", highlight=False)
@@ -269,7 +246,7 @@ def verify(root: Root = ".", json_: Json = False) -> None:
 
 @app.command(
     epilog="Example: interlink release out --format howto,datasets --out release",
-    cls=_listing("format_", "interlink.release.formats:format_names"),
+    cls=listing("format_", "interlink.release.formats:format_names"),
 )
 def release(
     root: Root = ".",
@@ -290,15 +267,15 @@ def release(
     if not out:
         raise UserError("release needs --out", "for example --out release", 2)
     settings = ReleaseSettings.load(set_ or [])
-    with Progress(console=_console(json_), transient=True) as bar:
+    with Progress(console=console_of(json_), transient=True) as bar:
         task = bar.add_task("releasing", total=None)
         made = Build(None, root).release(
-            _names(format_), out, settings, lambda done, total: bar.update(task, completed=done, total=total)
+            split_names(format_), out, settings, lambda done, total: bar.update(task, completed=done, total=total)
         )
     if json_:
         terminal.print_json(asdict(made))
         return
-    console = _console()
+    console = console_of()
     for name, records in made.formats.items():
         records_by_split = ", ".join(f"{split} {count:,}" for split, count in sorted(records.items()))
         console.print(f"{name:<9} {records_by_split}", highlight=False)
@@ -321,58 +298,39 @@ def why(
         terminal.print_json(found.json())
         return
     for line in found.lines():
-        _console().print(line, markup=False, highlight=False, soft_wrap=True)
+        console_of().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _recipe_and_root(recipe: str | None, root: str | None) -> tuple[str | None, str | None]:
-    from interlink.recipe import FILE_NAME
-    from interlink.runtime.lock import NAME
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
 
-    if recipe is None and root is None and Path(NAME).exists():
-        return None, "."
-    if recipe is None and (root is None or not _holds_build(root)):
-        if not Path(FILE_NAME).exists():
-            raise UserError(
-                f"no recipe: there is no {FILE_NAME} here and no build to continue",
-                "give one: interlink build folder --set source.path=CLIPS",
-                2,
-            )
-        return FILE_NAME, root
-    return recipe, root
+        typer.echo(f"interlink {version('interlink')}")
+        raise typer.Exit
 
 
-def _holds_build(root: str) -> bool:
-    from interlink.runtime.workspace import Workspace
-    from interlink.storage import Storage
-
-    return Workspace(Storage(root)).lock() is not None
-
-
-def _default_root(recipe: str | None, sets: list[str]) -> str:
-    from interlink.recipe import Recipe
-
-    return f"builds/{Recipe.load(recipe, sets).name}" if recipe else "."
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _console(quiet: bool = False) -> Any:
-    """Where people read; with --json it moves to stderr so that stdout stays a program's."""
-    from rich.console import Console
-
-    return Console(stderr=quiet)
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Turn instructional video into interleaved frame-and-text documents in webdataset shards."""
 
 
 def main() -> None:
-    """The entry point: a UserError becomes two lines and its exit code."""
+    """The entry point: a UserError becomes two lines (with --json one object on stdout) and its exit code."""
     try:
         app()
     except UserError as error:
-        print(f"interlink: {error.what}", file=sys.stderr)
-        if error.do:
-            print(f"  {error.do}", file=sys.stderr)
+        if "--json" in sys.argv:
+            from interlink.report.terminal import print_json
+
+            print_json({"error": error.what, "do": error.do, "code": error.code})
+        else:
+            print(f"interlink: {error.what}", file=sys.stderr)
+            if error.do:
+                print(f"  {error.do}", file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
         print("interlink: stopped; committed rows are kept, the same command continues", file=sys.stderr)

@@ -30,7 +30,9 @@ class ExecutorSettings(Settings):
     """Where the stages run. These settings do not change the output."""
 
     kind: Literal["auto", "ray", "inline"] = Field(
-        "auto", description="ray: Ray Data over partitions; inline: a plain loop; auto: ray if it is installed"
+        "auto",
+        description="ray: Ray Data over partitions; inline: a plain loop; auto: ray where a cluster is named, or where "
+        "Ray is installed and the work is predicted to take one core more than a minute",
     )
     cpus: int = Field(0, ge=0, description="CPUs of a local Ray; 0 = all of this machine")
     address: str = Field(

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 INTERLINK = (
     ("__main__",),
     ("cli",),
+    ("cli_options",),
     ("doctor",),
     ("api",),
     ("runtime", "report", "release"),

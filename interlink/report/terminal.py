@@ -9,8 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
-from interlink.report.progress import status_table
+from interlink.report.progress import duration
 from interlink.report.status import Status, Trouble
+from interlink.report.summary import count, status_table
+from interlink.runtime.planning import Redo
 
 
 def print_status(console: Console, status: Status, troubles: Iterable[Trouble]) -> None:
@@ -20,6 +22,11 @@ def print_status(console: Console, status: Status, troubles: Iterable[Trouble]) 
         first = next(trouble for trouble in troubles if trouble.why == "bug")
         console.print(f"[red]bug[/] in {first.stage}, item {first.id}:", highlight=False)
         console.print(first.message, markup=False, highlight=False)
+
+
+def redo_text(redo: Iterable[Redo]) -> str:
+    """The rows and seconds of work at stake, by stage."""
+    return ", ".join(f"{one.stage} ({count(one.rows, 'row')}, {duration(one.seconds)} of work)" for one in redo)
 
 
 def print_troubles(console: Console, troubles: Iterable[Trouble]) -> None:

@@ -61,7 +61,7 @@ class Event:
     """One thing that happened, for progress.
 
     kind `expect`: so many ids (`count`) may reach the stage. `open`: of `admitted` expected ones `count` did,
-    and `done` are final already. `row`: one more is final.
+    and `done` are final already. `row`: one more is final. `note`: a line for people, in `text`; of no stage.
     """
 
     stage: str
@@ -71,6 +71,7 @@ class Event:
     status: str = ""
     error_class: str = ""
     admitted: int = 0
+    text: str = ""
 
 
 Report = Callable[[Event], None]

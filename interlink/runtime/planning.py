@@ -5,7 +5,6 @@ Costs a few small reads for each partition and stage.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -30,10 +29,11 @@ Partitions = Sequence[tuple[str, int]]  # (name, ids let in), in order
 
 @dataclass(frozen=True)
 class Redo:
-    """Costly rows that a changed setting would make again."""
+    """Costly rows that a changed setting would make again, and the seconds of work that they took."""
 
     stage: str
     rows: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,15 @@ def costly_redo(workspace: Workspace, recipe: Recipe, old: Mapping[str, str], ne
         if before is None or before == new[block.name] or not block.cls.costly(block.settings):
             continue
         names = [name for name, _ in workspace.partitions()]
-        summaries = [partition_of(workspace, block, before, name).summary() for name in names]
+        partitions = [partition_of(workspace, block, before, name) for name in names]
+        summaries = [partition.summary() for partition in partitions]
         there = partition_of(workspace, block, new[block.name], names[0]).summary()
         rows = sum(sum(s.counts[k] for k in ("ok", "dropped", "failed")) for s in summaries if s)
         if rows and there is None:
-            found.append(Redo(block.name, rows))
+            seconds = sum(
+                spent for p, s in zip(partitions, summaries, strict=True) if s for _, spent in p.ledger().values()
+            )
+            found.append(Redo(block.name, rows, seconds))
     return found
 
 
@@ -228,9 +232,8 @@ class Left:
         return {"collect": admitted, **{table: self._rows[table, name] for table in plan.needs}}
 
 
-def check_ready(recipe: Recipe, plans: Plans, stages: set[str]) -> None:
+def check_ready(recipe: Recipe, plans: Plans, stages: set[str], on_ray: bool) -> None:
     """Asks the stages with something to do whether all they need is there. Raises UserError before any of them runs."""
-    on_ray = executor_of(recipe) == "ray"
     contexts = {plan.name: plan.spec.context for plan in plans.chosen}
     for block in recipe.blocks:
         if block.name not in stages:
@@ -244,20 +247,9 @@ def check_ready(recipe: Recipe, plans: Plans, stages: set[str]) -> None:
             raise UserError(error.what, f"{error.do} ({where})", error.code) from error
 
 
-def executor_of(recipe: Recipe) -> str:
-    """`ray` or `inline`. UserError where Ray is asked for and not installed."""
-    kind = recipe.base.executor.kind
-    there = importlib.util.find_spec("ray") is not None
-    if kind == "auto":
-        return "ray" if there else "inline"
-    if kind == "ray" and not there:
-        raise UserError("Ray is not installed", "pip install 'interlink[ray]', or --executor inline", 2)
-    return kind
-
-
-def execute(recipe: Recipe, plans: Plans, work: Work, report: Report) -> None:
-    """Finishes `work` where the recipe says."""
-    if executor_of(recipe) == "ray":
+def execute(recipe: Recipe, plans: Plans, work: Work, report: Report, on_ray: bool) -> None:
+    """Finishes `work` on Ray, or in this process."""
+    if on_ray:
         from interlink.runtime import ray
 
         ray.run(plans.chosen, work, report, recipe.base.executor)

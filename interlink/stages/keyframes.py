@@ -106,6 +106,10 @@ class Keyframes(PerItem):
     def costly(settings: KeyframesSettings) -> bool:
         return True
 
+    @classmethod
+    def expected_seconds(cls, settings: KeyframesSettings, megabytes: float, local: bool) -> float:
+        return 0.2 + 0.15 * megabytes
+
     @staticmethod
     def resources(settings: KeyframesSettings) -> Resources:
         files = (

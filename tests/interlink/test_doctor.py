@@ -13,7 +13,7 @@ from interlink.api import Build
 from interlink.cli import app
 from interlink.doctor import captioner_ceiling, read_ceiling
 from interlink.errors import UserError
-from interlink.report.progress import caption_line
+from interlink.report.summary import caption_line
 from telling import jpeg
 
 SETS = ["executor.kind=inline", "caption.engine=checkpoint:sample-world", "caption.checkpoint.device=cpu"]
