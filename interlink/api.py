@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlink.errors import FAILURES, UserError
-from interlink.recipe import Recipe
+from interlink.recipe import Recipe, differences
 from interlink.report.advice import advice
 from interlink.report.status import Status, Trouble, build_status, troubles
 from interlink.runtime.choosing import choose
@@ -58,6 +58,7 @@ class Outcome:
     failed_share: float
     within_limit: bool  # failed_share <= max_failed_share of the recipe
     changed: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()  # `key: old → new` of settings that differ from those of the build before
     advice: str = ""  # the next step where most items have no text
 
     def check(self, stages: Sequence[str] = ()) -> None:
@@ -268,6 +269,7 @@ class Build:
             failed_share=share,
             within_limit=share <= self.recipe.base.max_failed_share,
             changed=tuple(s for s, print_ in lock.fingerprints.items() if before.get(s, print_) != print_),
+            settings=tuple(differences(old.recipe, lock.recipe)) if old else (),
             advice=advice(self.recipe, status),
         )
 

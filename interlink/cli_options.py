@@ -15,6 +15,8 @@ from interlink.errors import UserError
 if TYPE_CHECKING:
     from interlink.api import Build, Outcome
 
+MOST_SETTINGS = 12  # changed settings that a build lists
+
 Root = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a build; this folder when left out.")]
 RecipeName = Annotated[
     str | None,
@@ -97,6 +99,10 @@ def print_outcome(console: Any, build: Build, outcome: Outcome) -> None:
     if outcome.changed:
         names = ", ".join(outcome.changed)
         console.print(f"changed since the last build: {names}", highlight=False, soft_wrap=True)
+    for setting in outcome.settings[:MOST_SETTINGS]:
+        console.print(f"  {setting}", highlight=False, markup=False, soft_wrap=True)
+    if len(outcome.settings) > MOST_SETTINGS:
+        console.print(f"  and {len(outcome.settings) - MOST_SETTINGS} more settings", highlight=False)
     if not outcome.worked:
         console.print("nothing to do: every item is final at every stage")
     console.print(totals_line(outcome.status), highlight=False, soft_wrap=True)

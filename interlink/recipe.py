@@ -124,6 +124,20 @@ class Recipe:
         return fingerprints(self.shapes, fresh)
 
 
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """`key: old → new` for each key of two recipes' data whose value differs; a key that one lacks is left out."""
+    old, new = dict(_flat(before)), dict(_flat(after))
+    return [f"{key}: {old[key]!r} → {new[key]!r}" for key in sorted(old.keys() & new.keys()) if old[key] != new[key]]
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def recipe_names() -> list[str]:
     """The names of the bundled recipes."""
     return sorted(path.stem for path in BUNDLED.glob("*.yaml"))

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from cosmos_train.errors import UserError
 from cosmos_train.recipe import Recipe
 
 RESTARTS = "TORCHELASTIC_RESTART_COUNT"
+RENDEZVOUS_SECONDS = 8  # in which a store that is there has answered
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ def launch(arguments: Sequence[str], processes: int, nodes: Nodes, restarts: int
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    if nodes.rendezvous:
+        _check_rendezvous(nodes.rendezvous)
     alone = nodes.most == 1 and not nodes.rendezvous
     config = LaunchConfig(
         min_nodes=nodes.least,
@@ -100,6 +106,40 @@ def launch(arguments: Sequence[str], processes: int, nodes: Nodes, restarts: int
         raise UserError(
             f"stopped by {error.sigval.name}; all processes received it to save and exit", "resume with --resume", 143
         ) from error
+
+
+def _check_rendezvous(endpoint: str) -> None:
+    """Raises UserError where another program answers at `host:port`: torch would wait for it for minutes.
+
+    Nobody there is fine: the first node opens the port.
+    """
+    host, _, port = endpoint.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"--rdzv {endpoint!r} is not host:port", "for example --rdzv node0:29400", 2)
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError:
+        return
+    # In a thread: against a program that accepts and says nothing, torch's own timeout does not count.
+    asked = threading.Thread(target=_ask_store, args=(host, int(port), answered := threading.Event()), daemon=True)
+    asked.start()
+    asked.join(RENDEZVOUS_SECONDS)
+    if not answered.is_set():
+        raise UserError(
+            f"another program uses the port of --rdzv {endpoint}", "choose a free port, the same on every node"
+        )
+
+
+def _ask_store(host: str, port: int, answered: threading.Event) -> None:
+    from torch import distributed
+
+    try:
+        distributed.TCPStore(  # type: ignore[attr-defined]
+            host, port, is_master=False, timeout=timedelta(seconds=RENDEZVOUS_SECONDS), wait_for_workers=False
+        )
+    except RuntimeError:  # also DistError
+        return
+    answered.set()
 
 
 def _how(code: int) -> str:

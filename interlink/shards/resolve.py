@@ -64,7 +64,12 @@ def _of_build(storage: Storage) -> list[str]:
         raise UserError(
             f"the build at {storage.url} has no finished shards yet", f"finish it: interlink build --root {storage.url}"
         )
-    return [storage.full(f"{folder}/{shard.name}") for shard in manifest.load(storage, folder).shards]
+    found = [storage.full(f"{folder}/{shard.name}") for shard in manifest.load(storage, folder).shards]
+    if not found:
+        raise UserError(
+            f"the build at {storage.url} has no documents", f"see what was dropped: interlink status {storage.url}"
+        )
+    return found
 
 
 def _one(path: str) -> str:

@@ -70,6 +70,12 @@ class SourceSettings(Settings):
     dataset: str = Field("", description="Name of the dataset the items belong to; goes into every document.")
     licence: str = Field("", description="Licence of items that state none.")
 
+    @field_validator("path", "images_path")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        """Local paths are kept absolute, so that a build continues from any folder; URLs stay as they are."""
+        return path if not path or "://" in path else str(Path(path).expanduser().absolute())
+
     @field_validator("extensions")
     @classmethod
     def _without_dot(cls, extensions: tuple[str, ...]) -> tuple[str, ...]:

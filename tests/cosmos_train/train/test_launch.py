@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from cosmos_train import recipe as recipes
 from cosmos_train.errors import UserError
 from cosmos_train.recipe import Recipe
 from cosmos_train.train import checkpoint
+from cosmos_train.train import launch as launching
 from cosmos_train.train.launch import Nodes, bounds
 
 Tiny = Callable[..., Recipe]
@@ -140,3 +142,25 @@ def test_several_nodes_need_a_place_to_meet() -> None:
     with pytest.raises(UserError, match="need a rendezvous"):
         Nodes.parse("2", "", "job")
     assert Nodes.parse("1:2", "head:29500", "job") == Nodes(1, 2, "head:29500", "job")
+
+
+def test_a_rendezvous_at_a_port_of_another_program_is_refused_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launching, "RENDEZVOUS_SECONDS", 1)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        endpoint = f"127.0.0.1:{other.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(UserError, match=f"another program uses the port of --rdzv {endpoint}"):
+            launching._check_rendezvous(endpoint)
+        assert time.monotonic() - began < 20
+    launching._check_rendezvous(endpoint)  # nobody is there: the first node opens it
+    with pytest.raises(UserError, match="is not host:port"):
+        launching._check_rendezvous("node0")
+
+
+def test_a_store_of_the_run_itself_is_no_other_program() -> None:
+    from torch.distributed import TCPStore
+
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    launching._check_rendezvous(f"127.0.0.1:{store.port}")
