@@ -15,6 +15,7 @@ from interlink.shards import manifest
 from interlink.shards.names import MANIFEST
 from interlink.storage import Storage
 
+_PACKED = re.compile(r"\.(tgz|tar\.(gz|bz2|xz|zst))$")
 LOCK = "recipe.lock.json"
 
 
@@ -44,11 +45,17 @@ def resolve(path: str | Sequence[str]) -> list[str]:
         return [storage.full(shard.name) for shard in manifest.load(storage, "").shards]
     if storage.exists(LOCK):
         return _of_build(storage)
-    tars = [name for name in storage.names() if name.endswith(".tar")]
+    names = [name for name in storage.names() if not name.startswith(".")]  # `._x.tar` is macOS metadata
+    tars = [name for name in names if name.endswith(".tar")]
     if tars:
         return [storage.full(name) for name in tars]
     if storage.is_local and not Path(storage.url).is_dir():
         raise UserError(f"there are no shards at {path}: no such file or folder", "check the path of the shards")
+    if packed := [name for name in names if _PACKED.search(name)]:
+        raise UserError(
+            f"the shards in {storage.url} are compressed: {packed[0]}" + (" …" if len(packed) > 1 else ""),
+            "unpack them (gunzip, unzstd): samples are read by their place in the tar",
+        )
     raise UserError(
         f"there are no shards in {storage.url}: no {LOCK}, no {MANIFEST}, no *.tar",
         "name a build's root, a folder of tars, a glob, or tars",
@@ -83,7 +90,7 @@ def _glob(pattern: str) -> list[str]:
     else:
         local = Path(pattern.removeprefix("file://")).expanduser().absolute()
         found = [str(name) for name in Path(local.anchor).glob(str(local.relative_to(local.anchor)))]
-    found = sorted(name for name in found if name.endswith(".tar"))
+    found = sorted(name for name in found if name.endswith(".tar") and not Path(name).name.startswith("."))
     if not found:
         raise UserError(f"no *.tar matches {pattern}", "check the pattern, and quote it so that the shell leaves it")
     return found

@@ -162,7 +162,7 @@ def members(file: BinaryIO, notes: Notes | None = None) -> Iterator[Member]:
             position += BLOCK + size + (-size % BLOCK)
             continue
         size = int(records.get("size", size))
-        name = records.get("path", _name(block))
+        name = records.get("GNU.sparse.name") or records.get("path", _name(block))
         sparse = any(key.startswith("GNU.sparse.") for key in records)
         start, records = -1, {}
         if kind not in b"0\0" or sparse:
@@ -226,6 +226,14 @@ def _after_end(file: BinaryIO, length: int, notes: Notes) -> None:
 def parse(data: bytes) -> dict[str, bytes]:
     """The sample in the byte range `data`: suffix (after the first dot of the base name) -> bytes.
 
+    Raises ShardError as `parse_sample`.
+    """
+    return parse_sample(data)[1]
+
+
+def parse_sample(data: bytes) -> tuple[str, dict[str, bytes]]:
+    """(key, members) of the sample in the byte range `data`; the key is empty where there is none.
+
     Raises ShardError when the range is damaged, holds several samples, or names a suffix twice.
     """
     import io
@@ -244,7 +252,7 @@ def parse(data: bytes) -> dict[str, bytes]:
             raise ShardError(f"sample {key!r} has two members with suffix {suffix!r}")
         sample_key = key
         found[suffix] = bytes(view[one.data : one.data + one.size])
-    return found
+    return sample_key or "", found
 
 
 def _number(field: bytes) -> int:

@@ -18,13 +18,14 @@ from PIL import Image
 from cosmos_train.stream.batch import Sample
 from cosmos_train.stream.corpus import BadDocument, Corpus
 from cosmos_train.stream.decode import decode
-from cosmos_train.stream.formats import IMAGES, Clip, Document, read
+from cosmos_train.stream.formats import IMAGES, Clip, Document, decoded, read
 from cosmos_train.stream.index import Lengths
 from cosmos_train.stream.loader import Place, Samples
 from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.talk.prompts import IMAGE, Turn, tokenize_turns
 from cosmos_train.stream.tar import Members
 from cosmos_train.stream.tokenizer import Tokenizer
+from interlink.shards.tar import Notes
 
 # Questions for our documents. As in LLaVA's first stage, several wordings of the same request.
 QUESTIONS = (
@@ -89,7 +90,7 @@ class TalkCorpus(Corpus):
         if isinstance(members, Exception):
             raise BadDocument(self.key(number), str(members) or type(members).__name__) from members
         try:
-            about = json.loads(bytes(members["json"])) if "json" in members else {}
+            about = json.loads(decoded(members, "json")) if "json" in members else {}
             if isinstance(about, dict) and "conversations" in about:
                 return Document((_llava(about, members),))
             found = read(members, self.text, 0.0, 0.0).fixed
@@ -100,7 +101,7 @@ class TalkCorpus(Corpus):
             raise BadDocument(self.key(number), "holds neither conversations nor pictures with texts")
         return Document(talks)
 
-    def _clip_count(self, document: int) -> int:
+    def _clip_count(self, document: int, notes: dict[str, Notes]) -> int:
         return 1
 
     def count(self, clips: Sequence[Clip], tokenizer: Tokenizer) -> list[tuple[int, int]]:
