@@ -15,7 +15,7 @@ from interlink.shards import manifest
 from interlink.shards.names import MANIFEST
 from interlink.storage import Storage
 
-_PACKED = re.compile(r"\.(tgz|tar\.(gz|bz2|xz|zst))$")
+PACKED = re.compile(r"\.(tgz|tar\.(gz|bz2|xz|zst))$")
 LOCK = "recipe.lock.json"
 
 
@@ -40,6 +40,8 @@ def resolve(path: str | Sequence[str]) -> list[str]:
         return _glob(path)
     if path.endswith(".tar"):
         return [_one(path)]
+    if PACKED.search(path):
+        raise _compressed(f"{path} is compressed")
     storage = Storage(path)
     if storage.exists(MANIFEST):  # first: next to it lies a copy of the build's lock
         return [storage.full(shard.name) for shard in manifest.load(storage, "").shards]
@@ -51,15 +53,16 @@ def resolve(path: str | Sequence[str]) -> list[str]:
         return [storage.full(name) for name in tars]
     if storage.is_local and not Path(storage.url).is_dir():
         raise UserError(f"there are no shards at {path}: no such file or folder", "check the path of the shards")
-    if packed := [name for name in names if _PACKED.search(name)]:
-        raise UserError(
-            f"the shards in {storage.url} are compressed: {packed[0]}" + (" …" if len(packed) > 1 else ""),
-            "unpack them (gunzip, unzstd): samples are read by their place in the tar",
-        )
+    if packed := [name for name in names if PACKED.search(name)]:
+        raise _compressed(f"the shards in {storage.url} are compressed (for example {packed[0]})")
     raise UserError(
         f"there are no shards in {storage.url}: no {LOCK}, no {MANIFEST}, no *.tar",
         "name a build's root, a folder of tars, a glob, or tars",
     )
+
+
+def _compressed(what: str) -> UserError:
+    return UserError(what, "unpack them (gunzip, unzstd): samples are read by their place in the tar")
 
 
 def _of_build(storage: Storage) -> list[str]:
