@@ -73,8 +73,7 @@ def decode(data: bytes, declared: str = "", language: str = "") -> Decoded:
     lost = damaged.text.count("\ufffd")
     if sum(character > "\x7f" for character in damaged.text) - lost > lost:  # in other encodings nearly all is lost
         return damaged
-    encoding = _best(data, LEGACY[language]) if language in LEGACY else ""
-    if encoding and (text := _strict(data, encoding)) is not None:
+    if (encoding := _best(data, LEGACY.get(language, ()))) and (text := _strict(data, encoding)) is not None:
         return Decoded(text, encoding)
     encoding = _best(data, ()) or "cp1252"
     text = data.decode(encoding, "replace")
