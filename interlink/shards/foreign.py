@@ -9,7 +9,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -39,8 +39,14 @@ class ShardReport:
     remarks: tar.Notes = field(default_factory=tar.Notes)
 
     def json(self) -> dict[str, Any]:
-        plain = asdict(self)
-        return plain | {"problems": self.problems.lines(), "remarks": self.remarks.lines()}
+        return {
+            "shard": self.shard,
+            "samples": self.samples,
+            "kinds": dict(self.kinds),
+            "suffixes": dict(self.suffixes),
+            "problems": self.problems.lines(),
+            "remarks": self.remarks.lines(),
+        }
 
     def lines(self) -> list[str]:
         """For people: what it is, then one line per problem and remark."""

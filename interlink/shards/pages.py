@@ -168,10 +168,10 @@ def _base(key: str) -> str:
 
 
 def _from_base64(encoded: str | bytes) -> bytes:
-    """Base64 with or without line breaks, padding, and the head of a data URL."""
+    """Base64, with or without line breaks and the head of a data URL. Missing padding means a cut picture."""
     text = encoded.decode("ascii") if isinstance(encoded, bytes) else encoded
     text = "".join(text.removeprefix(text[: text.find(",") + 1] if text.startswith("data:") else "").split())
-    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    return base64.b64decode(text, validate=True)
 
 
 def line(text: str) -> str:
