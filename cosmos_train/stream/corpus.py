@@ -77,7 +77,7 @@ class Corpus:
             counts[document] = self._clip_count(int(document), notes)
         for shard, noted in notes.items():
             for note in noted.lines():
-                log.warning("%s: pages without %s", shard, note)
+                log.warning("%s: %s", shard, note)
         self._ends = np.cumsum(np.maximum(1, -(-counts // clips_per_sample)))
 
     @property
@@ -174,5 +174,5 @@ class Corpus:
         except BadDocument:
             return 1  # keeps its position; the stream counts it
         for why in found.lost:
-            notes.setdefault(self.shard(document), Notes()).add(f"pictures: {why}", self.key(document))
+            notes.setdefault(self.shard(document), Notes()).add(f"pictures missing from pages: {why}", self.key(document))
         return len(found.clips(None))

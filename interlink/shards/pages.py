@@ -20,6 +20,7 @@ from interlink.values import text_of
 IMAGES = ("jpg", "jpeg", "png", "webp")
 
 _ENDINGS = tuple(f".{ending}" for ending in IMAGES)
+_PICTURES = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")  # how their files begin
 _NUMBER = re.compile(r"(\d+)(?!.*\d)")  # the last one of a name
 
 Members = Mapping[str, Any]  # suffix (in lower case) -> bytes
@@ -140,9 +141,13 @@ def slot_of(info: Any, members: Members, key: str = "") -> Slot:
         encoded = info.get("image_base64")
         if encoded:
             try:
-                return Slot(_from_base64(encoded))
+                data = _from_base64(encoded)
             except (binascii.Error, AttributeError, ValueError):
                 problem = "image_base64 is not base64"
+            else:
+                if data.startswith(_PICTURES) or data[4:8] == b"ftyp":  # AVIF, HEIC
+                    return Slot(data)
+                problem = "image_base64 holds no picture"
         url = next((text_of(info[name]) for name in ("raw_url", "url", "src") if info.get(name)), "")
     elif isinstance(info, str) and _is_url(info):
         return Slot(url=info)

@@ -74,15 +74,20 @@ def test_damaged_base64_is_a_problem_of_its_picture(encoded: Any) -> None:
     )
 
 
+def test_base64_of_something_else_is_a_problem_of_its_picture() -> None:
+    encoded = base64.b64encode(b"<html>").decode()
+    assert slot_of({"image_base64": encoded}, {}).problem == "image_base64 holds no picture"
+
+
 def test_base64_may_have_line_breaks_and_a_head() -> None:
-    plain = base64.b64encode(b"a picture!").decode()
+    plain = base64.b64encode(b"\xff\xd8 a picture").decode()
     for encoded in (
         plain,
         f"{plain[:5]}\n{plain[5:]}",
         f"data:image/png;base64,{plain}",
         plain.encode(),
     ):
-        assert slot_of({"image_base64": encoded}, {}).data == b"a picture!"
+        assert slot_of({"image_base64": encoded}, {}).data == b"\xff\xd8 a picture"
 
 
 def test_a_page_with_only_damaged_pictures_is_unreadable() -> None:
