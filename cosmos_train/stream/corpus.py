@@ -174,5 +174,7 @@ class Corpus:
         except BadDocument:
             return 1  # keeps its position; the stream counts it
         for why in found.lost:
-            notes.setdefault(self.shard(document), Notes()).add(f"pictures missing from pages: {why}", self.key(document))
+            notes.setdefault(self.shard(document), Notes()).add(
+                f"pictures missing from pages: {why}", self.key(document)
+            )
         return len(found.clips(None))

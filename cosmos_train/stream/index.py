@@ -81,6 +81,10 @@ def read_columns(storage: Storage, name: str) -> Columns:
         raise UserError(f"there is no shard {storage.full(name)}", "check the path of the shards") from None
     except ShardError as error:
         raise UserError(f"{storage.full(name)} {error}", "copy or build this shard again") from error
+    except OSError as error:
+        raise UserError(
+            f"{storage.full(name)} cannot be read: {error}", "check the file and its permissions"
+        ) from error
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{storage.full(sidecar)} is not an index: {error}", "delete it, or copy it again") from error
     if stated != size:

@@ -55,7 +55,7 @@ def parse_url(text: str) -> Address | None:
 
 
 def completed(entry: str) -> str:
-    """An entry as an address with a scheme, if it is one as pages and tables write it; else unchanged.
+    """An entry as an address with a scheme, if it is one as pages and tables write it; else without quotation marks.
 
     `youtu.be/ID`, `www.youtube.com/watch?v=ID`, `//host/path` (a page's own scheme), a percent-escaped URL, `&amp;`,
     and quotation marks or angle brackets around it.
@@ -69,7 +69,7 @@ def completed(entry: str) -> str:
         text = f"https:{text}"
     elif "://" not in text and _is_host(*text.partition("/")[::2]):
         text = f"https://{text}"
-    return text.replace("&amp;", "&") if "://" in text else entry
+    return text.replace("&amp;", "&") if "://" in text else text
 
 
 def _is_host(first: str, rest: str) -> bool:

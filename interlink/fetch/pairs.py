@@ -17,7 +17,7 @@ from interlink.fetch.counts import SourceCounts
 from interlink.fetch.lists import BadLine, Record, metadata, read_list
 from interlink.ids import safe_id
 from interlink.stage import Row
-from interlink.values import known_text
+from interlink.values import known_text, known_texts
 
 KIND = "pair"
 COLUMNS = {
@@ -90,8 +90,9 @@ def _join(first: Row, row: Row, line: int, counts: SourceCounts) -> None:
 def _row(record: Record, roles: dict[str, str], images: Path) -> Row:
     cells = dict.fromkeys(COLUMNS, "")
     for role, name in roles.items():
+        value = record.cells.get(name)
         try:
-            cells[role] = known_text(record.cells.get(name))
+            cells[role] = ", ".join(known_texts(value)) if role == "licence" else known_text(value)
         except ValueError as error:
             return _bad(record.line, f"{name} {error}")
     url, path, item_id = cells["url"], cells["path"], cells["id"]

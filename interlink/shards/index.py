@@ -119,6 +119,10 @@ def read(storage: Storage, name: str) -> Index:
         raise UserError(f"there is no shard {storage.full(name)}", "check the path of the shards") from None
     except tar.ShardError as error:
         raise UserError(f"{storage.full(name)} {error}", "copy or build this shard again") from error
+    except OSError as error:
+        raise UserError(
+            f"{storage.full(name)} cannot be read: {error}", "check the file and its permissions"
+        ) from error
 
 
 def _open(storage: Storage, name: str) -> BinaryIO:

@@ -50,7 +50,7 @@ def resolve(path: str | Sequence[str]) -> list[str]:
     names = [name for name in storage.names() if not name.startswith(".")]  # `._x.tar` is macOS metadata
     tars = [name for name in names if name.endswith(".tar")]
     if tars:
-        return [storage.full(name) for name in tars]
+        return [_regular(storage, name) for name in tars]
     if storage.is_local and not Path(storage.url).is_dir():
         raise UserError(f"there are no shards at {path}: no such file or folder", "check the path of the shards")
     if packed := [name for name in names if PACKED.search(name)]:
@@ -82,7 +82,15 @@ def _one(path: str) -> str:
     storage = Storage(folder or ("/" if path.startswith("/") else "."))
     if not storage.exists(name):
         raise UserError(f"there is no shard {path}", "check the path of the shards")
-    return storage.full(name)
+    return _regular(storage, name)
+
+
+def _regular(storage: Storage, name: str) -> str:
+    """The full name of a tar. Raises UserError for pipes and links to themselves, at which a reader would hang."""
+    full = storage.full(name)
+    if storage.is_local and not Path(full).is_file():
+        raise UserError(f"{full} is not a regular file", "remove it, or name the tars")
+    return full
 
 
 def _glob(pattern: str) -> list[str]:

@@ -68,8 +68,11 @@ def _dotted(found: Sequence[tuple[str, str, Member]]) -> Iterator[Run]:
     parts: dict[str, list[tuple[str, Member]]] = {}
     for _, suffix, one in found:
         parts.setdefault(suffix.rpartition(".")[0], []).append((suffix, one))
-    endings = {tuple(sorted(suffix.rpartition(".")[2] for suffix, _ in part)) for part in parts.values()}
-    whole = len(parts) < 2 or "" in parts or len(endings) > 1 or len(next(iter(endings))) < 2
+    endings = [[suffix.rpartition(".")[2] for suffix, _ in part] for part in parts.values()]
+    complete = sum(len(one) > 1 for one in endings)  # a few may lack their text
+    whole = (
+        len(parts) < 2 or "" in parts or 2 * complete < len(parts) or any(len(set(one)) < len(one) for one in endings)
+    )
     key = found[0][0]
     for stem, part in [("", [(suffix, one) for _, suffix, one in found])] if whole else parts.items():
         suffixes = tuple(suffix for suffix, _ in part)

@@ -28,7 +28,7 @@ from interlink.fetch.local import irregular
 from interlink.ids import safe_id
 from interlink.settings import Settings
 from interlink.stage import Row
-from interlink.values import known_text
+from interlink.values import known_text, known_texts
 
 MEDIA_EXTENSIONS = (
     *("mp4", "m4v", "mov", "mkv", "webm", "avi", "flv", "wmv", "asf", "mpg", "mpeg", "m2v"),
@@ -42,6 +42,8 @@ _KNOWN_COLUMNS = {
     "category": ("category", "category_1"),
     "licence": ("licence", "license"),
 }
+
+_DESCRIBING = ("title", "category", "licence")  # an item is one without them, and they may be lists
 
 
 class SourceSettings(Settings):
@@ -246,11 +248,15 @@ def _roles(columns: tuple[str, ...], named: dict[str, str], path: Path | None) -
 def _record_row(record: Record, names: dict[str, str], folder: Path, settings: SourceSettings) -> Row:
     where = f"line {record.line}"
     cells = dict.fromkeys((*_KNOWN_COLUMNS, "entry"), "")
+    doubts = [record.doubt] if record.doubt else []
     for role, name in names.items():
+        value = record.cells.get(name)
         try:
-            cells[role] = known_text(record.cells.get(name))
+            cells[role] = ", ".join(known_texts(value)) if role in _DESCRIBING else known_text(value)
         except ValueError as error:
-            return _bad_entry(f"{where} {role}", f"{where}: {name or 'it'} {error}")
+            if role not in _DESCRIBING:
+                return _bad_entry(f"{where} {role}", f"{where}: {name or 'it'} {error}")
+            doubts.append(f"{name} {error}")
     item_id, url, path, entry = (cells[role] for role in ("id", "url", "path", "entry"))
     if record.guessed and not (item_id + url + path + entry).isascii():
         return _bad_entry(f"{where} {path or url or item_id or entry}", f"{where}: not UTF-8: {record.doubt}")
@@ -277,8 +283,8 @@ def _record_row(record: Record, names: dict[str, str], folder: Path, settings: S
         "".join(row.fields.values()).encode()
     except UnicodeEncodeError:
         return _bad_entry(f"{where} {row.id}", f"{where}: not UTF-8")
-    if record.doubt:
-        row.partial, row.message = True, f"{where}: {record.doubt}"
+    if doubts:
+        row.partial, row.message = True, f"{where}: {'; '.join(doubts)}"
     return row
 
 

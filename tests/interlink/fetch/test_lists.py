@@ -158,6 +158,22 @@ def test_a_cell_of_any_size_is_read_and_a_bad_line_is_one_failed_row(tmp_path: P
     assert bad.message == "line 3: 3 cells where the header has 2"
 
 
+def test_a_list_of_categories_is_one_text_and_an_odd_title_a_doubt(tmp_path: Path) -> None:
+    lines = [
+        {"path": "a.mp4", "category": ["cooking", None, "baking"], "title": "t"},
+        {"path": "b.mp4", "category": 4.0, "title": {"en": "t"}},
+    ]
+    first, second = rows_of(tmp_path / "l.jsonl", "\n".join(map(json.dumps, lines)))
+    assert first.fields["category"] == "cooking, baking" and not first.partial
+    assert (second.fields["category"], second.fields["title"]) == ("4", "")
+    assert second.partial and second.message == "line 2: title is a dict, not a text"
+
+
+def test_quotation_marks_around_a_path_are_no_part_of_it(tmp_path: Path) -> None:
+    (row,) = rows_of(tmp_path / "l.txt", '"clips/my video.mp4"')
+    assert row.fields["path"] == "clips/my video.mp4"
+
+
 # -- pairs ------------------------------------------------------------------------------------------------------
 
 

@@ -42,6 +42,12 @@ def test_keys_with_dots_are_samples_of_their_own(tmp_path: Path) -> None:
     assert [bare(parse(data[run.start : run.end]))["txt"] for run in samples] == [b"text 0", b"text 1", b"text 2"]
 
 
+def test_keys_with_dots_may_lack_a_text(tmp_path: Path) -> None:
+    members = [one for one in pairs(4, key="v1.{:02d}") if one[0] != "v1.02.txt"]
+    samples, _ = found_in(tar_of(tmp_path / "a.tar", members).read_bytes())
+    assert [run.key for run in samples] == ["v1.00", "v1.01", "v1.02", "v1.03"]
+
+
 def test_a_page_with_numbered_pictures_stays_one_sample(tmp_path: Path) -> None:
     names = ["p.json", "p.0.jpg", "p.1.jpg", "p.0.txt", "p.1.txt"]
     (run,), _ = found_in(tar_of(tmp_path / "a.tar", [(name, b"x") for name in names]).read_bytes())
