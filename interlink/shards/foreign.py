@@ -70,8 +70,16 @@ def tars_at(path: str) -> list[str]:
         here = [one for one in found if Path(one).parent == local]
         packed = any(PACKED.search(one.name) for one in local.iterdir())
         return here or found or (resolve(path) if packed else [])
+    if "://" not in path and local.exists() and not PACKED.search(path):
+        return resolve(path) if path.endswith(".tar") else [_one_file(local)]
     is_tar = path.endswith(".tar") or PACKED.search(path) or any(mark in path for mark in "*?[{")
     return resolve(path) if is_tar else []
+
+
+def _one_file(local: Path) -> str:
+    if not local.is_file():
+        raise UserError(f"{local} is not a regular file", "name a tar, a folder of tars or a build")
+    return str(local)
 
 
 def examine(shard: str) -> ShardReport:

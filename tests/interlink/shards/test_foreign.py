@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from foreign_tars import pairs, picture, tar_of
 from interlink.cli import app
 from interlink.errors import UserError
-from interlink.shards.foreign import ShardReport, examine
+from interlink.shards.foreign import ShardReport, examine, tars_at
 
 
 def report_of(path: Path, members: list[tuple[str, bytes]]) -> ShardReport:
@@ -81,6 +82,16 @@ def test_damage_is_exit_code_1(tmp_path: Path) -> None:
     assert code == 1 and "problem: " in said and "1 of the tars have problems" in said
     code, said = verify(str(tmp_path), "--json")
     assert code == 1 and json.loads(said)[0]["problems"]
+
+
+def test_a_file_that_is_no_tar_and_a_pipe_are_said(tmp_path: Path) -> None:
+    (tmp_path / "data.bin").write_bytes(b"x" * 600)
+    code, said = verify(str(tmp_path / "data.bin"))
+    assert code == 1 and "is no tar, or damaged" in said
+    for name in ("pipe", "pipe.tar"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(UserError, match="not a regular file"):
+            tars_at(str(tmp_path / name))
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
