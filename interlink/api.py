@@ -301,7 +301,10 @@ class Build:
                 raise UserError(f"this recipe has no stage {name!r}", hint, 2)
 
     def _collect(self) -> int:
+        from interlink.fetch.counts import SourceCounts
         from interlink.stages.collect import scan
 
-        new, _ = self.workspace.append(scan(self.recipe.base.source), self.recipe.base.seed)
+        counts = SourceCounts()
+        rows = scan(self.recipe.base.source, counts)
+        new, _ = self.workspace.append(rows, self.recipe.base.seed, counts)
         return new

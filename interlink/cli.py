@@ -226,21 +226,24 @@ def stages(json_: Json = False) -> None:
         console_of().print(table)
 
 
-@app.command(epilog="Example: interlink verify out")
-def verify(root: Root = ".", json_: Json = False) -> None:
-    """Check every shard: sums, complete documents, reading back by index and through stock webdataset."""
+@app.command(epilog="Example: interlink verify out; interlink verify shards/00000.tar")
+def verify(
+    path: Annotated[str, typer.Argument(help="A build's root, a folder of shards, a tar or a glob.")] = ".",
+    json_: Json = False,
+) -> None:
+    """Check every shard of a build, or any tars: sums, complete documents, members, texts, pictures."""
     from interlink.api import Build
     from interlink.report import terminal
+    from interlink.report.checks import check
 
-    problems = Build(None, root).verify()
+    found = check(path, lambda: Build(None, path).verify())
     if json_:
-        terminal.print_json([str(problem) for problem in problems])
+        terminal.print_json(found.json())
     else:
         console = console_of()
-        for problem in problems:
-            console.print(str(problem), highlight=False, soft_wrap=True)
-        console.print("every shard is whole" if not problems else f"{len(problems)} problems", highlight=False)
-    if problems:
+        for line in found.lines():
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if found.damaged:
         raise typer.Exit(1)
 
 

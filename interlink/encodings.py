@@ -1,39 +1,19 @@
 """Decodes text files of unknown encoding, and says whether the result is certain.
 
 Order: byte order mark, UTF-16 by its zero bytes, UTF-8, the declared encoding, the encodings of the language in the
-file's name (charset-normalizer chooses among them), and last charset-normalizer's guess, which is never certain.
-Costs one pass for UTF-8; about 10 ms for the first 64 kB of other files.
+file's name, and last those of all languages, whose result is certain only if a likely language reads it best.
+Costs one pass for UTF-8; 10 to 100 ms for the first 64 kB of other files.
 """
 
 from __future__ import annotations
 
 import codecs
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-# fmt: off
-_WESTERN = (
-    "en", "fr", "de", "es", "it", "pt", "nl", "sv", "no", "nb", "nn", "da", "fi", "is", "ga", "ca", "gl", "eu", "af",
-    "id", "ms", "sw",
-)
-# fmt: on
-# Language (two letters) -> the legacy encodings in use for it, the most common first.
-LEGACY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("ru", "uk", "be", "bg", "mk"), ("cp1251", "koi8_r", "cp866", "iso8859_5", "mac_cyrillic")),
-    **dict.fromkeys(("pl", "cs", "sk", "hu", "sl", "hr", "bs", "ro", "sq"), ("cp1250", "iso8859_2", "cp852")),
-    "sr": ("cp1251", "cp1250", "iso8859_5", "iso8859_2"),
-    "ja": ("cp932", "euc_jp", "shift_jis_2004"),
-    "ko": ("cp949", "johab"),
-    "zh": ("gb18030", "big5", "big5hkscs"),
-    "el": ("cp1253", "iso8859_7", "cp737"),
-    "tr": ("cp1254", "iso8859_9", "cp857"),
-    "he": ("cp1255", "iso8859_8", "cp862"),
-    "yi": ("cp1255", "iso8859_8"),
-    **dict.fromkeys(("ar", "fa", "ur"), ("cp1256", "iso8859_6", "cp864")),
-    **dict.fromkeys(("lt", "lv", "et"), ("cp1257", "iso8859_13", "iso8859_4")),
-    "vi": ("cp1258",),
-    "th": ("cp874", "iso8859_11"),
-    **dict.fromkeys(_WESTERN, ("cp1252", "iso8859_15", "mac_roman", "cp850")),
-}
+from interlink.alphabets import ORDER, Script, script_for
+
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is its beginning
@@ -41,7 +21,11 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_SAMPLE = 65536  # bytes that a guess reads
+_MOST, _SAMPLE = 1 << 20, 1500  # bytes of the file, and of its lines beyond ASCII, that a guess reads
+_CLEAR, _USUAL = 0.12, 0.003  # a reading this much better than the next is certain; … if it is the usual encoding
+_SURE = 3  # faults in all by which a reading of a longer text must be better
+_GOOD, _POOR = 0.1, 0.5  # most faults per letter of a certain reading, and of one that is used at all
+_FEW = 4  # letters beyond ASCII that prove nothing
 
 
 @dataclass(frozen=True)
@@ -53,10 +37,25 @@ class Decoded:
     doubt: str = ""
 
 
-def decode(data: bytes, declared: str = "", language: str = "") -> Decoded:
+@dataclass(frozen=True)
+class _Reading:
+    """A sample read in one encoding. faults: per character beyond ASCII; 0 for a perfect text of the language.
+
+    usual: it is the most common encoding of the language.
+    """
+
+    faults: float
+    encoding: str
+    text: str
+    language: str
+    usual: bool
+
+
+def decode(data: bytes, declared: str = "", language: str = "", likely: Sequence[str] = ()) -> Decoded:
     """Decodes the bytes of a text file. Never raises; bytes that do not decode become U+FFFD, and `doubt` says so.
 
     declared: the encoding that the file names (XML, HTML), or empty. language: two letters from the file's name.
+    likely: languages to expect if there is none in the name.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -73,20 +72,75 @@ def decode(data: bytes, declared: str = "", language: str = "") -> Decoded:
     lost = damaged.text.count("\ufffd")
     if sum(character > "\x7f" for character in damaged.text) - lost > lost:  # in other encodings nearly all is lost
         return damaged
-    if (encoding := _best(data, LEGACY.get(language, ()))) and (text := _strict(data, encoding)) is not None:
-        return Decoded(text, encoding)
-    encoding = _best(data, ()) or "cp1252"
-    text = data.decode(encoding, "replace")
-    return Decoded(text, encoding, f"its encoding is not stated; read as {encoding}")
+    return _legacy(data, language, likely)
+
+
+def _legacy(data: bytes, language: str, likely: Sequence[str]) -> Decoded:
+    """Text in an encoding of one script: the reading with the fewest faults."""
+    sample = _sample(data)
+    expected = [script for name in ((language,) if language else likely) if (script := script_for(name))]
+    readings = _readings(sample, expected)
+    sure = bool(readings) and _certain(readings)
+    if not readings or readings[0].faults > _POOR or not language:
+        # Without a language in the name, a likely one must read the text better than all others do.
+        everything = _readings(sample, [*expected, *(script for script in ORDER if script not in expected)])
+        sure = sure and not language and _certain(everything) and everything[0].language == readings[0].language
+        readings = everything
+    if sure and (text := _strict(data, readings[0].encoding)) is not None:
+        return Decoded(text, readings[0].encoding)
+    encoding = readings[0].encoding if readings and readings[0].faults < _POOR else _guess(sample)
+    return Decoded(data.decode(encoding, "replace"), encoding, f"its encoding is not stated; read as {encoding}")
+
+
+def _sample(data: bytes) -> bytes:
+    """The first lines with bytes beyond ASCII, without the rest of the file."""
+    lines, size = [], 0
+    for line in data[:_MOST].split(b"\n"):
+        if not line.isascii():
+            lines.append(line)
+            size += len(line)
+            if size > _SAMPLE:
+                break
+    if len(lines) == 1 and size > _SAMPLE:
+        return lines[0]
+    return b"\n".join(lines[:-1] if size > 2 * _SAMPLE else lines)
+
+
+def _readings(sample: bytes, scripts: Sequence[Script]) -> list[_Reading]:
+    """The sample in all encodings of the scripts that fit, the best first; with equal faults in the given order."""
+    found = []
+    for script in scripts:
+        for number, encoding in enumerate(script.encodings):
+            text = _strict(sample, encoding)
+            if text is not None:
+                found.append(_Reading(round(script.faults(text), 4), encoding, text, script.name, number == 0))
+    few = sum(byte > 0x7F for byte in sample) < _FEW  # then they are rather accents in Latin letters
+    scores = {script.name: _POOR * (few and len(scripts) > 1 and not script.latin) for script in scripts}
+    return sorted(found, key=lambda reading: reading.faults + scores[reading.language])
+
+
+def _certain(readings: Sequence[_Reading]) -> bool:
+    """Whether the first reading is good, and every other text clearly worse."""
+    best = readings[0]
+    letters = sum(character > "\x7f" and character.isalpha() for character in best.text)
+    if not letters or (not best.usual and letters < _FEW):
+        return False
+    count = sum(character > "\x7f" for character in best.text)
+    margin = min(_USUAL if best.usual else _CLEAR, _SURE / max(1, count))
+    text = unicodedata.normalize("NFC", best.text)
+    return best.faults <= _GOOD and all(
+        other.faults >= best.faults + margin or unicodedata.normalize("NFC", other.text) == text
+        for other in readings[1:]
+    )
 
 
 def _wide(data: bytes) -> str:
-    """UTF-16 without a mark: every second byte of Latin letters, digits and line ends is zero."""
+    """UTF-16 without a mark: the upper byte of Latin letters, digits and line ends is zero, and no lower one is."""
     head = data[:4096]
     if len(head) < 4 or b"\0" not in head:
         return ""
     even, odd = (part.count(0) / len(part) for part in (head[::2], head[1::2]))
-    if max(even, odd) < 0.3 or min(even, odd) > 0.05:
+    if max(even, odd) < 0.1 or min(even, odd) > 0.05:
         return ""
     return "utf-16-be" if even > odd else "utf-16-le"
 
@@ -104,9 +158,9 @@ def _damaged(data: bytes, encoding: str) -> Decoded:
     return Decoded(text, encoding, f"{lost} damaged characters in {encoding}" if lost > 0 else "")
 
 
-def _best(data: bytes, encodings: tuple[str, ...]) -> str:
-    """The most plausible encoding, among these if there are any; empty if none fits."""
+def _guess(sample: bytes) -> str:
+    """charset-normalizer's choice, for scripts that interlink.alphabets does not know."""
     from charset_normalizer import from_bytes
 
-    found = from_bytes(data[:_SAMPLE], cp_isolation=list(encodings) or None).best()
-    return "" if found is None else str(found.encoding)
+    found = from_bytes(sample).best()
+    return "cp1252" if found is None else str(found.encoding)

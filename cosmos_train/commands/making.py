@@ -54,7 +54,7 @@ def upcycle(
 
 
 def pack_llava(
-    listed: Annotated[Path, typer.Argument(help="LLaVA's json: a list of records with conversations.")],
+    listed: Annotated[Path, typer.Argument(help="LLaVA's json or json lines: records with conversations or messages.")],
     pictures: Annotated[Path, typer.Argument(help="The folder that the records' `image` is relative to.")],
     out: Annotated[Path, typer.Argument(help="A new folder for the shards.")],
 ) -> None:
@@ -66,8 +66,8 @@ def pack_llava(
 
     found = pack(listed, pictures, out)
     print(f"{out}: {found.records} records, {found.pictures} with a picture")
-    for reason, count in sorted(found.left_out.items()):
-        print(f"  left out {count}: {reason} (first: {found.example[reason]})")
+    for reason in found.reasons():
+        print(f"  {reason}")
 
 
 def index(recipe: Which, settings: Set = None) -> None:

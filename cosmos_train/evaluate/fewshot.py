@@ -19,7 +19,7 @@ from cosmos_train.evaluate.beams import beam_search
 from cosmos_train.evaluate.decoder import begin, check_length, likelihoods
 from cosmos_train.evaluate.generate import ends, never_said
 from cosmos_train.evaluate.media import Unreadable
-from cosmos_train.evaluate.metrics.cider import cider_d
+from cosmos_train.evaluate.metrics.cider import cider_d, tells_nothing
 from cosmos_train.evaluate.metrics.ranking import Estimate, mean, roc_auc
 from cosmos_train.evaluate.metrics.vqa import accuracy
 from cosmos_train.evaluate.predictions import Predictions, Said
@@ -50,6 +50,7 @@ class Result:
     """score and error (its standard error) in percent, as in papers; chance: the score of guessing, if known.
 
     examples were scored; left_out were not, because their media are missing or unreadable. part: student or teacher.
+    warning: why the score means nothing, or "".
     """
 
     task: str
@@ -67,6 +68,7 @@ class Result:
     step: int
     more: dict[str, float] = field(default_factory=dict)
     part: str = ""
+    warning: str = ""
 
     @classmethod
     def of(
@@ -146,7 +148,10 @@ def ask(
     estimate, metric, chance = score(task, examples, done)
     scored = len(examples) - len(left_out)
     split = protocol.split or task.split
-    return Result.of(task.name, split, protocol, subject, scored, left_out, metric, estimate, chance, shots)
+    warning = warning_of(task, examples, done)
+    return Result.of(
+        task.name, split, protocol, subject, scored, left_out, metric, estimate, chance, shots, warning=warning
+    )
 
 
 def score(task: Task, examples: Sequence[Example], done: dict[str, Said]) -> tuple[Estimate, str, float | None]:
@@ -164,6 +169,19 @@ def score(task: Task, examples: Sequence[Example], done: dict[str, Said]) -> tup
         return roc_auc(margins, positive), "ROC-AUC, %", 50.0
     except ValueError as error:
         raise UserError(f"{task.name} cannot be scored: {error}", "score more examples") from error
+
+
+def warning_of(task: Task, examples: Sequence[Example], done: dict[str, Said]) -> str:
+    """Why a task's score means nothing; empty if it does."""
+    if task.kind != "caption":
+        return ""
+    references = [example.references for example in examples if "left_out" not in done[example.id]]
+    if not tells_nothing(references):
+        return ""
+    return (
+        f"CIDEr-D of {len(references)} picture(s) is 0 for every caption: it weighs words by how few of the pictures "
+        "have them. Score more pictures"
+    )
 
 
 def check_left_out(left_out: Sequence[str], examples: int, protocol: Protocol) -> None:

@@ -120,6 +120,8 @@ def print_results(results: Sequence[Result], console: Console) -> None:
         )  # fmt: skip
     console.print(table)
     for one in results:
+        if one.warning:
+            console.print(f"  warning: {one.task}: {one.warning}", style="yellow", highlight=False, soft_wrap=True)
         if one.more:
             shown = "  ".join(f"{name} {value:.2f}" for name, value in one.more.items())
             console.print(f"  {one.metric.partition(',')[0]}: {shown}", highlight=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from cosmos_train.errors import UserError
 from cosmos_train.evaluate import judge as judging
 from cosmos_train.evaluate import names
 from cosmos_train.evaluate.choices import LETTERS, is_right, letter_of
-from cosmos_train.evaluate.fewshot import Report, Result, asked_examples, check_left_out, score
+from cosmos_train.evaluate.fewshot import Report, Result, asked_examples, check_left_out, score, warning_of
 from cosmos_train.evaluate.media import Unreadable
 from cosmos_train.evaluate.metrics.ranking import Estimate, mean
 from cosmos_train.evaluate.predictions import Predictions, Said
@@ -83,7 +83,10 @@ def ask(
         estimate, metric, chance = score(task, examples, done)
     scored = len(examples) - len(left_out)
     split = protocol.split or task.split
-    return Result.of(task.name, split, protocol, talker, scored, left_out, metric, estimate, chance, more=more)
+    warning = warning_of(task, examples, done)
+    return Result.of(
+        task.name, split, protocol, talker, scored, left_out, metric, estimate, chance, more=more, warning=warning
+    )
 
 
 def worded(example: Example, task: Task, protocol: Protocol) -> str:

@@ -219,6 +219,13 @@ class Family(ABC):
     def step_callback(self, model: Any, recipe: Recipe) -> StepCallback:
         return NoCallback()
 
+    def cautions(self, recipe: Recipe, world: int, samples: int) -> list[str]:
+        """What a run's losses will not mean, said once at its start. Default: nothing.
+
+        world: number of processes; samples: of an epoch.
+        """
+        return []
+
     def numbers(self, model: Any) -> Numbers:
         """Additional numbers to log. All ranks call it. Default: use of experts, if there are any."""
         from cosmos_train.families.routing import routing_numbers

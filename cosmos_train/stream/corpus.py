@@ -7,6 +7,7 @@ of adjacent clips that together cover every clip about once; their start shifts 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -20,8 +21,11 @@ from cosmos_train.stream.shards import Reader
 from cosmos_train.stream.tar import Members
 from cosmos_train.stream.tokenize import tokenize_clip
 from cosmos_train.stream.tokenizer import Tokenizer
+from interlink.shards.tar import Notes
 
 __all__ = ["BadDocument", "Clip", "Corpus", "Unit"]
+
+log = logging.getLogger(__name__)
 
 _OF_VIDEO = 1 << 15  # number of frames that a span of video counts as: no limit
 _MEASURED_AT_OPENING = 20_000  # documents; more need the sidecars of `cosmos_train index`
@@ -68,8 +72,12 @@ class Corpus:
         if not self.size:
             raise UserError(f"there are no documents in {', '.join(wanted)}", "build shards first: interlink build")
         counts = self.reader.clips().astype(np.int64)
+        notes: dict[str, Notes] = {}
         for document in np.flatnonzero(counts == 0):  # not in the index: read the documents, at one read each
-            counts[document] = self._clip_count(int(document))
+            counts[document] = self._clip_count(int(document), notes)
+        for shard, noted in notes.items():
+            for note in noted.lines():
+                log.warning("%s: %s", shard, note)
         self._ends = np.cumsum(np.maximum(1, -(-counts // clips_per_sample)))
 
     @property
@@ -108,13 +116,14 @@ class Corpus:
         if isinstance(members, Exception):
             raise BadDocument(self.key(number), str(members) or type(members).__name__) from members
         try:
-            found = read(members, self.text, *self._matching)
+            found = read(members, self.text, *self._matching, self.key(number))
             usable = any(clip.seen and clip.text for clip in found.clips(None))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             reason = f"is no interleaved document ({type(error).__name__}: {error})"
             raise BadDocument(self.key(number), reason) from error
         if not usable:
-            raise BadDocument(self.key(number), f"no clip has both frames and text ({', '.join(self.text)})")
+            why = f"; {found.lost[0]}" if found.lost else ""
+            raise BadDocument(self.key(number), f"no clip has both frames and text ({', '.join(self.text)}){why}")
         return found
 
     def clips(self, document: int) -> list[Clip]:
@@ -158,8 +167,14 @@ class Corpus:
         except BadDocument:
             return [(1, 0)]  # keeps its position
 
-    def _clip_count(self, document: int) -> int:
+    def _clip_count(self, document: int, notes: dict[str, Notes]) -> int:
+        """The clips of a document. notes: takes the images that its page lacks, by shard."""
         try:
-            return len(self.clips(document))
+            found = self.document(document)
         except BadDocument:
             return 1  # keeps its position; the stream counts it
+        for why in found.lost:
+            notes.setdefault(self.shard(document), Notes()).add(
+                f"pictures missing from pages: {why}", self.key(document)
+            )
+        return len(found.clips(None))

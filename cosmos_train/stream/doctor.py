@@ -45,7 +45,8 @@ class Step:
 class Diagnosis:
     """The measurements of one source. samples: measured; bad: how many of them; bytes, frames: per sample, as used.
 
-    per_core: samples/s of one worker. workers: number needed for `wanted` samples/s; cores: of this machine.
+    bad_example: one of the bad ones, with its reason. per_core: samples/s of one worker.
+    workers: number needed for `wanted` samples/s; cores: of this machine.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Diagnosis:
     workers: int
     cores: int
     verdict: str
+    bad_example: str = ""
 
 
 def diagnose(data: DataSettings, tokenizer: Tokenizer | None, wanted: float, seconds: float) -> list[Diagnosis]:
@@ -125,7 +127,7 @@ def _source(name: str, samples: Samples, tokenizer: Tokenizer, wanted: float, se
     cores = len(psutil.Process().cpu_affinity() or []) or psutil.cpu_count() or 1
     return Diagnosis(
         name, done, len(bad), size / done, frames / done, steps, 1 / total, wanted, workers, cores,
-        _verdict(slowest, total, workers, cores, wanted),
+        _verdict(slowest, total, workers, cores, wanted), bad[0] if bad else "",
     )  # fmt: skip
 
 
@@ -173,8 +175,10 @@ def show(found: Sequence[Diagnosis], console: Console) -> None:
             table.add_row(step.name, f"{1e3 * step.seconds:.3f}", rate, f"{step.seconds * one.per_core:.0%}")
         table.add_row("all", f"{1e3 / one.per_core:.3f}", f"{one.per_core:,.0f}", "100%")
         console.print(table)
-        bad = f", {one.bad} of them bad" if one.bad else ""
+        bad = f", {one.bad} of them bad (for example {one.bad_example})" if one.bad else ""
         console.print(
-            f"{one.samples} samples{bad}, {one.bytes / 1e3:,.0f} kB and {one.frames:.1f} frames each", highlight=False
+            f"{one.samples} samples{bad}, {one.bytes / 1e3:,.0f} kB and {one.frames:.1f} frames each",
+            highlight=False,
+            markup=False,
         )
         console.print(one.verdict, highlight=False, soft_wrap=True)

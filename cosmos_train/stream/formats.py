@@ -16,13 +16,18 @@ import numpy as np
 
 from cosmos_train.stream.matching import match
 from cosmos_train.stream.tar import Members
+from interlink.encodings import decode
 from interlink.shards import pages
 from interlink.shards.pages import IMAGES as IMAGES
 from interlink.shards.pages import line
+from interlink.values import known_text, known_texts, text_of
 
 VIDEOS = ("mp4", "webm", "mkv", "mov", "avi", "gif")
 TEXTS = ("txt", "text", "caption")
 _FIELDS = ("caption", "text", "name", "title")  # fields of a pair's json with its text: img2dataset, WebVid's table
+
+
+_CUT_FIELDS = ("caption", "text", "narration")  # of a clip of a whole video
 
 
 @dataclass(frozen=True)
@@ -77,23 +82,26 @@ class Document:
     video: bytes = b""
     matching: Matching | None = None
     page: bool = False
+    lost: tuple[str, ...] = ()  # images of a page that are not used: the reason of each
 
     def clips(self, random: np.random.Generator | None) -> tuple[Clip, ...]:
         return self.fixed if self.matching is None else self.matching.clips(random)
 
 
-def read(members: Members, roles: Sequence[str], threshold: float, noise: float) -> Document:
+def read(members: Members, roles: Sequence[str], threshold: float, noise: float, key: str = "") -> Document:
     """Parses a sample's members. Raises ValueError (or KeyError, TypeError) if there is no document.
 
     roles: the text to take from our documents' clips, the first that exists. threshold, noise: of MMC4's matching.
+    key: of the sample.
     """
     about = _json(members)
     if "segments" in about:
         return Document(_interleaved(about, members, roles))
     if pages.is_mmc4(about):
-        return _mmc4(about, members, threshold, noise)
+        return _mmc4(about, members, threshold, noise, key)
     if pages.is_page(about):
-        return Document(_clips(_here(pages.read_page(about, members))), page=True)
+        slots = pages.read_page(about, members, key)
+        return Document(_clips(_here(slots)), page=True, lost=_lost(slots))
     video = next((bytes(members[suffix]) for suffix in VIDEOS if suffix in members), b"")
     if video and "clips" in about:
         return Document(_cut(about["clips"]), video)
@@ -102,7 +110,10 @@ def read(members: Members, roles: Sequence[str], threshold: float, noise: float)
         return Document((Clip(text, span=(0.0, float("inf"))),) if text else (), video)
     image = next((members[suffix] for suffix in IMAGES if suffix in members), None)
     if image is None:
-        image = next((data for suffix, data in members.items() if suffix.rpartition(".")[2] in IMAGES), None)
+        images = [data for suffix, data in members.items() if suffix.rpartition(".")[2] in IMAGES]
+        if len(images) > 1:
+            raise ValueError(f"holds {len(images)} images, none of them named {', '.join(IMAGES)} alone")
+        image = images[0] if images else None
     if image is None:
         raise ValueError(f"holds neither a document, nor a video, nor an image, but {', '.join(sorted(members))}")
     return Document((Clip(text, (0.0,), (bytes(image),)),) if text else ())
@@ -111,18 +122,26 @@ def read(members: Members, roles: Sequence[str], threshold: float, noise: float)
 def _json(members: Members) -> dict[str, Any]:
     if "json" not in members:
         return {}
-    found = json.loads(bytes(members["json"]))
+    found = json.loads(decoded(members, "json"))
     if not isinstance(found, dict):
         raise ValueError(f"its json is a {type(found).__name__}, not an object")
     return found
 
 
+def decoded(members: Members, suffix: str) -> str:
+    """The text of a member. Raises ValueError where its encoding is not certain."""
+    found = decode(bytes(members[suffix]))
+    if found.doubt:
+        raise ValueError(f"its {suffix} cannot be decoded with certainty: {found.doubt}")
+    return found.text
+
+
 def _text(members: Members, about: dict[str, Any]) -> str:
-    """A pair's text: a member, or a field of its json. For `original<tab>generated` the first is used."""
+    """A pair's text: a member, else a field of its json. Of `original<tab>generated` and of lists the first is used."""
     for suffix in TEXTS:
-        if suffix in members:
-            return line(bytes(members[suffix]).decode("utf-8", "replace").partition("\t")[0])
-    return next((line(str(about[field])) for field in _FIELDS if about.get(field)), "")
+        if suffix in members and (texts := known_texts(decoded(members, suffix).split("\t"))):
+            return line(texts[0])
+    return next((line(texts[0]) for field in _FIELDS if (texts := known_texts(about.get(field)))), "")
 
 
 Shown = dict[int, tuple[list[float], list[bytes]]]
@@ -157,7 +176,7 @@ def _interleaved(about: dict[str, Any], members: Members, roles: Sequence[str]) 
         spoken = texts.get(number, {})
         text = ""
         for role in roles:
-            text = line(str(fields.get(role) or "")) or line(" ".join(spoken.get(role, ())))
+            text = line(text_of(fields.get(role))) or line(" ".join(spoken.get(role, ())))
             if text:
                 break
         if text and images:
@@ -165,21 +184,23 @@ def _interleaved(about: dict[str, Any], members: Members, roles: Sequence[str]) 
     return tuple(found)
 
 
-def _mmc4(about: dict[str, Any], members: Members, threshold: float, noise: float) -> Document:
-    page = pages.read_mmc4(about, members)
+def _mmc4(about: dict[str, Any], members: Members, threshold: float, noise: float, key: str) -> Document:
+    page = pages.read_mmc4(about, members, key)
+    lost = _lost(page.images)
     there = [(number, image.data) for number, image in enumerate(page.images) if image.data]
     if not there or not page.sentences:
-        return Document()
+        return Document(lost=lost)
     if page.similarity:
         rows = np.asarray(page.similarity, np.float64)
         if rows.shape != (len(page.images), len(page.sentences)):
             raise ValueError(f"similarity_matrix is {rows.shape}, not images x sentences")
         similarity = rows[[number for number, _ in there]]
         images = tuple(image for _, image in there)
-        return Document(matching=Matching(page.sentences, images, similarity, threshold, noise), page=True)
+        matching = Matching(page.sentences, images, similarity, threshold, noise)
+        return Document(matching=matching, page=True, lost=lost)
     if any(page.matched[number] is None for number, _ in there):
         raise ValueError("it has neither a similarity_matrix nor a matched_text_index of every image")
-    return Document(_clips(_here(pages.placed(page))), page=True)
+    return Document(_clips(_here(pages.placed(page))), page=True, lost=lost)
 
 
 def _here(slots: Sequence[str | pages.Slot]) -> list[str | bytes]:
@@ -191,6 +212,11 @@ def _here(slots: Sequence[str | pages.Slot]) -> list[str | bytes]:
         elif slot.data:
             found.append(slot.data)
     return found
+
+
+def _lost(slots: Sequence[str | pages.Slot]) -> tuple[str, ...]:
+    missing = [slot for slot in slots if not isinstance(slot, str) and not slot.data]
+    return tuple(slot.problem or "no picture of its name or number is in the shard" for slot in missing)
 
 
 def _clips(slots: Sequence[str | bytes]) -> tuple[Clip, ...]:
@@ -213,7 +239,7 @@ def _cut(clips: Any) -> tuple[Clip, ...]:
     listed = json.loads(clips) if isinstance(clips, str) else clips
     found = []
     for clip in listed:
-        text = next((line(str(clip[field])) for field in ("caption", "text", "narration") if clip.get(field)), "")
+        text = next((line(said) for field in _CUT_FIELDS if (said := known_text(clip.get(field)))), "")
         if text:
             found.append(Clip(text, span=(_seconds(clip["start"]), _seconds(clip["end"]))))
     return tuple(found)

@@ -20,7 +20,8 @@ from cosmos_train.errors import UserError
 from cosmos_train.stream.formats import IMAGES, TEXTS, VIDEOS
 from cosmos_train.stream.tokenizer import Tokenizer
 from interlink.shards.names import index_name
-from interlink.shards.tar import ShardError, key_and_suffix, members
+from interlink.shards.runs import runs
+from interlink.shards.tar import Notes, ShardError
 from interlink.storage import Storage, arrow_file
 
 LENGTHS_SUFFIX = ".lengths.parquet"
@@ -28,12 +29,16 @@ LENGTHS_SUFFIX = ".lengths.parquet"
 
 @dataclass(frozen=True)
 class Columns:
-    """The samples of one tar, in its order: keys, and bytes [offset, offset + size) of each; clips: 0 if unknown."""
+    """The samples of one tar, in its order: keys, and bytes [offset, offset + size) of each; clips: 0 if unknown.
+
+    notes: what a scan of the tar has passed over, one line per cause.
+    """
 
     keys: Any  # pyarrow string array: no Python object per sample
     offset: NDArray[np.int64]
     size: NDArray[np.int64]
     clips: NDArray[np.int32]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -76,6 +81,10 @@ def read_columns(storage: Storage, name: str) -> Columns:
         raise UserError(f"there is no shard {storage.full(name)}", "check the path of the shards") from None
     except ShardError as error:
         raise UserError(f"{storage.full(name)} {error}", "copy or build this shard again") from error
+    except OSError as error:
+        raise UserError(
+            f"{storage.full(name)} cannot be read: {error}", "check the file and its permissions"
+        ) from error
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{storage.full(sidecar)} is not an index: {error}", "delete it, or copy it again") from error
     if stated != size:
@@ -90,21 +99,15 @@ def scan(file: BinaryIO) -> Columns:
     """The samples of any webdataset tar, from its headers. A sample with one text or one image is one clip."""
     import pyarrow as pa
 
-    keys: list[str] = []
-    places: list[tuple[int, int]] = []
-    suffixes: list[set[str]] = []
-    for member in members(file):
-        named = key_and_suffix(member.name)
-        if named is None:
-            continue
-        if not keys or named[0] != keys[-1]:
-            keys.append(named[0])
-            places.append((member.start, member.end))
-            suffixes.append(set())
-        places[-1] = (places[-1][0], member.end)
-        suffixes[-1].add(named[1])
-    begin, end = np.array(places, np.int64).reshape(-1, 2).T
-    return Columns(pa.array(keys, pa.string()), begin, end - begin, np.array([_clips(s) for s in suffixes], np.int32))
+    notes = Notes()
+    found = list(runs(file, notes))
+    return Columns(
+        pa.array([run.key for run in found], pa.string()),
+        np.array([run.start for run in found], np.int64),
+        np.array([run.end - run.start for run in found], np.int64),
+        np.array([_clips({suffix.rpartition(".")[2] for suffix in run.suffixes}) for run in found], np.int32),
+        tuple(notes.lines()),
+    )
 
 
 def _clips(suffixes: set[str]) -> int:

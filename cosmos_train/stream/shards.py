@@ -5,6 +5,7 @@ For remote storage, all samples of a batch are requested together. The only modu
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import OrderedDict
@@ -16,10 +17,13 @@ from cosmos_train.stream.index import Columns, Lengths, join, read_columns, read
 from cosmos_train.stream.tar import Members, parse
 from interlink.shards import resolve
 from interlink.shards.index import split
+from interlink.shards.runs import bare
 
 _OPEN_FILES = 64
 _ATTEMPTS = 3  # a failed read is retried: bad samples must be the same in every run
 _PAUSE = 0.2  # seconds before the second attempt; doubles
+
+log = logging.getLogger(__name__)
 
 OnRead = Callable[[int], None]  # called with the shard before each read
 
@@ -37,6 +41,9 @@ class Reader:
         self.shards = resolve(list(paths))
         self._places = [split(shard) for shard in self.shards]
         self.columns = [read_columns(*place) for place in self._places]
+        for shard, columns in zip(self.shards, self.columns, strict=True):
+            for note in columns.notes:
+                log.warning("%s: %s", shard, note)
         self._ends = np.cumsum([len(columns) for columns in self.columns])
         self._files: OrderedDict[int, int] = OrderedDict()
 
@@ -157,6 +164,6 @@ def parsed(found: bytes | Exception) -> Members | Exception:
     if isinstance(found, Exception):
         return found
     try:
-        return parse(found)[1]
+        return bare(parse(found)[1])
     except ValueError as error:
         return error

@@ -68,8 +68,9 @@ def samples(data: Bytes, start: int = 0, end: int | None = None) -> Iterator[tup
             position = following
             continue
         name = head[: head.index(0)]
-        dot = name.find(b".", name.rfind(b"/") + 1)
-        if dot <= name.rfind(b"/") + 1 or (b"__" in name and key_and_suffix(_text(name)) is None):
+        slash = name.rfind(b"/") + 1
+        dot = name.find(b".", slash)
+        if dot <= slash or (b"__" in name and key_and_suffix(_text(name)) is None):
             position = following
             continue
         base, suffix = name[:dot], name[dot + 1 :]
@@ -182,8 +183,8 @@ def _plain_size(head: bytes) -> int | None:
 
 
 def _matters(records: bytes) -> bool:
-    """Whether pax records change what we read: a name or a size. Times and owners do not."""
-    return b" path=" in records or b" size=" in records
+    """Whether pax records change what we read: a name, a size, a sparse file. Times and owners do not."""
+    return b" path=" in records or b" size=" in records or b" GNU.sparse." in records
 
 
 def _careful(view: memoryview) -> Iterator[tuple[str, Members]]:

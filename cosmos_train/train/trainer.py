@@ -137,6 +137,8 @@ class Trainer:
         profile = Profile(self.out, settings.profile_at, self.world.rank)
         with closing(self.saver), metrics, profile, self._stopping_on_signals():
             metrics.say(self._describe())
+            for caution in self.family.cautions(self.recipe, self.world.size, self.data.samples):
+                metrics.say(f"  warning: {caution}")
             for changed in self.changed:
                 metrics.say(f"  changed since the checkpoint: {changed}")
             window = Window()

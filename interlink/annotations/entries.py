@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
+
+from interlink.delimited import cells_of
+from interlink.values import known_text, text_of
+
+Worded = Callable[[Any], str]
 
 _TEXTS = ("caption", "sentence", "text", "label")
 
@@ -33,12 +38,11 @@ def spans_of(value: Any) -> list[Span]:
     if not isinstance(value, dict):
         raise ValueError(f"is a {type(value).__name__}, neither an object nor a list")
     if "text" in value and "start" in value:
-        texts = [_worded(text) for text in _list(value, "text")]
-        return _ordered(_lists({**value, "text": texts}, ("start", "end", "text")))
+        return _ordered(_lists(value, ("start", "end", "text"), text_of))  # speech: "none" is a word
     if "timestamps" in value and "sentences" in value:
         pairs = [_pair(pair, number) for number, pair in enumerate(_list(value, "timestamps"))]
         columns = {"start": [a for a, _ in pairs], "end": [b for _, b in pairs], "text": value["sentences"]}
-        return _ordered(_lists(columns, ("start", "end", "text")))
+        return _ordered(_lists(columns, ("start", "end", "text"), _caption))
     for name in ("annotations", "annotation", "clips"):
         if name in value:
             return _ordered([_span(one, number) for number, one in enumerate(_list(value, name))])
@@ -99,38 +103,17 @@ def without_ending(path: str) -> str:
     return str(pure.with_suffix("")) if pure.name else path
 
 
-def cells_of(line: str) -> list[str]:
-    """The cells of a TSV line, quoted (with doubled quotes, as pandas writes them) or not."""
-    cells: list[str] = []
-    rest = line
-    while True:
-        if rest.startswith('"'):
-            end = rest.find('"', 1)
-            while end != -1 and rest[end : end + 2] == '""':
-                end = rest.find('"', end + 2)
-            if end == -1 or rest[end + 1 : end + 2] not in ("", "\t"):
-                raise ValueError("a quoted cell does not end")
-            cells.append(rest[1:end].replace('""', '"'))
-            rest = rest[end + 1 :]
-            if not rest:
-                return cells
-            rest = rest[1:]
-            continue
-        cell, tab, rest = rest.partition("\t")
-        cells.append(cell)
-        if not tab:
-            return cells
-
-
 def _ordered(spans: Sequence[Span]) -> list[Span]:
     return sorted((span for span in spans if span.text), key=lambda span: (span.start, span.end))
 
 
-def _lists(value: dict[str, Any], names: Sequence[str]) -> list[Span]:
+def _lists(value: dict[str, Any], names: Sequence[str], worded: Worded) -> list[Span]:
     columns = [_list(value, name) for name in names]
     if len({len(column) for column in columns}) != 1:
         raise ValueError("; ".join(f"{len(column)} of {name}" for name, column in zip(names, columns, strict=True)))
-    return [_made(start, end, text, number) for number, (start, end, text) in enumerate(zip(*columns, strict=True))]
+    return [
+        _made(start, end, text, number, worded) for number, (start, end, text) in enumerate(zip(*columns, strict=True))
+    ]
 
 
 def _list(value: dict[str, Any], name: str) -> list[Any]:
@@ -144,7 +127,7 @@ def _span(one: Any, number: int) -> Span:
     if not isinstance(one, dict):
         raise ValueError(f"clip {number} is a {type(one).__name__}, not an object")
     if "clip" in one:
-        start, dash, end = str(one["clip"]).partition(" - ")
+        start, dash, end = one["clip"].partition(" - ") if isinstance(one["clip"], str) else ("", "", "")
         if not dash:
             raise ValueError(f"clip {number}: {one['clip']!r} is not `start - end`")
     elif "segment" in one:
@@ -153,7 +136,7 @@ def _span(one: Any, number: int) -> Span:
         start, end = one["start"], one["end"]
     else:
         raise ValueError(f"clip {number} has no times (clip, segment, or start and end)")
-    return _made(start, end, next((one[name] for name in _TEXTS if one.get(name)), ""), number)
+    return _made(start, end, next((one[name] for name in _TEXTS if one.get(name)), ""), number, _caption)
 
 
 def _pair(pair: Any, number: int) -> tuple[Any, Any]:
@@ -162,20 +145,21 @@ def _pair(pair: Any, number: int) -> tuple[Any, Any]:
     return pair[0], pair[1]
 
 
-def _worded(text: Any) -> Any:
-    """HowTo100M's captions went through a table, which turned an empty line into NaN and a line "5" into a number."""
-    if isinstance(text, float) and math.isnan(text):
-        return None
-    return f"{text:g}" if isinstance(text, int | float) and not isinstance(text, bool) else text
+def _caption(value: Any) -> str:
+    if isinstance(value, int | float) and not math.isnan(value):  # of a column that is not the captions'
+        raise ValueError(f"is a {type(value).__name__}")
+    return known_text(value)
 
 
-def _made(start: Any, end: Any, text: Any, number: int) -> Span:
-    if text is not None and not isinstance(text, str):
-        raise ValueError(f"clip {number}: its text is a {type(text).__name__}")
+def _made(start: Any, end: Any, text: Any, number: int, worded: Worded) -> Span:
+    try:
+        said = worded(text)
+    except ValueError as error:
+        raise ValueError(f"clip {number}: its text {error}") from None
     try:
         begin, stop = seconds(start), seconds(end)
     except ValueError as error:
         raise ValueError(f"clip {number}: {error}") from None
     if stop < begin:
         raise ValueError(f"clip {number} ends ({stop:g} s) before it starts ({begin:g} s)")
-    return Span(" ".join((text or "").split()), begin, stop)
+    return Span(" ".join(said.split()), begin, stop)

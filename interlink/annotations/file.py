@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from interlink.annotations.entries import VIDEO_COLUMNS, Span, cells_of, row_of, spans_of, video_column
+from interlink.annotations.entries import VIDEO_COLUMNS, Span, row_of, spans_of, video_column
 from interlink.annotations.scan import json_entries, lines
+from interlink.delimited import cells_of
 from interlink.errors import StageError, UserError
 from interlink.storage import Storage
 
@@ -41,6 +42,8 @@ class AnnotationFile:
         self._is_table = self._path.suffix.lower() == ".tsv"
         if not self._is_table and self._path.suffix.lower() != ".json":
             raise self._wrong("its name ends neither in .tsv nor in .json")
+        if self._path.exists() and not self._path.is_file():
+            raise self._wrong("it is not a regular file")
         try:
             self._file = self._path.open("rb")
         except OSError as error:

@@ -8,6 +8,8 @@ from math import inf
 from typing import Any
 
 from interlink.annotations.entries import Span
+from interlink.errors import StageError
+from interlink.values import known_texts
 
 PAGE_TEXT = "text"  # name of a page's text in annotations.*.columns
 _ENDS = (".", "!", "?", "…", '"', ")")
@@ -17,7 +19,8 @@ def of_source(columns: Sequence[str], listed: Mapping[str, Any], fetched: Mappin
     """The texts of an item. Columns describe the whole item; a page's texts have their places (one second per slot).
 
     listed, fetched: its rows in the tables collect and download. Several texts (a column may hold a list) are joined
-    into one, each ending with a full stop.
+    into one, each ending with a full stop. The spelling of a missing value (`nan`, `None`) is no text. Raises
+    StageError `unreadable` for objects and booleans.
     """
     if listed["kind"] == "page" and PAGE_TEXT in columns:
         texts = json.loads(fetched["info"] or "{}").get("texts") or []
@@ -25,10 +28,13 @@ def of_source(columns: Sequence[str], listed: Mapping[str, Any], fetched: Mappin
     cells = {**json.loads(listed["metadata"] or "{}"), "title": listed["title"]}
     found: list[str] = []
     for column in columns:
-        value = cells.get(column)
-        for one in value if isinstance(value, list) else (value,):
-            text = " ".join(str(one).split()) if one not in (None, "") else ""
-            if text and text not in found:
+        try:
+            texts = known_texts(cells.get(column))
+        except ValueError as error:
+            raise StageError("unreadable", f"column {column} {error}") from error
+        for one in texts:
+            text = " ".join(one.split())
+            if text not in found:
                 found.append(text)
     if len(found) > 1:
         found = [text if text.endswith(_ENDS) else f"{text}." for text in found]

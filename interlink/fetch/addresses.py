@@ -17,6 +17,11 @@ SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _YOUTUBE_HOSTS = {"youtube.com", "m.youtube.com", "music.youtube.com", "youtube-nocookie.com"}
 _YOUTUBE_FOLDERS = {"embed", "shorts", "live", "v", "e", "vi"}
+_SITES = {*_YOUTUBE_HOSTS, "youtu.be", "vimeo.com", "dailymotion.com", "dai.ly"}
+# Endings of hosts by which an address without a scheme is known. File names do not end so before a slash.
+_TOPS = {"com", "org", "net", "edu", "gov", "info", "io", "tv", "co", "be", "de", "fr", "uk", "jp", "cn", "ru", "eu"}
+_HOST = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?::\d+)?")
+_ESCAPED = re.compile(r"https?%3a%2f%2f\S+", re.IGNORECASE)
 _MIRRORS_BY_ID = {"howto100m.inria.fr"}  # hosts with files named by the YouTube id
 
 
@@ -47,6 +52,32 @@ def parse_url(text: str) -> Address | None:
     if host in _MIRRORS_BY_ID and YOUTUBE_ID.fullmatch(stem):
         return Address(url, stem, stem)
     return Address(url, "", stem)
+
+
+def completed(entry: str) -> str:
+    """An entry as an address with a scheme, if it is one as pages and tables write it; else without quotation marks.
+
+    `youtu.be/ID`, `www.youtube.com/watch?v=ID`, `//host/path` (a page's own scheme), a percent-escaped URL, `&amp;`,
+    and quotation marks or angle brackets around it.
+    """
+    text = entry.strip()
+    if len(text) > 2 and text[0] + text[-1] in ('""', "''", "<>"):
+        text = text[1:-1].strip()
+    if _ESCAPED.fullmatch(text):
+        text = unquote(text)
+    if text.startswith("//") and _HOST.fullmatch(text[2:].partition("/")[0]):
+        text = f"https:{text}"
+    elif "://" not in text and _is_host(*text.partition("/")[::2]):
+        text = f"https://{text}"
+    return text.replace("&amp;", "&") if "://" in text else text
+
+
+def _is_host(first: str, rest: str) -> bool:
+    """Whether the part of an entry before its first slash is a host."""
+    if not _HOST.fullmatch(first) or not rest:
+        return False
+    host = first.partition(":")[0].casefold()
+    return host.startswith("www.") or host.removeprefix("m.") in _SITES or host.rpartition(".")[2] in _TOPS
 
 
 def _youtube_id(host: str, path: str, query: str) -> str:

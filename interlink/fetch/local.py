@@ -5,6 +5,7 @@ Costs one read of each file (about 1.8 GB/s per core).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import stat
@@ -28,6 +29,20 @@ class Subtitle:
     name: str
     language: str
     data: bytes
+
+
+def irregular(path: Path) -> str:
+    """What a name is if it is no file that can be read to its end: a pipe, a device, a link to itself; else empty.
+
+    A missing file is none of these.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return "a link that leads back to itself" if error.errno == errno.ELOOP else ""
+    kinds = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+    devices = ((stat.S_ISBLK, "a device"), (stat.S_ISCHR, "a device"))
+    return next((f"{what}, not a file" for matches, what in (*kinds, *devices) if matches(mode)), "")
 
 
 def digest(path: Path, progress: Callable[[], None], most_bytes: float = float("inf")) -> tuple[str, int]:
@@ -64,6 +79,9 @@ class Sidecars:
         found: list[Subtitle] = []
         lost: list[str] = []
         for name, language in self._listed(folder).get(stem, []):
+            if why := irregular(folder / name):
+                lost.append(f"{name}: {why}")
+                continue
             try:
                 found.append(Subtitle(name, language, (folder / name).read_bytes()))
             except OSError as error:

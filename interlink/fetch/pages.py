@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from interlink.encodings import decode
 from interlink.errors import Dropped, StageError, UserError
+from interlink.fetch.local import irregular
 from interlink.ids import safe_id
 from interlink.shards import index, pages, tar
 from interlink.stage import Row
@@ -27,9 +29,13 @@ def scan(source: Path, images: str) -> Iterator[Row]:
     """
     is_folder = source.is_dir()
     there = {"images": str(Path(images).expanduser().absolute())} if images else {}
-    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES) if is_folder else [source]
+    files = sorted(filter(_is_of_pages, source.rglob("*"))) if is_folder else [source]
     for path in files:
         relative = path.relative_to(source).as_posix() if is_folder else path.name
+        if why := irregular(path):
+            item = safe_id(f"\n{relative}", name=path.stem)
+            yield Row(item, status="failed", error_class="unreadable", message=f"{relative}: {why}")
+            continue
         kind = path.suffix.lower()
         if kind not in SUFFIXES:
             raise UserError(
@@ -40,6 +46,10 @@ def scan(source: Path, images: str) -> Iterator[Row]:
             item = safe_id(raw, name=key or f"{path.stem}-{number:06d}")
             fields = {"kind": KIND, "uri": str(path), "path": relative, "video_id": item, "title": "", "category": ""}
             yield Row(item, fields | {"metadata": json.dumps({**place, **there}, sort_keys=True)})
+
+
+def _is_of_pages(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._") and not path.is_dir()
 
 
 def _places(path: Path, kind: str) -> Iterator[tuple[str, dict[str, int]]]:
@@ -81,15 +91,15 @@ class Reader:
         """(URL of the page, its texts and images in order). Raises StageError, or Dropped (no_images)."""
         name = Path(uri).name
         try:
-            about, members = self._record(Path(uri), place)
+            about, members, key = self._record(Path(uri), place)
             if pages.is_mmc4(about):
                 members = _with_pictures(about, members, self._images) if self._images else members
-                page = pages.read_mmc4(about, members)
+                page = pages.read_mmc4(about, members, key)
                 if page.images and not any(at is not None for at in page.matched):
                     raise ValueError("none of its images has a matched_text_index")
                 slots = pages.placed(page)
             elif pages.is_page(about):
-                slots = pages.read_page(about, members)
+                slots = pages.read_page(about, members, key)
             else:
                 there = ", ".join(sorted(map(str, about)))[:200]
                 raise ValueError(
@@ -104,23 +114,28 @@ class Reader:
             raise Dropped("no_images", "a page without images, or without places for them")
         return _url(about), slots
 
-    def _record(self, path: Path, place: Mapping[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _record(self, path: Path, place: Mapping[str, int]) -> tuple[dict[str, Any], dict[str, Any], str]:
+        """The record, the members of its sample, and the sample's key."""
         if "group" in place:
             about: Any = self._row(path, place["group"], place["row"])
-            return about, {}
+            return about, {}, ""
         with path.open("rb") as file:
             file.seek(place["offset"])
             data = file.read(place["size"])
+        key = ""
+        members: dict[str, Any] = {}
         if path.suffix.lower() == ".tar":
-            members: dict[str, Any] = tar.parse(data)
+            key, members = tar.parse_sample(data)
             if "json" not in members:
                 raise ValueError(f"the sample has no json, but {', '.join(sorted(members))}")
-            about = json.loads(members["json"])
-        else:
-            about, members = json.loads(data), {}
+            data = members["json"]
+        text = decode(data)
+        if text.doubt:
+            raise ValueError(f"the record is not certain to be read right: {text.doubt}")
+        about = json.loads(text.text)
         if not isinstance(about, dict):
             raise ValueError(f"the record is a {type(about).__name__}, not an object")
-        return about, members
+        return about, members, key
 
     def _row(self, path: Path, group: int, row: int) -> dict[str, Any]:
         import pyarrow.parquet as pq
@@ -136,9 +151,11 @@ def _with_pictures(about: Mapping[str, Any], members: dict[str, Any], folder: Pa
     """The members, and the pictures in `folder` that an MMC4 record names. Ignores names that leave the folder."""
     found = dict(members)
     for info in about["image_info"]:
-        name = str(info.get("image_name") or "")
+        name = info.get("image_name")
+        if not name or not isinstance(name, str):
+            continue
         path = (folder / name).resolve()
-        if name and path.is_relative_to(folder) and path.is_file():
+        if path.is_relative_to(folder) and path.is_file():
             found[name.lower()] = path.read_bytes()
     return found
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from interlink.errors import UserError
-from interlink.fetch.addresses import parse_url
+from interlink.fetch.addresses import completed, parse_url
+from interlink.fetch.columns import find_columns
+from interlink.fetch.counts import SourceCounts
 from interlink.fetch.lists import BadLine, Record, metadata, read_list
 from interlink.ids import safe_id
 from interlink.stage import Row
+from interlink.values import known_text, known_texts
 
 KIND = "pair"
 COLUMNS = {
@@ -25,45 +28,78 @@ COLUMNS = {
 }
 
 
-def scan(path: Path, header: tuple[str, ...], named: dict[str, str], images: Path) -> Iterator[Row]:
-    """A row for each entry; an entry without a picture is a failed row. Raises UserError without a picture column.
+def scan(
+    path: Path, header: tuple[str, ...], named: dict[str, str], images: Path, counts: SourceCounts
+) -> Iterator[Row]:
+    """A row for each picture; an entry without one is a failed row. Raises UserError without a picture column.
 
     header: columns of a list without a header line. named: role -> column from the recipe; else the usual names.
-    images: folder of the pictures without a URL.
+    images: folder of the pictures without a URL. Rows of one picture become one row: columns in which they differ hold
+    the list of their values. Holds all rows in memory.
     """
-    columns, records = read_list(path, header)
+    usual = {name.casefold() for names in (*COLUMNS.values(), named.values()) for name in names if name}
+    columns, records = read_list(path, header, usual)
     if columns == ("",):
         raise UserError(f"{path} has no columns", "use a list of pairs with columns: csv, tsv, jsonl, parquet")
     if columns:
-        roles = _roles(columns, named)
+        roles = find_columns(columns, COLUMNS, named)
         if not roles.keys() & {"url", "path"}:
             raise UserError(
                 f"{path} has no column with URLs or paths of pictures; its columns: {', '.join(columns)}",
                 "set source.url_column or source.path_column, or source.header if the file has no header line",
             )
+    found: dict[str, Row] = {}
     for record in records:
         if isinstance(record, BadLine):
-            yield _bad(record.line, f"{record.message}: {record.text[:100]}")
+            row = _bad(record.line, f"{record.message}: {record.text[:100]}")
+        elif isinstance(record, Record):
+            row = _row(record, find_columns(tuple(record.cells), COLUMNS, named), images)
         else:
-            yield _row(record, _roles(tuple(record.cells), named), images)
+            continue
+        first = found.setdefault(row.id, row)
+        if first is row:
+            continue
+        if first.fields.get("uri") == row.fields.get("uri"):
+            _join(first, row, record.line, counts)
+        else:
+            refused = _bad(record.line, f"its id {row.fields['video_id']!r} is that of another picture")
+            found[refused.id] = refused
+    yield from found.values()
 
 
-def _roles(columns: Sequence[str], named: dict[str, str]) -> dict[str, str]:
-    found = {}
-    for role, usual in COLUMNS.items():
-        for name in (named[role],) if named.get(role) else usual:
-            if name in columns:
-                found[role] = name
-                break
-    return found
+def _join(first: Row, row: Row, line: int, counts: SourceCounts) -> None:
+    """Adds the values of a further row of a picture to its first row."""
+    cells, further = json.loads(first.fields["metadata"]), json.loads(row.fields["metadata"])
+    if all(cells.get(name) == value for name, value in further.items()):
+        counts.add("joined", f"line {line} repeats {first.fields['path'] or first.fields['uri']}")
+        return
+    for name, value in further.items():
+        held = cells.get(name)
+        if held is None:
+            cells[name] = value
+        elif held != value:
+            values = held if isinstance(held, list) else [held]
+            more = value if isinstance(value, list) else [value]
+            cells[name] = values + [one for one in more if one not in values]
+    first.fields["metadata"] = metadata(cells)
+    first.partial = first.partial or row.partial
+    first.message = first.message or row.message
+    counts.add("joined", f"line {line}: a further text of {first.fields['path'] or first.fields['uri']}")
 
 
 def _row(record: Record, roles: dict[str, str], images: Path) -> Row:
-    def cell(role: str) -> str:
-        value = record.cells.get(roles.get(role, "\0"))
-        return "" if value is None else str(value).strip()
-
-    url, path, item_id = cell("url"), cell("path"), cell("id")
+    cells = dict.fromkeys(COLUMNS, "")
+    for role, name in roles.items():
+        value = record.cells.get(name)
+        try:
+            cells[role] = ", ".join(known_texts(value)) if role == "licence" else known_text(value)
+        except ValueError as error:
+            return _bad(record.line, f"{name} {error}")
+    url, path, item_id = cells["url"], cells["path"], cells["id"]
+    if record.guessed and not (url + path + item_id).isascii():
+        return _bad(record.line, f"not UTF-8: {record.doubt}")
+    if url and not os.path.lexists(images / url.partition("/")[0]):
+        url = completed(url)
     if url and (address := parse_url(url)) is None and "://" not in url:
         path, url = path or url, ""  # DreamLIP's `Image Path` holds either
     elif url and (address is None or not address.url.startswith(("http://", "https://"))):
@@ -88,13 +124,15 @@ def _row(record: Record, roles: dict[str, str], images: Path) -> Row:
         "category": "",
         "metadata": metadata(rest),
     }
-    if licence := cell("licence"):
-        fields["licence"] = licence
+    if cells["licence"]:
+        fields["licence"] = cells["licence"]
     try:
         "".join(fields.values()).encode()
     except UnicodeEncodeError:
         return _bad(record.line, "not UTF-8")
-    return Row(item, fields)
+    return Row(
+        item, fields, partial=bool(record.doubt), message=f"line {record.line}: {record.doubt}" if record.doubt else ""
+    )
 
 
 def _bad(line: int, message: str) -> Row:

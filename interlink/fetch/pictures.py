@@ -16,6 +16,7 @@ from typing import Any
 from interlink.errors import Dropped, StageError
 from interlink.fetch import img2dataset, pages, pairs
 from interlink.fetch.img2dataset import Fetched, ImageSettings
+from interlink.fetch.local import irregular
 from interlink.shards.pages import Slot
 from interlink.stage import Blob, Item, Row, failed
 
@@ -145,6 +146,8 @@ def _problem(error: Exception | None) -> str:
 
 def _file(path: Path, settings: ImageSettings) -> bytes:
     try:
+        if why := irregular(path):
+            raise StageError("unreadable", f"{path.name} is {why}")
         if path.stat().st_size > settings.max_megabytes * 1e6:
             raise StageError("too_large", f"{path.name} has {path.stat().st_size} bytes")
         return path.read_bytes()

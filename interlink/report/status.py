@@ -60,10 +60,12 @@ class Status:
     shards: int = 0
     bytes: int = 0
     failed_items: int = 0  # ids that failed at one stage or more
+    source: Mapping[str, Any] = field(default_factory=dict)  # what the source held when items were last added
 
     def json(self) -> dict[str, Any]:
         totals = {name: getattr(self, name) for name in (*TOTALS, "shards", "bytes")}
-        return {"stages": {name: stage.json() for name, stage in self.stages.items()}, **totals}
+        stages = {name: stage.json() for name, stage in self.stages.items()}
+        return {"source": dict(self.source), "stages": stages, **totals}
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def troubles(workspace: Workspace, blocks: Sequence[StageBlock], prints: Mapping
     """Every row of every finished partition that failed, was dropped, or is partial, in the order of the stages."""
     for name, _ in workspace.partitions():
         for row in workspace.source_rows(name).values():
-            if row["status"] != "ok":
+            if row["status"] != "ok" or row["partial"]:
                 yield _trouble("collect", row)
     for block in blocks:
         for name, _ in workspace.partitions():
@@ -108,6 +110,8 @@ def build_status(
 ) -> Status:
     """Counts over all partitions of the tables that `prints` (stage -> fingerprint) names."""
     status = Status({"collect": StageStatus()} | {block.name: StageStatus() for block in blocks})
+    if workspace.generations:
+        status.source = workspace.generations[-1].source
     for name, _ in workspace.partitions():
         source = workspace.source_rows(name)
         for row in source.values():

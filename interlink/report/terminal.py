@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from interlink.fetch.counts import described
 from interlink.report.progress import duration
 from interlink.report.status import Status, Trouble
 from interlink.report.summary import count, status_table
@@ -18,6 +19,8 @@ from interlink.runtime.planning import Redo
 def print_status(console: Console, status: Status, troubles: Iterable[Trouble]) -> None:
     """A row a stage; the first bug in full, so that it can be reported."""
     console.print(status_table(status))
+    if status.source:
+        console.print(described(status.source), markup=False, highlight=False, soft_wrap=True)
     if any(stage.errors["bug"] for stage in status.stages.values()):
         first = next(trouble for trouble in troubles if trouble.why == "bug")
         console.print(f"[red]bug[/] in {first.stage}, item {first.id}:", highlight=False)

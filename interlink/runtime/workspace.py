@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from interlink.fetch.counts import SourceCounts
 from interlink.ids import keyed_hash
 from interlink.runtime.lock import NAME, Lock, decode, encode
 from interlink.runtime.partition import Partition
@@ -44,11 +45,12 @@ def partition_size(ids: int, kind: str = "") -> int:
 
 @dataclass(frozen=True)
 class Generation:
-    """One append of `collect`. partitions: (name, number of rows) in order."""
+    """One append of `collect`. partitions: (name, number of rows) in order; source: its counts, if they are kept."""
 
     number: int
     partitions: tuple[tuple[str, int], ...]
     duplicates: int
+    source: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -98,7 +100,8 @@ class Workspace:
             if name.endswith(".json"):
                 data = json.loads(self.storage.read(f"generations/{name}"))
                 partitions = tuple((p, int(n)) for p, n in data["partitions"])
-                found.append(Generation(int(name.removesuffix(".json")), partitions, int(data["duplicates"])))
+                number, repeats = int(name.removesuffix(".json")), int(data["duplicates"])
+                found.append(Generation(number, partitions, repeats, data.get("source") or {}))
         return found
 
     def known_ids(self) -> set[str]:
@@ -109,8 +112,11 @@ class Workspace:
             ids.update(pq.read_table(arrow_file(data), columns=["id"])["id"].to_pylist())
         return ids
 
-    def append(self, rows: Iterable[Row], seed: int) -> tuple[int, int]:
-        """Appends what is new in `rows` as a generation. Returns (new ids, rows with a known id)."""
+    def append(self, rows: Iterable[Row], seed: int, counts: SourceCounts | None = None) -> tuple[int, int]:
+        """Appends what is new in `rows` as a generation. Returns (new ids, rows with a known id).
+
+        counts: of the source, which reading `rows` fills; kept with the generation.
+        """
         known = self.known_ids()
         new: dict[str, Row] = {}
         repeats = 0
@@ -134,7 +140,9 @@ class Workspace:
                     pa.Table.from_pylist([{**row.columns(), **row.fields} for row in chunk], schema=schema)
                 )
                 partitions.append((f"{number:03d}-{start // size:05d}", len(chunk)))
-        description = {"partitions": partitions, "duplicates": repeats, "seed": seed}
+        description: dict[str, Any] = {"partitions": partitions, "duplicates": repeats, "seed": seed}
+        if counts is not None:
+            description["source"] = counts.json()
         with self.storage.committing():
             self.storage.write(f"generations/{number:03d}.parquet", buffer.getvalue())
             self.storage.write(f"generations/{number:03d}.json", json.dumps(description, sort_keys=True).encode())

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from interlink.errors import UserError
 from interlink.shards import tar
 from interlink.shards.names import index_name
+from interlink.shards.runs import runs
 from interlink.storage import Storage, arrow_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -90,23 +91,12 @@ def load_index(data: bytes) -> Index:
     return Index(tuple(Entry(*row) for row in zip(*columns.values(), strict=True)), size, sha256)
 
 
-def scan(file: BinaryIO) -> Index:
-    """The index of any webdataset tar, from its headers. A sample is a run of members with one key."""
-    entries: list[Entry] = []
-    key = ""
-    start = end = images = 0
-    for member in tar.members(file):
-        named = tar.key_and_suffix(member.name)
-        if named is None:
-            continue
-        if named[0] != key:
-            if key:
-                entries.append(Entry(key, start, end - start, images))
-            key, start, images = named[0], member.start, 0
-        end = member.end
-        images += f".{named[1]}".endswith(IMAGE_SUFFIXES)
-    if key:
-        entries.append(Entry(key, start, end - start, images))
+def scan(file: BinaryIO, notes: tar.Notes | None = None) -> Index:
+    """The index of any webdataset tar, from its headers. notes: takes what is passed over. Raises ShardError."""
+    entries = [
+        Entry(run.key, run.start, run.end - run.start, sum(f".{one}".endswith(IMAGE_SUFFIXES) for one in run.suffixes))
+        for run in runs(file, notes)
+    ]
     return Index(tuple(entries), file.seek(0, 2))
 
 
@@ -129,6 +119,10 @@ def read(storage: Storage, name: str) -> Index:
         raise UserError(f"there is no shard {storage.full(name)}", "check the path of the shards") from None
     except tar.ShardError as error:
         raise UserError(f"{storage.full(name)} {error}", "copy or build this shard again") from error
+    except OSError as error:
+        raise UserError(
+            f"{storage.full(name)} cannot be read: {error}", "check the file and its permissions"
+        ) from error
 
 
 def _open(storage: Storage, name: str) -> BinaryIO:

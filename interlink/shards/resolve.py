@@ -15,6 +15,7 @@ from interlink.shards import manifest
 from interlink.shards.names import MANIFEST
 from interlink.storage import Storage
 
+PACKED = re.compile(r"\.(tgz|tar\.(gz|bz2|xz|zst))$")
 LOCK = "recipe.lock.json"
 
 
@@ -39,20 +40,29 @@ def resolve(path: str | Sequence[str]) -> list[str]:
         return _glob(path)
     if path.endswith(".tar"):
         return [_one(path)]
+    if PACKED.search(path):
+        raise _compressed(f"{path} is compressed")
     storage = Storage(path)
     if storage.exists(MANIFEST):  # first: next to it lies a copy of the build's lock
         return [storage.full(shard.name) for shard in manifest.load(storage, "").shards]
     if storage.exists(LOCK):
         return _of_build(storage)
-    tars = [name for name in storage.names() if name.endswith(".tar")]
+    names = [name for name in storage.names() if not name.startswith(".")]  # `._x.tar` is macOS metadata
+    tars = [name for name in names if name.endswith(".tar")]
     if tars:
-        return [storage.full(name) for name in tars]
+        return [_regular(storage, name) for name in tars]
     if storage.is_local and not Path(storage.url).is_dir():
         raise UserError(f"there are no shards at {path}: no such file or folder", "check the path of the shards")
+    if packed := [name for name in names if PACKED.search(name)]:
+        raise _compressed(f"the shards in {storage.url} are compressed (for example {packed[0]})")
     raise UserError(
         f"there are no shards in {storage.url}: no {LOCK}, no {MANIFEST}, no *.tar",
         "name a build's root, a folder of tars, a glob, or tars",
     )
+
+
+def _compressed(what: str) -> UserError:
+    return UserError(what, "unpack them (gunzip, unzstd): samples are read by their place in the tar")
 
 
 def _of_build(storage: Storage) -> list[str]:
@@ -77,7 +87,15 @@ def _one(path: str) -> str:
     storage = Storage(folder or ("/" if path.startswith("/") else "."))
     if not storage.exists(name):
         raise UserError(f"there is no shard {path}", "check the path of the shards")
-    return storage.full(name)
+    return _regular(storage, name)
+
+
+def _regular(storage: Storage, name: str) -> str:
+    """The full name of a tar. Raises UserError for pipes and links to themselves, at which a reader would hang."""
+    full = storage.full(name)
+    if storage.is_local and not Path(full).is_file():
+        raise UserError(f"{full} is not a regular file", "remove it, or name the tars")
+    return full
 
 
 def _glob(pattern: str) -> list[str]:
@@ -88,7 +106,7 @@ def _glob(pattern: str) -> list[str]:
     else:
         local = Path(pattern.removeprefix("file://")).expanduser().absolute()
         found = [str(name) for name in Path(local.anchor).glob(str(local.relative_to(local.anchor)))]
-    found = sorted(name for name in found if name.endswith(".tar"))
+    found = sorted(name for name in found if name.endswith(".tar") and not Path(name).name.startswith("."))
     if not found:
         raise UserError(f"no *.tar matches {pattern}", "check the pattern, and quote it so that the shell leaves it")
     return found

@@ -7,8 +7,9 @@ ustar, GNU long names and pax (path, size), which is what Python's tarfile, GNU 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 BLOCK = 512
@@ -28,9 +29,51 @@ _FIXED_SUM = sum(_OWNER) + sum(_TIME) + sum(_REST) + 8 * ord(" ")
 
 Data = bytes | memoryview
 
+_NO_TAR = {
+    b"\x1f\x8b": "compressed with gzip: unpack it with gunzip",
+    b"BZh": "compressed with bzip2: unpack it with bunzip2",
+    b"\xfd7zXZ\0": "compressed with xz: unpack it with unxz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it with unzstd",
+    b"PK\x03\x04": "a zip file: pack its files as a tar",
+    b"PAR1": "a Parquet file",
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the file itself with git lfs pull",
+    b"<": "a web page: the download failed",
+    b"{": "a JSON file",
+}
+# Entries that are passed over: what they are, and whether they have data in the archive.
+_ODD = {
+    b"1": ("hard links, whose data are another member's", False),
+    b"2": ("symbolic links, which hold no data", False),
+    b"3": ("devices or pipes", False),
+    b"4": ("devices or pipes", False),
+    b"5": ("", False),  # folders, which nobody misses
+    b"6": ("devices or pipes", False),
+    b"7": ("contiguous files of an old format", True),
+    b"S": ("sparse files, whose data are not in one piece", True),
+}
+
 
 class ShardError(ValueError):
     """Bytes that are no readable tar, or a tar that is no webdataset."""
+
+
+@dataclass
+class Notes:
+    """What a tar holds that is passed over or may be wrong: cause -> count, and its first example."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, cause: str, example: str = "") -> None:
+        self.counts[cause] += 1
+        self.examples.setdefault(cause, example)
+
+    def lines(self) -> list[str]:
+        """One line per cause."""
+        return [
+            f"{count} {cause} (for example {self.examples[cause]})" if self.examples[cause] else cause
+            for cause, count in sorted(self.counts.items())
+        ]
 
 
 def header(name: str, size: int) -> bytes:
@@ -87,57 +130,109 @@ class Member:
         return self.data + self.size + (-self.size % BLOCK)
 
 
-def members(file: BinaryIO) -> Iterator[Member]:
-    """The regular files of a tar, in order, reading headers only. `file` must seek.
+def members(file: BinaryIO, notes: Notes | None = None) -> Iterator[Member]:
+    """The regular files of a tar, in order, reading headers only. `file` must seek. Hidden files are left out:
+    `._name` is macOS metadata. notes: takes what else is passed over, and whether the end mark is missing.
 
     Raises ShardError where the archive is damaged or ends in the middle of a member. A missing end mark is accepted.
     """
+    notes = Notes() if notes is None else notes
     length = file.seek(0, 2)
     position = 0
     start = -1  # of the extended records that belong to the next file
-    long_name: str | None = None
-    long_size: int | None = None
+    records: dict[str, str] = {}
     while position < length:
         file.seek(position)
         block = file.read(BLOCK)
-        if len(block) < BLOCK:
-            raise ShardError(f"ends in the middle of a header at byte {position}")
         if block == bytes(BLOCK):
+            _after_end(file, length, notes)
             return
-        if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * ord(" "):
-            raise ShardError(f"is no tar, or damaged: wrong header sum at byte {position}")
+        size = _checked(block, position)
         kind = block[156:157]
-        size = _number(block[124:136])
         begin = position if start < 0 else start
-        if kind in b"xLg":
+        if kind in b"xLgK":
             body = file.read(size)
             if len(body) < size:
                 raise ShardError(f"ends in the middle of a record at byte {position}")
             if kind == b"L":
-                long_name = _text(body)
+                records["path"] = _text(body)
             elif kind == b"x":
-                records = _pax(body)
-                long_name = records.get("path", long_name)
-                long_size = int(records["size"]) if "size" in records else None
+                records = {name: value for name, value in records.items() if name == "path"} | _pax(body)
             start = begin
             position += BLOCK + size + (-size % BLOCK)
             continue
-        if long_size is not None:
-            size = long_size
-        name = long_name if long_name is not None else _name(block)
-        start, long_name, long_size = -1, None, None
-        if kind not in b"0\0":  # folders and links hold no data
-            position += BLOCK + (size + (-size % BLOCK) if kind == b"7" else 0)
+        size = int(records.get("size", size))
+        name = records.get("GNU.sparse.name") or records.get("path", _name(block))
+        sparse = any(key.startswith("GNU.sparse.") for key in records)
+        start, records = -1, {}
+        if kind not in b"0\0" or sparse:
+            what, has_data = _ODD.get(
+                b"S" if sparse else kind, (f"entries of the type {kind.decode('latin-1')!r}", True)
+            )
+            if what:
+                notes.add(what, name)
+            position = _behind(file, position, size if has_data else 0, block if kind == b"S" else b"")
             continue
         found = Member(name, begin, position + BLOCK, size)
         if found.end > length:
             raise ShardError(f"ends in the middle of member {name!r} at byte {position}")
-        yield found
+        if not is_hidden(name):
+            yield found
         position = found.end
+    notes.add("no end mark: the file may be cut" if length else "the file is empty")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a member is a hidden file, such as `._000.jpg` with macOS metadata: no part of a sample."""
+    return name.rpartition("/")[2].startswith(".")
+
+
+def _checked(block: bytes, position: int) -> int:
+    """The size that a header states. Raises ShardError where the block is none."""
+    try:
+        if len(block) < BLOCK:
+            raise ShardError(f"ends in the middle of a header at byte {position}")
+        if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * ord(" "):
+            raise ShardError(f"is no tar, or damaged: wrong header sum at byte {position}")
+        return _number(block[124:136])
+    except ShardError:
+        what = next((what for magic, what in _NO_TAR.items() if not position and block.startswith(magic)), "")
+        if what:
+            raise ShardError(f"is {what}") from None
+        raise
+
+
+def _behind(file: BinaryIO, position: int, size: int, sparse: bytes) -> int:
+    """The offset behind an entry. sparse: the header of a GNU sparse file, whose map may go on in further blocks."""
+    position += BLOCK
+    more = bool(sparse) and sparse[482:483] not in (b"", b"\0")
+    while more:
+        file.seek(position)
+        more = file.read(BLOCK)[504:505] not in (b"", b"\0")
+        position += BLOCK
+    return position + size + (-size % BLOCK)
+
+
+def _after_end(file: BinaryIO, length: int, notes: Notes) -> None:
+    """Notes what follows the end mark: in tars that were joined by `cat`, further members that no reader sees."""
+    while block := file.read(1 << 16):
+        if block.strip(b"\0"):
+            notes.add(
+                f"more data behind the end mark, of {length} bytes in all: tars joined by cat? Only the first is read"
+            )
+            return
 
 
 def parse(data: bytes) -> dict[str, bytes]:
     """The sample in the byte range `data`: suffix (after the first dot of the base name) -> bytes.
+
+    Raises ShardError as `parse_sample`.
+    """
+    return parse_sample(data)[1]
+
+
+def parse_sample(data: bytes) -> tuple[str, dict[str, bytes]]:
+    """(key, members) of the sample in the byte range `data`; the key is empty where there is none.
 
     Raises ShardError when the range is damaged, holds several samples, or names a suffix twice.
     """
@@ -157,7 +252,7 @@ def parse(data: bytes) -> dict[str, bytes]:
             raise ShardError(f"sample {key!r} has two members with suffix {suffix!r}")
         sample_key = key
         found[suffix] = bytes(view[one.data : one.data + one.size])
-    return found
+    return sample_key or "", found
 
 
 def _number(field: bytes) -> int:

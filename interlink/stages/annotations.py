@@ -28,7 +28,7 @@ class Annotations(PerItem):
     """One row per item: the texts of its clips, and its speech. The schema is tables.ANNOTATIONS."""
 
     name: ClassVar[str] = "annotations"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     isolated: ClassVar[bool] = True  # it opens media files to read their clock
     settings_class: ClassVar[type[Settings]] = AnnotationsSettings
 

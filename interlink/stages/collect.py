@@ -20,11 +20,15 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, field_validator
 
 from interlink.errors import UserError
-from interlink.fetch.addresses import SITE_ID, YOUTUBE_ID, YOUTUBE_TEMPLATE, parse_url
-from interlink.fetch.lists import BadLine, Record, metadata, read_list
+from interlink.fetch.addresses import SITE_ID, YOUTUBE_ID, YOUTUBE_TEMPLATE, completed, parse_url
+from interlink.fetch.columns import find_columns
+from interlink.fetch.counts import SourceCounts
+from interlink.fetch.lists import BadLine, Comment, Record, metadata, read_list
+from interlink.fetch.local import irregular
 from interlink.ids import safe_id
 from interlink.settings import Settings
 from interlink.stage import Row
+from interlink.values import known_text, known_texts
 
 MEDIA_EXTENSIONS = (
     *("mp4", "m4v", "mov", "mkv", "webm", "avi", "flv", "wmv", "asf", "mpg", "mpeg", "m2v"),
@@ -38,6 +42,8 @@ _KNOWN_COLUMNS = {
     "category": ("category", "category_1"),
     "licence": ("licence", "license"),
 }
+
+_DESCRIBING = ("title", "category", "licence")  # an item is one without them, and they may be lists
 
 
 class SourceSettings(Settings):
@@ -89,26 +95,32 @@ class SourceSettings(Settings):
         return template
 
 
-def scan(settings: SourceSettings) -> Iterator[Row]:
-    """Rows of the table `collect`, one for each entry of a source, as they are found.
+def scan(settings: SourceSettings, counts: SourceCounts | None = None) -> Iterator[Row]:
+    """Rows of the table `collect`, one for each entry of a source, as they are found. Fills `counts` on the way.
 
     Raises UserError immediately if the source is missing or unreadable, and at the end if it is empty. An id that a
-    list names twice gives two rows: the generation keeps the first and counts the others.
+    list names twice gives two rows: the generation keeps the first and counts the others. Pairs of one picture are one
+    row with all of its texts.
     """
     if not settings.path:
         raise UserError("the recipe names no source", "set source.path to a folder of videos or a list", code=2)
     source = Path(settings.path).expanduser().absolute()
     if not source.exists():
         raise UserError(f"{settings.path} does not exist", "set source.path to a folder of videos or a list")
+    counts = SourceCounts() if counts is None else counts
+    return counts.count(_scan(source, settings, counts))
+
+
+def _scan(source: Path, settings: SourceSettings, counts: SourceCounts) -> Iterator[Row]:
     kind = settings.kind
     if kind in ("pairs", "pages"):
-        return _not_empty(_with_defaults(_scan_pictures(source, settings), settings), settings)
+        return _not_empty(_with_defaults(_scan_pictures(source, settings, counts), settings), settings)
     if kind == "auto":
         kind = "folder" if source.is_dir() or _is_media(source.name, settings) else "list"
     if kind == "list" and source.is_dir():
         raise UserError(f"source.path {settings.path} is a folder", "set source.kind to folder, or name the list file")
     if kind == "list":
-        return _not_empty(_scan_list(source, settings), settings)
+        return _not_empty(_scan_list(source, settings, counts), settings)
     if not source.is_dir():
         return iter([_file_row(source, source.name, settings)])
     try:
@@ -129,7 +141,7 @@ def _not_empty(rows: Iterator[Row], settings: SourceSettings) -> Iterator[Row]:
         )
 
 
-def _scan_pictures(source: Path, settings: SourceSettings) -> Iterator[Row]:
+def _scan_pictures(source: Path, settings: SourceSettings, counts: SourceCounts) -> Iterator[Row]:
     if settings.kind == "pages":
         from interlink.fetch import pages
 
@@ -138,7 +150,7 @@ def _scan_pictures(source: Path, settings: SourceSettings) -> Iterator[Row]:
 
     named = {role: getattr(settings, f"{role}_column") for role in pairs.COLUMNS}
     images = Path(settings.images_path).expanduser().absolute() if settings.images_path else source.parent
-    return pairs.scan(source, settings.header, named, images)
+    return pairs.scan(source, settings.header, named, images, counts)
 
 
 def _with_defaults(rows: Iterator[Row], settings: SourceSettings) -> Iterator[Row]:
@@ -163,19 +175,25 @@ def _scan_folder(folder: Path, settings: SourceSettings) -> Iterator[Row]:
             relative = path.relative_to(folder).as_posix()
             if not _is_media(name, settings) or not _is_wanted(relative, settings):
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(folder):
+            if path.is_symlink() and not _real(path).is_relative_to(folder):
                 yield _refused(
                     relative, "a link to a file outside the source folder; copy the file, or name it in a list"
                 )
-            elif path.is_file() or path.is_symlink():
+            elif why := irregular(path):
+                yield _refused(relative, why)
+            else:
                 yield _file_row(path, relative, settings)
         for name in links:
-            if settings.recursive and not Path(parent, name).resolve().is_relative_to(folder):
+            if settings.recursive and not _real(Path(parent, name)).is_relative_to(folder):
                 relative = Path(parent, name).relative_to(folder).as_posix()
                 yield _refused(relative, "a link to a folder outside the source folder; build it as a separate source")
     for error in unlisted:
         relative = Path(os.fsdecode(error.filename)).relative_to(folder).as_posix()
         yield _refused(relative, f"the folder cannot be listed: {error.strerror}")
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve raises on a link that points to itself
 
 
 def _is_media(name: str, settings: SourceSettings) -> bool:
@@ -194,37 +212,37 @@ def _refused(relative: str, why: str) -> Row:
 # -- lists ------------------------------------------------------------------------------------------------------
 
 
-def _scan_list(path: Path, settings: SourceSettings) -> Iterator[Row]:
-    columns, records = read_list(path, settings.header)
-    names = _columns(columns, settings, path)
+def _scan_list(path: Path, settings: SourceSettings, counts: SourceCounts) -> Iterator[Row]:
+    named = {role: getattr(settings, f"{role}_column") for role in _KNOWN_COLUMNS}
+    usual = {name.casefold() for names in _KNOWN_COLUMNS.values() for name in names}
+    columns, records = read_list(path, settings.header, usual | {name.casefold() for name in named.values() if name})
+    roles = _roles(columns, named, path)
 
     def rows() -> Iterator[Row]:
         for record in records:
-            if isinstance(record, BadLine):
+            if isinstance(record, Comment):
+                counts.add("comments", f"line {record.line}: {_printable(record.text)}")
+            elif isinstance(record, BadLine):
                 yield _bad_entry(record.text, f"line {record.line}: {record.message}")
             elif columns:
-                yield _record_row(record, names, path.parent, settings)
+                yield _record_row(record, roles, path.parent, settings)
             else:  # JSONL: each line has its own columns
-                yield _record_row(record, _columns(tuple(record.cells), settings, None), path.parent, settings)
+                own = _roles(tuple(record.cells), named, None)
+                yield _record_row(record, own, path.parent, settings)
 
     return rows()
 
 
-def _columns(columns: tuple[str, ...], settings: SourceSettings, path: Path | None) -> dict[str, str]:
+def _roles(columns: tuple[str, ...], named: dict[str, str], path: Path | None) -> dict[str, str]:
     """Role -> column. With `path`, raises UserError for a column of the settings that the file does not have."""
     if columns == ("",):
         return {"entry": ""}
-    found: dict[str, str] = {}
-    for role, usual in _KNOWN_COLUMNS.items():
-        asked: str = getattr(settings, f"{role}_column")
+    for role, asked in named.items():
         if asked and asked not in columns and path is not None and columns:
             near = difflib.get_close_matches(asked, columns, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"its columns: {', '.join(columns)}"
             raise UserError(f"{path} has no column {asked!r} (source.{role}_column)", hint, code=2)
-        for name in (asked,) if asked else usual:
-            if name in columns:
-                found[role] = name
-                break
+    found = find_columns(columns, _KNOWN_COLUMNS, named)
     if path is not None and columns and not found.keys() & {"id", "url", "path"}:
         raise UserError(
             f"{path} has no column with ids, URLs or paths; its columns: {', '.join(columns)}",
@@ -234,35 +252,45 @@ def _columns(columns: tuple[str, ...], settings: SourceSettings, path: Path | No
 
 
 def _record_row(record: Record, names: dict[str, str], folder: Path, settings: SourceSettings) -> Row:
-    def cell(role: str) -> str:
-        value = record.cells.get(names.get(role, "\0"))
-        return "" if value is None else str(value).strip()
-
     where = f"line {record.line}"
-    item_id, url, path = cell("id"), cell("url"), cell("path")
+    cells = dict.fromkeys((*_KNOWN_COLUMNS, "entry"), "")
+    doubts = [record.doubt] if record.doubt else []
+    for role, name in names.items():
+        value = record.cells.get(name)
+        try:
+            cells[role] = ", ".join(known_texts(value)) if role in _DESCRIBING else known_text(value)
+        except ValueError as error:
+            if role not in _DESCRIBING:
+                return _bad_entry(f"{where} {role}", f"{where}: {name or 'it'} {error}")
+            doubts.append(f"{name} {error}")
+    item_id, url, path, entry = (cells[role] for role in ("id", "url", "path", "entry"))
+    if record.guessed and not (item_id + url + path + entry).isascii():
+        return _bad_entry(f"{where} {path or url or item_id or entry}", f"{where}: not UTF-8: {record.doubt}")
     if path or url:
         row = _entry_row(path or url, where, folder, settings)
     elif item_id:
         row = _id_row(item_id, where, settings)
-    elif entry := cell("entry"):
+    elif entry:
         row = _entry_row(entry, where, folder, settings)
     else:
         text = json.dumps(record.cells, default=str, ensure_ascii=True)
         return _bad_entry(f"{where} {text}", f"{where}: no id, URL or path in {text[:200]}")
-    if item_id and (path or url) and row.status == "ok":
+    if row.status == "failed":
+        return row
+    if item_id and (path or url):
         row.id = safe_id(item_id)
         row.fields["video_id"] = item_id
     used = set(names.values())
     rest = {name: value for name, value in record.cells.items() if name not in used}
-    if row.status == "failed":
-        return row
-    row.fields |= {"title": cell("title"), "category": cell("category"), "metadata": metadata(rest)}
-    if licence := cell("licence"):
-        row.fields["licence"] = licence
+    row.fields |= {"title": cells["title"], "category": cells["category"], "metadata": metadata(rest)}
+    if cells["licence"]:
+        row.fields["licence"] = cells["licence"]
     try:
         "".join(row.fields.values()).encode()
     except UnicodeEncodeError:
         return _bad_entry(f"{where} {row.id}", f"{where}: not UTF-8")
+    if doubts:
+        row.partial, row.message = True, f"{where}: {'; '.join(doubts)}"
     return row
 
 
@@ -270,6 +298,8 @@ def _entry_row(entry: str, where: str, folder: Path, settings: SourceSettings) -
     """The row of one path, URL or bare id."""
     if not entry.isprintable():
         return _bad_entry(entry, f"{where}: {_printable(entry)!r} has unprintable characters")
+    if not os.path.lexists(folder / entry.partition("/")[0]) or entry.startswith("//"):
+        entry = completed(entry)
     if entry.lower().startswith("file://"):
         entry = unquote(urlsplit(entry).path)
     elif "://" in entry:
@@ -278,8 +308,11 @@ def _entry_row(entry: str, where: str, folder: Path, settings: SourceSettings) -
             return _bad_entry(entry, f"{where}: {entry[:200]!r} is not a URL")
         item_id = safe_id(address.video_id) if address.video_id else safe_id(address.url, name=address.stem)
         return _row(item_id, "url", address.url, "", address.video_id or item_id, settings)
-    target = folder / Path(entry).expanduser()
-    if _is_media(entry, settings) or "/" in entry or target.is_file():
+    try:
+        target = folder / Path(entry).expanduser()
+    except RuntimeError as error:  # `~name` of nobody here
+        return _bad_entry(entry, f"{where}: {entry[:200]!r}: {error}")
+    if _is_media(entry, settings) or "/" in entry or os.path.isfile(target):  # noqa: PTH113, Path.is_file may raise
         return _listed_file_row(target, entry, folder, settings)
     return _id_row(entry, where, settings)
 

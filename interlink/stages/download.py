@@ -81,7 +81,7 @@ class Download(Stage):
     """Stage `download`; its rows follow `interlink.tables.DOWNLOAD`."""
 
     name: ClassVar[str] = "download"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     settings_class: ClassVar[type[Settings]] = DownloadSettings
 
     def __init__(self, settings: DownloadSettings, context: Context) -> None:

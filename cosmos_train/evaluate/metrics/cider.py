@@ -49,6 +49,12 @@ def cider_d(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> l
     return found
 
 
+def tells_nothing(references: Sequence[Sequence[str]]) -> bool:
+    """Whether every score against these references is 0: no n-gram is in fewer than all pictures (one picture, say)."""
+    grams = [set(chain.from_iterable(map(_count, those))) for those in references]
+    return all(one == grams[0] for one in grams)
+
+
 def _count(caption: str) -> Counter[NGram]:
     split = words(caption)
     return Counter(tuple(split[i : i + n]) for n in range(1, LONGEST + 1) for i in range(len(split) - n + 1))

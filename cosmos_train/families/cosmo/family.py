@@ -65,6 +65,14 @@ class CosMoFamily(Family):
 
         return learned_tokens(batch)
 
+    def cautions(self, recipe: Recipe, world: int, samples: int) -> list[str]:
+        from cosmos_train.families.accumulation import without_negatives
+
+        if not recipe.objective.contrastive_weight:
+            return []
+        clips = recipe.data.clips_per_sample if recipe.objective.pairs == "every" else 1
+        return without_negatives(recipe, world, samples, clips)
+
     def numbers(self, model: CosMo) -> Numbers:
         from cosmos_train.models.decay import is_gate
         from cosmos_train.models.sharded import full_tensor

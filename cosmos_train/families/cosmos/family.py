@@ -93,6 +93,13 @@ class CosmosFamily(Family):
 
         return Teacher(model, recipe.objective.teacher, recipe.train.steps)
 
+    def cautions(self, recipe: Recipe, world: int, samples: int) -> list[str]:
+        from cosmos_train.families.accumulation import without_negatives
+
+        if not recipe.objective.clip_weight:
+            return []
+        return without_negatives(recipe, world, samples)
+
     def numbers(self, model: Cosmos) -> Numbers:
         from cosmos_train.models.sharded import full_tensor
 

@@ -18,13 +18,15 @@ from PIL import Image
 from cosmos_train.stream.batch import Sample
 from cosmos_train.stream.corpus import BadDocument, Corpus
 from cosmos_train.stream.decode import decode
-from cosmos_train.stream.formats import IMAGES, Clip, Document, read
+from cosmos_train.stream.formats import IMAGES, Clip, Document, decoded, read
 from cosmos_train.stream.index import Lengths
 from cosmos_train.stream.loader import Place, Samples
 from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.talk.prompts import IMAGE, Turn, tokenize_turns
 from cosmos_train.stream.tar import Members
 from cosmos_train.stream.tokenizer import Tokenizer
+from interlink.shards.tar import Notes
+from interlink.values import text_of
 
 # Questions for our documents. As in LLaVA's first stage, several wordings of the same request.
 QUESTIONS = (
@@ -50,13 +52,17 @@ def turns_of(conversation: Any, pictured: bool) -> tuple[Turn, ...]:
         raise ValueError(f"its conversations are no list of turns, but {type(conversation).__name__}")
     if not all(isinstance(one, dict) and {"from", "value"} <= one.keys() for one in conversation):
         raise ValueError("its conversations lack `from` or `value`")
-    if conversation[0]["from"] not in _ASKED:  # as LLaVA: leave out turns before the first question
-        conversation = conversation[1:]
+    roles = [text_of(one["from"]) for one in conversation]
+    if roles[0] not in _ASKED:  # as LLaVA: leave out turns before the first question
+        conversation, roles = conversation[1:], roles[1:]
+    said = [text_of(one["value"]) for one in conversation]
     found = []
-    for asked, answered in zip(conversation[::2], conversation[1::2], strict=False):
-        if asked["from"] not in _ASKED or answered["from"] not in _ANSWERED:
+    for number in range(0, len(said) - 1, 2):
+        if roles[number] not in _ASKED or roles[number + 1] not in _ANSWERED:
             raise ValueError("its turns do not go from question to answer and back")
-        found.append(Turn(str(asked["value"]), str(answered["value"]).strip()))
+        if not said[number + 1]:
+            raise ValueError("an answer is empty")
+        found.append(Turn(said[number], said[number + 1]))
     if not found:
         raise ValueError("its conversations hold no answer")
     # LLaVA's marker begins or ends a question. Elsewhere, in a conversation without a picture, it is a word (e.g.
@@ -89,7 +95,7 @@ class TalkCorpus(Corpus):
         if isinstance(members, Exception):
             raise BadDocument(self.key(number), str(members) or type(members).__name__) from members
         try:
-            about = json.loads(bytes(members["json"])) if "json" in members else {}
+            about = json.loads(decoded(members, "json")) if "json" in members else {}
             if isinstance(about, dict) and "conversations" in about:
                 return Document((_llava(about, members),))
             found = read(members, self.text, 0.0, 0.0).fixed
@@ -100,7 +106,7 @@ class TalkCorpus(Corpus):
             raise BadDocument(self.key(number), "holds neither conversations nor pictures with texts")
         return Document(talks)
 
-    def _clip_count(self, document: int) -> int:
+    def _clip_count(self, document: int, notes: dict[str, Notes]) -> int:
         return 1
 
     def count(self, clips: Sequence[Clip], tokenizer: Tokenizer) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ characters, and no loss would reveal it. Costs some µs a sample.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from cosmos_train.stream.formats import IMAGES, TEXTS, Clip, by_clip
+from cosmos_train.stream.formats import IMAGES, TEXTS, Clip, by_clip, decoded
 from cosmos_train.stream.tar import Members
 from cosmos_train.stream.views.settings import ViewSettings
+from interlink.values import known_text, known_texts, text_of
 
 DREAMLIP = (
     "raw_caption", "shortIB_captions", "longIB_captions", "shortSV_captions", "longSV_captions", "shortLLA_captions",
@@ -41,10 +43,10 @@ def split(text: str) -> list[str]:
 
 def sentences_of(value: Any, field: str) -> list[str]:
     """The sentences of a json field. Raises ValueError if it is neither text nor a list of texts."""
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return []
     if isinstance(value, str):
-        return split(value)
+        return split(known_text(value))
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         held = f"a list with {_other(value)}" if isinstance(value, list) else type(value).__name__
         raise ValueError(
@@ -55,7 +57,7 @@ def sentences_of(value: Any, field: str) -> list[str]:
             f"its {field} is a list of single characters: a text was taken for a list when it "
             "was made; write the text itself, or a list of its sentences"
         )
-    return [sentence for one in value for sentence in split(one)]
+    return [sentence for one in known_texts(value) for sentence in split(one)]
 
 
 def _other(values: list[Any]) -> str:
@@ -65,15 +67,15 @@ def _other(values: list[Any]) -> str:
 
 def scenes(members: Members, roles: Sequence[str], settings: ViewSettings) -> tuple[Scene, ...]:
     """The scenes of a shard's sample. Raises ValueError (KeyError, TypeError) if it has none that can be parsed."""
-    about = json.loads(bytes(members["json"])) if "json" in members else {}
+    about = json.loads(decoded(members, "json")) if "json" in members else {}
     if not isinstance(about, dict):
         raise ValueError(f"its json is a {type(about).__name__}, not an object")
     kind = settings.captions if settings.captions != "auto" else _kind(about)
     if kind == "document":
         return _of_document(about, members, roles)
     if kind == "text":
-        text = next((bytes(members[suffix]).decode("utf-8", "replace") for suffix in TEXTS if suffix in members), "")
-        pool = split(text)
+        texts = (known_text(decoded(members, suffix)) for suffix in TEXTS if suffix in members)
+        pool = split(next(filter(None, texts), ""))
     else:
         fields = DREAMLIP if kind == "dreamlip" else PIXELPROSE
         if not any(field in about for field in fields):
@@ -112,7 +114,7 @@ def _of_document(about: dict[str, Any], members: Members, roles: Sequence[str]) 
         said = texts.get(number, {})
         pool: dict[str, None] = {}
         for role in roles:
-            for text in (str(fields.get(role) or ""), *said.get(role, ())):
+            for text in (text_of(fields.get(role)), *said.get(role, ())):
                 pool.update(dict.fromkeys(split(text)))
         if pool and images:
             found.append(Scene(". ".join(pool), tuple(times), tuple(images), sentences=tuple(pool)))

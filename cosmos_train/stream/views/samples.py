@@ -18,6 +18,7 @@ from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.tar import Members
 from cosmos_train.stream.views.captions import Scene, crops, scenes
 from cosmos_train.stream.views.pictures import views
+from interlink.shards.tar import Notes
 
 
 class SceneCorpus(Corpus):
@@ -41,7 +42,7 @@ class SceneCorpus(Corpus):
             raise BadDocument(self.key(number), "has no sentence about a picture")
         return Document(found)
 
-    def _clip_count(self, document: int) -> int:
+    def _clip_count(self, document: int, notes: dict[str, Notes]) -> int:
         """Without an index a sample counts as one scene; if it has several, each epoch draws one."""
         return 1
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.embedder import CosMoEmbedder
@@ -22,6 +23,7 @@ from cosmos_train.evaluate.protocol import BUNDLED, Protocol
 from cosmos_train.evaluate.readers.folder import DataFolder, Example, Media
 from cosmos_train.evaluate.retrieval import retrieve
 from cosmos_train.evaluate.rices import LikeDemonstrations
+from cosmos_train.evaluate.run import as_json, print_results
 from cosmos_train.evaluate.subject import Gallery, Seen, Subject
 from cosmos_train.evaluate.tasks import TASKS
 from cosmos_train.families.cosmo.model import CosMo
@@ -77,6 +79,15 @@ def test_captions_are_scored_by_cider(subject: Subject, coco: Path, tmp_path: Pa
     expected = cider_d([row["said"] for row in rows[1:]], references)
     assert found.score == pytest.approx(100 * sum(expected) / 6)
     assert (found.examples, found.left_out, found.shots, found.metric, found.step) == (6, 0, shots, "CIDEr-D", 7)
+
+
+def test_a_score_that_means_nothing_says_so(subject: Subject, coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = asked(subject, "coco-caption", coco, 0, examples=1)
+    assert found.examples == 1 and "CIDEr-D of 1 picture(s) is 0 for every caption" in found.warning
+    print_results([found], Console(width=200))
+    assert "warning: coco-caption: CIDEr-D of 1 picture(s)" in capsys.readouterr().out
+    assert as_json([found])[0]["warning"] == found.warning
+    assert asked(subject, "coco-caption", coco, 0, examples=2).warning == ""
 
 
 def test_the_batch_size_changes_nothing(subject: Subject, coco: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmos_train.evaluate.metrics.cider import cider_d
+from cosmos_train.evaluate.metrics.cider import cider_d, tells_nothing
 from cosmos_train.evaluate.metrics.ranking import mean, ranks, recall_at, roc_auc
 from cosmos_train.evaluate.metrics.vqa import accuracy, normalise
 from cosmos_train.evaluate.metrics.words import words
@@ -53,6 +53,13 @@ def test_cider_d_of_a_case_worked_out_by_hand() -> None:
     """
     assert cider_d(["red cat", "red dog"], [["red cat"], ["red dog"]]) == pytest.approx([5.0, 5.0])
     assert cider_d(["red dog", "red cat"], [["red cat"], ["red dog"]]) == pytest.approx([0.0, 0.0])
+
+
+def test_a_cider_that_is_0_for_every_caption_is_known() -> None:
+    assert tells_nothing([["a red cat", "a cat"]])
+    assert tells_nothing([["red cat"], ["red cat"]])
+    assert not tells_nothing([["red cat"], ["red dog"]])
+    assert cider_d(["red cat"], [["red cat"]]) == [0.0]
 
 
 def test_cider_d_clips_repeated_words_and_punishes_length() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from interlink.errors import StageError
-from interlink.fetch.local import Sidecars, digest
+from interlink.fetch.local import Sidecars, digest, irregular
 from interlink.subtitles.files import SUFFIXES
 
 
@@ -85,3 +85,17 @@ def test_a_subtitle_that_cannot_be_read_is_reported(tmp_path: Path):
     found, lost = Sidecars().find(tmp_path, "cut")
     assert found == []
     assert lost == ["cut.vtt: Is a directory"]
+
+
+def test_a_pipe_named_like_a_subtitle_is_reported_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "cut.en.vtt")
+    (tmp_path / "cut.vtt").symlink_to("cut.vtt")
+    found, lost = Sidecars().find(tmp_path, "cut")
+    assert found == []
+    assert sorted(lost) == ["cut.en.vtt: a named pipe, not a file", "cut.vtt: a link that leads back to itself"]
+
+
+def test_only_what_is_there_and_no_file_is_irregular(tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"x")
+    assert irregular(tmp_path / "a") == irregular(tmp_path / "absent") == irregular(tmp_path) == ""
+    assert irregular(Path("/dev/null")) == "a device, not a file"

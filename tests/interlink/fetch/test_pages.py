@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,24 @@ def test_a_page_without_pictures_is_dropped_and_a_file_of_another_kind_refused(t
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=name):
             read_all(tmp_path / name)
+
+
+def test_a_damaged_picture_costs_the_page_only_this_picture(tmp_path: Path) -> None:
+    encoded = base64.b64encode(picture("green")).decode()
+    record = mmc4(
+        {"image_base64": "%%%", "matched_text_index": 0},
+        {"image_base64": f"data:image/jpeg;base64,{encoded[:40]}\n{encoded[40:]}", "matched_text_index": 1},
+    )
+    (tmp_path / "l.jsonl").write_text(json.dumps(record))
+    assert read_all(tmp_path / "l.jsonl") == [
+        ("http://page/1", [Slot(problem="image_base64 is not base64"), "zero", Slot(picture("green")), "one"])
+    ]
+
+
+def test_a_page_file_that_is_no_file_is_a_failed_row(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "._a.jsonl").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "a.jsonl").write_text(json.dumps({"texts": ["x", None], "images": [None, "http://x/1"]}))
+    good, bad = scan(SourceSettings(path=str(tmp_path), kind="pages"))
+    assert good.fields["path"] == "a.jsonl"
+    assert (bad.status, bad.message) == ("failed", "pipe.jsonl: a named pipe, not a file")

@@ -92,6 +92,28 @@ def test_one_media_file_is_a_source_of_one(tmp_path: Path):
     assert row.fields["path"] == "cut.mp4"
 
 
+def test_what_is_no_file_is_a_failed_row_and_the_rest_is_found(tmp_path: Path):
+    write(tmp_path / "a.mp4", "x")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "self.mp4").symlink_to("self.mp4")
+    (tmp_path / "one.mp4").symlink_to("two.mp4")
+    (tmp_path / "two.mp4").symlink_to("one.mp4")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "here").symlink_to(".")
+    rows = rows_of(tmp_path)
+    failed = {row.message.partition(": ")[0]: row.message for row in rows if row.status == "failed"}
+    assert sorted(failed) == ["one.mp4", "pipe.mp4", "self.mp4", "two.mp4"]
+    assert failed["pipe.mp4"].endswith("a named pipe, not a file")
+    assert "leads back to itself" in failed["self.mp4"]
+    assert [row.fields["path"] for row in rows if row.status == "ok"] == ["a.mp4"]
+
+
+def test_a_source_that_is_a_pipe_is_said_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "list.txt")
+    with pytest.raises(UserError, match="not a regular file"):
+        rows_of(tmp_path / "list.txt")
+
+
 # -- lists ------------------------------------------------------------------------------------------------------
 
 
