@@ -235,6 +235,11 @@ class Build:
 
             what = f"this change recomputes costly rows: {redo_text(redo)}"
             raise UserError(what, "add --yes to go ahead, or undo the change")
+        if report is not None and not self.workspace.generations:
+            from interlink.report.survey import survey
+
+            for line in survey(self.recipe).lines(self.recipe):
+                report(Event("", "note", text=line))
         # A root without items has to look at its source, whichever stages are asked for.
         new = self._collect() if not stages or COLLECT in stages or not self.workspace.generations else 0
         self.workspace.write_lock(lock)

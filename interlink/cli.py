@@ -57,6 +57,31 @@ def sample(
 
 
 @app.command(
+    epilog="Example: interlink init my_videos; then: interlink build --root out",
+    cls=listing("recipe", "interlink.recipe:recipe_names"),
+)
+def init(
+    path: Annotated[str, typer.Argument(help="A folder of videos, a video, or a list of ids, URLs or paths.")] = ".",
+    recipe: Annotated[str, typer.Option(help="The recipe to begin with: {}.")] = "folder",
+    set_: Sets = None,
+) -> None:
+    """Look at a source: what is in it, what the recipe makes of it, what is missing. Writes interlink.yaml here."""
+    from interlink.recipe import FILE_NAME, Recipe, begin_recipe
+    from interlink.report.survey import survey
+
+    chosen = Recipe.load(recipe, [*(set_ or []), f"source.path={path}"])
+    console = console_of()
+    for line in survey(chosen).lines(chosen):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if Path(FILE_NAME).exists():
+        console.print(f"{FILE_NAME} is there already and was left as it is", highlight=False)
+    else:
+        Path(FILE_NAME).write_text(begin_recipe(chosen))
+        console.print(f"wrote {FILE_NAME}", highlight=False)
+    console.print("next: interlink build --root out", highlight=False)
+
+
+@app.command(
     epilog="Example: interlink build folder --set source.path=clips --root out",
     cls=listing("recipe", "interlink.recipe:recipe_names"),
 )

@@ -124,6 +124,21 @@ class Recipe:
         return fingerprints(self.shapes, fresh)
 
 
+def begin_recipe(recipe: Recipe) -> str:
+    """The text of a recipe file with what differs from the defaults."""
+    kept: dict[str, Any] = {"name": recipe.name, "source": _unlike_default(recipe.base.source)}
+    kept |= {block.name: found for block in recipe.blocks if (found := _unlike_default(block.settings))}
+    if recipe.base.stages != DEFAULT_STAGES:
+        kept["stages"] = list(recipe.base.stages)
+    head = "# What differs from the defaults. `interlink stages` lists every key with its default and meaning.\n"
+    return head + yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+
+
+def _unlike_default(settings: Settings) -> dict[str, Any]:
+    defaults = type(settings)().model_dump(mode="json")
+    return {key: value for key, value in settings.model_dump(mode="json").items() if value != defaults[key]}
+
+
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """`key: old → new` for each key of two recipes' data whose value differs; a key that one lacks is left out."""
     old, new = dict(_flat(before)), dict(_flat(after))

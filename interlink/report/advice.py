@@ -16,18 +16,21 @@ def advice(recipe: Recipe, status: Status) -> str:
     silent, finished = stage.reasons["no_text"], stage.ok + stage.dropped
     if not silent or silent < MOST * finished:
         return ""
-    remedies = []
-    if _reads(recipe, "transcribe", "recogniser", "none"):
-        remedies.append(
-            "recognise speech: --set transcribe.recogniser=faster-whisper --set transcribe.speech.model=small"
-        )
+    what, options = f"{silent} of {finished} videos have no text", remedies(recipe)
+    return f"{what}; {'; or '.join(options)}" if options else f"{what}; `interlink status ROOT --rows` lists them"
+
+
+def remedies(recipe: Recipe, speech: bool = True) -> list[str]:
+    """What adds text to videos without subtitles, with the settings to add. speech: whether somebody speaks in them."""
+    found = []
+    if speech and _reads(recipe, "transcribe", "recogniser", "none"):
+        found.append("recognise speech: --set transcribe.recogniser=faster-whisper --set transcribe.speech.model=small")
     if _reads(recipe, "caption", "engine", "transcript"):
-        remedies.append(
+        found.append(
             "caption the pictures: --set caption.engine=transformers --set caption.transformers.model=HUB_ID, or "
             "--set caption.engine=openai --set caption.openai.base_url=URL --set caption.openai.model=NAME"
         )
-    what = f"{silent} of {finished} videos have no text"
-    return f"{what}; {'; or '.join(remedies)}" if remedies else f"{what}; `interlink status --rows` lists them"
+    return found
 
 
 def _reads(recipe: Recipe, stage: str, key: str, value: str) -> bool:

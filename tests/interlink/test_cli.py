@@ -41,7 +41,7 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["sample", "build", "status", "retry", "prune", "release", "why", "stages", "verify", "doctor"]
+    "command", ["sample", "init", "build", "status", "retry", "prune", "release", "why", "stages", "verify", "doctor"]
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = interlink(command, "--help")
