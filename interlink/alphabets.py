@@ -81,7 +81,7 @@ class Script:
     @property
     def latin(self) -> bool:
         """Whether the language is written in Latin letters."""
-        return not self.east_asian and all(ord(each) < 0x400 for each in self.letters)
+        return not self.east_asian and all(ord(each) < 0x370 for each in self.letters)
 
     def _fits(self, character: str) -> bool:
         if character in _PUNCTUATION:
@@ -164,7 +164,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("bg", _CYRILLIC, _RUSSIAN, "аеоинтрсвлкдпм"),
     ("mk", _CYRILLIC, "абвгдѓежзѕијклљмнњопрстќуфхцчџш", "аоеинтрсвлкдпј"),
     ("sr", (*_CYRILLIC, *_CENTRAL), "абвгдђежзијклљмнњопрстћуфхцчџшčćđšž", ""),
-    ("el", ("cp1253", "iso8859_7", "cp737", "mac_greek"), "αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώϊϋΐΰ", "αοιετσνηυρκπμλ"),
+    ("el", ("cp1253", "iso8859_7", "cp737"), "αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώϊϋΐΰ", "αοιετσνηυρκπμλ"),
     ("he", ("cp1255", "iso8859_8", "cp862"), "אבגדהוזחטיךכלםמןנסעףפץצקרשת" + "".join(map(chr, range(0x5B0, 0x5C3))), "יוהלאמרתבשםנחק"),
     ("yi", ("cp1255", "iso8859_8"), "אבגדהוזחטיךכלםמןנסעףפץצקרשתװױײ", "יוהלאמרתבשענ"),
     ("ar", ("cp1256", "iso8859_6", "cp864"), _ARABIC, "اليمنوتربةعدهكسف"),

@@ -1,0 +1,152 @@
+"""What stands in captions without being spoken: [Music], (laughs), *sighs*, sung lines, and names of speakers.
+
+Names are taken off only where they can hardly be prose: see `speakers`. Costs microseconds per cue.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from interlink.subtitles.cues import Cue
+
+Kind = Literal["music", "sound", "speaker", "overlay", "long"]
+MARK_WORDS = 8  # most words of a mark of sound
+NOTE = re.compile("[\u2669-\u266c]+|\U0001f3b5|\U0001f3b6")
+SUNG = re.compile(rf"^[-–—#\s]*(?:{NOTE.pattern})")
+ENDS_SUNG = re.compile(rf"(?:{NOTE.pattern})[\s.,!?#]*$")
+ASIDE = re.compile(r"^[-–—\s]*[(（]([^()（）]*)[)）]$")
+STARRED = re.compile(r"^[-–—\s]*\*([^*]*)\*$")
+LEAD = re.compile(r"^(?:[-–—‐]+|>>+)$")  # a token that opens a turn
+DASHED = re.compile(r"^[-–—‐]+(?=[^\W\d_])")
+# Words for music in captions, in the languages of common sites.
+MUSIC = re.compile(
+    "music|musi[kq]|músic|singing|♪|музык|музик|音乐|音樂|音楽|음악|موسيقى|संगीत|nhạc|muzyka|zene|müzik|hudba|musica",
+    re.IGNORECASE,
+)
+# English words for sounds and ways of speaking: with one of them, brackets inside a line are a mark too.
+SOUND = re.compile(
+    r"^(?:[\w'’,-]+ ){0,4}?(?:laugh|chuckl|giggl|snicker|sigh|gasp|cough|sneez|sniff|groan|moan|grunt|scream|shout|yell|"
+    r"whisper|cry|cries|sob|weep|mumbl|mutter|hum(?:s|ming)|whistl|applau|clap|cheer|music|sing|beep|buzz|ring|knock|"
+    r"bark|meow|chirp|footstep|thunder|sizzl|clatter|bang|crash|slam|creak|click|pop(?:s|ping)|splash|rumbl|static|"
+    r"silence|inaudible|indistinct|unintelligible|crosstalk|clears? throat|exhal|inhal|snor|yawn|in \w+$|on (?:phone|radio|tv)|"
+    r"over (?:phone|radio)|off[- ]?screen|voice[- ]?over|v\.?o\.?$|o\.?s\.?$|speak(?:s|ing) )[\w'’ ,.-]*$",
+    re.IGNORECASE,
+)
+NAME = re.compile(r"^((?:[-–—‐]+\s*|>>+\s*)*)([^\W\d_][\w.'’&/#-]*(?: [\w.'’&/#()-]+){0,3})\s*[:：](?=\s|$)")
+LONGEST_NAME = 30  # characters
+CAPITALS = 0.6  # share of capitals from which on a file is written in capitals, so that they do not mark a name
+ROLES = frozenset(
+    "narrator speaker man woman boy girl host interviewer interviewee announcer reporter presenter moderator guest "
+    "voice voiceover child kid audience crowd professor teacher student chef doctor operator anchor".split()
+)
+# Words that stand before a colon in prose, also in capitals.
+PROSE = frozenset(
+    "note notes remember step steps tip tips warning caution important attention ingredients ingredient method first "
+    "second third fourth fifth next then finally last also now so and but or ok okay question questions answer answers "
+    "q a ps p.s fact facts example examples hint part chapter section day week option number no rule reminder optional "
+    "update conclusion summary result results reason reasons time total today tomorrow one two three four five here "
+    "this that these those it the a an you i we they he she what why how where when who which say says said asks for in on at to if is "
+    "yes well oh hey look listen see plus problem solution bonus disclaimer spoiler goal goals materials tools equipment "
+    "temperature serves yield difficulty subtitles subtitle captions translated translation transcript synced source "
+    "sources www http https danger diy faq todo pros cons price cost size color colour level pro key main big quick "
+    "let's i'm it's don't my your our there hinweis achtung tipp schritt zutaten wichtig nota importante paso "
+    "ingredientes recuerda consejo étape ingrédients remarque conseil astuce uwaga krok składniki внимание шаг совет "
+    "важно примечание".split()
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is not speech: the text, and its times in seconds.
+
+    music, sound: from brackets, notes and styles. speaker: a name. overlay: a text on the picture, shown while others
+    speak. long: speech whose cue stands far longer than its words need.
+    """
+
+    text: str
+    start: float
+    end: float
+    kind: Kind
+
+
+def sound(text: str, start: float, end: float) -> Mark:
+    """The mark of a text in brackets."""
+    return Mark(text, start, end, "music" if MUSIC.search(text) else "sound")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mark in a line: its tokens first to last (excluded). text: without brackets. turn: the next word opens one."""
+
+    first: int
+    last: int
+    text: str
+    kind: Literal["sound", "speaker", "turn"]
+
+
+def speakers(cues: Sequence[Cue]) -> frozenset[str]:
+    """The names of speakers in a file, as they stand before a colon at the start of a line.
+
+    A name is in capitals (in a file that is not), or a role (Narrator), or follows `>>`, or is one of several that
+    stand there again and again. Words such as Note, Step 1 and Remember are never names.
+    """
+    lines = [line.text for cue in cues for line in cue.lines]
+    found = [(match[1], match[2]) for text in lines if (match := NAME.match(text)) and _may_be_name(match[2])]
+    if not found:
+        return frozenset()
+    rest = [character for text in lines for character in NAME.sub("", text) if character.isalpha()]
+    in_capitals = sum(character.isupper() for character in rest) > CAPITALS * len(rest)
+    counts = Counter(name for _, name in found)
+    often = {name for name, count in counts.items() if count > 1}
+    names = often if len(often) > 1 else set()
+    for lead, name in found:
+        role = name.split()[0].casefold() in ROLES
+        if role or ">>" in lead or (name.isupper() and (not in_capitals or lead)):
+            names.add(name)
+    return frozenset(names)
+
+
+def _may_be_name(name: str) -> bool:
+    words = name.split()
+    return (
+        len(name) <= LONGEST_NAME
+        and words[0].casefold().strip(".") not in PROSE
+        and all(word[0].isupper() or word[0].isdigit() or word[0] in "#&(" for word in words)
+    )
+
+
+def found_in(tokens: Sequence[str], names: frozenset[str]) -> Iterator[Found]:
+    """The marks of one line: a speaker's name and dashes at its start, and brackets or stars with a sound."""
+    text = " ".join(tokens)
+    first = 0
+    if (match := NAME.match(text)) and match[2] in names:
+        first = len(text[: match.end()].split())
+        yield Found(0, first, match[2], "speaker")
+    else:
+        while first < len(tokens) and LEAD.match(tokens[first]) and not tokens[first].startswith(">"):
+            first += 1
+        if first and first < len(tokens):
+            yield Found(0, first, "", "turn")
+    number = first
+    while number < len(tokens):
+        last = _bracket(tokens, number)
+        if last:
+            yield Found(number, last, " ".join(tokens[number:last]).strip("-–—.,!? ").strip("()（）* "), "sound")
+        number = last or number + 1
+
+
+def _bracket(tokens: Sequence[str], first: int) -> int:
+    """The end of a bracket with a sound that begins at a token; 0 if there is none."""
+    opening = tokens[first].lstrip("-–—")[:1]
+    closing = {"(": ")", "（": "）", "*": "*"}.get(opening)
+    if closing is None:
+        return 0
+    for last in range(first + 1, min(len(tokens), first + MARK_WORDS) + 1):
+        inside = " ".join(tokens[first:last]).strip("-–—.,!? ")
+        if inside.endswith(closing) and len(inside) > 1:
+            return last if SOUND.match(inside.strip("()（）* ")) else 0
+    return 0
