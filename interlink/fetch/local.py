@@ -90,9 +90,7 @@ class Sidecars:
     def unclaimed(self, folder: Path, stems: Iterable[str], rivals: Path | None = None) -> list[str]:
         """Names of the files in `folder` that look like subtitles and belong to none of the `stems`."""
         listed = self._listed(folder)
-        claimed = {
-            name for stem in set(map(_nfc, stems)) for name, _ in self._claimed(folder, stem, rivals or folder)
-        }
+        claimed = {name for stem in set(map(_nfc, stems)) for name, _ in self._claimed(folder, stem, rivals or folder)}
         return sorted({name for _, name in listed.subtitles} - claimed | set(listed.unread))
 
     def _claimed(self, folder: Path, stem: str, rivals: Path) -> list[tuple[str, Label]]:

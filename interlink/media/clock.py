@@ -16,7 +16,6 @@ from interlink.errors import StageError
 from interlink.media.probe import FORMATS, open_media
 from interlink.stage import Item
 
-
 WRAP = 2**33 / 90_000  # seconds after which the clock of a transport stream starts again
 KEPT = 1.0  # least start of a container, seconds, that shows that it kept the clock of its transport stream
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from interlink.errors import UserError
 from interlink.recipe import StageBlock
+from interlink.report.unclaimed import NONE_UNCLAIMED, Unclaimed, UnclaimedSubtitles
 from interlink.runtime.workspace import Workspace
 from interlink.shards import manifest
 
@@ -60,10 +61,12 @@ class Status:
     shards: int = 0
     bytes: int = 0
     failed_items: int = 0  # ids that failed at one stage or more
+    unclaimed: Unclaimed = NONE_UNCLAIMED  # subtitle files that belong to no item
 
     def json(self) -> dict[str, Any]:
         totals = {name: getattr(self, name) for name in (*TOTALS, "shards", "bytes")}
-        return {"stages": {name: stage.json() for name, stage in self.stages.items()}, **totals}
+        stages = {name: stage.json() for name, stage in self.stages.items()}
+        return {"stages": stages, **totals, "unclaimed_subtitles": asdict(self.unclaimed)}
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,12 @@ def build_status(
 ) -> Status:
     """Counts over all partitions of the tables that `prints` (stage -> fingerprint) names."""
     status = Status({"collect": StageStatus()} | {block.name: StageStatus() for block in blocks})
+    subtitles = UnclaimedSubtitles(blocks)
     for name, _ in workspace.partitions():
         source = workspace.source_rows(name)
         for row in source.values():
             _count(status.stages["collect"], row)
+            subtitles.add(row)
         ok: dict[str, set[str]] = {"collect": {key for key, row in source.items() if row["status"] == "ok"}}
         failed = {key for key, row in source.items() if row["status"] == "failed"}
         for block in blocks:
@@ -146,6 +151,7 @@ def build_status(
             failed |= {key for key, outcome in final.items() if outcome == "failed"}
             ok[block.name] = {key for key, outcome in final.items() if outcome == "ok"}
         status.failed_items += len(failed)
+    status.unclaimed = subtitles.found()
     if shards_folder and workspace.storage.exists(f"{shards_folder}/MANIFEST.json"):
         try:
             totals = manifest.load(workspace.storage, shards_folder).totals

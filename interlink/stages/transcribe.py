@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from interlink.engines.listen import Listener
     from interlink.media.tracks import Track
     from interlink.subtitles.cues import Subtitles
+    from interlink.subtitles.marks import Mark
     from interlink.subtitles.sentences import Sentence
-    from interlink.subtitles.words import Mark
 
 MOST_MESSAGES = 5  # problems that a row lists
 
@@ -243,12 +243,11 @@ class Transcribe(PerItem):
 
             def load(track: Track) -> _Found:
                 found, language = read_track(container, track, likely), language_of(track.label.language)
-                return _Found(
-                    "embedded", f"stream {track.index}", language, found, incomplete=track.label.incomplete
-                )
+                return _Found("embedded", f"stream {track.index}", language, found, incomplete=track.label.incomplete)
 
             tracks = text_tracks(describe(container, path), container)
-            whole, parts = [], []
+            whole: list[_Source] = []
+            parts: list[_Source] = []
             for track in tracks:
                 (parts if track.label.incomplete else whole).append(_Source(track.label, partial(load, track)))
             found = self._choose(whole, lost)
@@ -341,7 +340,7 @@ class Transcribe(PerItem):
         words, found.marks = words_of(cues)
         found.sentences = sentences_of_runs(words)
         found.subtitles.problems += [
-            f"a text of {len(mark.text.split())} words stands for {mark.end - mark.start:.0f} s, so its times are uncertain"
+            f"a text of {len(mark.text.split())} words stands for {mark.end - mark.start:.0f} s: its times are doubtful"
             for mark in found.marks
             if mark.kind == "long"
         ]

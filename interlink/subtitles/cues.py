@@ -137,7 +137,7 @@ class CueMaker:
 def plain(text: str) -> str:
     """Text without tags, codes, entities and invisible characters; spaces stay."""
     text = OVERRIDE.sub("", TAG.sub("", READING.sub("", text)))
-    text = ESCAPED_BREAK.sub(" ", html.unescape(html.unescape(text)))  # some writers escape twice
+    text = ESCAPED_BREAK.sub(" ", html.unescape(text))
     return LONE.sub("\ufffd", INVISIBLE.sub("", text))
 
 

@@ -18,8 +18,7 @@ from interlink.subtitles.ssa import read_ssa
 from interlink.subtitles.timedtext import read_srv
 from interlink.subtitles.ttml import read_ttml
 
-SUFFIXES = (".vtt", ".srt", ".json3", ".srv1", ".srv2", ".srv3", ".ttml", ".dfxp", ".sbv", ".ssa", ".ass")
-SUFFIXES += (".itt", ".webvtt")
+SUFFIXES = (".vtt", ".srt", ".json3", ".srv1", ".srv2", ".srv3", ".ttml", ".dfxp", ".sbv", ".ssa", ".ass", ".itt")
 UNREAD_SUFFIXES = (".sub", ".idx", ".sup", ".smi", ".sami", ".lrc", ".stl", ".scc", ".mks", ".usf")  # other formats
 MOST_CUES = 200_000  # further cues are dropped; a day of rolling captions has about 80,000
 JSON = re.compile(r'"(?:events|tStartMs)"\s*:')
@@ -46,7 +45,9 @@ def parse(data: bytes, language: str = "", likely: Sequence[str] = ()) -> Subtit
     if decoded.doubt and found.cues:
         found.problems.insert(0, decoded.doubt)
     found.cues.sort(key=lambda cue: cue.start)
-    if not found.kind and sum(DATA.fullmatch(cue.text) is not None for cue in found.cues) > DATA_SHARE * len(found.cues):
+    if not found.kind and sum(DATA.fullmatch(cue.text) is not None for cue in found.cues) > DATA_SHARE * len(
+        found.cues
+    ):
         found.kind = "metadata"
     if len(found.cues) > MOST_CUES:
         found = replace(found, cues=found.cues[:MOST_CUES], problems=[*found.problems, f"more than {MOST_CUES} cues"])

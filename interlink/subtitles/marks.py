@@ -20,42 +20,57 @@ SUNG = re.compile(rf"^[-–—#\s]*(?:{NOTE.pattern})")
 ENDS_SUNG = re.compile(rf"(?:{NOTE.pattern})[\s.,!?#]*$")
 ASIDE = re.compile(r"^[-–—\s]*[(（]([^()（）]*)[)）]$")
 STARRED = re.compile(r"^[-–—\s]*\*([^*]*)\*$")
-LEAD = re.compile(r"^(?:[-–—‐]+|>>+)$")  # a token that opens a turn
-DASHED = re.compile(r"^[-–—‐]+(?=[^\W\d_])")
+DASHES = re.compile(r"[-–—‐]+\s+(?=\S)|[-–—‐]+(?=[^\W\d_])")  # at the start of a line they open a turn
 # Words for music in captions, in the languages of common sites.
 MUSIC = re.compile(
     "music|musi[kq]|músic|singing|♪|музык|музик|音乐|音樂|音楽|음악|موسيقى|संगीत|nhạc|muzyka|zene|müzik|hudba|musica",
     re.IGNORECASE,
 )
 # English words for sounds and ways of speaking: with one of them, brackets inside a line are a mark too.
+_VOICE = (
+    "laugh|chuckl|giggl|snicker|sigh|gasp|cough|sneez|sniff|sniffl|groan|moan|grunt|scream|shout|yell|whisper|sob|weep|"
+    "mumbl|mutter|humm|whistl|applaud|cheer|sing|exhal|inhal|snor|yawn|clapp|cry|beep|buzz|bark|meow|chirp|rumbl"
+)
+_THING = "ring|knock|slam|creak|click|pop|splash|clatter|bang|crash|sizzl|thunder|honk|tick|clink|crackl|rattl"
+_NOISE = (
+    "laughter|applause|music|silence|inaudible|indistinct|unintelligible|crosstalk|static|footsteps|cheers|cries|"
+    "chatter|gunshot|gunfire|thunder|foreign|clears? throat"
+)
+_LANGUAGE = "english|french|spanish|german|italian|russian|japanese|chinese|mandarin|korean|arabic|hebrew|hindi|latin"
+_UP_TO_3 = r"(?:[\w'’,-]+ ){0,3}"
 SOUND = re.compile(
-    r"^(?:[\w'’,-]+ ){0,4}?(?:laugh|chuckl|giggl|snicker|sigh|gasp|cough|sneez|sniff|groan|moan|grunt|scream|shout|yell|"
-    r"whisper|cry|cries|sob|weep|mumbl|mutter|hum(?:s|ming)|whistl|applau|clap|cheer|music|sing|beep|buzz|ring|knock|"
-    r"bark|meow|chirp|footstep|thunder|sizzl|clatter|bang|crash|slam|creak|click|pop(?:s|ping)|splash|rumbl|static|"
-    r"silence|inaudible|indistinct|unintelligible|crosstalk|clears? throat|exhal|inhal|snor|yawn|in \w+$|on (?:phone|radio|tv)|"
-    r"over (?:phone|radio)|off[- ]?screen|voice[- ]?over|v\.?o\.?$|o\.?s\.?$|speak(?:s|ing) )[\w'’ ,.-]*$",
+    rf"{_UP_TO_3}(?:(?:{_VOICE})(?:e?s|ing)|{_NOISE})(?: [\w'’,-]+){{0,3}}"
+    rf"|(?:{_VOICE})e?|{_UP_TO_3}(?:{_THING})(?:e?s|ing)"
+    rf"|(?:speak(?:s|ing) )?in (?:{_LANGUAGE})|speak(?:s|ing)(?: \w+){{1,3}}"
+    r"|(?:on|over) (?:the )?(?:phone|radio|tv)|off[- ]?screen|voice[- ]?over|v\.?o\.?|o\.?s\.?",
     re.IGNORECASE,
 )
 NAME = re.compile(r"^((?:[-–—‐]+\s*|>>+\s*)*)([^\W\d_][\w.'’&/#-]*(?: [\w.'’&/#()-]+){0,3})\s*[:：](?=\s|$)")
 LONGEST_NAME = 30  # characters
 CAPITALS = 0.6  # share of capitals from which on a file is written in capitals, so that they do not mark a name
-ROLES = frozenset(
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+ROLES = _set(
     "narrator speaker man woman boy girl host interviewer interviewee announcer reporter presenter moderator guest "
-    "voice voiceover child kid audience crowd professor teacher student chef doctor operator anchor".split()
+    "voice voiceover child kid audience crowd professor teacher student chef doctor operator anchor"
 )
 # Words that stand before a colon in prose, also in capitals.
-PROSE = frozenset(
+PROSE = _set(
     "note notes remember step steps tip tips warning caution important attention ingredients ingredient method first "
     "second third fourth fifth next then finally last also now so and but or ok okay question questions answer answers "
     "q a ps p.s fact facts example examples hint part chapter section day week option number no rule reminder optional "
     "update conclusion summary result results reason reasons time total today tomorrow one two three four five here "
-    "this that these those it the a an you i we they he she what why how where when who which say says said asks for in on at to if is "
-    "yes well oh hey look listen see plus problem solution bonus disclaimer spoiler goal goals materials tools equipment "
-    "temperature serves yield difficulty subtitles subtitle captions translated translation transcript synced source "
-    "sources www http https danger diy faq todo pros cons price cost size color colour level pro key main big quick "
-    "let's i'm it's don't my your our there hinweis achtung tipp schritt zutaten wichtig nota importante paso "
-    "ingredientes recuerda consejo étape ingrédients remarque conseil astuce uwaga krok składniki внимание шаг совет "
-    "важно примечание".split()
+    "this that these those it the an you i we they he she what why how where when who which say says said asks for in "
+    "on at to if is yes well oh hey look listen see plus problem solution bonus disclaimer spoiler goal goals "
+    "materials tools equipment temperature serves yield difficulty subtitles subtitle captions translated translation "
+    "transcript synced source sources www http https danger diy faq todo pros cons price cost size color colour level pro key "
+    "main big quick let's i'm it's don't my your our there hinweis achtung tipp schritt zutaten wichtig nota "
+    "importante paso ingredientes recuerda consejo étape ingrédients remarque conseil astuce uwaga krok składniki "
+    "внимание шаг совет важно примечание"
 )
 
 
@@ -76,16 +91,6 @@ class Mark:
 def sound(text: str, start: float, end: float) -> Mark:
     """The mark of a text in brackets."""
     return Mark(text, start, end, "music" if MUSIC.search(text) else "sound")
-
-
-@dataclass(frozen=True)
-class Found:
-    """A mark in a line: its tokens first to last (excluded). text: without brackets. turn: the next word opens one."""
-
-    first: int
-    last: int
-    text: str
-    kind: Literal["sound", "speaker", "turn"]
 
 
 def speakers(cues: Sequence[Cue]) -> frozenset[str]:
@@ -119,23 +124,21 @@ def _may_be_name(name: str) -> bool:
     )
 
 
-def found_in(tokens: Sequence[str], names: frozenset[str]) -> Iterator[Found]:
-    """The marks of one line: a speaker's name and dashes at its start, and brackets or stars with a sound."""
-    text = " ".join(tokens)
-    first = 0
+def opening(text: str, names: frozenset[str]) -> tuple[str, str]:
+    """(what a line begins with that is not spoken, the speaker's name in it or ""): a name, or dashes."""
     if (match := NAME.match(text)) and match[2] in names:
-        first = len(text[: match.end()].split())
-        yield Found(0, first, match[2], "speaker")
-    else:
-        while first < len(tokens) and LEAD.match(tokens[first]) and not tokens[first].startswith(">"):
-            first += 1
-        if first and first < len(tokens):
-            yield Found(0, first, "", "turn")
-    number = first
+        return text[: match.end()], match[2]
+    dashes = DASHES.match(text)
+    return (dashes[0] if dashes else ""), ""
+
+
+def sounds_in(tokens: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    """(first token, last one excluded, text) of each bracket with a sound in a line."""
+    number = 0
     while number < len(tokens):
         last = _bracket(tokens, number)
         if last:
-            yield Found(number, last, " ".join(tokens[number:last]).strip("-–—.,!? ").strip("()（）* "), "sound")
+            yield number, last, " ".join(tokens[number:last]).strip("-–—.,!? ").strip("()（）* ")
         number = last or number + 1
 
 
@@ -148,5 +151,5 @@ def _bracket(tokens: Sequence[str], first: int) -> int:
     for last in range(first + 1, min(len(tokens), first + MARK_WORDS) + 1):
         inside = " ".join(tokens[first:last]).strip("-–—.,!? ")
         if inside.endswith(closing) and len(inside) > 1:
-            return last if SOUND.match(inside.strip("()（）* ")) else 0
+            return last if SOUND.fullmatch(inside.strip("()（）* ")) else 0
     return 0

@@ -20,7 +20,10 @@ PLACE = re.compile(r"\\(?:pos|move|org)\s*\(|\\an?[4-9]\b|\\a1[01]\b")
 # What the words of a style's name say about it -> the kind of its marks.
 STYLES = (
     (re.compile(r"(?:^|[^a-z])(?:signs?|titles?|credits?|staff|notes?)(?:[^a-z]|$)"), "overlay"),
-    (re.compile(r"(?:^|[^a-z])(?:op|ed|opening|ending|songs?|lyrics?|karaoke|kara|romaji|kanji|insert)(?:[^a-z]|$)"), "music"),
+    (
+        re.compile(r"(?:^|[^a-z])(?:op|ed|opening|ending|songs?|lyrics?|karaoke|kara|romaji|kanji|insert)(?:[^a-z]|$)"),
+        "music",
+    ),
 )
 
 

@@ -15,15 +15,15 @@ from interlink.subtitles.cues import Cue, Line, Token
 from interlink.subtitles.lanes import lanes_of
 from interlink.subtitles.marks import (
     ASIDE,
-    DASHED,
     ENDS_SUNG,
     MARK_WORDS,
     NOTE,
     STARRED,
     SUNG,
     Mark,
-    found_in,
+    opening,
     sound,
+    sounds_in,
     speakers,
 )
 
@@ -152,54 +152,71 @@ def _timed(tokens: list[Token], cue: Cue) -> list[Word]:
 def _spoken(cue: Cue, shown: Sequence[Line], names: frozenset[str]) -> tuple[list[Word], list[Mark]]:
     """The words of a cue's lines, and the marks in them."""
     lines, sung, notes = _without_notes(shown)
-    timed = _timed([token for line in lines for token in line.tokens], cue)
     marks = [Mark("♪", cue.start, cue.end, "music")] if notes else []
+    opened: dict[int, str] = {}  # number of a line that opens a turn -> the speaker's name, or ""
+    for number, line in enumerate(lines):
+        if number not in sung and not ASIDE.match(line.text):
+            lines[number], name = _without_opening(line, names)
+            if lines[number] != line:
+                opened[number] = name
+    timed = _timed([token for line in lines for token in line.tokens], cue)
     aside: set[int] = set()
-    turns: set[int] = set()
 
     def mark(first: int, last: int, text: str) -> None:
         marks.append(sound(text, timed[first].start, timed[last - 1].end))
         aside.update(range(first, last))
 
-    at, ranges = 0, []
+    whole = _inside(timed)
+    if whole and not sung:
+        mark(0, len(timed), whole)
+    first, kept = 0, list(timed)
     for number, line in enumerate(lines):
+        last = first + len(line.tokens)
+        said = timed[first:last]
         if number in sung:
-            mark(at, at + len(line.tokens), line.text)
-        else:
-            ranges.append((at, at + len(line.tokens)))
-        at += len(line.tokens)
-    for first, last in [(0, len(timed)), *ranges]:
-        text = " ".join(word.text for word in timed[first:last])
-        inside = ASIDE.match(text) or STARRED.match(text)
-        if inside and 0 < last - first <= MARK_WORDS and first not in aside:
-            mark(first, last, inside[1].strip())
-    for first, last in ranges:
-        for found in found_in([word.text for word in timed[first:last]], names) if first not in aside else ():
-            begin, end = first + found.first, first + found.last
-            if found.kind == "sound":
-                mark(begin, end, found.text)
-                continue
-            if found.kind == "speaker":
-                marks.append(Mark(found.text, timed[begin].start, timed[end - 1].end, "speaker"))
-            aside.update(range(begin, end))
-            turns.add(end)
-    return _kept(timed, aside, turns, {first for first, _ in ranges}), marks
+            mark(first, last, line.text)
+        elif said and first not in aside:
+            if number in opened:
+                kept[first] = replace(kept[first], opens_turn=True)
+                marks += [Mark(opened[number], said[0].start, said[-1].end, "speaker")] if opened[number] else []
+            if inside := _inside(said):
+                mark(first, last, inside)
+            for begin, end, text in () if inside else sounds_in([word.text for word in said]):
+                mark(first + begin, first + end, text)
+        first = last
+    return _spoken_words(kept, aside), marks
 
 
-def _kept(words: Sequence[Word], aside: set[int], turns: set[int], begins: set[int]) -> list[Word]:
-    """The words that are not set aside. turns, begins: numbers of the words that open a turn, and a line."""
-    kept = []
+def _spoken_words(words: Sequence[Word], aside: set[int]) -> list[Word]:
+    """The words that are not set aside; a turn that one of those opens is opened by the next."""
+    found = []
     turn = False
     for number, word in enumerate(words):
-        turn = turn or number in turns
-        if number in aside:
-            continue
-        text = word.text
-        if number in begins and DASHED.match(text):
-            text, turn = DASHED.sub("", text), True
-        kept.append(replace(word, text=text, opens_turn=turn))
-        turn = False
-    return kept
+        turn = turn or word.opens_turn
+        if number not in aside:
+            found.append(replace(word, opens_turn=turn))
+            turn = False
+    return found
+
+
+def _inside(words: Sequence[Word]) -> str:
+    """The text of a line, or cue, that is a mark as a whole: in round brackets or stars; else empty."""
+    text = " ".join(word.text for word in words)
+    inside = ASIDE.match(text) or STARRED.match(text)
+    return inside[1].strip() if inside and len(words) <= MARK_WORDS else ""
+
+
+def _without_opening(line: Line, names: frozenset[str]) -> tuple[Line, str]:
+    """The line without the name or the dashes at its start, and the name."""
+    head, name = opening(line.text, names)
+    tokens = list(line.tokens)
+    left = head.strip()
+    while left and tokens:
+        if left.startswith(tokens[0].text):
+            left = left[len(tokens.pop(0).text) :].lstrip()
+        else:
+            tokens[0], left = replace(tokens[0], text=tokens[0].text.removeprefix(left)), ""
+    return Line(tuple(tokens), line.timed), name
 
 
 def _without_notes(lines: Sequence[Line]) -> tuple[list[Line], set[int], bool]:

@@ -28,9 +28,7 @@ TEXTS = {
     "de": ("Zuerst schälen Sie die Zwiebel.", "Dann würfeln, schön groß.", "cp1252 mac_roman cp850"),
 }
 UNICODE = "utf-8 utf-8-sig utf-16 utf-16-le utf-16-be"
-CASES = [
-    (language, encoding) for language, (*_, names) in TEXTS.items() for encoding in f"{names} {UNICODE}".split()
-]
+CASES = [(language, encoding) for language, (*_, names) in TEXTS.items() for encoding in f"{names} {UNICODE}".split()]
 FORMATS = ("srt", "vtt", "ssa", "ttml", "sbv")
 
 
