@@ -8,8 +8,8 @@ silero-vad finds.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -22,14 +22,13 @@ from interlink.errors import StageError
 from interlink.fetch.facts import stated_seconds
 from interlink.settings import Settings, operational
 from interlink.stage import Context, Item, PerItem, Resources, Row
-from interlink.text.languages import Label, Languages, distance, group_of, label_of, language_of
+from interlink.subtitles.sources import Found, Source, Wanted, choose
+from interlink.text.languages import Label, Languages, label_of, language_of
 
 if TYPE_CHECKING:
     from interlink.engines.captioner import Identity
     from interlink.engines.listen import Listener
     from interlink.media.tracks import Track
-    from interlink.subtitles.cues import Subtitles
-    from interlink.subtitles.marks import Mark
     from interlink.subtitles.sentences import Sentence
 
 MOST_MESSAGES = 5  # problems that a row lists
@@ -71,36 +70,6 @@ class TranscribeSettings(Settings):
 
     def unread(self) -> frozenset[str]:
         return frozenset(("speech",)) if self.recogniser == "none" else frozenset()
-
-
-@dataclass
-class _Found:
-    """The result of one source of speech. offset: seconds added to its times. incomplete: why it lacks speech."""
-
-    source: str
-    name: str
-    language: str
-    subtitles: Subtitles
-    offset: float = 0.0
-    sentences: list[Sentence] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    detected: tuple[str, float] | None = None
-    revision: str = ""
-    incomplete: str = ""
-
-
-@dataclass
-class _Source:
-    """Subtitles that are read at most once, on demand. label: language and kinds, as stated."""
-
-    label: Label
-    load: Callable[[], _Found]
-    found: _Found | None = None
-
-    def get(self) -> _Found:
-        if self.found is None:
-            self.found = self.load()
-        return self.found
 
 
 class Transcribe(PerItem):
@@ -200,7 +169,7 @@ class Transcribe(PerItem):
 
     # -- sources ------------------------------------------------------------------------------------------------
 
-    def _sidecar(self, item: Item, lost: list[str], whole: bool = True) -> _Found | None:
+    def _sidecar(self, item: Item, lost: list[str], whole: bool = True) -> Found | None:
         """The best subtitle file. whole: of those that hold all speech; else of forced ones and the like."""
         from interlink.media.clock import container_clock
 
@@ -211,7 +180,7 @@ class Transcribe(PerItem):
             label = label_of(PurePath(file["name"]).stem, stems)
             label = Label(file["language"] or label.language, label.kinds)
             if not label.never_speech and bool(label.incomplete) is not whole:
-                sources.append(_Source(label, partial(self._load, item, file, label)))
+                sources.append(Source(label, partial(self._load, item, file, label)))
         chosen = self._choose(sources, lost)
         if chosen is None:
             return None
@@ -225,15 +194,15 @@ class Transcribe(PerItem):
             lost.append(f"the clock of the media file is unknown, so subtitle times count from 0 ({error})")
         return chosen
 
-    def _load(self, item: Item, file: Any, label: Label) -> _Found:
+    def _load(self, item: Item, file: Any, label: Label) -> Found:
         from interlink.subtitles.files import parse
 
         likely = [language_of(language) for language in self.settings.languages]
         subtitles = parse(item.blob("download", file["data"]), language_of(label.language), likely)
         stated = label.language or (subtitles.language if language_of(subtitles.language) else "")
-        return _Found("sidecar", file["name"], stated, subtitles, incomplete=label.incomplete)
+        return Found("sidecar", file["name"], stated, subtitles, incomplete=label.incomplete)
 
-    def _embedded(self, item: Item, lost: list[str]) -> tuple[_Found | None, _Found | None]:
+    def _embedded(self, item: Item, lost: list[str]) -> tuple[Found | None, Found | None]:
         """The best track in the container with all speech, or the best one with parts of it."""
         from interlink.media.probe import describe, local_media, open_media
         from interlink.media.tracks import read_track, text_tracks
@@ -241,19 +210,19 @@ class Transcribe(PerItem):
         likely = [language_of(language) for language in self.settings.languages]
         with local_media(item) as path, open_media(path) as container:
 
-            def load(track: Track) -> _Found:
+            def load(track: Track) -> Found:
                 found, language = read_track(container, track, likely), language_of(track.label.language)
-                return _Found("embedded", f"stream {track.index}", language, found, incomplete=track.label.incomplete)
+                return Found("embedded", f"stream {track.index}", language, found, incomplete=track.label.incomplete)
 
             tracks = text_tracks(describe(container, path), container)
-            whole: list[_Source] = []
-            parts: list[_Source] = []
+            whole: list[Source] = []
+            parts: list[Source] = []
             for track in tracks:
-                (parts if track.label.incomplete else whole).append(_Source(track.label, partial(load, track)))
+                (parts if track.label.incomplete else whole).append(Source(track.label, partial(load, track)))
             found = self._choose(whole, lost)
             return found, self._choose(parts, lost) if found is None else None
 
-    def _listen(self, item: Item, recognise: bool, lost: list[str]) -> tuple[_Found | None, dict[str, Any] | None]:
+    def _listen(self, item: Item, recognise: bool, lost: list[str]) -> tuple[Found | None, dict[str, Any] | None]:
         """The recogniser's result (None: no speech, or no recogniser), and the shares of the sound."""
         from interlink.engines.listen import BLOCK, Shares
         from interlink.engines.recogniser import recognise as ask
@@ -273,7 +242,7 @@ class Transcribe(PerItem):
             if recognise and self._recogniser is not None:
                 cues, language = ask(self._recogniser, utterances)
                 if cues:
-                    found = _Found("recognised", f"stream {stream.index}", language, Subtitles(stream.codec, cues))
+                    found = Found("recognised", f"stream {stream.index}", language, Subtitles(stream.codec, cues))
             _use_up(utterances)
         if audio.loss():
             lost.append(audio.loss())
@@ -281,31 +250,10 @@ class Transcribe(PerItem):
 
     # -- choosing and reading -----------------------------------------------------------------------------------
 
-    def _choose(self, sources: list[_Source], lost: list[str]) -> _Found | None:
-        """The first source with cues, in order of preference; None if no source has cues in an allowed language.
+    def _choose(self, sources: list[Source], lost: list[str]) -> Found | None:
+        return choose(sources, Wanted(self.settings.languages, self.settings.any_language), self._language, lost)
 
-        Of one language: the nearest region or script, then files without [sounds], then those that are not automatic.
-        """
-        ranked: list[tuple[int, int, bool, bool, _Source]] = []
-        for source in sources:
-            language = self._language(source)
-            rank = self._rank(language)
-            if rank is not None:
-                kinds = source.label.kinds
-                ranked.append((*rank, "auto" in kinds, "sdh" in kinds, source))
-        for *_, source in sorted(ranked, key=lambda entry: entry[:-1]):
-            found = source.get()
-            if found.subtitles.kind:
-                continue  # chapters and the like
-            if found.subtitles.cues:
-                return found
-            if found.source == "sidecar":  # a subtitle file without cues is damaged; a track may be empty
-                lost.append(f"{found.name}: no cue could be read")
-            else:
-                lost += [f"{found.name}: {problem}" for problem in found.subtitles.problems]
-        return None
-
-    def _language(self, source: _Source) -> str:
+    def _language(self, source: Source) -> str:
         """The language of a source: stated outside, stated in the file, or detected; or empty."""
         if language_of(source.label.language):
             return source.label.language
@@ -314,21 +262,7 @@ class Transcribe(PerItem):
             self._read(found)
         return found.language or (found.detected[0] if found.detected else "")
 
-    def _rank(self, language: str) -> tuple[int, int] | None:
-        """(place in the order of wanted languages, distance of the tags); None if the language is not allowed."""
-        wanted = self.settings.languages
-        matches = [
-            (number, distance(each, language))
-            for number, each in enumerate(wanted)
-            if language and group_of(each) == group_of(language)
-        ]
-        if matches:
-            return matches[0]
-        if not language:
-            return len(wanted), 0
-        return (len(wanted) + 1, 0) if self.settings.any_language else None
-
-    def _read(self, found: _Found) -> None:
+    def _read(self, found: Found) -> None:
         """Fills in sentences, marks and the detected language."""
         from interlink.subtitles.lanes import one_language
         from interlink.subtitles.runs import sentences_of_runs
@@ -347,7 +281,7 @@ class Transcribe(PerItem):
         if self._detector is not None:
             found.detected = self._detector.detect(" ".join(sentence.text for sentence in found.sentences))
 
-    def _row(self, item_id: str, found: _Found | None, sound: dict[str, Any] | None, lost: list[str]) -> Row:
+    def _row(self, item_id: str, found: Found | None, sound: dict[str, Any] | None, lost: list[str]) -> Row:
         problems = list(lost)
         fields: dict[str, Any] = {
             "source": "none",
@@ -393,7 +327,7 @@ class Transcribe(PerItem):
         return Row(item_id, fields, partial=bool(problems), message="; ".join(shown))
 
 
-def _annotated(item: Item) -> _Found | None:
+def _annotated(item: Item) -> Found | None:
     """The speech of the annotations. Its lines are read as cues, so that rolling repeats are removed here too."""
     from interlink.subtitles.cues import CueMaker, Subtitles
 
@@ -408,7 +342,7 @@ def _annotated(item: Item) -> _Found | None:
             cues.append(cue)
     if not cues:
         return None
-    return _Found("annotations", given["file"], "", Subtitles("annotations", cues), revision=given["revision"])
+    return Found("annotations", given["file"], "", Subtitles("annotations", cues), revision=given["revision"])
 
 
 def _times(span: Any, offset: float) -> dict[str, float]:

@@ -67,9 +67,9 @@ PROSE = _set(
     "this that these those it the an you i we they he she what why how where when who which say says said asks for in "
     "on at to if is yes well oh hey look listen see plus problem solution bonus disclaimer spoiler goal goals "
     "materials tools equipment temperature serves yield difficulty subtitles subtitle captions translated translation "
-    "transcript synced source sources www http https danger diy faq todo pros cons price cost size color colour level pro key "
-    "main big quick let's i'm it's don't my your our there hinweis achtung tipp schritt zutaten wichtig nota "
-    "importante paso ingredientes recuerda consejo étape ingrédients remarque conseil astuce uwaga krok składniki "
+    "transcript synced source sources www http https danger diy faq todo pros cons price cost size color colour level "
+    "pro key main big quick let's i'm it's don't my your our there hinweis achtung tipp schritt zutaten wichtig "
+    "nota importante paso ingredientes recuerda consejo étape ingrédients remarque conseil astuce uwaga krok składniki "
     "внимание шаг совет важно примечание"
 )
 

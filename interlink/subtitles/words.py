@@ -170,15 +170,18 @@ def _spoken(cue: Cue, shown: Sequence[Line], names: frozenset[str]) -> tuple[lis
     if whole and not sung:
         mark(0, len(timed), whole)
     first, kept = 0, list(timed)
+    turn, speaker = False, ""  # a name may have a line of its own
     for number, line in enumerate(lines):
         last = first + len(line.tokens)
         said = timed[first:last]
+        turn, speaker = turn or number in opened, opened.get(number, "") or speaker
         if number in sung:
             mark(first, last, line.text)
         elif said and first not in aside:
-            if number in opened:
+            if turn:
                 kept[first] = replace(kept[first], opens_turn=True)
-                marks += [Mark(opened[number], said[0].start, said[-1].end, "speaker")] if opened[number] else []
+                marks += [Mark(speaker, said[0].start, said[-1].end, "speaker")] if speaker else []
+                turn, speaker = False, ""
             if inside := _inside(said):
                 mark(first, last, inside)
             for begin, end, text in () if inside else sounds_in([word.text for word in said]):
