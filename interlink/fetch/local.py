@@ -88,9 +88,10 @@ class Sidecars:
         return found, lost
 
     def unclaimed(self, folder: Path, stems: Iterable[str], rivals: Path | None = None) -> list[str]:
-        """Names of the files in `folder` that look like subtitles and belong to none of the `stems`."""
-        listed = self._listed(folder)
-        claimed = {name for stem in set(map(_nfc, stems)) for name, _ in self._claimed(folder, stem, rivals or folder)}
+        """Names of the files in `folder` that look like subtitles and belong to none of `stems` or the media files."""
+        listed, media = self._listed(folder), rivals or folder
+        owners = {_nfc(stem) for stem in stems} | self._listed(media).media
+        claimed = {name for stem in owners for name, _ in self._claimed(folder, stem, media)}
         return sorted({name for _, name in listed.subtitles} - claimed | set(listed.unread))
 
     def _claimed(self, folder: Path, stem: str, rivals: Path) -> list[tuple[str, Label]]:
