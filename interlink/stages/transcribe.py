@@ -265,14 +265,15 @@ class Transcribe(PerItem):
     def _read(self, found: Found) -> None:
         """Fills in sentences, marks and the detected language."""
         from interlink.subtitles.lanes import one_language
-        from interlink.subtitles.runs import sentences_of_runs
+        from interlink.subtitles.runs import sentences_of_runs, wanted_runs
         from interlink.subtitles.words import words_of
 
         wanted = (*self.settings.languages, *([found.language] if found.language else []))
         cues, language = one_language(found.subtitles.cues, wanted)
         found.language = language or found.language
         words, found.marks = words_of(cues)
-        found.sentences = sentences_of_runs(words)
+        kept = words if self._detector is None else wanted_runs(words, wanted, self._detector.detect)
+        found.sentences = sentences_of_runs(kept)
         found.subtitles.problems += [
             f"a text of {len(mark.text.split())} words stands for {mark.end - mark.start:.0f} s: its times are doubtful"
             for mark in found.marks
