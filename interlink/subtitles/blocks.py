@@ -23,6 +23,7 @@ SBV_LINE = re.compile(rf"^\s*{SBV_STAMP}\s*,\s*{SBV_STAMP}\s*$")
 INLINE_STAMP = re.compile(rf"<{STAMP}>")
 SBV_BREAK = "[br]"
 VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^<>]+)>")
+BROKEN = re.compile(rf"{SPACES}[-\d].*-->")  # a time line, or what is left of one
 PLACED = re.compile(r"\{[^{}]*\\(?:an[4-9]|pos\b|move\b)")
 COMMENT = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 HEADER = re.compile(r"^\s*(Kind|Language)\s*:\s*([\w-]+)\s*$", re.IGNORECASE)
@@ -84,7 +85,7 @@ class _Reader:
     def block(self, first: int, block: list[str]) -> None:
         """One run of lines that are not empty: a cue, several cues (if blank lines were lost), or something else."""
         starts = [number for number, line in enumerate(block) if re.search(ARROW, line) or SBV_LINE.match(line)]
-        starts = [number for number in starts if "-->" in block[number] or _times(block[number])]
+        starts = [number for number in starts if BROKEN.match(block[number]) or _times(block[number])]
         if not starts:
             self._without_times(first, block)
             return
@@ -97,6 +98,8 @@ class _Reader:
             if times is None:
                 self.found.problems.append(f"line {first + start}: an invalid time line")
                 continue
+            if times[1] < times[0]:
+                self.found.problems.append(f"line {first + start}: a cue that ends before it begins")
             last = number + 1 == len(starts)
             payload = block[start + 1 :] if last else block[start + 1 : starts[number + 1]]
             if not last and payload and payload[-1].strip().isdigit():

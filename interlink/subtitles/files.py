@@ -27,7 +27,7 @@ SRV = re.compile(r"<(?:timedtext|transcript)[\s>]|<(?:p|text)\s[^<>]*\b(?:t|star
 SSA = re.compile(r"^Dialogue\s*:", re.IGNORECASE | re.MULTILINE)
 BLOCKS = re.compile(TIME_START, re.MULTILINE)
 DECLARED = re.compile(rb"""<\?xml[^<>]{0,200}?\bencoding\s*=\s*["']([A-Za-z][\w.:-]{0,40})["']""")
-EXTRA_RETURNS = re.compile(r"\r+\n")  # a text file written twice has CR CR LF
+RETURNS = re.compile(r"\r+\n|\r")  # a text file written twice has CR CR LF
 # Payloads of metadata tracks: places in a sheet of thumbnails, and JSON.
 DATA = re.compile(r"\S+#xywh=\d+,\d+,\d+,\d+|\{.*\}", re.DOTALL)
 DATA_SHARE = 0.9
@@ -41,7 +41,7 @@ def parse(data: bytes, language: str = "", likely: Sequence[str] = ()) -> Subtit
     found = Subtitles()
     declared = DECLARED.search(data[:1000])
     decoded = decode(data, declared[1].decode() if declared else "", language, likely)
-    _read(EXTRA_RETURNS.sub("\n", decoded.text), found)
+    _read(RETURNS.sub("\n", decoded.text), found)
     if decoded.doubt and found.cues:
         found.problems.insert(0, decoded.doubt)
     found.cues.sort(key=lambda cue: cue.start)

@@ -16,7 +16,7 @@ from interlink.subtitles.cues import Cue
 Kind = Literal["music", "sound", "speaker", "overlay", "long"]
 MARK_WORDS = 8  # most words of a mark of sound
 NOTE = re.compile("[\u2669-\u266c]+|\U0001f3b5|\U0001f3b6")
-SUNG = re.compile(rf"^[-–—#\s]*(?:{NOTE.pattern})")
+SUNG = re.compile(rf"^[-–—#\s]*(?:{NOTE.pattern})|^#\s.+\s#$")
 ENDS_SUNG = re.compile(rf"(?:{NOTE.pattern})[\s.,!?#]*$")
 ASIDE = re.compile(r"^[-–—\s]*[(（]([^()（）]*)[)）]$")
 STARRED = re.compile(r"^[-–—\s]*\*([^*]*)\*$")
@@ -45,7 +45,13 @@ SOUND = re.compile(
     r"|(?:on|over) (?:the )?(?:phone|radio|tv)|off[- ]?screen|voice[- ]?over|v\.?o\.?|o\.?s\.?",
     re.IGNORECASE,
 )
-NAME = re.compile(r"^((?:[-–—‐]+\s*|>>+\s*)*)([^\W\d_][\w.'’&/#-]*(?: [\w.'’&/#()-]+){0,3})\s*[:：](?=\s|$)")
+NAME = re.compile(
+    r"^((?:[-–—‐]+\s*|>>+\s*)*)"  # what stands before it
+    r"([^\W\d_][\w.'’&/#-]*(?: [\w.'’&/#-]+){0,3}(?: \([^()]{1,20}\))?)\s*[:：](?=\s|$)"
+)
+    r"^((?:[-–—‐]+\s*|>>+\s*)*)([^\W\d_][\w.'’&/#-]*(?: [\w.'’&/#-]+){0,3}(?: \([^()]{1,20}\))?)\s*[:：](?=\s|$)"
+)
+JAPANESE_NAME = re.compile(r"（([^（）]{1,12})）(?=\S)")  # of speakers, in Japanese captions
 LONGEST_NAME = 30  # characters
 CAPITALS = 0.6  # share of capitals from which on a file is written in capitals, so that they do not mark a name
 
@@ -110,17 +116,17 @@ def speakers(cues: Sequence[Cue]) -> frozenset[str]:
     names = often if len(often) > 1 else set()
     for lead, name in found:
         role = name.split()[0].casefold() in ROLES
-        if role or ">>" in lead or (name.isupper() and (not in_capitals or lead)):
+        if role or ">>" in lead or (name.partition("(")[0].isupper() and (not in_capitals or lead)):
             names.add(name)
     return frozenset(names)
 
 
 def _may_be_name(name: str) -> bool:
-    words = name.split()
+    words = name.partition("(")[0].split()
     return (
         len(name) <= LONGEST_NAME
         and words[0].casefold().strip(".") not in PROSE
-        and all(word[0].isupper() or word[0].isdigit() or word[0] in "#&(" for word in words)
+        and all(word[0].isupper() or word[0].isdigit() or word[0] in "#&" for word in words)
     )
 
 
@@ -128,6 +134,8 @@ def opening(text: str, names: frozenset[str]) -> tuple[str, str]:
     """(what a line begins with that is not spoken, the speaker's name in it or ""): a name, or dashes."""
     if (match := NAME.match(text)) and match[2] in names:
         return text[: match.end()], match[2]
+    if match := JAPANESE_NAME.match(text):
+        return match[0], match[1]
     dashes = DASHES.match(text)
     return (dashes[0] if dashes else ""), ""
 

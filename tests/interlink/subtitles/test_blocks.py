@@ -99,3 +99,20 @@ def test_time_codes_of_ttml(attributes: str, stamp: str, seconds: float) -> None
     text = f'<tt {attributes}{scale}><body><div><p begin="{stamp}" dur="1s">Peel it.</p></div></body></tt>'
 
     assert [start for start, *_ in read(text)] == [seconds]
+
+
+def test_files_with_old_line_ends_have_a_format() -> None:
+    found = parse(b"1\r00:00:01,000 --> 00:00:02,000\rPeel it.\r\r2\r00:00:03,000 --> 00:00:04,000\rChop it.\r")
+
+    assert (found.format, [(cue.start, cue.end, cue.text) for cue in found.cues]) == ("srt", TWO)
+
+
+def test_an_arrow_in_a_text_is_text() -> None:
+    assert read("1\n00:00:01,000 --> 00:00:02,000\nA -> B and C --> D.\n") == [(1.0, 2.0, "A -> B and C --> D.")]
+
+
+def test_a_cue_that_ends_before_it_begins_is_reported() -> None:
+    found = parse(b"1\n00:00:05,000 --> 00:00:02,000\nPeel it.\n")
+
+    assert [(cue.start, cue.end) for cue in found.cues] == [(5.0, 5.0)]
+    assert found.problems == ["line 2: a cue that ends before it begins"]

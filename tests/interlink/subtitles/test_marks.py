@@ -29,6 +29,8 @@ def said(*texts: str) -> str:
         (">> JOHN SMITH: Peel it.", "Peel it.", "JOHN SMITH"),
         ("Narrator: Peel it.", "Peel it.", "Narrator"),
         ("Speaker 1: Peel it.", "Peel it.", "Speaker 1"),
+        ("WOMAN (on phone): Peel it.", "Peel it.", "WOMAN (on phone)"),
+        ("（太郎）むきます。", "むきます。", "太郎"),
         ("ИВАН: Очистите лук.", "Очистите лук.", "ИВАН"),
         ("<v Ann>Peel it.</v>", "Peel it.", "Ann"),
         ("<v.loud Ann Lee>Peel it.", "Peel it.", "Ann Lee"),
