@@ -49,8 +49,6 @@ NAME = re.compile(
     r"^((?:[-–—‐]+\s*|>>+\s*)*)"  # what stands before it
     r"([^\W\d_][\w.'’&/#-]*(?: [\w.'’&/#-]+){0,3}(?: \([^()]{1,20}\))?)\s*[:：](?=\s|$)"
 )
-    r"^((?:[-–—‐]+\s*|>>+\s*)*)([^\W\d_][\w.'’&/#-]*(?: [\w.'’&/#-]+){0,3}(?: \([^()]{1,20}\))?)\s*[:：](?=\s|$)"
-)
 JAPANESE_NAME = re.compile(r"（([^（）]{1,12})）(?=\S)")  # of speakers, in Japanese captions
 LONGEST_NAME = 30  # characters
 CAPITALS = 0.6  # share of capitals from which on a file is written in capitals, so that they do not mark a name
