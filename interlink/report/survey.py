@@ -102,7 +102,7 @@ def _look(found: Survey, paths: list[Path], recipe: Recipe) -> None:
     from interlink.media.audio import heard_stream
     from interlink.media.probe import describe, open_media
 
-    sidecars, listener = Sidecars(), _listener()
+    sidecars, listener = Sidecars(recipe.base.source.extensions), _listener()
     found.speaks = None if listener is None else 0
     try:
         for path in paths:
