@@ -105,7 +105,7 @@ def lanes_of(cues: Sequence[Cue]) -> tuple[list[list[Cue]], list[Mark]]:
 def one_language(cues: Sequence[Cue], wanted: Sequence[str]) -> tuple[list[Cue], str]:
     """The cues, or lines, in the first wanted language of a file with two at the same time, and that language.
 
-    Languages are told apart as the file states them, or by their scripts. All cues and "" if that does not work.
+    Languages are distinguished as the file states them, or by their scripts. All cues and "" if that does not work.
     """
     stated = {group_of(cue.language) for cue in cues}
     if len(stated) > 1:
