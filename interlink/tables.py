@@ -31,7 +31,7 @@ SENTENCE = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa
 MARK = pa.struct(
     [
         ("text", pa.string()),  # without its brackets
-        ("kind", pa.string()),  # music | sound | speaker | overlay | long (speech whose cue stands far too long)
+        ("kind", pa.string()),  # music | sound | speaker | overlay | long (speech in a cue that stands far too long)
         ("start", pa.float64()),
         ("end", pa.float64()),
     ]

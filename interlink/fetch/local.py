@@ -79,7 +79,7 @@ class Sidecars:
     """
 
     def __init__(self, extensions: Iterable[str] = ()) -> None:
-        """extensions: of media files, whose stems claim files."""
+        """extensions: of media files. Their stems claim files."""
         self._lock = threading.Lock()
         self._extensions = frozenset(f".{extension.lower()}" for extension in extensions)
         self._folders: dict[Path, _Folder] = {}

@@ -277,7 +277,7 @@ class Transcribe(PerItem):
         found.subtitles.problems += [
             f"a text of {len(mark.text.split())} words stands for {mark.end - mark.start:.0f} s: its times are doubtful"
             for mark in found.marks
-            if mark.kind == "long"
+            if mark.kind == "long" and found.source != "annotations"  # those spans are as stated
         ]
         if self._detector is not None:
             found.detected = self._detector.detect(" ".join(sentence.text for sentence in found.sentences))

@@ -35,7 +35,7 @@ MPEG_SECOND = 90_000
 
 @dataclass
 class _Open:
-    """The cue whose text is being read."""
+    """The cue that is being read."""
 
     start: float
     end: float

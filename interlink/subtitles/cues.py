@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>")  # voice, class, style, font …; "a < b" stays
 OVERRIDE = re.compile(r"\{\\[^{}]*\}")  # SSA codes such as {\i1}, which also occur in SRT files
@@ -38,7 +39,7 @@ class Line:
     tokens: tuple[Token, ...]
     timed: bool
 
-    @property
+    @cached_property
     def text(self) -> str:
         return " ".join(token.text for token in self.tokens)
 
@@ -61,7 +62,7 @@ class Cue:
     language: str = ""
     speakers: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def text(self) -> str:
         return " ".join(line.text for line in self.lines)
 

@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import accumulate, pairwise
 
 from interlink.subtitles.cues import Cue
@@ -40,6 +41,7 @@ _SCRIPTS = (
     ("Jpan", re.compile("[\u3040-\u30ff]")),
     ("Hani", re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")),
 )
+_LETTER = re.compile("[A-Za-z]")
 _WRITTEN = {"Hans": ("Hani",), "Hant": ("Hani",), "Jpan": ("Jpan", "Hani"), "Kore": ("Kore", "Hani")}
 
 
@@ -80,9 +82,11 @@ def lanes_of(cues: Sequence[Cue]) -> tuple[list[list[Cue]], list[Mark]]:
     kept, marks = _without_overlays(_once(cues))
     lanes: list[_Lane] = []
     for cue in kept:
-        key = (cue.group, script(cue.text))
         open_ = [lane for lane in lanes if lane.takes(cue)]
-        lane = next((lane for lane in open_ if lane.key == key), open_[0] if open_ else None)
+        lane = open_[0] if open_ else None
+        if len(open_) > 1:
+            key = (cue.group, script(cue.text))
+            lane = next((each for each in open_ if each.key == key), lane)
         if lane is not None:
             lane.add(cue)
         elif len(lanes) < MOST_LANES:
@@ -101,7 +105,7 @@ def lanes_of(cues: Sequence[Cue]) -> tuple[list[list[Cue]], list[Mark]]:
 def one_language(cues: Sequence[Cue], wanted: Sequence[str]) -> tuple[list[Cue], str]:
     """The cues, or lines, in the first wanted language of a file with two at the same time, and that language.
 
-    Languages are told apart as the file states them, or by their scripts. All cues and "" if that does not work.
+    Languages are distinguished as the file states them, or by their scripts. All cues and "" if that does not work.
     """
     stated = {group_of(cue.language) for cue in cues}
     if len(stated) > 1:
@@ -117,8 +121,11 @@ def one_language(cues: Sequence[Cue], wanted: Sequence[str]) -> tuple[list[Cue],
     return list(cues), ""
 
 
+@lru_cache(maxsize=65536)
 def script(text: str) -> str:
     """The script of most letters of a text; Japanese if it has kana; empty without letters."""
+    if text.isascii():
+        return "Latn" if _LETTER.search(text) else ""
     counts = {name: len(pattern.findall(text)) for name, pattern in _SCRIPTS}
     if counts["Jpan"] and counts["Jpan"] + counts["Hani"] > counts["Latn"]:
         return "Jpan"

@@ -83,7 +83,7 @@ class Mark:
     """What is not speech: the text, and its times in seconds.
 
     music, sound: from brackets, notes and styles. speaker: a name. overlay: a text on the picture, shown while others
-    speak. long: speech whose cue stands far longer than its words need.
+    speak. long: speech in a cue that stands far longer than its words need.
     """
 
     text: str

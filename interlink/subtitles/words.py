@@ -69,7 +69,7 @@ def words_of(cues: Sequence[Cue]) -> tuple[list[Word], list[Mark]]:
             spoken += said
             marks += found
         spoken, bracketed = _without_brackets(spoken)
-        words += [replace(word, run=run) for word in spoken]
+        words += [replace(word, run=run) for word in spoken] if run else spoken
         marks += bracketed
     words.sort(key=lambda word: word.start)
     return words, sorted(marks, key=lambda mark: (mark.start, mark.end, mark.text))
@@ -197,7 +197,7 @@ def _spoken_words(words: Sequence[Word], aside: set[int]) -> list[Word]:
     for number, word in enumerate(words):
         turn = turn or word.opens_turn
         if number not in aside:
-            found.append(replace(word, opens_turn=turn))
+            found.append(word if word.opens_turn == turn else replace(word, opens_turn=turn))
             turn = False
     return found
 
@@ -242,6 +242,9 @@ def _without_notes(lines: Sequence[Line]) -> tuple[list[Line], set[int], bool]:
             songs.add(len(kept))
             kept.append(line)
             continue
+        if not NOTE.search(line.text):
+            kept.append(line)
+            continue
         tokens = [replace(token, text=NOTE.sub("", token.text)) for token in line.tokens]
         notes = notes or tokens != list(line.tokens)
         tokens = [token for token in tokens if token.text]
@@ -270,6 +273,7 @@ def _without_brackets(words: list[Word]) -> tuple[list[Word], list[Mark]]:
                 marks.append(sound(inside.strip("[] "), word.start, words[close].end))
                 number = close + 1
         if text:
-            kept.append(replace(word, text=text, opens_turn=turn))
+            same = text == word.text and turn == word.opens_turn
+            kept.append(word if same else replace(word, text=text, opens_turn=turn))
             turn = False
     return kept, marks
