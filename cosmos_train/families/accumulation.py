@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def without_negatives(recipe: Recipe, world: int, samples: int, pairs_per_sample: int = 1) -> list[str]:
-    """A warning for every source whose contrastive batches have one pair: its loss says nothing.
+    """A warning for every source with contrastive batches of one pair: its loss says nothing.
 
     world: number of processes; samples: of an epoch of all sources.
     """
