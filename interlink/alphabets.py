@@ -81,7 +81,7 @@ class Script:
     @property
     def latin(self) -> bool:
         """Whether the language is written in Latin letters."""
-        return not self.east_asian and all(ord(each) < 0x400 for each in self.letters)
+        return not self.east_asian and all(ord(each) < 0x370 for each in self.letters)
 
     def _fits(self, character: str) -> bool:
         if character in _PUNCTUATION:
@@ -103,7 +103,7 @@ def _bare(character: str) -> str:
 
 @lru_cache(maxsize=16384)
 def _east_asian(character: str, name: str) -> bool:
-    """Whether a character is common in Chinese, Japanese or Korean text: of the first level of its national standard."""
+    """Whether a character is common in Chinese, Japanese or Korean: of the first level of its national standard."""
     code = ord(character)
     if 0x3040 <= code < 0x3100:
         return name == "ja"
@@ -130,6 +130,7 @@ _CENTRAL = ("cp1250", "iso8859_2", "cp852", "mac_latin2")
 _WEST = ("cp1252", "iso8859_15", "mac_roman", "cp850")
 _RUSSIAN = "абвгдежзийклмнопрстуфхцчшщъыьэюяё"
 _ARABIC = "ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىيًٌٍَُِّْـ؟،؛"
+_HEBREW, _POINTS = "אבגדהוזחטיךכלםמןנסעףפץצקרשת", "".join(map(chr, range(0x5B0, 0x5C3)))
 _LOAN = "éèêàçïñöüíáó"  # of English
 
 # Language (two letters) -> encodings in use for it, the most common first; letters beyond ASCII; common letters.
@@ -145,7 +146,8 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("sv", _WEST, "åäöéà", ""), ("fi", _WEST, "äöåéšž", ""),
     ("no", _WEST, "æøåéèòôóêâ", ""), ("nb", _WEST, "æøåéèòôóêâ", ""), ("nn", _WEST, "æøåéèòôóêâ", ""),
     ("da", _WEST, "æøåéáó", ""), ("is", _WEST, "áðéíóúýþæö", ""),
-    ("ga", _WEST, "áéíóú", ""), ("ca", _WEST, "àçèéíïòóúü·", ""), ("gl", _WEST, "áéíóúñü", ""), ("eu", _WEST, "ñçü", ""),
+    ("ga", _WEST, "áéíóú", ""), ("ca", _WEST, "àçèéíïòóúü·", ""),
+    ("gl", _WEST, "áéíóúñü", ""), ("eu", _WEST, "ñçü", ""),
     ("af", _WEST, "áèéêëîïôöûü", ""), ("id", _WEST, "é", ""), ("ms", _WEST, "é", ""), ("sw", _WEST, "é", ""),
     ("fil", _WEST, "ñáéíóúâêîôû", ""),
     ("pl", _CENTRAL, "ąćęłńóśźżé", ""),
@@ -164,16 +166,18 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("bg", _CYRILLIC, _RUSSIAN, "аеоинтрсвлкдпм"),
     ("mk", _CYRILLIC, "абвгдѓежзѕијклљмнњопрстќуфхцчџш", "аоеинтрсвлкдпј"),
     ("sr", (*_CYRILLIC, *_CENTRAL), "абвгдђежзијклљмнњопрстћуфхцчџшčćđšž", ""),
-    ("el", ("cp1253", "iso8859_7", "cp737", "mac_greek"), "αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώϊϋΐΰ", "αοιετσνηυρκπμλ"),
-    ("he", ("cp1255", "iso8859_8", "cp862"), "אבגדהוזחטיךכלםמןנסעףפץצקרשת" + "".join(map(chr, range(0x5B0, 0x5C3))), "יוהלאמרתבשםנחק"),
-    ("yi", ("cp1255", "iso8859_8"), "אבגדהוזחטיךכלםמןנסעףפץצקרשתװױײ", "יוהלאמרתבשענ"),
+    ("el", ("cp1253", "iso8859_7", "cp737"), "αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώϊϋΐΰ", "αοιετσνηυρκπμλ"),
+    ("he", ("cp1255", "iso8859_8", "cp862"), _HEBREW + _POINTS, "יוהלאמרתבשםנחק"),
+    ("yi", ("cp1255", "iso8859_8"), _HEBREW + "װױײ", "יוהלאמרתבשענ"),
     ("ar", ("cp1256", "iso8859_6", "cp864"), _ARABIC, "اليمنوتربةعدهكسف"),
     ("fa", ("cp1256",), _ARABIC + "پچژگکیۀ\u200c", "ایردنهومتسبشک"),
     ("ur", ("cp1256",), _ARABIC + "پچژگکیۀٹڈڑںھہےۓ\u200c", "ایرنوےہمکت"),
     ("th", ("cp874",), "".join(map(chr, (*range(0xE01, 0xE3B), *range(0xE3F, 0xE5C)))), ""),
 )
 # fmt: on
-_BY_NAME = {name: Script(name, encodings, frozenset(letters), frozenset(common)) for name, encodings, letters, common in _ROWS}
+_BY_NAME = {
+    name: Script(name, encodings, frozenset(letters), frozenset(common)) for name, encodings, letters, common in _ROWS
+}
 _BY_NAME["el"] = replace(_BY_NAME["el"], needed=frozenset("άέήίόύώ"), share=0.03)
 _KANA = frozenset(map(chr, range(0x3041, 0x30FF)))
 _BY_NAME |= {
@@ -183,7 +187,29 @@ _BY_NAME |= {
 }
 _BY_NAME |= {"yue": _BY_NAME["zh"], "cmn": _BY_NAME["zh"], "tl": _BY_NAME["fil"]}
 # One language for each set of encodings and letters, in the order in which equal readings are preferred.
-_FIRST = ("fr", "de", "es", "pt", "sv", "en", "pl", "cs", "hu", "ro", "tr", "lt", "ja", "ko", "zh", "ru", "uk", "el", "he", "ar", "fa")
+_FIRST = (
+    "fr",
+    "de",
+    "es",
+    "pt",
+    "sv",
+    "en",
+    "pl",
+    "cs",
+    "hu",
+    "ro",
+    "tr",
+    "lt",
+    "ja",
+    "ko",
+    "zh",
+    "ru",
+    "uk",
+    "el",
+    "he",
+    "ar",
+    "fa",
+)
 ORDER = tuple(_BY_NAME[name] for name in (*_FIRST, "th"))
 
 

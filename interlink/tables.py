@@ -27,11 +27,11 @@ WORD = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.flo
 
 SENTENCE = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64()), ("words", pa.list_(WORD))])
 
-# A sound that is not speech: [Music], (applause), "♪" for a sung caption.
+# What is in the captions and is not speech: [Music], (applause), sung lines, names of speakers, texts on the picture.
 MARK = pa.struct(
     [
         ("text", pa.string()),  # without its brackets
-        ("kind", pa.string()),  # music | sound
+        ("kind", pa.string()),  # music | sound | speaker | overlay | long (speech whose cue stands far too long)
         ("start", pa.float64()),
         ("end", pa.float64()),
     ]

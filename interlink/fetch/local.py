@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import re
 import stat
 import threading
+import unicodedata
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from interlink.errors import StageError
-from interlink.subtitles.files import SUFFIXES
+from interlink.subtitles.files import SUFFIXES, UNREAD_SUFFIXES
+from interlink.text.languages import Label, read_label
 
 _BLOCK = 1 << 20
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+_SEPARATOR = re.compile(r"[.\s_\-\[(（]")
+_MOST_BYTES = 200_000_000  # of a subtitle file
 
 
 @dataclass(frozen=True)
@@ -68,39 +72,111 @@ def digest(path: Path, progress: Callable[[], None], most_bytes: float = float("
 
 
 class Sidecars:
-    """Finds the subtitle files of a media file: `<stem>.vtt`, `<stem>.<language>.srt` … Lists each folder once."""
+    """Finds the subtitle files of a media file: `<stem>.vtt`, `<stem>.<label>.srt` … Lists each folder once.
 
-    def __init__(self) -> None:
+    A label is a language (`en`, `pt-BR`, `English`), a kind (`forced`, `sdh`) or several of them
+    (`interlink.text.languages`). A file belongs to the longest stem of a media file that fits. Names are compared in
+    Unicode's form NFC: some systems write accents as characters of their own.
+    """
+
+    def __init__(self, extensions: Iterable[str] = ()) -> None:
+        """extensions: of media files, whose stems claim files."""
         self._lock = threading.Lock()
-        self._folders: dict[Path, dict[str, list[tuple[str, str]]]] = {}
+        self._extensions = frozenset(f".{extension.lower()}" for extension in extensions)
+        self._folders: dict[Path, _Folder] = {}
 
-    def find(self, folder: Path, stem: str) -> tuple[list[Subtitle], list[str]]:
-        """The subtitles of `stem` in `folder`, by name, and a message for each file that cannot be read."""
+    def find(self, folder: Path, stem: str, rivals: Path | None = None) -> tuple[list[Subtitle], list[str]]:
+        """The subtitles of `stem` in `folder`, by name, and a message for each file that cannot be read.
+
+        Chapters, chats and the like are left out. rivals: the folder of the media files, if it is another.
+        """
         found: list[Subtitle] = []
         lost: list[str] = []
-        for name, language in self._listed(folder).get(stem, []):
-            if why := irregular(folder / name):
-                lost.append(f"{name}: {why}")
+        for name, label in self._claimed(folder, _nfc(stem), rivals or folder):
+            if label.never_speech:
                 continue
             try:
-                found.append(Subtitle(name, language, (folder / name).read_bytes()))
+                found.append(Subtitle(name, label.language, _read(folder / name)))
             except OSError as error:
                 lost.append(f"{name}: {error.strerror}")
         return found, lost
 
-    def _listed(self, folder: Path) -> dict[str, list[tuple[str, str]]]:
+    def unclaimed(self, folder: Path, stems: Iterable[str], rivals: Path | None = None) -> list[str]:
+        """Names of the files in `folder` that look like subtitles and belong to none of `stems` or the media files."""
+        listed, media = self._listed(folder), rivals or folder
+        owners = {_nfc(stem) for stem in stems} | self._listed(media).media
+        claimed = {name for stem in owners for name, _ in self._claimed(folder, stem, media)}
+        return sorted({name for _, name in listed.subtitles} - claimed | set(listed.unread))
+
+    def _claimed(self, folder: Path, stem: str, rivals: Path) -> list[tuple[str, Label]]:
+        longer = self._listed(rivals).media
+        found = []
+        for base, name in self._listed(folder).by_start.get(stem, ()):
+            label = read_label(base[len(stem) :])
+            rival = label is not None and any(
+                start != stem and start in longer and read_label(base[len(start) :]) is not None
+                for start in _starts(base)
+                if len(start) > len(stem)
+            )
+            if label is not None and not rival:
+                found.append((name, label))
+        return found
+
+    def _listed(self, folder: Path) -> _Folder:
         with self._lock:
             if folder not in self._folders:
-                by_stem: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
-                for path in _files(folder):
-                    if path.suffix.lower() not in SUFFIXES:
-                        continue
-                    by_stem[path.stem].append((path.name, ""))
-                    base, _, language = path.stem.rpartition(".")
-                    if base and _LANGUAGE.fullmatch(language):
-                        by_stem[base].append((path.name, language))
-                self._folders[folder] = dict(by_stem)
+                self._folders[folder] = _listing(folder, self._extensions)
             return self._folders[folder]
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """What a folder holds. subtitles: (stem, name) of those that are read; unread: names of other formats.
+
+    by_start: every part of a stem that could be that of its video -> the subtitles. media: stems of media files.
+    """
+
+    subtitles: list[tuple[str, str]]
+    unread: list[str]
+    by_start: dict[str, list[tuple[str, str]]]
+    media: frozenset[str]
+
+
+def _listing(folder: Path, extensions: frozenset[str]) -> _Folder:
+    subtitles, unread, media = [], [], set()
+    by_start: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for path in _files(folder):
+        stem, suffix = _nfc(path.stem), path.suffix.lower()
+        if suffix in SUFFIXES:
+            subtitles.append((stem, path.name))
+            for start in _starts(stem):
+                by_start[start].append((stem, path.name))
+        elif suffix in UNREAD_SUFFIXES:
+            unread.append(path.name)
+        elif suffix in extensions:
+            media.add(stem)
+    return _Folder(subtitles, unread, dict(by_start), frozenset(media))
+
+
+def _starts(stem: str) -> list[str]:
+    """The stem, and its beginnings before each separator."""
+    return [*(stem[: match.start()] for match in _SEPARATOR.finditer(stem) if match.start()), stem]
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a regular file. Raises OSError for others, without opening them: a pipe would block."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file; skipped")
+    if status.st_size > _MOST_BYTES:
+        raise OSError(errno.EFBIG, f"{status.st_size} bytes are too many for subtitles; skipped")
+    return path.read_bytes()
 
 
 def _files(folder: Path) -> list[Path]:

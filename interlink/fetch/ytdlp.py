@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,9 +27,11 @@ from interlink.fetch.local import Subtitle
 from interlink.fetch.pacing import Pacer
 from interlink.fetch.transfers import Transfer
 from interlink.subtitles.files import SUFFIXES
+from interlink.text.languages import Label, distance, group_of, language_of, read_label
 
 _READ_BYTES = 1 << 16  # most bytes per read: a transfer slower than this per stall_seconds counts as stalled
 _MOST_PAGE_BYTES = 64 << 20
+_UNSAFE = re.compile(r"[^\w.-]")  # in a file's name
 _NO_MEDIA_TYPES = (
     "text/",
     "image/",
@@ -248,11 +251,11 @@ def _subtitles(info: dict[str, Any], folder: Path, wishes: Wishes, session: Sess
     found: list[Subtitle] = []
     chosen = _choose(info.get("subtitles") or {}, wishes.languages, "subtitles")
     if wishes.automatic_subtitles:
-        have = {code.split("-")[0] for _, code, _ in chosen}
+        have = {language_of(code) for _, code, _ in chosen}
         automatic = _choose(info.get("automatic_captions") or {}, wishes.languages, "automatic")
-        chosen += [entry for entry in automatic if entry[1].split("-")[0] not in have]
+        chosen += [entry for entry in automatic if language_of(entry[1]) not in have]
     for origin, language, track in chosen:
-        name = f"{origin}.{language}.{track['ext']}"
+        name = f"{origin}.{_UNSAFE.sub('_', language)}.{track['ext']}"
         target = folder / name
         try:
             if track.get("data") is not None:
@@ -260,7 +263,7 @@ def _subtitles(info: dict[str, Any], folder: Path, wishes: Wishes, session: Sess
             else:
                 track = {**track, "http_headers": track.get("http_headers") or info.get("http_headers")}
                 session.dl(str(target), track, subtitle=True)
-            found.append(Subtitle(name, "" if language == "und" else language, target.read_bytes()))
+            found.append(Subtitle(name, _label(language).language, target.read_bytes()))
         except StageError:
             raise
         except Exception as error:
@@ -272,20 +275,37 @@ def _subtitles(info: dict[str, Any], folder: Path, wishes: Wishes, session: Sess
 
 
 def _choose(tracks: dict[str, Any], languages: tuple[str, ...], origin: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """(origin, language, track) for each wanted language; prefers the original, then the plain code, then a region."""
+    """(origin, code, track) for each wanted language; prefers the original, then the plain code, then a region.
+
+    Sites write codes as they like: `en-nP7-2PuUl7o` is an English track, `iw` is Hebrew.
+    """
     usable = {
-        language: next((t for suffix in SUFFIXES for t in formats or [] if f".{t.get('ext')}" == suffix), None)
-        for language, formats in tracks.items()
-        if language != "live_chat"
+        code: next((t for suffix in SUFFIXES for t in formats or [] if f".{t.get('ext')}" == suffix), None)
+        for code, formats in tracks.items()
+        if not _label(code).never_speech
     }
     codes = sorted(code for code, track in usable.items() if track)
     picked: list[str] = []
     for wanted in languages:
-        ranked = [f"{wanted}-orig", wanted, *(code for code in codes if code.startswith(f"{wanted}-"))]
-        picked += [code for code in ranked if code in codes][:1]
+        near = [code for code in codes if group_of(_label(code).language) == group_of(wanted)]
+        near.sort(key=lambda code: _order(code, wanted))
+        picked += [code for code in (f"{wanted}-orig", wanted, *near) if code in codes][:1]
     if not picked and languages and codes == ["und"]:  # the page states no language: its only track
         picked = codes
     return [(origin, code, track) for code in dict.fromkeys(picked) if (track := usable[code])]
+
+
+def _order(code: str, wanted: str) -> tuple[bool, bool, bool, int, str]:
+    """Full subtitles before forced ones, the language itself before its siblings, codes before names, the nearest."""
+    label, tag = _label(code), code.replace("_", "-").casefold()
+    own, named = language_of(label.language), len(tag.split("-")[0]) > 3
+    apart = distance(wanted, label.language) if "-" in wanted else 0
+    return bool(label.incomplete), own != language_of(wanted), named, apart, code
+
+
+def _label(code: str) -> Label:
+    """The language and kinds of a site's code; an unknown code is its own language."""
+    return read_label(f".{code}") or Label(code)
 
 
 # -- options ----------------------------------------------------------------------------------------------------

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from interlink.errors import UserError
 from interlink.recipe import StageBlock
+from interlink.report.unclaimed import NONE_UNCLAIMED, Unclaimed, UnclaimedSubtitles
 from interlink.runtime.workspace import Workspace
 from interlink.shards import manifest
 
@@ -61,11 +62,12 @@ class Status:
     bytes: int = 0
     failed_items: int = 0  # ids that failed at one stage or more
     source: Mapping[str, Any] = field(default_factory=dict)  # what the source held when items were last added
+    unclaimed: Unclaimed = NONE_UNCLAIMED  # subtitle files that belong to no item
 
     def json(self) -> dict[str, Any]:
         totals = {name: getattr(self, name) for name in (*TOTALS, "shards", "bytes")}
         stages = {name: stage.json() for name, stage in self.stages.items()}
-        return {"source": dict(self.source), "stages": stages, **totals}
+        return {"source": dict(self.source), "stages": stages, **totals, "unclaimed_subtitles": asdict(self.unclaimed)}
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,12 @@ def build_status(
     status = Status({"collect": StageStatus()} | {block.name: StageStatus() for block in blocks})
     if workspace.generations:
         status.source = workspace.generations[-1].source
+    subtitles = UnclaimedSubtitles(blocks)
     for name, _ in workspace.partitions():
         source = workspace.source_rows(name)
         for row in source.values():
             _count(status.stages["collect"], row)
+            subtitles.add(row)
         ok: dict[str, set[str]] = {"collect": {key for key, row in source.items() if row["status"] == "ok"}}
         failed = {key for key, row in source.items() if row["status"] == "failed"}
         for block in blocks:
@@ -150,6 +154,7 @@ def build_status(
             failed |= {key for key, outcome in final.items() if outcome == "failed"}
             ok[block.name] = {key for key, outcome in final.items() if outcome == "ok"}
         status.failed_items += len(failed)
+    status.unclaimed = subtitles.found()
     if shards_folder and workspace.storage.exists(f"{shards_folder}/MANIFEST.json"):
         try:
             totals = manifest.load(workspace.storage, shards_folder).totals

@@ -19,6 +19,13 @@ def print_status(console: Console, status: Status, troubles: Iterable[Trouble]) 
     console.print(status_table(status))
     if status.source:
         console.print(described(status.source), markup=False, highlight=False, soft_wrap=True)
+    if status.unclaimed.files:
+        console.print(
+            f"subtitle files that belong to no item: {status.unclaimed.files}, such as {status.unclaimed.example}; "
+            "name them <video's name>.<language>.<suffix>",
+            markup=False,
+            highlight=False,
+        )
     if any(stage.errors["bug"] for stage in status.stages.values()):
         first = next(trouble for trouble in troubles if trouble.why == "bug")
         console.print(f"[red]bug[/] in {first.stage}, item {first.id}:", highlight=False)

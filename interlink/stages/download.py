@@ -32,6 +32,8 @@ from interlink.fetch.pacing import Pacer
 from interlink.fetch.transfers import Transfer, transfer_all
 from interlink.settings import Settings, added, operational
 from interlink.stage import Blob, Context, Item, Resources, Row, Stage
+from interlink.stages.collect import MEDIA_EXTENSIONS
+from interlink.text.languages import Languages
 
 # yt-dlp options that a recipe may set. None runs a command, writes a file, or holds a secret (a recipe is published
 # with the data).
@@ -52,7 +54,7 @@ class DownloadSettings(Settings):
     )
     max_megabytes: float | None = Field(None, gt=0, description="Larger media fail as too_large (10^6 bytes).")
     max_seconds: float | None = Field(None, gt=0, description="Longer media fail as too_long, where the site says so.")
-    subtitle_languages: tuple[str, ...] = Field(("en",), description="Languages of the subtitles to fetch from sites.")
+    subtitle_languages: Languages = Field(("en",), description="Languages of the subtitles to fetch from sites.")
     automatic_subtitles: bool = Field(True, description="Use automatic subtitles if a site has no others.")
     subtitles_path: str = Field(
         "", description="A folder with more subtitles: <stem or video id>[.<language>].vtt, .srt, .json3 …"
@@ -111,7 +113,7 @@ class Download(Stage):
         self.check(settings, self.context)
         self._cookies = _cookies(settings)
         self._pacer = Pacer(settings.requests_per_second, settings.burst, settings.patience_seconds)
-        self._sidecars = Sidecars()
+        self._sidecars = Sidecars(MEDIA_EXTENSIONS)
         with self.context.root.committing():
             _remove_leftovers(self.context.root.scratch())
 
@@ -140,7 +142,7 @@ class Download(Stage):
         path = Path(source["uri"])
         sha256, size = digest(path, transfer.progress, self._most_bytes)
         sidecars, lost = self._sidecars.find(path.parent, path.stem)
-        more, more_lost = self._further_subtitles(source, path.stem)
+        more, more_lost = self._further_subtitles(source, path.stem, path.parent)
         fields = {"media": str(path), "sha256": sha256, "size": size, "url": "", "info": "{}"}
         return _row(item.id, fields, source["title"] or "", sidecars + more, lost + more_lost)
 
@@ -177,14 +179,16 @@ class Download(Stage):
         fields = {"media": media, "sha256": sha256, "size": size, "url": url, "info": fetched.info}
         return _row(item.id, fields, source["title"] or fetched.title, fetched.subtitles + more, fetched.lost + lost)
 
-    def _further_subtitles(self, source: Any, stem: str) -> tuple[list[Subtitle], list[str]]:
+    def _further_subtitles(
+        self, source: Any, stem: str, rivals: Path | None = None
+    ) -> tuple[list[Subtitle], list[str]]:
         if not self.settings.subtitles_path:
             return [], []
         folder = Path(self.settings.subtitles_path).expanduser().absolute()
-        found, lost = self._sidecars.find(folder, source["video_id"])
+        found, lost = self._sidecars.find(folder, source["video_id"], rivals)
         if found or lost or stem == source["video_id"]:
             return found, lost
-        return self._sidecars.find(folder, stem)
+        return self._sidecars.find(folder, stem, rivals)
 
 
 def _cookies(settings: DownloadSettings) -> str:

@@ -8,34 +8,34 @@ silero-vad finds.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from interlink.engines.language import LanguageDetector
-from interlink.engines.language_codes import short
 from interlink.engines.recogniser import Recogniser, RecogniserSettings, recogniser_class
 from interlink.errors import StageError
 from interlink.fetch.facts import stated_seconds
 from interlink.settings import Settings, operational
 from interlink.stage import Context, Item, PerItem, Resources, Row
+from interlink.subtitles.sources import Found, Source, Wanted, choose
+from interlink.text.languages import Label, Languages, label_of, language_of
 
 if TYPE_CHECKING:
     from interlink.engines.captioner import Identity
     from interlink.engines.listen import Listener
-    from interlink.media.probe import StreamInfo
-    from interlink.subtitles.cues import Subtitles
+    from interlink.media.tracks import Track
     from interlink.subtitles.sentences import Sentence
-    from interlink.subtitles.words import Mark
 
 MOST_MESSAGES = 5  # problems that a row lists
 
 
 class TranscribeSettings(Settings):
-    languages: tuple[str, ...] = Field(
+    languages: Languages = Field(
         ("en",), description="wanted languages, in order of preference (en also matches en-US)"
     )
     any_language: bool = Field(True, description="use another language if none of `languages` is available")
@@ -72,45 +72,17 @@ class TranscribeSettings(Settings):
         return frozenset(("speech",)) if self.recogniser == "none" else frozenset()
 
 
-@dataclass
-class _Found:
-    """The result of one source of speech. offset: seconds added to its times."""
-
-    source: str
-    name: str
-    language: str
-    subtitles: Subtitles
-    offset: float = 0.0
-    sentences: list[Sentence] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    detected: tuple[str, float] | None = None
-    revision: str = ""
-
-
-@dataclass
-class _Source:
-    """Subtitles that are read at most once, on demand."""
-
-    language: str  # as stated
-    load: Callable[[], _Found]
-    found: _Found | None = None
-
-    def get(self) -> _Found:
-        if self.found is None:
-            self.found = self.load()
-        return self.found
-
-
 class Transcribe(PerItem):
     """One row per video: its sentences with times, in the container's clock. The schema is tables.TRANSCRIBE.
 
     It uses the first source that has cues: annotations, if the recipe has that stage; sidecar files in the order of
     `languages`, then files that do not state their language, then (with `any_language`) the others; the tracks in the
-    container in the same order; then a recogniser. Without a source the row is ok, with source `none` and no sentences.
+    container in the same order; then a recogniser. Forced subtitles, signs and commentaries come last, and make the row
+    partial. Without a source the row is ok, with source `none` and no sentences.
     """
 
     name: ClassVar[str] = "transcribe"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     isolated: ClassVar[bool] = True
     settings_class: ClassVar[type[Settings]] = TranscribeSettings
 
@@ -180,51 +152,77 @@ class Transcribe(PerItem):
 
     def process(self, item: Item) -> Row:
         lost: list[str] = []
-        found, sound = _annotated(item), None
+        found, part, sound = _annotated(item), None, None
         is_video = bool(item.rows["download"]["media"])  # else a pair or a page
-        if is_video:
-            found = found or self._sidecar(item, lost) or self._embedded(item, lost)
+        if is_video and found is None:
+            found = self._sidecar(item, lost)
+        if is_video and found is None:
+            found, part = self._embedded(item, lost)
         if is_video and self._listener is not None and (found is None or self.settings.sound_shares):
             recognised, sound = self._listen(item, recognise=found is None, lost=lost)
             found = found or recognised
+        if is_video and found is None:  # parts of the speech are better than nothing
+            found = self._sidecar(item, lost, whole=False) or part
         if found is not None and not found.sentences and not found.marks:
             self._read(found)
         return self._row(item.id, found, sound, lost)
 
     # -- sources ------------------------------------------------------------------------------------------------
 
-    def _sidecar(self, item: Item, lost: list[str]) -> _Found | None:
-        from interlink.media.clock import presentation_start
-        from interlink.subtitles.files import is_chapters, parse
+    def _sidecar(self, item: Item, lost: list[str], whole: bool = True) -> Found | None:
+        """The best subtitle file. whole: of those that hold all speech; else of forced ones and the like."""
+        from interlink.media.clock import container_clock
 
-        def load(file: Any) -> _Found:
-            return _Found("sidecar", file["name"], file["language"] or "", parse(item.blob("download", file["data"])))
-
-        files = [each for each in item.rows["download"]["subtitles"] or [] if not is_chapters(each["name"])]
-        chosen = self._choose([_Source(file["language"] or "", partial(load, file)) for file in files], lost)
-        if chosen is not None:
-            try:
-                chosen.offset = presentation_start(item)
-            except StageError as error:
-                if error.error_class not in ("gone", "unreadable"):
-                    raise
-                lost.append(f"the clock of the media file is unknown, so subtitle times count from 0 ({error})")
+        row = item.rows["download"]
+        stems = (PurePath(row["media"]).stem, str(item.rows["collect"].get("video_id") or item.id))
+        sources = []
+        for file in row["subtitles"] or []:
+            label = label_of(PurePath(file["name"]).stem, stems)
+            label = Label(file["language"] or label.language, label.kinds)
+            if not label.never_speech and bool(label.incomplete) is not whole:
+                sources.append(Source(label, partial(self._load, item, file, label)))
+        chosen = self._choose(sources, lost)
+        if chosen is None:
+            return None
+        try:
+            clock = container_clock(item)
+            chosen.offset, problem = clock.offset(chosen.subtitles.clock)
+            lost += [f"{chosen.name}: {problem}"] if problem else []
+        except StageError as error:
+            if error.error_class not in ("gone", "unreadable"):
+                raise
+            lost.append(f"the clock of the media file is unknown, so subtitle times count from 0 ({error})")
         return chosen
 
-    def _embedded(self, item: Item, lost: list[str]) -> _Found | None:
+    def _load(self, item: Item, file: Any, label: Label) -> Found:
+        from interlink.subtitles.files import parse
+
+        likely = [language_of(language) for language in self.settings.languages]
+        subtitles = parse(item.blob("download", file["data"]), language_of(label.language), likely)
+        stated = label.language or (subtitles.language if language_of(subtitles.language) else "")
+        return Found("sidecar", file["name"], stated, subtitles, incomplete=label.incomplete)
+
+    def _embedded(self, item: Item, lost: list[str]) -> tuple[Found | None, Found | None]:
+        """The best track in the container with all speech, or the best one with parts of it."""
         from interlink.media.probe import describe, local_media, open_media
         from interlink.media.tracks import read_track, text_tracks
 
+        likely = [language_of(language) for language in self.settings.languages]
         with local_media(item) as path, open_media(path) as container:
 
-            def load(track: StreamInfo) -> _Found:
-                found = read_track(container, track)
-                return _Found("embedded", f"stream {track.index}", short(track.language), found)
+            def load(track: Track) -> Found:
+                found, language = read_track(container, track, likely), language_of(track.label.language)
+                return Found("embedded", f"stream {track.index}", language, found, incomplete=track.label.incomplete)
 
             tracks = text_tracks(describe(container, path), container)
-            return self._choose([_Source(track.language, partial(load, track)) for track in tracks], lost)
+            whole: list[Source] = []
+            parts: list[Source] = []
+            for track in tracks:
+                (parts if track.label.incomplete else whole).append(Source(track.label, partial(load, track)))
+            found = self._choose(whole, lost)
+            return found, self._choose(parts, lost) if found is None else None
 
-    def _listen(self, item: Item, recognise: bool, lost: list[str]) -> tuple[_Found | None, dict[str, Any] | None]:
+    def _listen(self, item: Item, recognise: bool, lost: list[str]) -> tuple[Found | None, dict[str, Any] | None]:
         """The recogniser's result (None: no speech, or no recogniser), and the shares of the sound."""
         from interlink.engines.listen import BLOCK, Shares
         from interlink.engines.recogniser import recognise as ask
@@ -244,7 +242,7 @@ class Transcribe(PerItem):
             if recognise and self._recogniser is not None:
                 cues, language = ask(self._recogniser, utterances)
                 if cues:
-                    found = _Found("recognised", f"stream {stream.index}", language, Subtitles(stream.codec, cues))
+                    found = Found("recognised", f"stream {stream.index}", language, Subtitles(stream.codec, cues))
             _use_up(utterances)
         if audio.loss():
             lost.append(audio.loss())
@@ -252,43 +250,39 @@ class Transcribe(PerItem):
 
     # -- choosing and reading -----------------------------------------------------------------------------------
 
-    def _choose(self, sources: list[_Source], lost: list[str]) -> _Found | None:
-        """The first source with cues, in order of preference; None if no source has cues in an allowed language."""
-        wanted = [short(language) for language in self.settings.languages]
-        ranked: list[tuple[int, _Source]] = []
-        for source in sources:
-            language = short(source.language)
-            if not language and self._detector is not None:
-                self._read(source.get())
-                detected = source.get().detected
-                language = detected[0] if detected else ""
-            if language in wanted:
-                ranked.append((wanted.index(language), source))
-            elif not language:
-                ranked.append((len(wanted), source))
-            elif self.settings.any_language:
-                ranked.append((len(wanted) + 1, source))
-        for _, source in sorted(ranked, key=lambda pair: pair[0]):
-            found = source.get()
-            if found.subtitles.cues:
-                return found
-            if found.source == "sidecar":  # a subtitle file without cues is damaged; a track may be empty
-                lost.append(f"{found.name}: no cue could be read")
-            else:
-                lost += [f"{found.name}: {problem}" for problem in found.subtitles.problems]
-        return None
+    def _choose(self, sources: list[Source], lost: list[str]) -> Found | None:
+        return choose(sources, Wanted(self.settings.languages, self.settings.any_language), self._language, lost)
 
-    def _read(self, found: _Found) -> None:
+    def _language(self, source: Source) -> str:
+        """The language of a source: stated outside, stated in the file, or detected; or empty."""
+        if language_of(source.label.language):
+            return source.label.language
+        found = source.get()
+        if not found.language and self._detector is not None:
+            self._read(found)
+        return found.language or (found.detected[0] if found.detected else "")
+
+    def _read(self, found: Found) -> None:
         """Fills in sentences, marks and the detected language."""
-        from interlink.subtitles.sentences import sentences_of
+        from interlink.subtitles.lanes import one_language
+        from interlink.subtitles.runs import sentences_of_runs, wanted_runs
         from interlink.subtitles.words import words_of
 
-        words, found.marks = words_of(found.subtitles.cues)
-        found.sentences = sentences_of(words)
+        wanted = (*self.settings.languages, *([found.language] if found.language else []))
+        cues, language = one_language(found.subtitles.cues, wanted)
+        found.language = language or found.language
+        words, found.marks = words_of(cues)
+        kept = words if self._detector is None else wanted_runs(words, wanted, self._detector.detect)
+        found.sentences = sentences_of_runs(kept)
+        found.subtitles.problems += [
+            f"a text of {len(mark.text.split())} words stands for {mark.end - mark.start:.0f} s: its times are doubtful"
+            for mark in found.marks
+            if mark.kind == "long"
+        ]
         if self._detector is not None:
             found.detected = self._detector.detect(" ".join(sentence.text for sentence in found.sentences))
 
-    def _row(self, item_id: str, found: _Found | None, sound: dict[str, Any] | None, lost: list[str]) -> Row:
+    def _row(self, item_id: str, found: Found | None, sound: dict[str, Any] | None, lost: list[str]) -> Row:
         problems = list(lost)
         fields: dict[str, Any] = {
             "source": "none",
@@ -306,6 +300,8 @@ class Transcribe(PerItem):
             "parameters": "",
         }
         if found is not None:
+            if found.incomplete:
+                problems.append(f"{found.name}: {found.incomplete} subtitles, which hold only parts of the speech")
             problems += [f"{found.name}: {problem}" for problem in found.subtitles.problems]
             detected = found.detected
             fields |= {
@@ -332,7 +328,7 @@ class Transcribe(PerItem):
         return Row(item_id, fields, partial=bool(problems), message="; ".join(shown))
 
 
-def _annotated(item: Item) -> _Found | None:
+def _annotated(item: Item) -> Found | None:
     """The speech of the annotations. Its lines are read as cues, so that rolling repeats are removed here too."""
     from interlink.subtitles.cues import CueMaker, Subtitles
 
@@ -347,7 +343,7 @@ def _annotated(item: Item) -> _Found | None:
             cues.append(cue)
     if not cues:
         return None
-    return _Found("annotations", given["file"], "", Subtitles("annotations", cues), revision=given["revision"])
+    return Found("annotations", given["file"], "", Subtitles("annotations", cues), revision=given["revision"])
 
 
 def _times(span: Any, offset: float) -> dict[str, float]:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>")  # voice, class, style, font …; "a < b" stays
 OVERRIDE = re.compile(r"\{\\[^{}]*\}")  # SSA codes such as {\i1}, which also occur in SRT files
 ESCAPED_BREAK = re.compile(r"\\[Nnh]")
-INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\ufeff\x00-\x08\x0b\x0c\x0e-\x1f]")
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\x00-\x08\x0b\x0c\x0e-\x1f]")
+# Readings of ruby and the brackets around them. An end tag may be missing before the end of the ruby.
+READING = re.compile(r"<(r[tp])\b[^<>]*>.*?(?:</\1>|(?=<r[tp]\b)|(?=</ruby>)|$)", re.IGNORECASE | re.DOTALL)
 LONE = re.compile("[\ud800-\udfff]")  # surrogates, which JSON can contain but UTF-8 cannot
 BREAK = re.compile(r"\r\n|\r|\n")
 LONGEST = 1e6  # seconds (twelve days); later times are damage
@@ -43,20 +45,41 @@ class Line:
 
 @dataclass(frozen=True)
 class Cue:
-    """Lines shown from start to end, in seconds."""
+    """Lines shown from start to end, in seconds.
+
+    group: the style, layer or language that tells simultaneous cues apart. placed: it has a place of its own on the
+    picture. aside: what a cue is that is not speech by its style (a mark's kind), or empty. speakers: names that the
+    file gives outside the text.
+    """
 
     start: float
     end: float
     lines: tuple[Line, ...]
+    group: str = ""
+    placed: bool = False
+    aside: str = ""
+    language: str = ""
+    speakers: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return " ".join(line.text for line in self.lines)
 
 
 @dataclass
 class Subtitles:
-    """A parsed file. problems: one short sentence for each skipped part."""
+    """A parsed file. problems: one short sentence for each skipped part or doubt.
+
+    kind: what the file says it is, where that is not speech (chapters, metadata, descriptions). language: stated in
+    the file. clock: seconds to add to its times to get those of the transport stream it was made for, or None.
+    """
 
     format: str = ""  # vtt, srt, sbv, json3, srv1, srv2, srv3, ttml, ssa
     cues: list[Cue] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    kind: str = ""
+    language: str = ""
+    clock: float | None = None
 
 
 class CueMaker:
@@ -113,7 +136,7 @@ class CueMaker:
 
 def plain(text: str) -> str:
     """Text without tags, codes, entities and invisible characters; spaces stay."""
-    text = OVERRIDE.sub("", TAG.sub("", text))
+    text = OVERRIDE.sub("", TAG.sub("", READING.sub("", text)))
     text = ESCAPED_BREAK.sub(" ", html.unescape(text))
     return LONE.sub("\ufffd", INVISIBLE.sub("", text))
 

@@ -1,11 +1,13 @@
 """SSA and ASS (SubStation Alpha): one `Dialogue:` line per cue, with fields named by a `Format:` line.
 
-Karaoke codes ({\\k20}, hundredths of a second) give times of words; drawings ({\\p1}) are ignored.
+Karaoke codes ({\\k20}, hundredths of a second) give times of words; drawings ({\\p1}) and `Comment:` lines are ignored.
+Styles named for signs, credits or songs are asides; events with a place of their own ({\\pos}, {\\an8}) are placed.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from interlink.subtitles.cues import BREAK, Cue, CueMaker, Subtitles
 
@@ -14,6 +16,15 @@ FIELDS = ("layer", "start", "end", "style", "name", "marginl", "marginr", "margi
 CODES = re.compile(r"\{([^{}]*)\}")
 KARAOKE = re.compile(r"\\(?:k|K|kf|ko)(\d{1,6})")
 DRAWING = re.compile(r"\\p(\d+)")
+PLACE = re.compile(r"\\(?:pos|move|org)\s*\(|\\an?[4-9]\b|\\a1[01]\b")
+# What the words of a style's name say about it -> the kind of its marks.
+STYLES = (
+    (re.compile(r"(?:^|[^a-z])(?:signs?|titles?|credits?|staff|notes?)(?:[^a-z]|$)"), "overlay"),
+    (
+        re.compile(r"(?:^|[^a-z])(?:op|ed|opening|ending|songs?|lyrics?|karaoke|kara|romaji|kanji|insert)(?:[^a-z]|$)"),
+        "music",
+    ),
+)
 
 
 def read_ssa(text: str, found: Subtitles) -> None:
@@ -33,12 +44,13 @@ def read_ssa(text: str, found: Subtitles) -> None:
             if start is None or end is None or "text" not in values:
                 found.problems.append(f"line {number}: a dialogue without a valid time")
                 continue
-            cue = ssa_cue(start, end, values["text"])
+            style = values.get("style", "").strip("* ")
+            cue = ssa_cue(start, end, values["text"], style, values.get("layer", ""))
             if cue is not None:
                 found.cues.append(cue)
 
 
-def ssa_cue(start: float, end: float, text: str) -> Cue | None:
+def ssa_cue(start: float, end: float, text: str, style: str = "", layer: str = "") -> Cue | None:
     """The cue of one event's text, with its codes; None if it has no words."""
     maker = CueMaker(start, end)
     drawing = False
@@ -55,7 +67,13 @@ def ssa_cue(start: float, end: float, text: str) -> Cue | None:
             sung += int(length) / 100
         for scale in DRAWING.findall(match[1]):
             drawing = int(scale) > 0
-    return maker.cue()
+    cue = maker.cue()
+    if cue is None:
+        return None
+    folded = style.casefold()
+    aside = next((kind for pattern, kind in STYLES if pattern.search(folded)), "")
+    placed = any(PLACE.search(codes) for codes in CODES.findall(text))
+    return replace(cue, group=f"{folded}/{layer.strip()}", placed=placed, aside=aside)
 
 
 def _seconds(stamp: str) -> float | None:

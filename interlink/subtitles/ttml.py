@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from interlink.subtitles.cues import Cue, CueMaker, Subtitles, in_seconds
 from interlink.subtitles.markup import Element
 
-CLOCK = re.compile(r"^(\d{1,4}):(\d{1,2}):(\d{1,2})(?:(\.\d{1,9})|:(\d{1,4})(?:\.\d+)?)?$")
+CLOCK = re.compile(r"^(\d{1,4}):(\d{1,2}):(\d{1,2})(?:([.,]\d{1,9})|[:;](\d{1,4})(?:\.\d+)?)?$")
 OFFSET = re.compile(r"^(\d{1,12}(?:\.\d{1,9})?)(h|m|s|ms|f|t)$")
 SHOWN_SECONDS = 5.0  # duration of a cue without an end
 SPACES = re.compile(r"\s+")
@@ -21,17 +21,22 @@ SPACES = re.compile(r"\s+")
 
 @dataclass(frozen=True)
 class Rates:
-    """Frames and ticks per second in this file."""
+    """Frames and ticks per second in this file. second: length of a second of its time code, in seconds."""
 
     frames: float = 30.0
     ticks: float = 1.0
+    second: float = 1.0
 
 
 def read_ttml(root: Element, found: Subtitles) -> None:
     """Adds the cues of a TTML file to `found`."""
-    rates = _rates(next((element for element in root.walk() if element.name == "tt"), root))
+    tt = next((element for element in root.walk() if element.name == "tt"), root)
+    rates = _rates(tt)
+    found.language = tt.attributes.get("lang", "")
     cues: list[Cue] = []
     _walk(root, 0.0, math.inf, rates, cues, found)
+    if len({cue.language for cue in cues}) < 2:  # only then do they tell cues apart
+        cues = [replace(cue, language="", group="") for cue in cues]
     starts = sorted(cue.start for cue in cues)
     for cue in cues:
         if math.isinf(cue.end):
@@ -47,9 +52,8 @@ def seconds(expression: str, rates: Rates) -> float | None:
     clock = CLOCK.match(expression)
     if clock is not None:
         hours, minutes, secs, fraction, frames = clock.groups()
-        value = (
-            (int(hours) * 60 + int(minutes)) * 60 + int(secs) + float(fraction or 0) + int(frames or 0) / rates.frames
-        )
+        labelled = (int(hours) * 60 + int(minutes)) * 60 + int(secs) + float((fraction or "0").replace(",", "."))
+        value = labelled * rates.second + int(frames or 0) / rates.frames
     else:
         offset = OFFSET.match(expression)
         if offset is None:
@@ -67,11 +71,17 @@ def _rates(tt: Element) -> Rates:
     frames = number("framerate")
     multiplier = re.fullmatch(r"(\d{1,9})[ :](\d{1,9})", tt.attributes.get("frameratemultiplier", "").strip())
     scale = int(multiplier[1]) / int(multiplier[2]) if multiplier and int(multiplier[2]) and int(multiplier[1]) else 1.0
+    # Time code that drops no frame runs behind the clock; drop-frame time code follows it to 0.07 s (SMPTE 12M).
+    drops = tt.attributes.get("dropmode", "nonDrop").casefold() != "nondrop"
+    second = 1 / scale if tt.attributes.get("timebase", "").casefold() == "smpte" and not drops else 1.0
     # Without a tick rate, a tick is a frame if the file states a frame rate, else a second (TTML2 §6.2.11).
-    return Rates((frames or 30.0) * scale, number("tickrate") or (frames * scale if frames else 1.0))
+    return Rates((frames or 30.0) * scale, number("tickrate") or (frames * scale if frames else 1.0), second)
 
 
-def _walk(element: Element, begin: float, end: float, rates: Rates, cues: list[Cue], found: Subtitles) -> None:
+def _walk(
+    element: Element, begin: float, end: float, rates: Rates, cues: list[Cue], found: Subtitles, language: str = ""
+) -> None:
+    language = element.attributes.get("lang", language)
     for each in element.elements():
         if each.name in ("head", "metadata"):
             continue
@@ -81,9 +91,10 @@ def _walk(element: Element, begin: float, end: float, rates: Rates, cues: list[C
         if each.name == "p":
             cue = _paragraph(each, *span, rates, found)
             if cue is not None:
-                cues.append(cue)
+                spoken = each.attributes.get("lang", language)
+                cues.append(replace(cue, language=spoken, group=spoken))
         else:
-            _walk(each, *span, rates, cues, found)
+            _walk(each, *span, rates, cues, found, language)
 
 
 def _span(element: Element, begin: float, end: float, rates: Rates, found: Subtitles) -> tuple[float, float] | None:

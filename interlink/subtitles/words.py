@@ -1,36 +1,42 @@
-"""Turns cues into spoken words with times, without repetitions, and separate marks of sound.
+"""Turns cues into spoken words with times, without repetitions, and separate marks of what is not spoken.
 
 Rolling captions show each line two or three times while it scrolls up: repeats are removed. [Music], (applause) on a
-separate line, and notes are marks. Costs milliseconds per hour of speech.
+separate line, sung lines, names of speakers, and signs over the dialogue are marks. Costs milliseconds per hour of
+speech.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
 
 from interlink.subtitles.cues import Cue, Line, Token
+from interlink.subtitles.lanes import lanes_of
+from interlink.subtitles.marks import (
+    ASIDE,
+    ENDS_SUNG,
+    MARK_WORDS,
+    NOTE,
+    STARRED,
+    SUNG,
+    Mark,
+    opening,
+    sound,
+    sounds_in,
+    speakers,
+)
 
 ROLLING_SHARE = 0.3  # share of repeating cues from which all repeats count as rolling
 ROLLING_GAP = 0.5  # most seconds between two cues of which the second repeats the first
-MARK_WORDS = 8  # most words of a mark of sound
-NOTE = re.compile("[\u2669-\u266c]+|\U0001f3b5|\U0001f3b6")
-ASIDE = re.compile(r"^[-–—\s]*[(（]([^()（）]*)[)）]$")
-# Words for music in captions, in the languages of common sites.
-MUSIC = re.compile(
-    "music|musi[kq]|músic|singing|♪|музык|музик|音乐|音樂|音楽|음악|موسيقى|संगीत|nhạc|muzyka|zene|müzik|hudba|musica",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
 class Word:
     """A spoken word; times in seconds. opens_cue: it begins a cue. opens_turn: it begins a new speaker's turn (">>").
 
-    timed: its start comes from the file or the recogniser, not from dividing its cue.
+    timed: its start comes from the file or the recogniser, not from dividing its cue. run: words of cues that are shown
+    at the same time have different numbers, and belong to different sentences.
     """
 
     text: str
@@ -39,48 +45,34 @@ class Word:
     opens_cue: bool = False
     opens_turn: bool = False
     timed: bool = False
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A sound that is not speech: the text in the brackets, or "♪" for a sung caption. Times in seconds."""
-
-    text: str
-    start: float
-    end: float
-
-    @property
-    def kind(self) -> Literal["music", "sound"]:
-        return "music" if MUSIC.search(self.text) else "sound"
+    run: int = 0
 
 
 def words_of(cues: Sequence[Cue]) -> tuple[list[Word], list[Mark]]:
-    """The spoken words, each once, in order of time (starts never decrease), and the marks of sound.
+    """The spoken words, each once, sorted by start, and the marks of what is not spoken.
 
     A word has its time from the file if there is one; otherwise the time of its cue (or between two timed words) is
-    divided by the number of characters.
+    divided by the number of characters. No word leaves the time of its cue: cues that overlap are different runs.
     """
+    names = speakers(cues)
+    lanes, marks = lanes_of(cues)
     words: list[Word] = []
-    marks: list[Mark] = []
-    for cue, fresh in _without_repeats(cues):
-        lines, sung = _without_notes(fresh)
-        if sung:
-            marks.append(Mark("♪", cue.start, cue.end))
-        timed = _timed([token for line in lines for token in line.tokens], cue)
-        asides = _asides(lines, timed)
-        marks += dict.fromkeys(asides.values())
-        words += [word for number, word in enumerate(timed) if number not in asides]
-    words, bracketed = _without_brackets(words)
-    return in_order(words), sorted([*marks, *bracketed], key=lambda mark: (mark.start, mark.end, mark.text))
-
-
-def in_order(words: Sequence[Word]) -> list[Word]:
-    """The words with starts that never decrease, since cues may overlap."""
-    ordered: list[Word] = []
-    for word in words:
-        start = max(word.start, ordered[-1].start) if ordered else word.start
-        ordered.append(replace(word, start=start, end=max(start, word.end)))
-    return ordered
+    for run, lane in enumerate(lanes):
+        spoken: list[Word] = []
+        voices: tuple[str, ...] = ()
+        for cue, lines in _without_repeats(lane):
+            marks += [Mark(name, cue.start, cue.end, "speaker") for name in cue.speakers]
+            said, found = _spoken(cue, lines, names)
+            if said and cue.speakers and cue.speakers != voices:
+                said[0] = replace(said[0], opens_turn=True)
+            voices = cue.speakers
+            spoken += said
+            marks += found
+        spoken, bracketed = _without_brackets(spoken)
+        words += [replace(word, run=run) for word in spoken]
+        marks += bracketed
+    words.sort(key=lambda word: word.start)
+    return words, sorted(marks, key=lambda mark: (mark.start, mark.end, mark.text))
 
 
 def _without_repeats(cues: Sequence[Cue]) -> list[tuple[Cue, tuple[Line, ...]]]:
@@ -157,35 +149,105 @@ def _timed(tokens: list[Token], cue: Cue) -> list[Word]:
     return words
 
 
-def _without_notes(lines: Sequence[Line]) -> tuple[list[Line], bool]:
-    """The lines without notes, and whether there were any."""
-    kept, sung = [], False
-    for line in lines:
+def _spoken(cue: Cue, shown: Sequence[Line], names: frozenset[str]) -> tuple[list[Word], list[Mark]]:
+    """The words of a cue's lines, and the marks in them."""
+    lines, sung, notes = _without_notes(shown)
+    marks = [Mark("♪", cue.start, cue.end, "music")] if notes else []
+    opened: dict[int, str] = {}  # number of a line that opens a turn -> the speaker's name, or ""
+    for number, line in enumerate(lines):
+        if number not in sung and not ASIDE.match(line.text):
+            lines[number], name = _without_opening(line, names)
+            if lines[number] != line:
+                opened[number] = name
+    timed = _timed([token for line in lines for token in line.tokens], cue)
+    aside: set[int] = set()
+
+    def mark(first: int, last: int, text: str) -> None:
+        marks.append(sound(text, timed[first].start, timed[last - 1].end))
+        aside.update(range(first, last))
+
+    whole = _inside(timed)
+    if whole and not sung:
+        mark(0, len(timed), whole)
+    first, kept = 0, list(timed)
+    turn, speaker = False, ""  # a name may have a line of its own
+    for number, line in enumerate(lines):
+        last = first + len(line.tokens)
+        said = timed[first:last]
+        turn, speaker = turn or number in opened, opened.get(number, "") or speaker
+        if number in sung:
+            mark(first, last, line.text)
+        elif said and first not in aside:
+            if turn:
+                kept[first] = replace(kept[first], opens_turn=True)
+                marks += [Mark(speaker, said[0].start, said[-1].end, "speaker")] if speaker else []
+                turn, speaker = False, ""
+            if inside := _inside(said):
+                mark(first, last, inside)
+            for begin, end, text in () if inside else sounds_in([word.text for word in said]):
+                mark(first + begin, first + end, text)
+        first = last
+    return _spoken_words(kept, aside), marks
+
+
+def _spoken_words(words: Sequence[Word], aside: set[int]) -> list[Word]:
+    """The words that are not set aside; a turn that one of those opens is opened by the next."""
+    found = []
+    turn = False
+    for number, word in enumerate(words):
+        turn = turn or word.opens_turn
+        if number not in aside:
+            found.append(replace(word, opens_turn=turn))
+            turn = False
+    return found
+
+
+def _inside(words: Sequence[Word]) -> str:
+    """The text of a line, or cue, that is a mark as a whole: in round brackets or stars; else empty."""
+    text = " ".join(word.text for word in words)
+    inside = ASIDE.match(text) or STARRED.match(text)
+    return inside[1].strip() if inside and len(words) <= MARK_WORDS else ""
+
+
+def _without_opening(line: Line, names: frozenset[str]) -> tuple[Line, str]:
+    """The line without the name or the dashes at its start, and the name."""
+    head, name = opening(line.text, names)
+    tokens = list(line.tokens)
+    left = head.strip()
+    while left and tokens:
+        if left.startswith(tokens[0].text):
+            left = left[len(tokens.pop(0).text) :].lstrip()
+        else:
+            tokens[0], left = replace(tokens[0], text=tokens[0].text.removeprefix(left)), ""
+    return Line(tuple(tokens), line.timed), name
+
+
+def _without_notes(lines: Sequence[Line]) -> tuple[list[Line], set[int], bool]:
+    """The lines with words, the numbers of the sung ones, and whether notes were taken out of the others.
+
+    A line that begins with a note is sung, and so are those after it up to one that ends with a note.
+    """
+    sung: set[int] = set()
+    for number, line in enumerate(lines):
+        if number in sung or not SUNG.match(line.text):
+            continue
+        later = () if ENDS_SUNG.search(line.text[1:]) else range(number + 1, len(lines))
+        last = next((n for n in later if ENDS_SUNG.search(lines[n].text) or SUNG.match(lines[n].text)), number)
+        sung.update(range(number, last + 1) if last > number and not SUNG.match(lines[last].text) else (number,))
+    kept: list[Line] = []
+    songs: set[int] = set()
+    notes = False
+    for number, line in enumerate(lines):
+        if number in sung:
+            songs.add(len(kept))
+            kept.append(line)
+            continue
         tokens = [replace(token, text=NOTE.sub("", token.text)) for token in line.tokens]
-        sung = sung or tokens != list(line.tokens)
+        notes = notes or tokens != list(line.tokens)
         tokens = [token for token in tokens if token.text]
         if tokens:
             kept.append(Line(tuple(tokens), line.timed))
-    return kept, sung
-
-
-def _asides(lines: Sequence[Line], timed: Sequence[Word]) -> dict[int, Mark]:
-    """Numbers of the words that make up a (mark of sound): a line, or a whole cue, between round brackets.
-
-    All of its words map to the one mark.
-    """
-    found: dict[int, Mark] = {}
-    ranges: list[tuple[int, int]] = []
-    first = 0
-    for line in lines:
-        ranges.append((first, first + len(line.tokens)))
-        first += len(line.tokens)
-    for begin, end in [(0, first), *ranges]:
-        inside = ASIDE.match(" ".join(word.text for word in timed[begin:end]))
-        if inside and 0 < end - begin <= MARK_WORDS and begin not in found:
-            mark = Mark(inside[1].strip(), timed[begin].start, timed[end - 1].end)
-            found |= dict.fromkeys(range(begin, end), mark)
-    return found
+    return kept, songs, notes
 
 
 def _without_brackets(words: list[Word]) -> tuple[list[Word], list[Mark]]:
@@ -197,6 +259,7 @@ def _without_brackets(words: list[Word]) -> tuple[list[Word], list[Mark]]:
         word = words[number]
         number += 1
         text = word.text
+        turn = turn or word.opens_turn
         if text.startswith((">>", "-[")):
             turn = turn or text.startswith(">>")
             text = text.lstrip(">-")
@@ -204,7 +267,7 @@ def _without_brackets(words: list[Word]) -> tuple[list[Word], list[Mark]]:
             close = next((n for n in range(number - 1, len(words)) if "]" in words[n].text), None)
             if close is not None and close < number - 1 + MARK_WORDS:
                 inside, _, text = " ".join([text, *(each.text for each in words[number : close + 1])]).rpartition("]")
-                marks.append(Mark(inside.strip("[] "), word.start, words[close].end))
+                marks.append(sound(inside.strip("[] "), word.start, words[close].end))
                 number = close + 1
         if text:
             kept.append(replace(word, text=text, opens_turn=turn))

@@ -16,8 +16,14 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 UNKNOWN = frozenset(("und", "mul", "zxx", "mis"))  # codes that name no language
-SIBLINGS = {"nb": "no", "nn": "no", "tl": "fil", "yue": "zh"}  # matched as one language, as are those of one macrolanguage
+SIBLINGS = {
+    "nb": "no",
+    "nn": "no",
+    "tl": "fil",
+    "yue": "zh",
+}  # matched as one language, as are those of one macrolanguage
 FEWEST_SPEAKERS = 10_000  # of a language without a two-letter code: `one`, `raw`, `sub` are codes, but rather words
+COMMON_LONG = frozenset(("fil", "yue", "cmn"))  # codes of three letters that are no words
 FARTHEST = 1000  # a distance between tags beyond all of langcodes
 
 # Words in the names of subtitle files that name no language -> the kind they state ("": nothing that matters here).
@@ -112,7 +118,7 @@ def language_of(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def group_of(text: str) -> str:
-    """The language of a tag, the same for those used for one another: `nb`, `nn`, `no`; `cmn`, `yue`, `zh`; `tl`, `fil`."""
+    """The language of a tag, one for those that stand for one another: `nb`, `nn`, `no`; `cmn`, `yue`, `zh`."""
     import langcodes
 
     tag = tag_of(text)
@@ -217,7 +223,7 @@ def _segment(segment: str, strict: bool) -> list[Label] | None:
                 at += count
                 break
         else:
-            if not (tokens[at].isdigit() and found or GLUE.fullmatch(_folded(tokens[at]))):
+            if not ((tokens[at].isdigit() and found) or GLUE.fullmatch(_folded(tokens[at]))):
                 return None
             at += 1
     return found
@@ -246,9 +252,9 @@ def _code(text: str, strict: bool) -> str:
     primary = str(language.language or "")
     if not primary or primary in UNKNOWN or not language.is_valid():
         return ""
-    if len(primary) == 3 and primary not in ("fil", "yue", "cmn"):
-        if strict or language.speaking_population() < FEWEST_SPEAKERS or _folded(text) == "new":
-            return ""
+    rare = len(primary) == 3 and primary not in COMMON_LONG
+    if rare and (strict or _folded(text) == "new" or language.speaking_population() < FEWEST_SPEAKERS):
+        return ""
     return str(language.to_tag())
 
 

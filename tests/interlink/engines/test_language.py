@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("py3langid", reason="py3langid (the extra `language`) is not installed")
 
 from interlink.engines.language import LanguageDetector
-from interlink.engines.language_codes import short
 from interlink.subtitles.files import parse
 from interlink.subtitles.words import words_of
 
@@ -42,9 +41,3 @@ def test_too_little_text_is_not_judged() -> None:
 
     assert detector.detect("Okay.") is None
     assert detector.detect("1234567890 " * 20) is None
-
-
-def test_tags_have_one_form() -> None:
-    assert [short(tag) for tag in ("en", "en-US", "eng", "EN_gb", "ger", "und", "", "yue")] == [
-        *("en", "en", "en", "en", "de", "", "", "yue")
-    ]

@@ -87,15 +87,44 @@ def test_a_subtitle_that_cannot_be_read_is_reported(tmp_path: Path):
     assert lost == ["cut.vtt: Is a directory"]
 
 
-def test_a_pipe_named_like_a_subtitle_is_reported_and_not_waited_for(tmp_path: Path):
-    os.mkfifo(tmp_path / "cut.en.vtt")
-    (tmp_path / "cut.vtt").symlink_to("cut.vtt")
-    found, lost = Sidecars().find(tmp_path, "cut")
-    assert found == []
-    assert sorted(lost) == ["cut.en.vtt: a named pipe, not a file", "cut.vtt: a link that leads back to itself"]
-
-
 def test_only_what_is_there_and_no_file_is_irregular(tmp_path: Path):
     (tmp_path / "a").write_bytes(b"x")
     assert irregular(tmp_path / "a") == irregular(tmp_path / "absent") == irregular(tmp_path) == ""
     assert irregular(Path("/dev/null")) == "a device, not a file"
+
+
+def test_the_longest_stem_of_a_media_file_claims_a_subtitle(tmp_path: Path):
+    for name in ("clip.mp4", "clip.part.mp4", "clip.part.en.srt", "clip.en.srt", "clip.part2.srt", "clip_de.srt"):
+        (tmp_path / name).write_text(name)
+    sidecars = Sidecars(("mp4",))
+    assert [s.name for s in sidecars.find(tmp_path, "clip")[0]] == ["clip.en.srt", "clip_de.srt"]
+    assert [s.name for s in sidecars.find(tmp_path, "clip.part")[0]] == ["clip.part.en.srt"]
+
+
+def test_in_another_folder_the_stems_of_the_media_still_claim(tmp_path: Path):
+    (tmp_path / "media").mkdir()
+    (tmp_path / "subtitles").mkdir()
+    for name in ("v.mp4", "v.en.mp4"):
+        (tmp_path / "media" / name).touch()
+    (tmp_path / "subtitles" / "v.en.srt").touch()
+    sidecars = Sidecars(("mp4",))
+    assert sidecars.find(tmp_path / "subtitles", "v", tmp_path / "media")[0] == []
+    assert len(sidecars.find(tmp_path / "subtitles", "v.en", tmp_path / "media")[0]) == 1
+
+
+def test_pipes_and_links_to_themselves_are_never_opened(tmp_path: Path):
+    os.mkfifo(tmp_path / "cut.en.srt")
+    (tmp_path / "cut.de.srt").symlink_to("cut.de.srt")
+    found, lost = Sidecars().find(tmp_path, "cut")
+    assert found == []
+    assert [message.split(":")[0] for message in lost] == ["cut.de.srt", "cut.en.srt"]
+    assert lost[1] == "cut.en.srt: not a regular file; skipped"
+
+
+def test_subtitles_that_belong_to_nothing_are_known(tmp_path: Path):
+    names = ("talk.mp4", "talk.en.srt", "talk.chapters.vtt", "talk-en_sub2.srt", "other.srt", "talk.smi", "notes.txt")
+    for name in (*names, "left.out.mp4", "left.out.en.srt"):
+        (tmp_path / name).touch()
+    sidecars = Sidecars(("mp4",))
+    assert sidecars.unclaimed(tmp_path, ["talk"]) == ["other.srt", "talk-en_sub2.srt", "talk.smi"]
+    assert sidecars.unclaimed(tmp_path / "absent", ["talk"]) == []

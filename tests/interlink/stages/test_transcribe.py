@@ -118,7 +118,8 @@ def test_a_track_inside_the_container_is_read_where_there_is_no_sidecar(run: Run
     row = run(shared_data / "clips" / "nasa_webb_multistream.mp4")
 
     assert (row.fields["source"], row.fields["language"], row.fields["name"]) == ("embedded", "en", "stream 2")
-    assert texts(row)[0].startswith("NAR: This is the optical and science segment of the Webb space telescope")
+    assert texts(row)[0].startswith("This is the optical and science segment of the Webb space telescope")
+    assert (row.fields["marks"][0]["text"], row.fields["marks"][0]["kind"]) == ("NAR", "speaker")
     assert (row.fields["sentences"][0]["start"], row.fields["sentences"][0]["end"]) == (0.21, 12.47)
 
 

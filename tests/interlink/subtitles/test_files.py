@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from interlink.subtitles import files
 from interlink.subtitles.blocks import cue_of
-from interlink.subtitles.files import decode, is_chapters, parse
+from interlink.subtitles.files import parse
 from interlink.subtitles.sentences import sentences_of
 from interlink.subtitles.words import words_of
 
@@ -79,11 +79,6 @@ def test_a_time_inside_a_word_does_not_split_it() -> None:
 
     assert cue is not None
     assert cue.lines[0].text == "carrot soup"
-
-
-def test_chapter_tracks_are_known_by_name() -> None:
-    assert is_chapters("wwa_Chapters_en.vtt")
-    assert not is_chapters("wwa_captions_en.vtt")
 
 
 def test_every_real_file_gives_cues(shared_data: Path) -> None:
@@ -165,12 +160,3 @@ def test_cues_beyond_the_most_are_left_out_and_reported(monkeypatch: pytest.Monk
     assert (texts(data), parse(data).problems) == (["w0", "w1", "w2", "w3"], [])
     monkeypatch.setattr(files, "MOST_CUES", 3)
     assert (texts(data), parse(data).problems) == (["w0", "w1", "w2"], ["more than 3 cues"])
-
-
-def test_a_damaged_utf8_file_is_read_as_utf8_and_a_western_one_as_windows_1252() -> None:
-    assert decode("é è ü".encode() + b"\xe9") == "é è ü\ufffd"
-    assert decode("é".encode() + b" \xe9") == "Ã© é"  # as many good as bad: not utf-8
-    assert decode(b"caf\xe9") == "café"
-    assert decode(b"\x7f\x7f\xe9") == "\x7f\x7fé"
-    assert decode(b"\xef\xbb\xbfcaf\xff") == "caf\ufffd"
-    assert decode(b"\xfe\xff" + "é".encode("utf-16-be")) == "é"

@@ -6,7 +6,7 @@ import pytest
 
 from interlink.subtitles.blocks import cue_of
 from interlink.subtitles.cues import Cue, Line, Token
-from interlink.subtitles.words import Word, in_order, words_of
+from interlink.subtitles.words import words_of
 
 
 def cues(*shown: tuple[float, float, str]) -> list[Cue]:
@@ -131,17 +131,18 @@ def test_only_the_first_word_opens_its_cue() -> None:
     assert [word.opens_cue for word in words] == [True, False, False, True, False]
 
 
-def test_starts_never_decrease_where_cues_overlap_and_no_word_ends_before_it_starts() -> None:
-    found = in_order([Word("a", 2.0, 3.0), Word("b", 1.0, 1.5), Word("c", 1.2, 4.0), Word("d", 3.0, 2.5)])
+def test_starts_never_decrease_where_cues_overlap_and_no_time_moves() -> None:
+    shown = ((0, 8, "a long line of words that takes its time"), (2, 3, "bb c"), (3, 4, "dd"))
 
-    assert [(word.start, word.end) for word in found] == [(2.0, 3.0), (2.0, 2.0), (2.0, 4.0), (3.0, 3.0)]
+    assert [start for _, start, _ in times(*shown)] == sorted(start for _, start, _ in times(*shown))
+    assert sorted(times(*shown)) == sorted([*times(shown[0]), *times(shown[1]), *times(shown[2])])
 
 
-def test_notes_are_taken_out_of_words_and_empty_lines_vanish() -> None:
-    shown = cues((0, 2, "♪\n♪sing along♫"), (2, 3, "talk"))
+def test_a_line_that_begins_with_a_note_is_a_mark_and_other_notes_are_taken_out_of_words() -> None:
+    shown = ((0, 2, "♪\n♪sing along♫"), (2, 3, "talk ♪"), (3, 4, "♪ sing\nwith us ♪\nnow"))
 
-    assert [word.text for word in words_of(shown)[0]] == ["sing", "along", "talk"]
-    assert marks((0, 2, "♪\n♪sing along♫"), (2, 3, "talk")) == [("♪", 0, 2)]
+    assert said(*shown) == "talk now"
+    assert [text for text, _, _ in marks(*shown)] == ["♪", "♪sing along♫", "♪", "♪ sing", "with us ♪"]
 
 
 @pytest.mark.parametrize(("count", "kept"), [(8, 0), (9, 9)])

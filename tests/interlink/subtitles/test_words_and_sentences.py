@@ -114,16 +114,16 @@ def test_marks_of_sound_are_kept_apart_and_an_open_bracket_is_none() -> None:
 def test_round_brackets_are_a_mark_only_on_a_line_of_their_own() -> None:
     words, marks = words_of(cues((0, 2, "(door slams)\n- Who (if anyone) is there?"), (3, 4, "(laughter)")))
 
-    assert " ".join(word.text for word in words) == "- Who (if anyone) is there?"
+    assert " ".join(word.text for word in words) == "Who (if anyone) is there?"
     assert [(mark.text, mark.start, mark.end) for mark in marks][1] == ("laughter", 3, 4)
     assert marks[0].text == "door slams"
 
 
-def test_sung_words_stay_and_are_marked() -> None:
+def test_sung_lines_are_marks_with_their_words() -> None:
     words, marks = words_of(cues((0, 2, "♪ la la ♪"), (2, 3, "done")))
 
-    assert [word.text for word in words] == ["la", "la", "done"]
-    assert [(mark.text, mark.kind, mark.start, mark.end) for mark in marks] == [("♪", "music", 0, 2)]
+    assert [word.text for word in words] == ["done"]
+    assert [(mark.text, mark.kind, mark.start, mark.end) for mark in marks] == [("♪ la la ♪", "music", 0, 2)]
 
 
 def test_only_words_with_a_time_of_their_own_are_timed() -> None:
