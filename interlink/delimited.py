@@ -53,7 +53,7 @@ def cells_of(line: str, delimiter: str = "\t") -> list[str]:
 def rows_of(lines: Iterable[str], delimiter: str, width: int, quoted: bool = True) -> Iterator[TableRow]:
     """The rows of a table of `width` columns; a line's end belongs to it. quoted: false takes every mark as text.
 
-    A row whose quoted cell runs over lines is told from an unpaired mark by the number of cells.
+    A quoted cell that runs over lines and an unpaired mark are distinguished by the number of cells.
     """
     waiting: list[tuple[int, str]] = []
     numbered = enumerate(lines, 1)

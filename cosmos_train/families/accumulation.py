@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from cosmos_train.recipe import Recipe
 
 
+NO_NEGATIVES = (
+    "the contrastive loss is 0: no pair had another one to be distinguished from, so it teaches nothing; raise "
+    "train.batch_size, or use samples with texts that differ"
+)
+
+
 def without_negatives(recipe: Recipe, world: int, samples: int, pairs_per_sample: int = 1) -> list[str]:
-    """A warning for every source whose contrastive batches have one pair: its loss says nothing.
+    """A warning for every source with contrastive batches of one pair: its loss says nothing.
 
     world: number of processes; samples: of an epoch of all sources.
     """

@@ -226,6 +226,10 @@ class Family(ABC):
         """
         return []
 
+    def remarks(self, recipe: Recipe, losses: Numbers) -> list[str]:
+        """Which of the logged losses say nothing, and why; each is said once in a run. Default: none."""
+        return []
+
     def numbers(self, model: Any) -> Numbers:
         """Additional numbers to log. All ranks call it. Default: use of experts, if there are any."""
         from cosmos_train.families.routing import routing_numbers

@@ -18,14 +18,12 @@ from cosmos_train.stream.matching import match
 from cosmos_train.stream.tar import Members
 from interlink.encodings import decode
 from interlink.shards import pages
+from interlink.shards.names import TEXT_FIELDS
+from interlink.shards.names import TEXTS as TEXTS
+from interlink.shards.names import VIDEOS as VIDEOS
 from interlink.shards.pages import IMAGES as IMAGES
 from interlink.shards.pages import line
 from interlink.values import known_text, known_texts, text_of
-
-VIDEOS = ("mp4", "webm", "mkv", "mov", "avi", "gif")
-TEXTS = ("txt", "text", "caption")
-_FIELDS = ("caption", "text", "name", "title")  # fields of a pair's json with its text: img2dataset, WebVid's table
-
 
 _CUT_FIELDS = ("caption", "text", "narration")  # of a clip of a whole video
 
@@ -141,7 +139,7 @@ def _text(members: Members, about: dict[str, Any]) -> str:
     for suffix in TEXTS:
         if suffix in members and (texts := known_texts(decoded(members, suffix).split("\t"))):
             return line(texts[0])
-    return next((line(texts[0]) for field in _FIELDS if (texts := known_texts(about.get(field)))), "")
+    return next((line(texts[0]) for field in TEXT_FIELDS if (texts := known_texts(about.get(field)))), "")
 
 
 Shown = dict[int, tuple[list[float], list[bytes]]]

@@ -104,6 +104,7 @@ class Trainer:
         self.watch = Watch(recipe, self.tokenizer)
         self._before = self.stream.state  # state of the stream before the current step
         self._stop = False
+        self._said: set[str] = set()  # remarks of this run
 
     def _open(self, saved: Loaded | None) -> Data:
         """Opens the recipe's shards. Raises UserError if they are not those of the checkpoint."""
@@ -272,6 +273,10 @@ class Trainer:
         }
         sentence = verdict(shares, slowest, self.recipe.data.workers, numbers.get("mfu", 0.0))
         metrics.log(self.step, numbers, self.family.losses, sentence)
+        for remark in self.family.remarks(self.recipe, numbers):
+            if remark not in self._said:
+                self._said.add(remark)
+                metrics.say(f"step {self.step}: warning: {remark}")
         if alarmed := alarm(numbers):
             metrics.say(f"step {self.step}: {alarmed}")
         return numbers

@@ -17,14 +17,10 @@ from interlink.encodings import decode
 from interlink.errors import UserError
 from interlink.shards import document, pages, tar
 from interlink.shards.index import load_index, split
-from interlink.shards.names import index_name
+from interlink.shards.names import TEXT_FIELDS, TEXTS, VIDEOS, index_name
 from interlink.shards.resolve import PACKED, resolve
 from interlink.shards.runs import Run, bare, runs
 from interlink.values import known_texts
-
-VIDEOS = ("mp4", "webm", "mkv", "mov", "avi", "gif")
-TEXTS = ("txt", "text", "caption")
-TEXT_FIELDS = ("caption", "text", "name", "title")
 
 
 @dataclass
@@ -157,7 +153,7 @@ def _kind(
     elif "conversations" in about:
         report.kinds["conversations"] += 1
         if about.get("image") and not has_picture:
-            yield "conversations whose picture is missing"
+            yield "conversations without their picture"
     elif any(suffix in members for suffix in VIDEOS) or has_picture:
         report.kinds["image-text pairs" if has_picture else "videos"] += 1
         try:

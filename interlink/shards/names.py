@@ -9,6 +9,10 @@ from interlink.ids import MAX_LENGTH, safe_id
 
 PARTITIONS_PER_RUN = 16
 MANIFEST = "MANIFEST.json"
+# Members of samples of pairs and videos, by suffix, and the fields of their json that hold the text, in this order.
+VIDEOS = ("mp4", "webm", "mkv", "mov", "avi", "gif")
+TEXTS = ("txt", "text", "caption")
+TEXT_FIELDS = ("caption", "text", "name", "title")  # img2dataset, WebVid's table
 INDEX_SUFFIX = ".index.parquet"
 
 _ENDS_LIKE_A_DOCUMENT = re.compile(r"-\d{3,7}$")

@@ -46,7 +46,7 @@ def runs(file: BinaryIO, notes: Notes | None = None) -> Iterator[Run]:
             f"{torn[0]!r}): write it again with the members of each sample next to each other, as tar --sort=name does"
         )
     for key in dict.fromkeys(torn):
-        notes.add("samples whose members are in several places", key)
+        notes.add("samples with members in several places", key)
 
 
 def _adjacent(file: BinaryIO, notes: Notes) -> Iterator[list[tuple[str, str, Member]]]:

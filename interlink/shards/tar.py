@@ -42,14 +42,14 @@ _NO_TAR = {
 }
 # Entries that are passed over: what they are, and whether they have data in the archive.
 _ODD = {
-    b"1": ("hard links, whose data are another member's", False),
-    b"2": ("symbolic links, which hold no data", False),
+    b"1": ("hard links: their data are another member's", False),
+    b"2": ("symbolic links: they hold no data", False),
     b"3": ("devices or pipes", False),
     b"4": ("devices or pipes", False),
     b"5": ("", False),  # folders, which nobody misses
     b"6": ("devices or pipes", False),
     b"7": ("contiguous files of an old format", True),
-    b"S": ("sparse files, whose data are not in one piece", True),
+    b"S": ("sparse files: their data are not in one piece", True),
 }
 
 
@@ -203,7 +203,7 @@ def _checked(block: bytes, position: int) -> int:
 
 
 def _behind(file: BinaryIO, position: int, size: int, sparse: bytes) -> int:
-    """The offset behind an entry. sparse: the header of a GNU sparse file, whose map may go on in further blocks."""
+    """The offset behind an entry. sparse: the header of a GNU sparse file; its map may go on in further blocks."""
     position += BLOCK
     more = bool(sparse) and sparse[482:483] not in (b"", b"\0")
     while more:

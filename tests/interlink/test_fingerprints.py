@@ -205,10 +205,6 @@ def earlier() -> Lock:
     return decode(EARLIER.read_bytes(), "recipe.lock.json")
 
 
-# Versions of the stages when the lock was written.
-THEN = {"download": 1, "transcribe": 2, "keyframes": 4, "caption": 2, "interleave": 1, "shard": 1}
-
-
 def test_the_fingerprints_of_rule_1_can_still_be_computed() -> None:
     lock = earlier()
     assert lock.root_version == 1

@@ -73,6 +73,11 @@ class CosMoFamily(Family):
         clips = recipe.data.clips_per_sample if recipe.objective.pairs == "every" else 1
         return without_negatives(recipe, world, samples, clips)
 
+    def remarks(self, recipe: Recipe, losses: Numbers) -> list[str]:
+        from cosmos_train.families.accumulation import NO_NEGATIVES
+
+        return [NO_NEGATIVES] if recipe.objective.contrastive_weight and losses.get("contrastive") == 0 else []
+
     def numbers(self, model: CosMo) -> Numbers:
         from cosmos_train.models.decay import is_gate
         from cosmos_train.models.sharded import full_tensor

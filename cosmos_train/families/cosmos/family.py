@@ -100,6 +100,11 @@ class CosmosFamily(Family):
             return []
         return without_negatives(recipe, world, samples)
 
+    def remarks(self, recipe: Recipe, losses: Numbers) -> list[str]:
+        from cosmos_train.families.accumulation import NO_NEGATIVES
+
+        return [NO_NEGATIVES] if recipe.objective.clip_weight and losses.get("clip") == 0 else []
+
     def numbers(self, model: Cosmos) -> Numbers:
         from cosmos_train.models.sharded import full_tensor
 

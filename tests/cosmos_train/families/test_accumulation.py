@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
-from cosmos_train.families.accumulation import RandomState, without_negatives
+from cosmos_train.families.accumulation import NO_NEGATIVES, RandomState, without_negatives
 from cosmos_train.families.cosmo.family import CosMoFamily
 from cosmos_train.recipe import Recipe
+from cosmos_train.train.trainer import train
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
@@ -36,6 +39,19 @@ def test_a_contrastive_batch_of_one_pair_is_said(tiny: Callable[..., Recipe]) ->
     assert without_negatives(tiny(**together, objective__pool="batch"), 1, 100) != []
     apart = tiny(train__batch_size=2, objective__paper_compat={"own_process": True})
     assert without_negatives(apart, 2, 100) != [] and without_negatives(apart, 1, 100) == []
+
+
+def test_a_contrastive_loss_of_0_is_said_once(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
+    family = CosMoFamily()
+    recipe = tiny()
+    assert family.remarks(recipe, {"contrastive": 0.0}) == [NO_NEGATIVES]
+    assert family.remarks(recipe, {"contrastive": 0.1}) == family.remarks(recipe, {}) == []
+    assert family.remarks(tiny(objective__contrastive_weight=0), {"contrastive": 0.0}) == []
+    console = Console(record=True, width=400)
+    one = tiny(data__clips_per_sample=1, train__batch_size=1, train__steps=2, train__log_every=1)
+    train(one, tmp_path / "run", console=console)
+    said = console.export_text()
+    assert said.count("has one pair and no negatives") == said.count("the contrastive loss is 0") == 1
 
 
 def test_a_cosmo_that_contrasts_nothing_says_nothing(tiny: Callable[..., Recipe]) -> None:

@@ -46,7 +46,7 @@ def test_every_cause_is_said_once_with_its_count(tmp_path: Path) -> None:
     lines = found.problems.lines()
     assert len(lines) == 5
     assert any(line.startswith("3 pictures that do not decode") and "b0" in line for line in lines)
-    assert any("conversations whose picture is missing" in line for line in lines)
+    assert any("conversations without their picture" in line for line in lines)
     assert any("places of pictures on pages that no member fits" in line for line in lines)
     assert found.remarks.lines() == [
         "1 samples without a document, a picture or a video (for example h)",

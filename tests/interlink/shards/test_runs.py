@@ -62,7 +62,7 @@ def test_samples_in_pieces_are_refused_with_one_message(tmp_path: Path) -> None:
         found_in(tar_of(tmp_path / "a.tar", members).read_bytes())
     few = [*pairs(5), ("000000.json", b"{}")]
     samples, notes = found_in(tar_of(tmp_path / "b.tar", few).read_bytes())
-    assert len(samples) == 6 and notes == ["1 samples whose members are in several places (for example 000000)"]
+    assert len(samples) == 6 and notes == ["1 samples with members in several places (for example 000000)"]
 
 
 def test_the_same_sample_twice_is_no_sample_in_pieces(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_links_are_named_once_with_their_count(tmp_path: Path) -> None:
     samples, notes = found_in((tmp_path / "a.tar").read_bytes())
     assert [run.suffixes for run in samples[2:]] == [("txt",), ("txt",)]
     assert notes == [
-        "2 hard links, whose data are another member's (for example 000002.jpg)",
-        "2 symbolic links, which hold no data (for example 000002.png)",
+        "2 hard links: their data are another member's (for example 000002.jpg)",
+        "2 symbolic links: they hold no data (for example 000002.png)",
     ]
 
 
@@ -91,13 +91,13 @@ def test_sparse_files_are_passed_over_with_their_data() -> None:
     data = member("a.txt", b"1") + sparse_gnu("b.jpg", inside, 2_000_000) + member("c.txt", b"2") + END
     samples, notes = found_in(data)
     assert [run.key for run in samples] == ["a", "c"]
-    assert notes == ["1 sparse files, whose data are not in one piece (for example b.jpg)"]
+    assert notes == ["1 sparse files: their data are not in one piece (for example b.jpg)"]
     info = tarfile.TarInfo("GNUSparseFile.1/b.jpg")
     info.size = 3
     info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.name": "b.jpg"}
     samples, notes = found_in(info.tobuf(tarfile.PAX_FORMAT) + b"0\n\n" + bytes(509) + member("c.txt", b"2") + END)
     assert [run.key for run in samples] == ["c"]
-    assert notes == ["1 sparse files, whose data are not in one piece (for example b.jpg)"]
+    assert notes == ["1 sparse files: their data are not in one piece (for example b.jpg)"]
 
 
 def test_a_missing_end_mark_and_what_follows_it_are_noted() -> None:
