@@ -8,7 +8,8 @@ silero-vad finds.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -25,6 +26,7 @@ from interlink.stage import Context, Item, PerItem, Resources, Row
 
 if TYPE_CHECKING:
     from interlink.engines.captioner import Identity
+    from interlink.engines.heard import Heard, KeepSettings
     from interlink.engines.listen import Listener
     from interlink.media.probe import StreamInfo
     from interlink.subtitles.cues import Subtitles
@@ -85,6 +87,7 @@ class _Found:
     marks: list[Mark] = field(default_factory=list)
     detected: tuple[str, float] | None = None
     revision: str = ""
+    heard: list[dict[str, Any]] = field(default_factory=list)  # stretches of a recogniser, as the table holds them
 
 
 @dataclass
@@ -110,7 +113,7 @@ class Transcribe(PerItem):
     """
 
     name: ClassVar[str] = "transcribe"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     isolated: ClassVar[bool] = True
     settings_class: ClassVar[type[Settings]] = TranscribeSettings
 
@@ -137,6 +140,15 @@ class Transcribe(PerItem):
     @staticmethod
     def resources(settings: TranscribeSettings) -> Resources:
         return Resources(cpus=0.5) if settings.listener is None else settings.listener.resources(settings.speech)
+
+    @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Stretches of speech that a recogniser was given, and those left out, by reason."""
+        heard = [one for row in rows if row["status"] == "ok" for one in row.get("heard") or ()]
+        if not heard:
+            return {}
+        left_out = Counter(f"stretches {one['reason']}" for one in heard if not one["kept"])
+        return {"stretches": len(heard), **dict(sorted(left_out.items()))}
 
     @staticmethod
     def check(settings: TranscribeSettings, context: Context) -> None:
@@ -230,7 +242,6 @@ class Transcribe(PerItem):
         from interlink.engines.recogniser import recognise as ask
         from interlink.media.audio import Audio, heard_stream
         from interlink.media.probe import describe, local_media, open_media
-        from interlink.subtitles.cues import Subtitles
 
         assert self._listener is not None
         with local_media(item) as path, open_media(path) as container:
@@ -242,9 +253,9 @@ class Transcribe(PerItem):
             utterances = hearing.utterances(audio, lambda: audio.start)
             found = None
             if recognise and self._recogniser is not None:
-                cues, language = ask(self._recogniser, utterances)
-                if cues:
-                    found = _Found("recognised", f"stream {stream.index}", language, Subtitles(stream.codec, cues))
+                heard, language = ask(self._recogniser, utterances)
+                if heard:
+                    found = _recognised(heard, self.settings.speech.keep, stream, language, lost)
             _use_up(utterances)
         if audio.loss():
             lost.append(audio.loss())
@@ -299,6 +310,7 @@ class Transcribe(PerItem):
             "clock_offset": 0.0,
             "sentences": [],
             "marks": [],
+            "heard": [],
             "sound": sound,
             "engine": "",
             "model": "",
@@ -317,6 +329,7 @@ class Transcribe(PerItem):
                 "clock_offset": found.offset,
                 "sentences": [_sentence(sentence, found.offset) for sentence in found.sentences],
                 "marks": [{"text": mark.text, "kind": mark.kind, **_times(mark, found.offset)} for mark in found.marks],
+                "heard": found.heard,
             }
             if found.source == "annotations":
                 fields |= {"engine": "annotations", "model": found.name, "revision": found.revision}
@@ -348,6 +361,23 @@ def _annotated(item: Item) -> _Found | None:
     if not cues:
         return None
     return _Found("annotations", given["file"], "", Subtitles("annotations", cues), revision=given["revision"])
+
+
+def _recognised(
+    heard: Sequence[Heard], keep: KeepSettings, stream: StreamInfo, language: str, lost: list[str]
+) -> _Found:
+    """What is kept of the recognised speech. What is left out is counted; it is a loss if it may be speech."""
+    from interlink.engines.heard import judge, row_of
+    from interlink.subtitles.cues import Subtitles
+
+    reasons = [judge(one, keep) for one in heard]
+    rows = [row_of(one, reason) for one, reason in zip(heard, reasons, strict=True)]
+    cues = [one.cue for one, reason in zip(heard, reasons, strict=True) if one.cue and not reason]
+    doubtful = Counter(reason for reason in reasons if reason and reason != "no_speech")
+    if doubtful:
+        named = ", ".join(f"{reason} {count}" for reason, count in sorted(doubtful.items()))
+        lost.append(f"{doubtful.total()} of {len(heard)} stretches of speech were not understood ({named})")
+    return _Found("recognised", f"stream {stream.index}", language, Subtitles(stream.codec, cues), heard=rows)
 
 
 def _times(span: Any, offset: float) -> dict[str, float]:

@@ -107,6 +107,6 @@ def _best_pause(part: list[Word]) -> int:
 def _sentence(words: list[Word]) -> Sentence:
     text = words[0].text
     for word in words[1:]:
-        joined = UNSPACED.match(text[-1]) and UNSPACED.match(word.text[0])
+        joined = word.glued or (UNSPACED.match(text[-1]) and UNSPACED.match(word.text[0]))
         text += word.text if joined else " " + word.text
     return Sentence(text, words[0].start, max(word.end for word in words), tuple(words))

@@ -30,7 +30,7 @@ MUSIC = re.compile(
 class Word:
     """A spoken word; times in seconds. opens_cue: it begins a cue. opens_turn: it begins a new speaker's turn (">>").
 
-    timed: its start comes from the file or the recogniser, not from dividing its cue.
+    timed: its start comes from the file or the recogniser, not from dividing its cue. glued: no space stands before it.
     """
 
     text: str
@@ -39,6 +39,7 @@ class Word:
     opens_cue: bool = False
     opens_turn: bool = False
     timed: bool = False
+    glued: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def _timed(tokens: list[Token], cue: Cue) -> list[Word]:
             if token.end is not None:
                 finish = max(begin, token.end)
             own = token.time is not None or (own_times and not words)
-            words.append(Word(token.text, round(begin, 3), round(finish, 3), opens_cue=not words, timed=own))
+            times = round(begin, 3), round(finish, 3)
+            words.append(Word(token.text, *times, opens_cue=not words, timed=own, glued=token.glued))
     return words
 
 
