@@ -31,6 +31,8 @@ RECOGNISERS: dict[str, str] = {
 }
 GROUP = Group("", "recogniser", RECOGNISERS, "interlink.engines.recogniser:Recogniser", also=("none",))
 WINDOW_SECONDS = 30.0  # input length of Whisper
+PEAK, GAIN = 0.5, 10.0  # amplitude that quiet speech is brought to, and the most it is multiplied by
+UNHEARD = 2.5  # seconds without a word at the end of a stretch from which they are recognised once more
 
 
 class RecogniserSettings(Settings):
@@ -39,7 +41,7 @@ class RecogniserSettings(Settings):
     model: str = Field("", description="hub id, or a local folder (for faster-whisper: converted by ctranslate2)")
     revision: str = Field("", description="branch, tag or commit of a hub id; empty = its main branch")
     language: str = Field("", description="two letters of the spoken language; empty = detected from the speech")
-    beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")
+    beams: int = Field(5, ge=1, description="beams of the search; 1 = greedy, faster and less right")
     precision: str = Field(
         "auto",
         description="number type: float32, float16, bfloat16; faster-whisper also int8 and similar; auto = as saved",
@@ -105,16 +107,42 @@ def make_recogniser(name: str, settings: RecogniserSettings) -> Recogniser:
 def recognise(engine: Recogniser, utterances: Iterable[Utterance]) -> tuple[list[Heard], str]:
     """(all that is heard, language) of one video, batch by batch. The language is detected from the first batch.
 
+    Quiet speech is made louder. Where the engine stops early, the rest of the stretch is recognised once more.
+
     Raises StageError `memory` where a single utterance does not fit into memory.
     """
     waiting = iter(utterances)
     heard: list[Heard] = []
     language = ""
-    while batch := list(islice(waiting, engine.batch_size)):
+    while batch := [_loud(one) for one in islice(waiting, engine.batch_size)]:
         language = language or _guarded(engine, batch, lambda part: [engine.language_of(part)])[0]
-        for stretches in _guarded(engine, batch, partial(engine.recognise, language=language)):
-            heard += stretches
+        found = _guarded(engine, batch, partial(engine.recognise, language=language))
+        rests = [_rest(utterance, stretches) for utterance, stretches in zip(batch, found, strict=True)]
+        asked = [rest for rest in rests if rest is not None]
+        later = iter(_guarded(engine, asked, partial(engine.recognise, language=language)) if asked else ())
+        for stretches, rest in zip(found, rests, strict=True):
+            heard += [*stretches, *(next(later) if rest is not None else ())]
     return heard, language
+
+
+def _loud(utterance: Utterance) -> Utterance:
+    """Quiet speech with a peak of half of full scale, and at most ten times as loud; else the same."""
+    import numpy as np
+
+    peak = float(np.abs(utterance.samples).max(initial=0.0))
+    gain = min(GAIN, PEAK / peak) if peak else 1.0
+    return Utterance(utterance.start, utterance.samples * np.float32(gain)) if gain > 1 else utterance
+
+
+def _rest(utterance: Utterance, heard: Sequence[Heard]) -> Utterance | None:
+    """What follows the last word, where that is longer than any pause in a stretch; else None."""
+    from interlink.media.audio import RATE
+
+    times = [token.end for one in heard if one.cue for token in one.cue.lines[0].tokens if token.end is not None]
+    if not times or utterance.end - max(times) < UNHEARD:
+        return None
+    begin = max(times)
+    return Utterance(round(begin, 3), utterance.samples[round((begin - utterance.start) * RATE) :])
 
 
 def _guarded(

@@ -117,10 +117,12 @@ class FasterWhisper(Recogniser):
 
 def _heard(segment: Any, window: float, utterance: Utterance) -> Heard:
     """A segment of the engine. window: the time that its times count from."""
+    start = min(utterance.start + max(0.0, segment.start - window), utterance.end)
+    end = min(utterance.start + segment.end - window, utterance.end)
     pieces: list[Piece] = [(word.word, word.start - window, word.end - window) for word in segment.words or ()]
     return Heard(
-        start=round(utterance.start + max(0.0, segment.start - window), 3),
-        end=round(min(utterance.end, utterance.start + segment.end - window), 3),
+        start=round(start, 3),
+        end=round(max(start, end), 3),
         cue=cue_of(pieces, utterance.start, utterance.end),
         no_speech=float(segment.no_speech_prob),
         logprob=float(segment.avg_logprob),

@@ -14,6 +14,7 @@ from typing import Any
 
 from interlink.shards.document import join
 
+OUTSIDE = -1  # in place of a clip: before the first and after the last one
 LEAST_WORDS, LEAST_SECONDS = 2, 0.8  # of a part of a sentence; a smaller part stays with its neighbour
 
 
@@ -37,8 +38,9 @@ def sentences_of_clips(
 ) -> list[list[Mapping[str, Any]]]:
     """Each clip's sentences and parts of sentences in order, from rows of the tables `keyframes` and `transcribe`.
 
-    A word goes to the clip that holds its midpoint, words outside all clips go with their neighbours. A part of fewer
-    than two words or 0.8 s stays with the larger part next to it. A sentence without words, or with none in a clip,
+    A word goes to the clip that holds its midpoint; words between two clips go with the words before them, words before
+    the first and after the last clip to none. A part of fewer than two words or 0.8 s stays with the larger part next
+    to it. A sentence without words, or with none in a clip,
     goes to the clip that holds its midpoint; in a gap between clips, to the clip it overlaps most (the earlier of
     equals); outside all clips, to none. Clips are in order and do not overlap.
     """
@@ -46,7 +48,7 @@ def sentences_of_clips(
     found: list[list[Mapping[str, Any]]] = [[] for _ in clips]
     for sentence in sorted(sentences, key=lambda s: (s["start"], s["end"])):
         parts = _parts(clips, starts, sentence)
-        if parts:
+        if parts is not None:
             for number, part in parts:
                 found[number].append(part)
             continue
@@ -58,19 +60,20 @@ def sentences_of_clips(
 
 def _parts(
     clips: Sequence[Mapping[str, Any]], starts: Sequence[float], sentence: Mapping[str, Any]
-) -> list[tuple[int, Mapping[str, Any]]]:
-    """(clip, part) of a sentence that its words lay in several clips; else nothing."""
+) -> list[tuple[int, Mapping[str, Any]]] | None:
+    """(clip, part) of a sentence whose words do not all lie in one clip; None for other sentences."""
     words = sentence.get("words") or ()
-    if len(words) < 2 * LEAST_WORDS or _inside(clips, starts, sentence["start"]) == _inside(
-        clips, starts, sentence["end"]
-    ):
-        return []
+    ends = {_inside(clips, starts, sentence["start"]), _inside(clips, starts, sentence["end"])}
+    if len(words) < 2 or (len(ends) == 1 and ends != {None}):
+        return None
     runs = _runs([_inside(clips, starts, (word["start"] + word["end"]) / 2) for word in words], words)
     cuts = _offsets(sentence["text"], words)
-    if len(runs) < 2 or cuts is None:
-        return []
+    if not runs or cuts is None:
+        return None
     found: list[tuple[int, Mapping[str, Any]]] = []
     for number, (first, last) in runs:
+        if number == OUTSIDE:
+            continue
         edge = cuts[last] if last < len(words) else None
         part = {
             "text": sentence["text"][cuts[first] : edge].strip(),
@@ -84,12 +87,13 @@ def _parts(
 
 def _runs(places: list[int | None], words: Sequence[Mapping[str, Any]]) -> list[tuple[int, tuple[int, int]]]:
     """(clip, (first word, word after its last)) of the parts that are large enough to stand alone."""
-    known = [place for place in places if place is not None]
+    known = [number for number, place in enumerate(places) if place is not None]
     if not known:
         return []
     filled: list[int] = []
-    for place in places:  # outside all clips: as the word before, and at the start as the first known one
-        filled.append(place if place is not None else filled[-1] if filled else known[0])
+    for number, place in enumerate(places):
+        between = known[0] < number < known[-1]
+        filled.append(place if place is not None else filled[-1] if between else OUTSIDE)
     runs: list[tuple[int, tuple[int, int]]] = []
     at = 0
     for number, group in groupby(filled):

@@ -86,7 +86,7 @@ def test_transformers_says_the_same_in_batches_of_any_size(checkpoints: Path, sp
 
 
 def test_faster_whisper_gives_cues_within_what_was_spoken(converted: Path, spoken: list[Utterance]) -> None:
-    engine = make_recogniser("faster-whisper", RecogniserSettings(model=str(converted), batch_size=2))
+    engine = make_recogniser("faster-whisper", RecogniserSettings(model=str(converted), batch_size=2, beams=1))
     identity = engine.open()
 
     heard, language = recognise(engine, spoken)
@@ -191,3 +191,28 @@ def test_one_utterance_that_does_not_fit_is_a_failure_of_memory() -> None:
         recognise(Cramped(room=0), _silent(2))  # type: ignore[arg-type]
 
     assert raised.value.error_class == "memory"
+
+
+class Hasty(Cramped):
+    """An engine that stops after the first second of a stretch."""
+
+    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Heard]]:
+        self.loudest = max(float(np.abs(one.samples).max()) for one in utterances)
+        cues = [cue_of([(f" {one.start:g}", 0.0, 1.0)], one.start, one.end) for one in utterances]
+        return [[Heard(one.start, one.end, cue)] for one, cue in zip(utterances, cues, strict=True)]
+
+
+def test_what_an_engine_passes_over_at_the_end_is_recognised_once_more() -> None:
+    long, short = (np.full(seconds * RATE, 0.1, dtype=np.float32) for seconds in (6, 3))
+
+    found, _ = recognise(Hasty(room=8), [Utterance(10.0, long), Utterance(20.0, short)])  # type: ignore[arg-type]
+
+    assert said(found) == ["10", "11", "20"]
+
+
+def test_quiet_speech_is_made_louder() -> None:
+    engine = Hasty(room=8)
+
+    recognise(engine, [Utterance(0.0, np.full(RATE, 0.1, dtype=np.float32))])  # type: ignore[arg-type]
+
+    assert engine.loudest == pytest.approx(0.5)

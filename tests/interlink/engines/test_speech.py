@@ -72,6 +72,13 @@ def test_words_between_clips_stay_with_the_words_before_them() -> None:
     assert [one.text for one in found] == ["a b c d e f", "g h i"]
 
 
+def test_words_after_the_end_of_the_video_are_in_no_clip() -> None:
+    sentence = spoken("so this is how it ends and what is not shown is not said", 2.0, 0.5)
+
+    assert [one.text for one in speech_of_clips(clips((0, 2), (2, 5)), [sentence])] == ["", "so this is how it ends"]
+    assert [one.text for one in speech_of_clips(clips((0, 2.4)), [sentence])] == [""]
+
+
 def test_a_sentence_without_spaces_is_divided_between_its_words() -> None:
     words = [{"text": word, "start": float(n), "end": n + 1.0} for n, word in enumerate("先烧水再下面条")]
     sentence = {"text": "先烧水再下面条", "start": 0.0, "end": 7.0, "words": words}
@@ -91,7 +98,9 @@ def test_every_word_of_a_divided_sentence_is_in_exactly_one_clip_in_order(
     found = speech_of_clips(clips(*pairwise(edges)), [sentence])
 
     said_words = " ".join(one.text for one in found).split()
-    assert said_words == (sentence["text"].split() if start < edges[-1] else [])
+    assert said_words == sentence["text"].split()[: len(said_words)]
+    if sentence["end"] < edges[-1]:
+        assert len(said_words) == count
 
 
 @given(
