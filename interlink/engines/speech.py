@@ -15,7 +15,7 @@ from typing import Any
 from interlink.shards.document import join
 
 OUTSIDE = -1  # in place of a clip: before the first and after the last one
-LEAST_WORDS, LEAST_SECONDS = 2, 0.8  # of a part of a sentence; a smaller part stays with its neighbour
+LEAST_SECONDS, ALONE_SECONDS = 0.3, 0.6  # of a part of a sentence of several words, and of a single word
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ def sentences_of_clips(
 ) -> list[list[Mapping[str, Any]]]:
     """Each clip's sentences and parts of sentences in order, from rows of the tables `keyframes` and `transcribe`.
 
-    A word goes to the clip that holds its midpoint; words between two clips go with the words before them, words before
-    the first and after the last clip to none. A part of fewer than two words or 0.8 s stays with the larger part next
-    to it. A sentence without words, or with none in a clip,
-    goes to the clip that holds its midpoint; in a gap between clips, to the clip it overlaps most (the earlier of
-    equals); outside all clips, to none. Clips are in order and do not overlap.
+    A word goes to the clip in which it begins; words between two clips go with the words before them, words before the
+    first and after the last clip to none. A part shorter than 0.3 s (a single word: 0.6 s) stays with the larger part
+    next to it. A sentence without words, or with none in a clip, goes to the clip that holds its midpoint; in a gap
+    between clips, to the clip it overlaps most (the earlier of equals); outside all clips, to none. Clips are in order
+    and do not overlap.
     """
     starts = [clip["start"] for clip in clips]
     found: list[list[Mapping[str, Any]]] = [[] for _ in clips]
@@ -66,7 +66,7 @@ def _parts(
     ends = {_inside(clips, starts, sentence["start"]), _inside(clips, starts, sentence["end"])}
     if len(words) < 2 or (len(ends) == 1 and ends != {None}):
         return None
-    runs = _runs([_inside(clips, starts, (word["start"] + word["end"]) / 2) for word in words], words)
+    runs = _runs([_inside(clips, starts, word["start"]) for word in words], words)
     cuts = _offsets(sentence["text"], words)
     if not runs or cuts is None:
         return None
@@ -102,8 +102,7 @@ def _runs(places: list[int | None], words: Sequence[Mapping[str, Any]]) -> list[
         at += size
     while len(runs) > 1:
         small = min(range(len(runs)), key=lambda n: _size(runs[n][1], words))
-        seconds, count = _size(runs[small][1], words)
-        if seconds >= LEAST_SECONDS and count >= LEAST_WORDS:
+        if _size(runs[small][1], words) >= 1.0:
             break
         near = [n for n in (small - 1, small + 1) if 0 <= n < len(runs)]
         into = max(near, key=lambda n: _size(runs[n][1], words))
@@ -112,10 +111,12 @@ def _runs(places: list[int | None], words: Sequence[Mapping[str, Any]]) -> list[
     return runs
 
 
-def _size(span: tuple[int, int], words: Sequence[Mapping[str, Any]]) -> tuple[float, int]:
+def _size(span: tuple[int, int], words: Sequence[Mapping[str, Any]]) -> float:
+    """The length of a part over the least length of a part that stands alone."""
     first, last = span
-    seconds = float(words[last - 1]["end"] - words[first]["start"])
-    return (seconds if last - first >= LEAST_WORDS else min(seconds, LEAST_SECONDS / 2)), last - first
+    return float(words[last - 1]["end"] - words[first]["start"]) / (
+        LEAST_SECONDS if last - first > 1 else ALONE_SECONDS
+    )
 
 
 def _offsets(text: str, words: Sequence[Mapping[str, Any]]) -> list[int] | None:

@@ -1,19 +1,24 @@
-"""The times of parts of a text, from the times of its words. Costs a microsecond per word."""
+"""The times of texts that are speech, from the times of their words. Costs a microsecond per word."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """A word with its times in seconds, or a whole sentence whose words have none. exact: it is a word."""
+    """A word with its times in seconds, or a whole sentence whose words have none. opens: it begins a sentence.
+
+    exact: it is a word.
+    """
 
     text: str
     start: float
     end: float
+    opens: bool = True
     exact: bool = True
 
 
@@ -22,32 +27,39 @@ def spoken_words(sentences: Iterable[Mapping[str, Any]]) -> tuple[Spoken, ...]:
     found: list[Spoken] = []
     for sentence in sentences:
         words = sentence.get("words") or ()
-        found += [Spoken(word["text"], word["start"], word["end"]) for word in words]
+        found += [Spoken(word["text"], word["start"], word["end"], number == 0) for number, word in enumerate(words)]
         if not words:
             found.append(Spoken(sentence["text"], sentence["start"], sentence["end"], exact=False))
     return tuple(found)
 
 
-def times_of(parts: Sequence[str], text: str, words: Sequence[Spoken]) -> list[tuple[float, float]]:
-    """(start, end) in seconds of consecutive parts of a text in which these words occur in order.
+def span_of(text: str, words: Sequence[Spoken]) -> tuple[float, float]:
+    """(start, end) in seconds of a text in which these words occur in order."""
+    inside = [word for _, word in _located(text, words)] or words[:1]
+    return inside[0].start, max(word.end for word in inside)
 
-    A part in which no word begins lies inside the one before it. Words that are not in the text (masked ones) are
-    passed over. There must be at least one word.
-    """
-    begins = []
+
+def divided(text: str, words: Sequence[Spoken]) -> list[tuple[str, float, float]]:
+    """(sentence, start, end) of a text in which these words occur in order, divided where they begin sentences."""
+    located = _located(text, words)
+    edges = [0, *(place for place, word in located[1:] if word.opens), len(text)]
+    found = []
+    for begin, end in pairwise(edges):
+        inside = [word for place, word in located if begin <= place < end]
+        found.append((text[begin:end].strip(), *span_of(text[begin:end], inside or words)))
+    return found
+
+
+def _located(text: str, words: Sequence[Spoken]) -> list[tuple[int, Spoken]]:
+    """(place in the text, word) in order. A word that is not there (masked, or cut off) is left out."""
+    found: list[tuple[int, Spoken]] = []
     at = 0
+    opens = False
     for word in words:
+        opens = opens or word.opens
         place = text.find(word.text, at)
-        if place >= 0:
-            begins.append((place, word))
-            at = place + len(word.text)
-    found: list[tuple[float, float]] = []
-    at = 0
-    last = words[0]
-    for part in parts:
-        at = max(at, text.find(part, at))
-        inside = [word for place, word in begins if at <= place < at + len(part)]
-        at += len(part)
-        found.append((inside[0].start, max(word.end for word in inside)) if inside else (last.start, last.end))
-        last = inside[-1] if inside else last
+        if place < 0:
+            continue
+        found.append((place, Spoken(word.text, word.start, word.end, opens, word.exact)))
+        at, opens = place + len(word.text), False
     return found

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-from interlink.interleave.clock import times_of
+from interlink.interleave.clock import divided, span_of
 from interlink.interleave.evidence import ClipEvidence, Line
 from interlink.interleave.pieces import FramePiece, Piece, TextPiece
 from interlink.interleave.policy import Policy
@@ -166,26 +166,25 @@ def sentences(place: int, clip: ClipEvidence) -> list[TextPiece]:
 
 
 def _parts(place: int, clip: ClipEvidence, role: Role, line: Line) -> list[TextPiece]:
-    """The sentences of a text. Those of a caption that is speech have the times of their words; those of other
-    captions divide the clip's time evenly. Speech comes as sentences already, and each line on screen is one text."""
-    if role not in ("narration", "caption"):
-        return [_text_piece(place, role, line)]
-    parts = split(line.text)
+    """The sentences of a text. A caption that is speech has the sentences of the speech, with their times; those of
+    other captions divide the clip's time evenly. Speech comes as sentences already, each line on screen is one text."""
     if line.spoken:
-        times = [_within(clip, *span) for span in times_of(parts, line.text, line.spoken)]
-    else:
-        length = (line.end - line.start) / len(parts)
-        starts = [line.start + number * length for number in range(len(parts))]
-        times = [(start, max(start, min(line.end, start + length))) for start in starts]
-    return [TextPiece(place, role, part, *span) for part, span in zip(parts, times, strict=True)]
+        own = divided(line.text, line.spoken)
+        return [TextPiece(place, role, part, *_within(clip, start, end)) for part, start, end in own]
+    parts = split(line.text) if role in ("narration", "caption") else [line.text]
+    length = (line.end - line.start) / len(parts)
+    found = []
+    for number, part in enumerate(parts):
+        start = line.start + number * length
+        found.append(TextPiece(place, role, part, start, max(start, min(line.end, start + length))))
+    return found
 
 
 def _whole(place: int, clip: ClipEvidence, role: Role, line: Line) -> TextPiece:
     """A text of one line, with the times of its words where it is speech whose words have times."""
     if not any(word.exact for word in line.spoken):
         return _text_piece(place, role, line)
-    (span,) = times_of([line.text], line.text, line.spoken)
-    return TextPiece(place, role, line.text, *_within(clip, *span))
+    return TextPiece(place, role, line.text, *_within(clip, *span_of(line.text, line.spoken)))
 
 
 def _within(clip: ClipEvidence, start: float, end: float) -> tuple[float, float]:

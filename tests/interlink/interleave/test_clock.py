@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from interlink.interleave.clock import Spoken, spoken_words, times_of
+from interlink.interleave.clock import Spoken, divided, span_of, spoken_words
 from interlink.shards import document as documents
 from interlink.shards.document import Text
 from interlink.stage import Context, Item
@@ -74,13 +74,20 @@ def test_a_caption_cut_by_a_budget_ends_with_its_last_word(item: Item) -> None:
     assert texts(item, max_tokens=3) == [("Peel it.", 2.1, 3.0)]
 
 
-def test_times_are_found_where_words_are_masked_or_divided_otherwise() -> None:
+def test_sentences_without_punctuation_stay_apart(item: Item) -> None:
+    plain = [{**one, "text": one["text"].rstrip(".").lower()} for one in SENTENCES]
+    for one in plain:
+        one["words"] = [{**word, "text": word["text"].rstrip(".").lower()} for word in one["words"]]
+    caption = {"clips": [{"clip": 0, "caption": "peel it now cut 0.5 kg"}]}
+    bare = with_rows(item, caption=caption, transcribe={"sentences": plain, "language": "en", "detected": None})
+
+    assert texts(bare, policy="sentence") == [("peel it", 2.1, 3.0), ("now cut 0.5 kg", 7.4, 9.2)]
+
+
+def test_times_are_found_where_words_are_masked_or_cut_off() -> None:
     said = spoken_words(SENTENCES)
 
-    assert times_of(["Peel", "it. Now cut", "0.5 kg."], "Peel it. Now cut 0.5 kg.", said) == [
-        (2.1, 2.5),
-        (2.5, 8.0),
-        (8.1, 9.2),
-    ]
-    assert times_of(["[EMAIL] it.", "Now"], "[EMAIL] it. Now", said) == [(2.5, 3.0), (7.4, 7.6)]
+    assert divided("[EMAIL] it. Now cut", said) == [("[EMAIL] it.", 2.5, 3.0), ("Now cut", 7.4, 8.0)]
+    assert divided("Peel it.", said) == [("Peel it.", 2.1, 3.0)]
+    assert span_of("it. Now cut 0.5", said) == (2.5, 8.8)
     assert spoken_words([{"text": "Peel it.", "start": 2, "end": 3}]) == (Spoken("Peel it.", 2, 3, exact=False),)

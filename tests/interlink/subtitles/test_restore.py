@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def pieces(text: str, pause: float = 0.0) -> list[str]:
         words.append(Word(entry, round(at, 3), round(at + 0.3, 3), timed=True))
         at += 0.3
     edges = [0, *cuts(words), len(words)]
-    return [" ".join(w.text for w in words[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    return [" ".join(w.text for w in words[a:b]) for a, b in pairwise(edges)]
 
 
 @pytest.mark.parametrize(
