@@ -59,6 +59,7 @@ class ClipEvidence:
     ocr: tuple[Line, ...] | None = None
     regions: tuple[Mapping[str, Any], ...] | None = None  # in the format of documents
     flag: str = ""  # of the narration
+    caption_flag: str = ""
     roles: tuple[Role, ...] = ()
     spoken: tuple[Spoken, ...] = ()
     quality: Mapping[str, Any] = field(default_factory=dict)  # sharpness, light, motion of the keyframes table
@@ -90,6 +91,7 @@ def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vect
     clips = rows["keyframes"]["clips"]
     clean = _scrubbed if settings.scrub else join
     captions = {row["clip"]: clean([row["caption"] or ""]) for row in rows["caption"]["clips"]}
+    flags = {row["clip"]: row.get("flag") or "" for row in rows["caption"]["clips"]}
     narrations = {row["clip"]: row for row in rows["narrate"]["clips"]} if "narrate" in rows else None
     said = sentences_of_clips(clips, rows["transcribe"]["sentences"])  # as the caption stage assigned them
     shift = _shift(rows, settings)
@@ -118,6 +120,7 @@ def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vect
                 ocr=written,
                 regions=None if parts is None else parts[number],
                 flag=narrated["flag"] if narrated else "",
+                caption_flag=flags.get(number, ""),
                 roles=_roles(caption, narration or "", lines, written or (), settings, roles),
                 spoken=spoken_words(said[number]) if is_speech else (),
                 quality=clip,

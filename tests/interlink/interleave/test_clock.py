@@ -91,3 +91,14 @@ def test_times_are_found_where_words_are_masked_or_cut_off() -> None:
     assert divided("Peel it.", said) == [("Peel it.", 2.1, 3.0)]
     assert span_of("it. Now cut 0.5", said) == (2.5, 8.8)
     assert spoken_words([{"text": "Peel it.", "start": 2, "end": 3}]) == (Spoken("Peel it.", 2, 3, exact=False),)
+
+
+def test_clips_that_their_captioner_does_not_know_stay_out_unless_asked_for(item: Item) -> None:
+    caption = {"clips": [{"clip": 0, "caption": "a red cube falls", "flag": "unfamiliar"}]}
+    flagged = with_rows(item, caption=caption)
+
+    (row,) = Interleave(InterleaveSettings(), flagged.context).run(iter([flagged]))
+
+    assert (row.status, row.reason) == ("dropped", "unfamiliar")
+    assert [one["reason"] for one in row.fields["left_out"]] == ["unfamiliar"]
+    assert texts(flagged, filter={"unfamiliar": True})[0] == ("a red cube falls", 0.0, 10.0)
