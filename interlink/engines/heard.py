@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,29 @@ def judge(heard: Heard, keep: KeepSettings) -> str:
     if heard.compression > keep.compression or heard.repetition > keep.repetition:
         return "repetitive"
     return "low_confidence" if sure < keep.logprob else ""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of recognised speech. rows: of the column `heard`; lost: a sentence on what may be speech, or ""."""
+
+    cues: list[Cue]
+    rows: list[dict[str, Any]]
+    lost: str
+
+
+def kept_of(heard: Sequence[Heard], keep: KeepSettings) -> Kept:
+    """Judges all that is heard in a video."""
+    reasons = [judge(one, keep) for one in heard]
+    doubtful = Counter(reason for reason in reasons if reason and reason != "no_speech")
+    named = ", ".join(f"{reason} {count}" for reason, count in sorted(doubtful.items()))
+    return Kept(
+        cues=[one.cue for one, reason in zip(heard, reasons, strict=True) if one.cue and not reason],
+        rows=[row_of(one, reason) for one, reason in zip(heard, reasons, strict=True)],
+        lost=f"{doubtful.total()} of {len(heard)} stretches of speech were not understood ({named})"
+        if doubtful
+        else "",
+    )
 
 
 def row_of(heard: Heard, reason: str) -> dict[str, Any]:

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from interlink.engines.ends import RestoreSettings, SentenceEnds
 from interlink.engines.language import LanguageDetector
 from interlink.engines.language_codes import short
 from interlink.engines.recogniser import Recogniser, RecogniserSettings, recogniser_class
 from interlink.errors import StageError
 from interlink.fetch.facts import stated_seconds
-from interlink.settings import Settings, operational
+from interlink.settings import Settings, added, operational
 from interlink.stage import Context, Item, PerItem, Resources, Row
 
 if TYPE_CHECKING:
     from interlink.engines.captioner import Identity
-    from interlink.engines.heard import Heard, KeepSettings
     from interlink.engines.listen import Listener
     from interlink.media.probe import StreamInfo
     from interlink.subtitles.cues import Subtitles
@@ -52,6 +52,7 @@ class TranscribeSettings(Settings):
         RecogniserSettings(),
         description="model and decoding of the recogniser",
     )
+    restore: RestoreSettings = added(RestoreSettings(), "sentence ends of speech without punctuation, by a model")
     sound_shares: bool = Field(
         False, description="measure the shares of speech, silence and other sound also for videos with subtitles"
     )
@@ -124,6 +125,7 @@ class Transcribe(PerItem):
         self._listener: Listener | None = None
         self._recogniser: Recogniser | None = None
         self._identity: Identity | None = None
+        self._ends = SentenceEnds(settings.restore) if settings.restore.model else None
 
     @staticmethod
     def needs(settings: TranscribeSettings) -> tuple[str, ...]:
@@ -154,6 +156,8 @@ class Transcribe(PerItem):
     def check(settings: TranscribeSettings, context: Context) -> None:
         if settings.detect_language:
             LanguageDetector.check()
+        if settings.restore.model:
+            SentenceEnds.check(settings.restore)
         if settings.listens:
             from interlink.engines.listen import Listener
 
@@ -166,6 +170,8 @@ class Transcribe(PerItem):
         if self.settings.detect_language:
             self._detector = LanguageDetector()
             self._detector.open()
+        if self._ends is not None:
+            self._ends.open()
         if self.settings.listens:
             from interlink.engines.listen import Listener
 
@@ -176,7 +182,7 @@ class Transcribe(PerItem):
             self._identity = self._recogniser.open()
 
     def close(self) -> None:
-        for part in (self._detector, self._listener, self._recogniser):
+        for part in (self._detector, self._ends, self._listener, self._recogniser):
             if part is not None:
                 part.close()
 
@@ -238,10 +244,12 @@ class Transcribe(PerItem):
 
     def _listen(self, item: Item, recognise: bool, lost: list[str]) -> tuple[_Found | None, dict[str, Any] | None]:
         """The recogniser's result (None: no speech, or no recogniser), and the shares of the sound."""
+        from interlink.engines.heard import kept_of
         from interlink.engines.listen import BLOCK, Shares
         from interlink.engines.recogniser import recognise as ask
         from interlink.media.audio import Audio, heard_stream
         from interlink.media.probe import describe, local_media, open_media
+        from interlink.subtitles.cues import Subtitles
 
         assert self._listener is not None
         with local_media(item) as path, open_media(path) as container:
@@ -255,7 +263,10 @@ class Transcribe(PerItem):
             if recognise and self._recogniser is not None:
                 heard, language = ask(self._recogniser, utterances)
                 if heard:
-                    found = _recognised(heard, self.settings.speech.keep, stream, language, lost)
+                    kept = kept_of(heard, self.settings.speech.keep)
+                    lost += [kept.lost] if kept.lost else []
+                    subtitles = Subtitles(stream.codec, kept.cues)
+                    found = _Found("recognised", f"stream {stream.index}", language, subtitles, heard=kept.rows)
             _use_up(utterances)
         if audio.loss():
             lost.append(audio.loss())
@@ -295,7 +306,7 @@ class Transcribe(PerItem):
         from interlink.subtitles.words import words_of
 
         words, found.marks = words_of(found.subtitles.cues)
-        found.sentences = sentences_of(words)
+        found.sentences = sentences_of(words, self._ends)
         if self._detector is not None:
             found.detected = self._detector.detect(" ".join(sentence.text for sentence in found.sentences))
 
@@ -361,23 +372,6 @@ def _annotated(item: Item) -> _Found | None:
     if not cues:
         return None
     return _Found("annotations", given["file"], "", Subtitles("annotations", cues), revision=given["revision"])
-
-
-def _recognised(
-    heard: Sequence[Heard], keep: KeepSettings, stream: StreamInfo, language: str, lost: list[str]
-) -> _Found:
-    """What is kept of the recognised speech. What is left out is counted; it is a loss if it may be speech."""
-    from interlink.engines.heard import judge, row_of
-    from interlink.subtitles.cues import Subtitles
-
-    reasons = [judge(one, keep) for one in heard]
-    rows = [row_of(one, reason) for one, reason in zip(heard, reasons, strict=True)]
-    cues = [one.cue for one, reason in zip(heard, reasons, strict=True) if one.cue and not reason]
-    doubtful = Counter(reason for reason in reasons if reason and reason != "no_speech")
-    if doubtful:
-        named = ", ".join(f"{reason} {count}" for reason, count in sorted(doubtful.items()))
-        lost.append(f"{doubtful.total()} of {len(heard)} stretches of speech were not understood ({named})")
-    return _Found("recognised", f"stream {stream.index}", language, Subtitles(stream.codec, cues), heard=rows)
 
 
 def _times(span: Any, offset: float) -> dict[str, float]:
