@@ -33,12 +33,7 @@ SENTENCE = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa
 HEARD = pa.struct(
     [
         ("text", pa.string()),
-        ("start", pa.float64()),
-        ("end", pa.float64()),
-        ("no_speech", pa.float64()),
-        ("logprob", pa.float64()),
-        ("compression", pa.float64()),
-        ("repetition", pa.float64()),
+        *((name, pa.float64()) for name in ("start", "end", "no_speech", "logprob", "compression", "repetition")),
         ("kept", pa.bool_()),
         ("reason", pa.string()),
     ]
