@@ -15,6 +15,7 @@ from typing import Any
 from interlink.shards.document import join
 
 OUTSIDE = -1  # in place of a clip: before the first and after the last one
+EDGE_SECONDS = 1.0  # of a sentence that goes on outside all clips; where less of it is shown, it is left out
 LEAST_SECONDS, ALONE_SECONDS = 0.3, 0.6  # of a part of a sentence of several words, and of a single word
 
 
@@ -71,9 +72,11 @@ def _parts(
     if not runs or cuts is None:
         return None
     found: list[tuple[int, Mapping[str, Any]]] = []
-    for number, (first, last) in runs:
-        if number == OUTSIDE:
-            continue
+    inside = [run for run in runs if run[0] != OUTSIDE]
+    shown = sum(words[last - 1]["end"] - words[first]["start"] for _, (first, last) in inside)
+    if len(inside) < len(runs) and shown < EDGE_SECONDS:
+        return []
+    for number, (first, last) in inside:
         edge = cuts[last] if last < len(words) else None
         part = {
             "text": sentence["text"][cuts[first] : edge].strip(),

@@ -80,6 +80,8 @@ def test_words_after_the_end_of_the_video_are_in_no_clip() -> None:
 
     assert [one.text for one in speech_of_clips(clips((0, 2), (2, 5)), [sentence])] == ["", "so this is how it ends"]
     assert [one.text for one in speech_of_clips(clips((0, 2.4)), [sentence])] == [""]
+    quick = spoken("so this is how it ends and what is not shown is not said", 2.0, 0.4)
+    assert [one.text for one in speech_of_clips(clips((0, 2.6)), [quick])] == [""]
 
 
 def test_a_sentence_without_spaces_is_divided_between_its_words() -> None:
