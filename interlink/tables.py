@@ -27,6 +27,18 @@ WORD = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.flo
 
 SENTENCE = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64()), ("words", pa.list_(WORD))])
 
+# A stretch of recognised speech, kept or not. no_speech, logprob: the engine's probability of no speech and mean log
+# probability of its tokens; null if it gives none. compression: bytes over compressed bytes; repetition: share (0..1)
+# of words that repeat the phrase before them. reason (not kept): no_speech, stock_phrase, repetitive or low_confidence.
+HEARD = pa.struct(
+    [
+        ("text", pa.string()),
+        *((name, pa.float64()) for name in ("start", "end", "no_speech", "logprob", "compression", "repetition")),
+        ("kept", pa.bool_()),
+        ("reason", pa.string()),
+    ]
+)
+
 # What is in the captions and is not speech: [Music], (applause), sung lines, names of speakers, texts on the picture.
 MARK = pa.struct(
     [
@@ -141,6 +153,7 @@ TRANSCRIBE: list[tuple[str, pa.DataType]] = [
     ("clock_offset", pa.float64()),  # seconds added to the times of a sidecar file
     ("sentences", pa.list_(SENTENCE)),
     ("marks", pa.list_(MARK)),
+    ("heard", pa.list_(HEARD)),  # of a recogniser: all that it heard
     ("sound", SOUND),  # null if the sound was not analysed
     ("engine", pa.string()),  # of a recogniser; with it model, revision and parameters (JSON)
     ("model", pa.string()),

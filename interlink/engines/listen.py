@@ -6,7 +6,7 @@ below -50 dB of full scale, else other sound; music and noise are not distinguis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,11 @@ WINDOW = 512  # samples per window of silero: 32 ms
 CONTEXT = 64  # samples before the window that it also gets
 BLOCK = 960 * WINDOW  # samples of a block, 30.72 s; all blocks but the last must have whole windows
 SPEAKS, FALLS_SILENT = 0.5, 0.35  # probabilities at which speech begins and ends
+FADES_IN, FADE = 0.2, 31  # probability, and most windows (1 s), of the quiet start that a stretch is given back
 HANGOVER = 10  # windows below FALLS_SILENT after which speech has ended (0.3 s)
-JOINED = 31  # longest pause inside a stretch, windows (1 s)
+JOINED = 47  # longest pause inside a stretch, windows (1.5 s): sentences with a breath in them stay whole
 SHORTEST = 8  # fewest windows of speech (0.26 s)
-LONGEST = 875  # most windows of a stretch (28 s); a longer one is cut where speech is least likely
+LONGEST = 875  # most windows of a stretch (28 s); a longer one is cut at a pause in its second half
 PAD = 6  # windows of sound kept on either side of a stretch (0.19 s)
 SILENCE = 10 ** (-50 / 20)  # root mean square
 
@@ -78,7 +79,9 @@ class Hearing:
         self._first = 0  # number of the first window in `_held`
         self._likely: list[float] = []  # probability of speech in every window so far
         self._open: int | None = None  # first window of the open stretch
+        self._continues = False  # whether the open stretch begins where another was cut
         self._last = 0  # its last window with speech
+        self._after = 0  # first window that no closed stretch can hold
         self._samples = 0
         self._speech = self._silence = 0
         self._speaking, self._quiet = False, 0
@@ -95,10 +98,10 @@ class Hearing:
             for window in range(begin, len(self._likely)):
                 span = self._advance(window)
                 if span is not None:
-                    yield self._cut(*span, start())
+                    yield self._cut(span, start())
             self._forget()
         if self._open is not None and self._last - self._open + 1 >= SHORTEST:
-            yield self._cut(self._open, self._last, start())
+            yield self._cut(self._ended(self._open, self._last), start())
         self._open = None
 
     @property
@@ -132,35 +135,66 @@ class Hearing:
         return likely
 
     def _advance(self, window: int) -> tuple[int, int] | None:
-        """Takes one window. Returns (first, last) of a stretch that ends with it."""
+        """Takes one window. Returns (first, last) of the windows of a stretch that ends with it, with its padding."""
         likely = self._likely[window]
         if self._open is None:
             if likely >= SPEAKS:
-                self._open = self._last = window
+                self._open, self._last = self._faded_in(window), window
+                self._continues = False
             return None
         if likely >= FALLS_SILENT:
             self._last = window
         if window - self._last >= JOINED:
-            span = (self._open, self._last)
-            self._open = None
-            return span if span[1] - span[0] + 1 >= SHORTEST else None
+            first, last = self._open, self._last
+            self._open, self._after = None, window
+            return self._ended(first, last) if last - first + 1 >= SHORTEST else None
         if window - self._open + 1 >= LONGEST - 2 * PAD:
             half = self._open + LONGEST // 2
-            cut = min(range(half, window + 1), key=lambda number: (self._likely[number], -number))
-            span = (self._open, cut)
-            self._open, self._last = cut + 1, max(self._last, cut + 1)
+            cut = half + pause_of(self._likely[half : window + 1])
+            span = (self._begin(self._open), cut)  # no padding at a cut: no word is heard twice
+            self._open, self._last, self._continues = cut + 1, max(self._last, cut + 1), True
             return span
         return None
 
-    def _cut(self, first: int, last: int, start: float) -> Utterance:
-        begin = max(self._first, first - PAD) * WINDOW
-        end = min((last + 1 + PAD) * WINDOW, self._samples)
+    def _faded_in(self, window: int) -> int:
+        """The first window of the run of faint speech that ends here, and is in no stretch yet."""
+        first = window
+        while first > max(self._first, self._after, window - FADE) and self._likely[first - 1] >= FADES_IN:
+            first -= 1
+        return first
+
+    def _begin(self, first: int) -> int:
+        return first if self._continues else max(self._first, first - PAD)
+
+    def _ended(self, first: int, last: int) -> tuple[int, int]:
+        return self._begin(first), last + PAD
+
+    def _cut(self, span: tuple[int, int], start: float) -> Utterance:
+        begin, end = span[0] * WINDOW, min((span[1] + 1) * WINDOW, self._samples)
         offset = self._first * WINDOW
         return Utterance(round(start + begin / RATE, 3), self._held[begin - offset : end - offset].copy())
 
     def _forget(self) -> None:
         """Releases sound that no stretch can need any more."""
         keep = len(self._likely) if self._open is None else self._open
-        keep = max(self._first, keep - PAD)
+        keep = max(self._first, keep - PAD - (FADE if self._open is None else 0))
         self._held = self._held[(keep - self._first) * WINDOW :]
         self._first = keep
+
+
+def pause_of(likely: Sequence[float]) -> int:
+    """The middle of the longest and deepest pause among windows with these probabilities of speech.
+
+    A pause is a run of windows below SPEAKS; its weight is the sum of what they lack. Without one, the least likely
+    window; with ties the later one.
+    """
+    best, at = (0.0, 0), max(range(len(likely)), key=lambda number: (-likely[number], number))
+    begin = 0
+    for number in range(len(likely) + 1):
+        if number < len(likely) and likely[number] < SPEAKS:
+            continue
+        weight = sum(SPEAKS - value for value in likely[begin:number])
+        if number > begin and (weight, number) > best:
+            best, at = (weight, number), (begin + number - 1) // 2
+        begin = number + 1
+    return at

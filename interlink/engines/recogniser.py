@@ -1,4 +1,4 @@
-"""The base class of speech recognisers: batches of speech in, cues with words and times out.
+"""The base class of speech recognisers: batches of speech in, words with times and the engine's own doubt out.
 
 Imports nothing heavy: an engine imports its libraries in `open`.
 """
@@ -15,11 +15,11 @@ from pydantic import Field
 
 from interlink.engines.captioner import Identity
 from interlink.engines.engine import Engine
+from interlink.engines.heard import Heard, KeepSettings
 from interlink.errors import StageError, UserError
 from interlink.plugins import Group
-from interlink.settings import Settings, operational
+from interlink.settings import Settings, added, operational
 from interlink.stage import Resources
-from interlink.subtitles.cues import Cue, Line, Token, plain
 
 if TYPE_CHECKING:
     from interlink.media.audio import Samples
@@ -31,6 +31,8 @@ RECOGNISERS: dict[str, str] = {
 }
 GROUP = Group("", "recogniser", RECOGNISERS, "interlink.engines.recogniser:Recogniser", also=("none",))
 WINDOW_SECONDS = 30.0  # input length of Whisper
+PEAK, GAIN = 0.5, 10.0  # amplitude that quiet speech is brought to, and the most it is multiplied by
+UNHEARD = 2.5  # seconds without a word at the end of a stretch from which they are recognised once more
 
 
 class RecogniserSettings(Settings):
@@ -39,11 +41,12 @@ class RecogniserSettings(Settings):
     model: str = Field("", description="hub id, or a local folder (for faster-whisper: converted by ctranslate2)")
     revision: str = Field("", description="branch, tag or commit of a hub id; empty = its main branch")
     language: str = Field("", description="two letters of the spoken language; empty = detected from the speech")
-    beams: int = Field(1, ge=1, description="beams of the search; 1 = greedy")
+    beams: int = Field(5, ge=1, description="beams of the search; 1 = greedy, faster and less right")
     precision: str = Field(
         "auto",
         description="number type: float32, float16, bfloat16; faster-whisper also int8 and similar; auto = as saved",
     )
+    keep: KeepSettings = added(KeepSettings(), "thresholds that keep invented text out")
     device: str = operational("auto", "cpu, cuda; auto = cuda if available (with Ray, set cuda to reserve a GPU)")
     batch_size: int = operational(8, "stretches of speech per batch; halved automatically when memory runs out", ge=1)
     threads: int = operational(1, "CPU threads of one worker", ge=1)
@@ -85,8 +88,8 @@ class Recogniser(Engine):
         """Two letters of the language spoken in these; the settings' language if they name one."""
         raise NotImplementedError(f"{type(self).__name__} must define language_of")
 
-    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Cue]]:
-        """The cues of each utterance of a batch, with times in the container's clock."""
+    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Heard]]:
+        """What is heard in each utterance of a batch, with times in the container's clock."""
         raise NotImplementedError(f"{type(self).__name__} must define recognise")
 
 
@@ -101,19 +104,45 @@ def make_recogniser(name: str, settings: RecogniserSettings) -> Recogniser:
     return recogniser_class(name)(settings)
 
 
-def recognise(engine: Recogniser, utterances: Iterable[Utterance]) -> tuple[list[Cue], str]:
-    """(all cues, language) of one video, batch by batch. The language is detected from the first batch.
+def recognise(engine: Recogniser, utterances: Iterable[Utterance]) -> tuple[list[Heard], str]:
+    """(all that is heard, language) of one video, batch by batch. The language is detected from the first batch.
+
+    Quiet speech is made louder. Where the engine stops early, the rest of the stretch is recognised once more.
 
     Raises StageError `memory` where a single utterance does not fit into memory.
     """
     waiting = iter(utterances)
-    cues: list[Cue] = []
+    heard: list[Heard] = []
     language = ""
-    while batch := list(islice(waiting, engine.batch_size)):
+    while batch := [_loud(one) for one in islice(waiting, engine.batch_size)]:
         language = language or _guarded(engine, batch, lambda part: [engine.language_of(part)])[0]
-        for batch_cues in _guarded(engine, batch, partial(engine.recognise, language=language)):
-            cues += batch_cues
-    return cues, language
+        found = _guarded(engine, batch, partial(engine.recognise, language=language))
+        rests = [_rest(utterance, stretches) for utterance, stretches in zip(batch, found, strict=True)]
+        asked = [rest for rest in rests if rest is not None]
+        later = iter(_guarded(engine, asked, partial(engine.recognise, language=language)) if asked else ())
+        for stretches, rest in zip(found, rests, strict=True):
+            heard += [*stretches, *(next(later) if rest is not None else ())]
+    return heard, language
+
+
+def _loud(utterance: Utterance) -> Utterance:
+    """Quiet speech with a peak of half of full scale, and at most ten times as loud; else the same."""
+    import numpy as np
+
+    peak = float(np.abs(utterance.samples).max(initial=0.0))
+    gain = min(GAIN, PEAK / peak) if peak else 1.0
+    return Utterance(utterance.start, utterance.samples * np.float32(gain)) if gain > 1 else utterance
+
+
+def _rest(utterance: Utterance, heard: Sequence[Heard]) -> Utterance | None:
+    """What follows the last word, where that is longer than any pause in a stretch; else None."""
+    from interlink.media.audio import RATE
+
+    times = [token.end for one in heard if one.cue for token in one.cue.lines[0].tokens if token.end is not None]
+    if not times or utterance.end - max(times) < UNHEARD:
+        return None
+    begin = max(times)
+    return Utterance(round(begin, 3), utterance.samples[round((begin - utterance.start) * RATE) :])
 
 
 def _guarded(
@@ -135,27 +164,6 @@ def _guarded(
 def _out_of_memory(error: Exception) -> bool:
     words = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
-
-
-def cue_of_words(utterance: Utterance, words: Iterable[tuple[str, float | None, float | None]]) -> Cue | None:
-    """A cue from (word, start, end), in seconds after the utterance's start; implausible times are ignored."""
-    tokens: list[Token] = []
-    latest = utterance.start
-    for text, start, end in words:
-        shown = " ".join(plain(text).split())
-        if not shown:
-            continue
-        begin = None if start is None else round(float(utterance.start + start), 3)
-        if begin is None or not latest <= begin <= utterance.end:
-            tokens.append(Token(shown))
-            continue
-        latest = begin
-        finish = None if end is None else round(float(min(max(begin, utterance.start + end), utterance.end)), 3)
-        tokens.append(Token(shown, begin, finish))
-    timed = any(token.time is not None for token in tokens)
-    first = tokens[0].time if tokens else None
-    start = utterance.start if first is None else first
-    return Cue(round(start, 3), round(utterance.end, 3), (Line(tuple(tokens), timed),)) if tokens else None
 
 
 def unknown_language(language: str, known: Iterable[str]) -> UserError:

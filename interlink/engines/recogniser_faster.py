@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from interlink.engines.captioner import Identity
+from interlink.engines.heard import Heard, Piece, cue_of
 from interlink.engines.local import folder_revision, local_folder
 from interlink.engines.present import importing, require_model, require_packages
 from interlink.engines.recogniser import (
@@ -17,12 +18,10 @@ from interlink.engines.recogniser import (
     Recogniser,
     RecogniserSettings,
     Utterance,
-    cue_of_words,
     unknown_language,
 )
 from interlink.errors import UserError
 from interlink.media.audio import RATE
-from interlink.subtitles.cues import Cue
 
 BLOCK = "transcribe.speech"
 _WHO, _INSTALL = "the faster-whisper recogniser", "pip install 'interlink[speech]'"
@@ -87,7 +86,7 @@ class FasterWhisper(Recogniser):
         language, _, _ = self._model.detect_language(samples, language_detection_segments=len(utterances))
         return str(language)
 
-    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Cue]]:
+    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Heard]]:
         import numpy as np
         from faster_whisper import BatchedInferencePipeline
 
@@ -109,13 +108,25 @@ class FasterWhisper(Recogniser):
             temperature=0.0,
             word_timestamps=True,
         )
-        timed_words: list[list[tuple[str, float | None, float | None]]] = [[] for _ in utterances]
+        heard: list[list[Heard]] = [[] for _ in utterances]
         for segment in segments:
             number = round(segment.seek / self._model.frames_per_second / WINDOW_SECONDS)
-            begin = number * WINDOW_SECONDS
-            timed_words[number] += [(word.word, word.start - begin, word.end - begin) for word in segment.words or ()]
-        cues = [cue_of_words(utterance, words) for utterance, words in zip(utterances, timed_words, strict=True)]
-        return [[cue] if cue is not None else [] for cue in cues]
+            heard[number].append(_heard(segment, number * WINDOW_SECONDS, utterances[number]))
+        return heard
+
+
+def _heard(segment: Any, window: float, utterance: Utterance) -> Heard:
+    """A segment of the engine. window: the time that its times count from."""
+    start = min(utterance.start + max(0.0, segment.start - window), utterance.end)
+    end = min(utterance.start + segment.end - window, utterance.end)
+    pieces: list[Piece] = [(word.word, word.start - window, word.end - window) for word in segment.words or ()]
+    return Heard(
+        start=round(start, 3),
+        end=round(max(start, end), 3),
+        cue=cue_of(pieces, utterance.start, utterance.end),
+        no_speech=float(segment.no_speech_prob),
+        logprob=float(segment.avg_logprob),
+    )
 
 
 def _folder(model: str) -> Path | None:

@@ -1,23 +1,29 @@
 """Whisper by transformers: any saved Whisper checkpoint, including distilled and fine-tuned ones.
 
 Words have times if the checkpoint names its alignment heads; otherwise only phrases have. Costs a model in memory per
-worker. Never runs code of a checkpoint.
+worker, and one more pass of the decoder over its answers, which gives the probabilities. Never runs code of a
+checkpoint.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from interlink.engines.captioner import Identity
+from interlink.engines.heard import Heard, Piece, cue_of
 from interlink.engines.place import Place, check_place
-from interlink.engines.recogniser import Recogniser, RecogniserSettings, Utterance, cue_of_words, unknown_language
+from interlink.engines.recogniser import Recogniser, RecogniserSettings, Utterance, unknown_language
 from interlink.errors import UserError
 from interlink.media.audio import RATE
 from interlink.subtitles.cues import Cue
 
 BLOCK = "transcribe.speech"
+NO_SPEECH = ("<|nospeech|>", "<|nocaptions|>")  # the token, as old and new tokenizers name it
+# A word with the space before it; in scripts without spaces, at least a sentence with its end.
+PIECE = re.compile(r"\s*(?:[^\s。！？]+[。！？]*|[。！？]+)")
 
 
 class TransformersWhisper(Recogniser):
@@ -83,17 +89,13 @@ class TransformersWhisper(Recogniser):
             return self.settings.language or "en"
         import torch
 
-        model = self._pipeline.model
-        features = self._pipeline.feature_extractor(
-            [utterance.samples for utterance in utterances], sampling_rate=RATE, return_tensors="pt"
-        ).input_features.to(model.device, model.dtype)
         with torch.inference_mode():
-            numbers = Counter(model.detect_language(features).tolist())
+            numbers = Counter(self._pipeline.model.detect_language(self._features(utterances)).tolist())
         names = {number: name for name, number in self._languages.items()}
         # The most frequent; with ties, the first one.
         return names[max(numbers, key=lambda number: numbers[number])]
 
-    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Cue]]:
+    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Heard]]:
         generation = self._pipeline.model.generation_config
         ask: dict[str, Any] = {"num_beams": self.settings.beams, "do_sample": False}
         if self._languages:
@@ -105,21 +107,61 @@ class TransformersWhisper(Recogniser):
             return_timestamps="word" if self._word_times else has_times,
             generate_kwargs=ask,
         )
-        return [self._cues(utterance, answer) for utterance, answer in zip(utterances, answers, strict=True)]
+        sure = self._probabilities(utterances, [answer["text"] for answer in answers], language)
+        return [
+            [Heard(utterance.start, round(utterance.end, 3), self._cue(utterance, answer), *measures)]
+            for utterance, answer, measures in zip(utterances, answers, sure, strict=True)
+        ]
 
-    def _cues(self, utterance: Utterance, answer: dict[str, Any]) -> list[Cue]:
+    def _cue(self, utterance: Utterance, answer: dict[str, Any]) -> Cue | None:
         chunks = answer.get("chunks") or [{"text": answer["text"], "timestamp": (None, None)}]
-        timed_words: list[tuple[str, float | None, float | None]] = []
+        pieces: list[Piece] = []
         for chunk in chunks:
             start, end = chunk["timestamp"]
             if self._word_times:
-                timed_words.append((chunk["text"], start, end))
+                pieces.append((chunk["text"], start, end))
             else:  # the first word gets the phrase's start; the others divide the rest
-                timed_words += [
-                    (word, start if number == 0 else None, None) for number, word in enumerate(chunk["text"].split())
+                pieces += [
+                    (word, start if number == 0 else None, None)
+                    for number, word in enumerate(PIECE.findall(chunk["text"]))
                 ]
-        cue = cue_of_words(utterance, timed_words)
-        return [cue] if cue is not None else []
+        return cue_of(pieces, utterance.start, utterance.end)
+
+    def _probabilities(
+        self, utterances: Sequence[Utterance], texts: Sequence[str], language: str
+    ) -> list[tuple[float | None, float]]:
+        """(probability of no speech, mean log probability of the text's tokens) of each utterance."""
+        import torch
+
+        model, tokenizer = self._pipeline.model, self._pipeline.tokenizer
+        generation, end = model.generation_config, tokenizer.eos_token_id
+        prompt = [model.config.decoder_start_token_id]
+        if self._languages:
+            prompt += [self._languages[language], generation.task_to_id["transcribe"]]
+        if (plain := getattr(generation, "no_timestamps_token_id", None)) is not None:
+            prompt.append(plain)
+        most = model.config.max_target_positions - len(prompt) - 1
+        answers = [[*tokenizer(text, add_special_tokens=False).input_ids[:most], end] for text in texts]
+        longest = max(len(answer) for answer in answers)
+        rows = [[*prompt, *answer[:-1], *[end] * (longest - len(answer))] for answer in answers]
+        with torch.inference_mode():
+            given = torch.tensor(rows, device=model.device)
+            logits = model(input_features=self._features(utterances), decoder_input_ids=given).logits.float()
+            likely = logits.log_softmax(-1).cpu()
+        known = tokenizer.get_vocab()
+        silent = next((known[name] for name in NO_SPEECH if name in known), None)
+        found: list[tuple[float | None, float]] = []
+        for number, answer in enumerate(answers):
+            own = likely[number, len(prompt) - 1 : len(prompt) - 1 + len(answer)]
+            mean = float(own[range(len(answer)), answer].mean())
+            found.append((None if silent is None else float(likely[number, 0, silent].exp()), mean))
+        return found
+
+    def _features(self, utterances: Sequence[Utterance]) -> Any:
+        """(utterances, mel bins, frames) of the sound, where the model is."""
+        samples = [utterance.samples for utterance in utterances]
+        found = self._pipeline.feature_extractor(samples, sampling_rate=RATE, return_tensors="pt").input_features
+        return found.to(self._pipeline.model.device, self._pipeline.model.dtype)
 
 
 def _languages(generation: Any) -> dict[str, int]:

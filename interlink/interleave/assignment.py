@@ -79,7 +79,8 @@ def similarities(
         place = counts.get((sentence.clip, role), 0)
         counts[sentence.clip, role] = place + 1
         number = clip.lines(role)[place].number if role == "speech" else place
-        texts.append(clip.vectors.get((role, number), b""))
+        scored = "speech" if role == "caption" and clip.spoken else role  # its sentences are those of the speech
+        texts.append(clip.vectors.get((scored, number), b""))
     if not all(pictures) or not all(texts):
         raise UserError(
             "the assignment policy needs a vector for every frame and sentence",

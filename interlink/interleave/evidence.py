@@ -9,6 +9,7 @@ from typing import Any
 
 from interlink.engines.regions import regions_of_clips
 from interlink.engines.speech import sentences_of_clips
+from interlink.interleave.clock import Spoken, spoken_words
 from interlink.interleave.settings import InterleaveSettings
 from interlink.shards.document import Role, count_tokens, join
 from interlink.text.personal import scrub
@@ -19,12 +20,16 @@ Rows = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Line:
-    """A text; start, end: seconds. number: its index among the sentences of its clip and role in the score table."""
+    """A text; start, end: seconds. number: its index among the sentences of its clip and role in the score table.
+
+    spoken: the words of a text that is speech in several sentences; empty for others.
+    """
 
     text: str
     start: float
     end: float
     number: int = 0
+    spoken: tuple[Spoken, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class ClipEvidence:
     """What is known of a clip. number: its index in the keyframes table; start, end: seconds.
 
     caption, speech: empty where there is none; narration, ocr, regions, scores: None where the build has no such table.
-    roles: the texts that become text segments of the document, in the order in which a clip lists them.
+    roles: the texts that become text segments of the document, in the order in which a clip lists them. spoken: the
+    words of the caption where it is the clip's speech; else empty.
     """
 
     number: int
@@ -53,7 +59,9 @@ class ClipEvidence:
     ocr: tuple[Line, ...] | None = None
     regions: tuple[Mapping[str, Any], ...] | None = None  # in the format of documents
     flag: str = ""  # of the narration
+    caption_flag: str = ""
     roles: tuple[Role, ...] = ()
+    spoken: tuple[Spoken, ...] = ()
     quality: Mapping[str, Any] = field(default_factory=dict)  # sharpness, light, motion of the keyframes table
     scores: Mapping[str, Any] | None = None  # its entry in the score table
     vectors: Mapping[tuple[str, int], bytes] = field(default_factory=dict)  # (role or "frame", number) -> float16
@@ -69,8 +77,9 @@ class ClipEvidence:
             return self.speech
         if role == "ocr":
             return self.ocr or ()
-        text = self.caption if role == "caption" else self.narration
-        return (Line(text, self.start, self.end),) if text else ()
+        if role == "caption":
+            return (Line(self.caption, self.start, self.end, spoken=self.spoken),) if self.caption else ()
+        return (Line(self.narration, self.start, self.end),) if self.narration else ()
 
     def tokens(self) -> int:
         """Tokens of all texts in `roles`."""
@@ -82,8 +91,11 @@ def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vect
     clips = rows["keyframes"]["clips"]
     clean = _scrubbed if settings.scrub else join
     captions = {row["clip"]: clean([row["caption"] or ""]) for row in rows["caption"]["clips"]}
+    flags = {row["clip"]: row.get("flag") or "" for row in rows["caption"]["clips"]}
     narrations = {row["clip"]: row for row in rows["narrate"]["clips"]} if "narrate" in rows else None
-    speech = sentences_of_clips(clips, _shifted(rows, settings))
+    said = sentences_of_clips(clips, rows["transcribe"]["sentences"])  # as the caption stage assigned them
+    shift = _shift(rows, settings)
+    speech = sentences_of_clips(clips, _shifted(rows, shift)) if shift else said
     screen = _screen(rows["ocr"], clips, clean) if "ocr" in rows else None
     scores = {row["clip"]: row for row in rows["score"]["clips"]} if "score" in rows else None
     parts = regions_of_clips(clips, rows["regions"], clean) if "regions" in rows else None
@@ -93,6 +105,7 @@ def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vect
         frames = sorted(enumerate(frame["time"] for frame in clip["frames"]), key=lambda pair: (pair[1], pair[0]))
         narrated = narrations.get(number) if narrations is not None else None
         caption, lines = captions.get(number, ""), _lines(clip, speech[number], clean)
+        is_speech = bool(caption) and caption == clean([sentence["text"] for sentence in said[number]])
         narration = None if narrations is None else clean([narrated["narration"] or ""] if narrated else [])
         written = None if screen is None else screen[number]
         found.append(
@@ -107,7 +120,9 @@ def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vect
                 ocr=written,
                 regions=None if parts is None else parts[number],
                 flag=narrated["flag"] if narrated else "",
+                caption_flag=flags.get(number, ""),
                 roles=_roles(caption, narration or "", lines, written or (), settings, roles),
+                spoken=spoken_words(said[number]) if is_speech else (),
                 quality=clip,
                 scores=None if scores is None else scores.get(number, {}),
                 vectors=kept.get(number, {}),
@@ -160,17 +175,24 @@ def _roles(
     return tuple(found)
 
 
-def _shifted(rows: Rows, settings: InterleaveSettings) -> Sequence[Mapping[str, Any]]:
-    """The sentences of the video with corrected times."""
+def _shift(rows: Rows, settings: InterleaveSettings) -> float:
+    """Seconds that are added to the times of speech."""
     shift = settings.speech_shift
     if settings.lead == "correct":
         align = rows["align"]
         if align["lead"] is not None and (align["confidence"] or 0.0) >= settings.lead_confidence:
-            shift += align["lead"]  # seconds by which the words precede the picture
-    sentences: Sequence[Mapping[str, Any]] = rows["transcribe"]["sentences"]
-    if not shift:
-        return sentences
-    return [{"text": s["text"], "start": s["start"] + shift, "end": s["end"] + shift} for s in sentences]
+            shift += float(align["lead"])  # seconds by which the words precede the picture
+    return shift
+
+
+def _shifted(rows: Rows, shift: float) -> list[Mapping[str, Any]]:
+    """The sentences of the video and their words, later by `shift` seconds."""
+
+    def moved(span: Mapping[str, Any]) -> dict[str, Any]:
+        return {"text": span["text"], "start": span["start"] + shift, "end": span["end"] + shift}
+
+    sentences = rows["transcribe"]["sentences"]
+    return [moved(one) | {"words": [moved(word) for word in one.get("words") or ()]} for one in sentences]
 
 
 def _lines(clip: Mapping[str, Any], sentences: Sequence[Mapping[str, Any]], clean: Any) -> tuple[Line, ...]:

@@ -12,6 +12,8 @@ from typing import Any
 from interlink.interleave.evidence import ClipEvidence, FrameAt
 from interlink.interleave.settings import FilterSettings, InterleaveSettings
 
+UNFAMILIAR = "unfamiliar"  # flag of a caption whose model knows nothing like the clip
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -37,6 +39,8 @@ def judge(clip: ClipEvidence, settings: InterleaveSettings) -> LeftOut | None:
     if not clip.roles and (settings.require_text or not clip.frames):
         return LeftOut("clip", clip.number, "no_text")
     rules = settings.filter
+    if clip.caption_flag == UNFAMILIAR and not rules.unfamiliar:
+        return LeftOut("clip", clip.number, UNFAMILIAR)
     if rules == _NOTHING:
         return None
     seconds = clip.end - clip.start

@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
+from interlink.interleave.clock import divided, span_of
 from interlink.interleave.evidence import ClipEvidence, Line
 from interlink.interleave.pieces import FramePiece, Piece, TextPiece
 from interlink.interleave.policy import Policy
@@ -41,7 +42,10 @@ class ClipPolicy(Policy):
 
 
 class TemporalPolicy(Policy):
-    """Frames, lines on screen and speech by time within a clip, after its narration and caption."""
+    """Frames, lines on screen and speech by time within a clip, after its narration and caption.
+
+    A caption that is the speech goes by time as well, sentence by sentence.
+    """
 
     _order: ClassVar[dict[str, int]] = {"narration": 0, "caption": 1, "ocr": 3, "speech": 4}  # 2: a frame
 
@@ -52,8 +56,9 @@ class TemporalPolicy(Policy):
                 (frame.time, 2, n, FramePiece(place, n)) for n, frame in enumerate(clip.frames)
             ]
             for role in clip.roles:
-                for n, line in enumerate(clip.lines(role)):
-                    timed.append((line.start, self._order[role], n, _text_piece(place, role, line)))
+                for line in clip.lines(role):
+                    texts = _parts(place, clip, role, line) if line.spoken else [_text_piece(place, role, line)]
+                    timed += [(text.start, self._order[role], len(timed), text) for text in texts]
             pieces += [piece for *_, piece in sorted(timed, key=lambda entry: entry[:3])]
         return pieces
 
@@ -144,7 +149,7 @@ def whole_texts(place: int, clip: ClipEvidence) -> list[Piece]:
     for role in clip.roles:
         lines = clip.lines(role)
         if len(lines) == 1:
-            pieces.append(_text_piece(place, role, lines[0]))
+            pieces.append(_whole(place, clip, role, lines[0]))
             continue
         text = " ".join(line.text for line in lines)
         pieces.append(TextPiece(place, role, text, lines[0].start, max(line.end for line in lines)))
@@ -152,18 +157,40 @@ def whole_texts(place: int, clip: ClipEvidence) -> list[Piece]:
 
 
 def sentences(place: int, clip: ClipEvidence) -> list[TextPiece]:
-    """The texts of a clip as sentences, in order of time; sentences of a caption divide the clip's time evenly."""
+    """The texts of a clip as sentences, in order of time."""
     timed: list[tuple[float, int, int, TextPiece]] = []
     for rank, role in enumerate(clip.roles):
         for line in clip.lines(role):
-            # Speech comes as sentences already, and each line on screen is one text.
-            parts = split(line.text) if role in ("narration", "caption") else [line.text]
-            length = (line.end - line.start) / len(parts)
-            for number, part in enumerate(parts):
-                start = line.start + number * length
-                one = TextPiece(place, role, part, start, max(start, min(line.end, start + length)))
-                timed.append((start, rank, len(timed), one))
+            timed += [(one.start, rank, len(timed), one) for one in _parts(place, clip, role, line)]
     return [one for *_, one in sorted(timed, key=lambda entry: entry[:3])]
+
+
+def _parts(place: int, clip: ClipEvidence, role: Role, line: Line) -> list[TextPiece]:
+    """The sentences of a text. A caption that is speech has the sentences of the speech, with their times; those of
+    other captions divide the clip's time evenly. Speech comes as sentences already, each line on screen is one text."""
+    if line.spoken:
+        own = divided(line.text, line.spoken)
+        return [TextPiece(place, role, part, *_within(clip, start, end)) for part, start, end in own]
+    parts = split(line.text) if role in ("narration", "caption") else [line.text]
+    length = (line.end - line.start) / len(parts)
+    found = []
+    for number, part in enumerate(parts):
+        start = line.start + number * length
+        found.append(TextPiece(place, role, part, start, max(start, min(line.end, start + length))))
+    return found
+
+
+def _whole(place: int, clip: ClipEvidence, role: Role, line: Line) -> TextPiece:
+    """A text of one line, with the times of its words where it is speech whose words have times."""
+    if not any(word.exact for word in line.spoken):
+        return _text_piece(place, role, line)
+    return TextPiece(place, role, line.text, *_within(clip, *span_of(line.text, line.spoken)))
+
+
+def _within(clip: ClipEvidence, start: float, end: float) -> tuple[float, float]:
+    """Times cut to the clip, so that texts stay in the order of time."""
+    start = min(max(start, clip.start), clip.end)
+    return start, max(start, min(end, clip.end))
 
 
 def _speech(clip: ClipEvidence) -> tuple[Line, ...]:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from interlink.interleave.registry import GROUP, POLICIES, check_policy
-from interlink.settings import Settings
+from interlink.settings import Settings, added
 
 
 class FilterSettings(Settings):
@@ -37,6 +37,9 @@ class FilterSettings(Settings):
     )
     flags: tuple[str, ...] = Field(
         (), description="leave out clips with a narration that has one of these flags (needs narrate)"
+    )
+    unfamiliar: bool = added(
+        False, "keep clips whose caption is flagged `unfamiliar`: its model was trained on nothing like them"
     )
     sharpness: float | None = Field(None, ge=0, description="least sharpness of a clip (variance of the Laplacian)")
     darkest: float | None = Field(None, ge=0, le=1, description="least brightness of a clip, 0 (black) to 1 (white)")

@@ -28,6 +28,11 @@ class Choice:
     min_shot: float  # seconds
     speech: Speech = field(default_factory=lambda: Speech())
 
+    def of_both(self, before: Clip, after: Clip) -> list[Chosen]:
+        """The best frames of two clips that become one, from those chosen for each."""
+        candidates = [one.candidate for one in (*before.chosen, *after.chosen)]
+        return choose(candidates, self.count, self.min_novelty, self.speech)
+
 
 @dataclass
 class Clip:

@@ -83,6 +83,11 @@ class SegmentSettings(Settings):
         le=1,
         description="join neighbouring clips with pictures at least this similar (0.95 joins jump cuts); 0 = never",
     )
+    merge_below: float = added(
+        2.0,
+        "seconds; a shorter clip between cuts joins the neighbour it resembles (with choice: best); 0 = never",
+        ge=0,
+    )
 
     @property
     def segmenter_class(self) -> type[Segmenter]:

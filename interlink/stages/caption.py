@@ -127,7 +127,7 @@ class Caption(Stage):
     """Captions the clips of many videos. The schema is tables.CAPTION."""
 
     name: ClassVar[str] = "caption"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     settings_class: ClassVar[type[Settings]] = CaptionSettings
 
     def __init__(self, settings: CaptionSettings, context: Context) -> None:

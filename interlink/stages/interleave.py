@@ -24,10 +24,13 @@ from interlink.shards.document import Provenance, Source
 from interlink.shards.names import document_keys
 from interlink.stage import Context, Item, PerItem, Resources, Row
 
-# The columns read of large tables, which also hold words with times and references to images.
+# The columns read of large tables, which also hold references to images.
 _READ = {
     "download": ("title", "url", "info"),
-    "transcribe": ("sentences.text", "sentences.start", "sentences.end"),
+    "transcribe": (
+        *(f"sentences.{field}" for field in ("text", "start", "end")),
+        *(f"sentences.words.{field}" for field in ("text", "start", "end")),
+    ),
     "keyframes": (
         *(f"clips.{field}" for field in ("start", "end", "motion", "talking", "print", "sharpness", "light")),
         *(f"clips.frames.{field}" for field in ("time", "width", "height")),
@@ -41,7 +44,7 @@ class Interleave(PerItem):
     """Makes the documents of one video. The schema is tables.INTERLEAVE."""
 
     name: ClassVar[str] = "interleave"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     settings_class: ClassVar[type[Settings]] = InterleaveSettings
 
     def __init__(self, settings: InterleaveSettings, context: Context) -> None:

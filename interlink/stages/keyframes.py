@@ -88,7 +88,7 @@ class Keyframes(PerItem):
     """One row per video: its clips, each with frames as JPEG. The schema is tables.KEYFRAMES."""
 
     name: ClassVar[str] = "keyframes"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     isolated: ClassVar[bool] = True
     settings_class: ClassVar[type[Settings]] = KeyframesSettings
 
@@ -226,8 +226,9 @@ class _Pass:
         # Half-second cells, but several in a short clip and no more than about a hundred in a long one.
         cell = max(min(0.5, longest / 8), longest / 80)
         self.speech = Speech(spoken, settings.speech_weight)
-        choice = Choice(settings.choice, settings.frames_per_clip, settings.min_novelty, settings.min_clip, self.speech)
-        self.clips = Clips(self.segmenter, lengths, Pool(cell), choice)
+        how, count = settings.choice, settings.frames_per_clip
+        self.choice = Choice(how, count, settings.min_novelty, settings.min_clip, self.speech)
+        self.clips = Clips(self.segmenter, lengths, Pool(cell), self.choice)
         self.full = full or settings.decode == "full" or self.segmenter.spacing == 0
         self.start: float | None = None  # time of the first picture, seconds
 
@@ -314,6 +315,7 @@ class _Pass:
         from interlink.media.choose import Candidate, Chosen, Still
         from interlink.media.exact import pictures
         from interlink.media.look import distance
+        from interlink.segment.merge import merged
 
         wanted = {time: clip for clip in self.clips.done for time in clip.wanted}
         found: dict[float, list[Chosen]] = {}
@@ -336,7 +338,9 @@ class _Pass:
                 clips[-1].end = clip.end
             else:
                 orphan = clip.start
-        return clips
+        if not self.segmenter.cuts or self.segmenter.lengths is not None or self.choice.how != "best":
+            return clips
+        return merged(clips, self.settings.merge_below, self.settings.max_clip, self.choice.of_both)
 
     def _check_length(self, time: float) -> None:
         limit = self.settings.max_seconds

@@ -33,7 +33,7 @@ class Narrate(Stage):
     """Narrates the clips of many videos. The schema is tables.NARRATE."""
 
     name: ClassVar[str] = "narrate"
-    version: ClassVar[int] = 2  # 2: howto_interlink-2
+    version: ClassVar[int] = 3  # 2: howto_interlink-2; 3: sentences divided over clips
     settings_class: ClassVar[type[Settings]] = NarrateSettings
 
     def __init__(self, settings: NarrateSettings, context: Context) -> None:

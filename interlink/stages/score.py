@@ -96,7 +96,7 @@ class Score(PerItem):
     """Scores the clips of one video. The schema is tables.SCORE."""
 
     name: ClassVar[str] = "score"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     settings_class: ClassVar[type[Settings]] = ScoreSettings
 
     def __init__(self, settings: ScoreSettings, context: Context) -> None:

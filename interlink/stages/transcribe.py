@@ -8,7 +8,8 @@ silero-vad finds.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import PurePath
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from interlink.engines.ends import RestoreSettings, SentenceEnds
 from interlink.engines.language import LanguageDetector
 from interlink.engines.recogniser import Recogniser, RecogniserSettings, recogniser_class
 from interlink.errors import StageError
 from interlink.fetch.facts import stated_seconds
-from interlink.settings import Settings, operational
+from interlink.settings import Settings, added, operational
 from interlink.stage import Context, Item, PerItem, Resources, Row
 from interlink.subtitles.sources import Found, Source, Wanted, choose
 from interlink.text.languages import Label, Languages, label_of, language_of
@@ -50,6 +52,7 @@ class TranscribeSettings(Settings):
         RecogniserSettings(),
         description="model and decoding of the recogniser",
     )
+    restore: RestoreSettings = added(RestoreSettings(), "sentence ends of speech without punctuation, by a model")
     sound_shares: bool = Field(
         False, description="measure the shares of speech, silence and other sound also for videos with subtitles"
     )
@@ -93,6 +96,7 @@ class Transcribe(PerItem):
         self._listener: Listener | None = None
         self._recogniser: Recogniser | None = None
         self._identity: Identity | None = None
+        self._ends = SentenceEnds(settings.restore) if settings.restore.model else None
 
     @staticmethod
     def needs(settings: TranscribeSettings) -> tuple[str, ...]:
@@ -111,9 +115,20 @@ class Transcribe(PerItem):
         return Resources(cpus=0.5) if settings.listener is None else settings.listener.resources(settings.speech)
 
     @staticmethod
+    def amounts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Stretches of speech that a recogniser was given, and those left out, by reason."""
+        heard = [one for row in rows if row["status"] == "ok" for one in row.get("heard") or ()]
+        if not heard:
+            return {}
+        left_out = Counter(f"stretches {one['reason']}" for one in heard if not one["kept"])
+        return {"stretches": len(heard), **dict(sorted(left_out.items()))}
+
+    @staticmethod
     def check(settings: TranscribeSettings, context: Context) -> None:
         if settings.detect_language:
             LanguageDetector.check()
+        if settings.restore.model:
+            SentenceEnds.check(settings.restore)
         if settings.listens:
             from interlink.engines.listen import Listener
 
@@ -126,6 +141,8 @@ class Transcribe(PerItem):
         if self.settings.detect_language:
             self._detector = LanguageDetector()
             self._detector.open()
+        if self._ends is not None:
+            self._ends.open()
         if self.settings.listens:
             from interlink.engines.listen import Listener
 
@@ -136,7 +153,7 @@ class Transcribe(PerItem):
             self._identity = self._recogniser.open()
 
     def close(self) -> None:
-        for part in (self._detector, self._listener, self._recogniser):
+        for part in (self._detector, self._ends, self._listener, self._recogniser):
             if part is not None:
                 part.close()
 
@@ -224,6 +241,7 @@ class Transcribe(PerItem):
 
     def _listen(self, item: Item, recognise: bool, lost: list[str]) -> tuple[Found | None, dict[str, Any] | None]:
         """The recogniser's result (None: no speech, or no recogniser), and the shares of the sound."""
+        from interlink.engines.heard import kept_of
         from interlink.engines.listen import BLOCK, Shares
         from interlink.engines.recogniser import recognise as ask
         from interlink.media.audio import Audio, heard_stream
@@ -240,9 +258,12 @@ class Transcribe(PerItem):
             utterances = hearing.utterances(audio, lambda: audio.start)
             found = None
             if recognise and self._recogniser is not None:
-                cues, language = ask(self._recogniser, utterances)
-                if cues:
-                    found = Found("recognised", f"stream {stream.index}", language, Subtitles(stream.codec, cues))
+                heard, language = ask(self._recogniser, utterances)
+                if heard:
+                    kept = kept_of(heard, self.settings.speech.keep)
+                    lost += [kept.lost] if kept.lost else []
+                    subtitles = Subtitles(stream.codec, kept.cues)
+                    found = Found("recognised", f"stream {stream.index}", language, subtitles, heard=kept.rows)
             _use_up(utterances)
         if audio.loss():
             lost.append(audio.loss())
@@ -273,7 +294,7 @@ class Transcribe(PerItem):
         found.language = language or found.language
         words, found.marks = words_of(cues)
         kept = words if self._detector is None else wanted_runs(words, wanted, self._detector.detect)
-        found.sentences = sentences_of_runs(kept)
+        found.sentences = sentences_of_runs(kept, self._ends)
         found.subtitles.problems += [
             f"a text of {len(mark.text.split())} words stands for {mark.end - mark.start:.0f} s: its times are doubtful"
             for mark in found.marks
@@ -293,6 +314,7 @@ class Transcribe(PerItem):
             "clock_offset": 0.0,
             "sentences": [],
             "marks": [],
+            "heard": [],
             "sound": sound,
             "engine": "",
             "model": "",
@@ -313,6 +335,7 @@ class Transcribe(PerItem):
                 "clock_offset": found.offset,
                 "sentences": [_sentence(sentence, found.offset) for sentence in found.sentences],
                 "marks": [{"text": mark.text, "kind": mark.kind, **_times(mark, found.offset)} for mark in found.marks],
+                "heard": found.heard,
             }
             if found.source == "annotations":
                 fields |= {"engine": "annotations", "model": found.name, "revision": found.revision}

@@ -25,11 +25,15 @@ LONGEST = 1e6  # seconds (twelve days); later times are damage
 
 @dataclass(frozen=True)
 class Token:
-    """A word. time, end: seconds, if the file or a recogniser gives the times of words."""
+    """A word. time, end: seconds, if the file or a recogniser gives the times of words.
+
+    glued: no space stands before it (scripts without spaces).
+    """
 
     text: str
     time: float | None = None
     end: float | None = None
+    glued: bool = False
 
 
 @dataclass(frozen=True)

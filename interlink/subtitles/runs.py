@@ -11,12 +11,14 @@ from interlink.text.languages import group_of
 LEAST_SHARE = 0.25  # of the words in a run that may be a language of its own
 
 
-def sentences_of_runs(words: Sequence[Word]) -> list[Sentence]:
-    """The sentences of all runs, sorted by start; those of different runs may overlap."""
+def sentences_of_runs(
+    words: Sequence[Word], ends: Callable[[Sequence[str]], list[int]] | None = None
+) -> list[Sentence]:
+    """The sentences of all runs, sorted by start; those of different runs may overlap. ends: as of `sentences_of`."""
     runs: dict[int, list[Word]] = {}
     for word in words:
         runs.setdefault(word.run, []).append(word)
-    found = [sentence for run in runs.values() for sentence in sentences_of(run)]
+    found = [sentence for run in runs.values() for sentence in sentences_of(run, ends)]
     return sorted(found, key=lambda sentence: (sentence.start, sentence.end))
 
 

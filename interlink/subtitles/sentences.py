@@ -6,7 +6,7 @@ Costs milliseconds per hour of speech.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -35,17 +35,22 @@ class Sentence:
     words: tuple[Word, ...]
 
 
-def sentences_of(words: Sequence[Word]) -> list[Sentence]:
+def sentences_of(words: Sequence[Word], ends: Callable[[Sequence[str]], list[int]] | None = None) -> list[Sentence]:
     """Groups words into sentences.
 
     With punctuation: cuts after . ! ? … (not after abbreviations or initials, or before a lowercase letter), at a
     change of speaker, and at pauses of 2.5 s; halves long sentences at the longest pause near the middle.
-    Without punctuation: cuts where `restore.cuts` says.
+    Without punctuation: cuts where `restore.cuts` says; with `ends`, before the words whose indices that returns, at a
+    change of speaker and at pauses of 2.5 s, and halves long sentences.
     """
-    ends = sum(END.search(word.text) is not None for word in words)
-    if words and ends / len(words) >= PUNCTUATED:
+    marked = sum(END.search(word.text) is not None for word in words)
+    if words and marked / len(words) >= PUNCTUATED:
         first = [at for at in range(1, len(words)) if words[at].opens_turn or _breaks(words[at - 1], words[at])]
         pieces = [part for piece in _split(words, first) for part in _shortened(piece)]
+    elif ends is not None:
+        begins = set(ends([word.text for word in words]))
+        sure = {at for at in range(1, len(words)) if words[at].opens_turn or _pause(words, at) >= LONG_PAUSE}
+        pieces = [part for piece in _split(words, sorted(begins | sure)) for part in _shortened(piece)]
     else:
         pieces = _split(words, cuts(words))
     found = [_sentence(piece) for piece in pieces]
@@ -54,6 +59,10 @@ def sentences_of(words: Sequence[Word]) -> list[Sentence]:
         replace(sentence, end=max(sentence.start, min(sentence.end, limit)))
         for sentence, limit in zip(found, limits, strict=True)
     ]
+
+
+def _pause(words: Sequence[Word], at: int) -> float:
+    return words[at].start - words[at - 1].end
 
 
 def _split(words: Sequence[Word], at: Sequence[int]) -> list[list[Word]]:
@@ -107,6 +116,6 @@ def _best_pause(part: list[Word]) -> int:
 def _sentence(words: list[Word]) -> Sentence:
     text = words[0].text
     for word in words[1:]:
-        joined = UNSPACED.match(text[-1]) and UNSPACED.match(word.text[0])
+        joined = word.glued or (UNSPACED.match(text[-1]) and UNSPACED.match(word.text[0]))
         text += word.text if joined else " " + word.text
     return Sentence(text, words[0].start, max(word.end for word in words), tuple(words))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from interlink.text.languages import Label, distance, group_of
 
@@ -31,6 +31,7 @@ class Found:
     detected: tuple[str, float] | None = None
     revision: str = ""
     incomplete: str = ""
+    heard: list[dict[str, Any]] = field(default_factory=list)  # stretches of a recogniser, as the table holds them
 
 
 @dataclass

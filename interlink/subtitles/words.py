@@ -36,7 +36,7 @@ class Word:
     """A spoken word; times in seconds. opens_cue: it begins a cue. opens_turn: it begins a new speaker's turn (">>").
 
     timed: its start comes from the file or the recogniser, not from dividing its cue. run: words of cues that are shown
-    at the same time have different numbers, and belong to different sentences.
+    at the same time have different numbers, and belong to different sentences. glued: no space stands before it.
     """
 
     text: str
@@ -46,6 +46,7 @@ class Word:
     opens_turn: bool = False
     timed: bool = False
     run: int = 0
+    glued: bool = False
 
 
 def words_of(cues: Sequence[Cue]) -> tuple[list[Word], list[Mark]]:
@@ -145,7 +146,8 @@ def _timed(tokens: list[Token], cue: Cue) -> list[Word]:
             if token.end is not None:
                 finish = max(begin, token.end)
             own = token.time is not None or (own_times and not words)
-            words.append(Word(token.text, round(begin, 3), round(finish, 3), opens_cue=not words, timed=own))
+            times = round(begin, 3), round(finish, 3)
+            words.append(Word(token.text, *times, opens_cue=not words, timed=own, glued=token.glued))
     return words
 
 

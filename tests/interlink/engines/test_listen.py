@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("silero_vad", reason="silero-vad (the extra `speech`) is not installed")
 
-from interlink.engines.listen import BLOCK, LONGEST, PAD, WINDOW, Listener, Shares
+from interlink.engines.listen import BLOCK, LONGEST, PAD, WINDOW, Hearing, Listener, Shares, pause_of
 from interlink.engines.recogniser import Utterance
 from interlink.media.audio import RATE, Audio, heard_stream
 from interlink.media.probe import describe, open_media
@@ -94,3 +94,78 @@ def test_silence_and_noise_are_told_apart_and_are_no_speech(listener: Listener) 
 
 def test_no_sound_has_no_shares(listener: Listener) -> None:
     assert listen(listener, np.zeros(0, dtype=np.float32)) == ([], Shares())
+
+
+@pytest.mark.parametrize(
+    ("likely", "cut"),
+    [
+        ([0.9, 0.9, 0.1, 0.9, 0.3, 0.3, 0.3, 0.3, 0.3, 0.9], 6),  # longer goes before deeper
+        ([0.9, 0.4, 0.4, 0.4, 0.9, 0.0, 0.0, 0.9], 5),  # deeper goes before longer
+        ([0.9, 0.8, 0.7, 0.8], 2),  # without a pause, the least likely window
+        ([0.1, 0.1, 0.9, 0.1, 0.1], 3),  # with ties, the later one
+    ],
+)
+def test_the_longest_and_deepest_pause_is_found(likely: list[float], cut: int) -> None:
+    assert pause_of(likely) == cut
+
+
+class Played:
+    """Answers with given probabilities of speech."""
+
+    def __init__(self, likely: list[float]) -> None:
+        self._likely = likely
+
+    def run(self, names: list[str], given: dict[str, np.ndarray]) -> list[np.ndarray]:
+        count = len(given["input"])
+        now, self._likely = self._likely[:count], self._likely[count:]
+        return [np.array(now), given["h"], given["c"]]
+
+
+def heard(likely: list[float]) -> list[tuple[int, int]]:
+    """(first window, window after the last) of each stretch."""
+    samples = np.ones(len(likely) * WINDOW, dtype=np.float32)
+    hearing = Hearing(Played(likely))
+    blocks = (samples[first : first + BLOCK] for first in range(0, len(samples), BLOCK))
+    found = list(hearing.utterances(blocks, lambda: 0.0))
+    return [(round(one.start * RATE / WINDOW), round(one.end * RATE / WINDOW)) for one in found]
+
+
+def test_long_speech_is_cut_in_a_pause_and_no_sound_is_heard_twice() -> None:
+    likely = [0.95] * 2000
+    likely[600] = 0.01  # a stop consonant
+    likely[700:715] = [0.2] * 15  # a breath between two sentences
+    likely[1300:1320] = [0.3] * 20
+
+    found = heard(likely)
+
+    assert found == [(0, 708), (708, 1310), (1310, 2000)]
+
+
+def test_a_quiet_start_belongs_to_the_stretch() -> None:
+    likely = [0.05] * 50 + [0.3] * 10 + [0.9] * 50 + [0.05] * 100
+
+    assert heard(likely) == [(50 - PAD, 110 + PAD)]
+
+
+def test_a_breath_of_a_second_does_not_divide_a_stretch() -> None:
+    likely = [0.9] * 60 + [0.05] * 40 + [0.9] * 60 + [0.05] * 60 + [0.9] * 60 + [0.05] * 60
+
+    assert heard(likely) == [(0, 160 + PAD), (220 - PAD, 280 + PAD)]
+
+
+def test_real_speech_is_cut_between_its_sentences(listener: Listener, shared_data: Path) -> None:
+    samples = samples_of(shared_data / "audio" / "harvard_sentences_list30.mp3")
+    aligned = json.loads((shared_data / "audio" / "harvard_sentences_list30.gentle_aligned.json").read_text())["words"]
+    words = [(word["start"], word["end"]) for word in aligned if "start" in word]
+    # Pauses shortened to 0.6 s, so that the ten sentences are one stretch of 35 s.
+    spans = [(words[0][0], words[0][1])]
+    for start, end in words[1:]:
+        spans = [*spans[:-1], (spans[-1][0], end)] if start - spans[-1][1] < 0.9 else [*spans, (start, end)]
+    quiet = np.zeros(round(0.3 * RATE), dtype=np.float32)
+    pieces = [np.concatenate([quiet, samples[round(a * RATE) : round(b * RATE)], quiet]) for a, b in spans]
+    edges = np.cumsum([len(piece) for piece in pieces]) / RATE
+
+    found, _ = listen(listener, np.concatenate(pieces))
+
+    assert len(found) == 2
+    assert min(abs(found[1].start - 10.0 - edge) for edge in edges) < 0.3

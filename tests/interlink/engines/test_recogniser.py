@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from interlink.engines.captioner import Identity
-from interlink.engines.recogniser import RecogniserSettings, Utterance, cue_of_words, make_recogniser, recognise
+from interlink.engines.heard import Heard, cue_of
+from interlink.engines.recogniser import RecogniserSettings, Utterance, make_recogniser, recognise
 from interlink.errors import StageError, UserError
 from interlink.subtitles.cues import Cue
 
@@ -49,8 +50,12 @@ def spoken(shared_data: Path) -> list[Utterance]:
     return [Utterance(first, samples[first * RATE : (first + 4) * RATE]) for first in (1, 6, 12, 17, 22)]
 
 
-def said(cues: Sequence[Cue]) -> list[str]:
-    return [token.text for cue in cues for token in cue.lines[0].tokens]
+def cues_of(heard: Sequence[Heard]) -> list[Cue]:
+    return [one.cue for one in heard if one.cue is not None]
+
+
+def said(heard: Sequence[Heard]) -> list[str]:
+    return [token.text for cue in cues_of(heard) for token in cue.lines[0].tokens]
 
 
 @pytest.mark.parametrize("name", ["words", "phrases", "english"])
@@ -58,20 +63,20 @@ def test_transformers_gives_cues_within_what_was_spoken(checkpoints: Path, spoke
     engine = make_recogniser("transformers", RecogniserSettings(model=str(checkpoints / name), batch_size=2))
     identity = engine.open()
 
-    cues, language = recognise(engine, spoken)
+    heard, language = recognise(engine, spoken)
     again, _ = recognise(engine, spoken)
 
     assert (identity.engine, identity.model) == ("transformers", name)
     assert identity.parameters["word_times"] == (name != "phrases")
-    assert said(cues)
-    assert cues == again
+    assert said(heard)
+    assert heard == again
     assert language in ("en", "de")
     assert language == "en" or name != "english"
-    _lies_within(cues, spoken)
+    _lies_within(heard, spoken)
 
 
 def test_transformers_says_the_same_in_batches_of_any_size(checkpoints: Path, spoken: list[Utterance]) -> None:
-    def ask(batch_size: int) -> list[Cue]:
+    def ask(batch_size: int) -> list[Heard]:
         settings = RecogniserSettings(model=str(checkpoints / "words"), batch_size=batch_size, language="en")
         engine = make_recogniser("transformers", settings)
         engine.open()
@@ -81,20 +86,23 @@ def test_transformers_says_the_same_in_batches_of_any_size(checkpoints: Path, sp
 
 
 def test_faster_whisper_gives_cues_within_what_was_spoken(converted: Path, spoken: list[Utterance]) -> None:
-    engine = make_recogniser("faster-whisper", RecogniserSettings(model=str(converted), batch_size=2))
+    engine = make_recogniser("faster-whisper", RecogniserSettings(model=str(converted), batch_size=2, beams=1))
     identity = engine.open()
 
-    cues, language = recognise(engine, spoken)
+    heard, language = recognise(engine, spoken)
 
     assert (identity.engine, identity.model, language) == ("faster-whisper", "converted", "en")
     assert identity.revision.startswith("folder-")
-    assert said(cues)
-    assert cues == recognise(engine, spoken)[0]
-    _lies_within(cues, spoken)
+    assert said(heard)
+    assert heard == recognise(engine, spoken)[0]
+    _lies_within(heard, spoken)
 
 
-def _lies_within(cues: Sequence[Cue], spoken: Sequence[Utterance]) -> None:
-    for cue in cues:
+def _lies_within(heard: Sequence[Heard], spoken: Sequence[Utterance]) -> None:
+    for one in heard:
+        assert one.logprob is not None and one.logprob < 0
+        assert one.no_speech is not None and 0 <= one.no_speech <= 1
+    for cue in cues_of(heard):
         (home,) = [each for each in spoken if each.start <= cue.start and cue.end <= each.end + 0.001]
         times = [time for token in cue.lines[0].tokens for time in (token.time, token.end) if time is not None]
         assert all(home.start <= time <= home.end for time in times)
@@ -156,12 +164,12 @@ class Cramped:
     def language_of(self, utterances: Sequence[Utterance]) -> str:
         return "en"
 
-    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Cue]]:
+    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Heard]]:
         self.asked.append(len(utterances))
         if len(utterances) > self.room:
             raise MemoryError
-        cues = [cue_of_words(utterance, [(f"{utterance.start:g}", 0.0, 0.1)]) for utterance in utterances]
-        return [[cue] for cue in cues if cue is not None]
+        cues = [cue_of([(f"{one.start:g}", 0.0, 0.1)], one.start, one.end) for one in utterances]
+        return [[Heard(one.start, one.end, cue)] for one, cue in zip(utterances, cues, strict=True)]
 
 
 def _silent(count: int) -> list[Utterance]:
@@ -171,9 +179,9 @@ def _silent(count: int) -> list[Utterance]:
 def test_when_memory_runs_out_batches_are_halved_for_good_and_nothing_is_lost() -> None:
     engine = Cramped(room=3)
 
-    cues, _ = recognise(engine, _silent(20))  # type: ignore[arg-type]
+    heard, _ = recognise(engine, _silent(20))  # type: ignore[arg-type]
 
-    assert said(cues) == [str(number) for number in range(20)]
+    assert said(heard) == [str(number) for number in range(20)]
     assert engine.batch_size <= 3
     assert engine.asked[:2] == [8, 4]
 
@@ -185,18 +193,26 @@ def test_one_utterance_that_does_not_fit_is_a_failure_of_memory() -> None:
     assert raised.value.error_class == "memory"
 
 
-def test_times_that_cannot_be_are_not_believed() -> None:
-    utterance = Utterance(10.0, np.zeros(2 * RATE, dtype=np.float32))
+class Hasty(Cramped):
+    """An engine that stops after the first second of a stretch."""
 
-    cue = cue_of_words(
-        utterance, [(" a", 0.5, 0.7), (" b", 0.1, 0.2), (" c", 9.0, 9.5), (" ", 1.0, 1.1), (" d", 1.5, 99.0)]
-    )
+    def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Heard]]:
+        self.loudest = max(float(np.abs(one.samples).max()) for one in utterances)
+        cues = [cue_of([(f" {one.start:g}", 0.0, 1.0)], one.start, one.end) for one in utterances]
+        return [[Heard(one.start, one.end, cue)] for one, cue in zip(utterances, cues, strict=True)]
 
-    assert cue is not None
-    assert [(token.text, token.time, token.end) for token in cue.lines[0].tokens] == [
-        ("a", 10.5, 10.7),
-        ("b", None, None),
-        ("c", None, None),
-        ("d", 11.5, 12.0),
-    ]
-    assert cue_of_words(utterance, []) is None
+
+def test_what_an_engine_passes_over_at_the_end_is_recognised_once_more() -> None:
+    long, short = (np.full(seconds * RATE, 0.1, dtype=np.float32) for seconds in (6, 3))
+
+    found, _ = recognise(Hasty(room=8), [Utterance(10.0, long), Utterance(20.0, short)])  # type: ignore[arg-type]
+
+    assert said(found) == ["10", "11", "20"]
+
+
+def test_quiet_speech_is_made_louder() -> None:
+    engine = Hasty(room=8)
+
+    recognise(engine, [Utterance(0.0, np.full(RATE, 0.1, dtype=np.float32))])  # type: ignore[arg-type]
+
+    assert engine.loudest == pytest.approx(0.5)

@@ -51,6 +51,11 @@ class Counting(Bare):
             {"flagged long": 2, "flagged names": 1},
         ),
         ("transcribe", [{"sentences": [{}]}], {}),
+        (
+            "transcribe",
+            [{"heard": [{"kept": True, "reason": ""}, {"kept": False, "reason": "no_speech"}]}],
+            {"stretches": 2, "stretches no_speech": 1},
+        ),
     ],
 )
 def test_only_rows_that_are_ok_count(name: str, rows: list[dict[str, Any]], counts: dict[str, int]) -> None:

@@ -90,7 +90,7 @@ def test_expected_hard_cuts_are_found_within_a_frame(run: Run, shared_data: Path
         ("bikes_hard_cuts.mp4", bikes, 25.0),
     ):
         full_rate = 25.0 if name.startswith("bikes") else 30000 / 1001
-        found = starts(run(shared_data / "clips" / name))[1:]
+        found = starts(run(shared_data / "clips" / name, merge_below=0))[1:]
         if name.startswith("testvideo"):  # the fourth is a dissolve, which that detector does not see
             assert 530 / full_rate < found.pop() < 562 / full_rate
         assert len(found) == len(cuts), name
@@ -100,10 +100,17 @@ def test_expected_hard_cuts_are_found_within_a_frame(run: Run, shared_data: Path
 def test_hard_cuts_and_fades_of_a_trailer(run: Run, shared_data: Path) -> None:
     hard = [frame / 24 for frame in (286, 348, 372, 523, 573, 610, 624)]
 
-    found = starts(run(shared_data / "clips" / "sintel_trailer_30s.mp4"))
+    found = starts(run(shared_data / "clips" / "sintel_trailer_30s.mp4", merge_below=0))
 
     assert all(min(abs(cut - start) for start in found) <= 1.01 / 24 for cut in hard)
     assert len(found) == 1 + len(hard) + 2  # two fades through black
+
+
+def test_no_clip_is_shorter_than_two_seconds_unless_asked_for(run: Run, shared_data: Path) -> None:
+    clips = run(shared_data / "clips" / "bikes_hard_cuts.mp4").fields["clips"]
+
+    assert all(clip["end"] - clip["start"] >= 2.0 and clip["frames"] for clip in clips)
+    assert (clips[0]["start"], clips[-1]["end"]) == (0.0, 10.0)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def test_the_wanted_language_is_taken_with_its_region_or_without(run: Run, clip:
             }
         ],
         "marks": [{"text": "Music", "kind": "music", "start": 1.462, "end": 2.0}],
+        "heard": [],
         "sound": None,
         "engine": "",
         "model": "",
