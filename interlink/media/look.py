@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from interlink.media.tone import tone_of
+
 WIDTH, HEIGHT = 64, 40  # of a look, for any aspect ratio: looks are compared for change, not for shape
 SHIFT = 3  # pixels of a look by which the camera may move between two looks that are alike
 SHARP_SIDE = 144  # short side in pixels for measuring sharpness, so that it is independent of resolution
@@ -42,10 +44,13 @@ class Looker:
     def __init__(self) -> None:
         from av.video.reformatter import Interpolation, VideoReformatter
 
-        self._thumbnail, self._grey = VideoReformatter(), VideoReformatter()
+        self._thumbnail, self._grey, self._small = VideoReformatter(), VideoReformatter(), VideoReformatter()
         self._area, self._bilinear = Interpolation.AREA, Interpolation.BILINEAR
 
     def look(self, time: float, frame: Any) -> Look:
+        tone = tone_of(frame)
+        if tone:
+            frame = tone.shown(self._small.reformat(frame, WIDTH, HEIGHT, interpolation=self._area, threads=1))
         small = self._thumbnail.reformat(frame, WIDTH, HEIGHT, format="yuv420p", interpolation=self._area, threads=1)
         return Look(time, _plane(small, 0), np.stack([_plane(small, 1), _plane(small, 2)]))
 
@@ -53,6 +58,9 @@ class Looker:
         """Variance of the Laplacian (4 neighbours) on the grey picture with a short side of 144 pixels."""
         scale = min(1.0, SHARP_SIDE / min(frame.width, frame.height))
         width, height = max(3, round(frame.width * scale)), max(3, round(frame.height * scale))
+        tone = tone_of(frame)
+        if tone:
+            frame = tone.shown(self._small.reformat(frame, width, height, interpolation=self._bilinear, threads=1))
         small = self._grey.reformat(frame, width, height, format="gray", interpolation=self._bilinear, threads=1)
         grey = _plane(small, 0).astype(np.int16)
         laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]

@@ -88,7 +88,7 @@ class Keyframes(PerItem):
     """One row per video: its clips, each with frames as JPEG. The schema is tables.KEYFRAMES."""
 
     name: ClassVar[str] = "keyframes"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     isolated: ClassVar[bool] = True
     settings_class: ClassVar[type[Settings]] = KeyframesSettings
 
@@ -205,6 +205,7 @@ class _Pass:
     ) -> None:
         """spoken: intervals of speech, for the choice of frames."""
         from interlink.media.choose import Pool, Speech
+        from interlink.media.finish import Treatment
         from interlink.media.jpeg import JpegMaker
         from interlink.media.look import Looker
         from interlink.segment.clips import Choice, Clips
@@ -226,6 +227,8 @@ class _Pass:
         self.clips = Clips(self.segmenter, lengths, Pool(cell), choice)
         self.full = full or settings.decode == "full" or self.segmenter.spacing == 0
         self.start: float | None = None  # time of the first picture, seconds
+        self.treatment = Treatment()
+        self.seeks = True  # whether each time occurs once
 
     def row(self, item_id: str) -> Row:
         """The row. Raises Unusable where the sparse pass cannot continue."""
@@ -249,6 +252,7 @@ class _Pass:
             "decoded": "all" if self.full else "sparse",
             "black": _spans(self.clips.facts.black),
             "frozen": _spans(self.clips.facts.frozen),
+            "picture": self.treatment.column(),
             "clips": [_clip(clip) for clip in self._filled()],
         }
         return Row(item_id, fields, partial=bool(loss), message=loss)
@@ -261,7 +265,7 @@ class _Pass:
 
         packets = Packets(self.container, self.probe)
         sparse = Sparse(packets, self.looker, Evidence(self.segmenter.spacing, cuts=self.segmenter.cuts))
-        self.clips.times = sparse.times
+        self.clips.times, self.treatment = sparse.times, sparse.treatment
         for decoded, look in sparse:
             self._begin(decoded)
             self._check_length(sparse.times[-1] if sparse.times else decoded.time)
@@ -275,6 +279,7 @@ class _Pass:
         from interlink.media.decode import Frames
 
         frames, count = Frames(self.container, self.probe), 0
+        self.treatment = frames.treatment
         try:
             for decoded in frames:
                 self._begin(decoded)
@@ -286,6 +291,7 @@ class _Pass:
             frames.stopped = str(error.strerror or error)
             if self.start is None:
                 raise StageError("unsupported", f"{self.probe.name}: {self.video.codec}: {error.strerror}") from error
+        self.seeks = frames.restarts.at is None
         return frames.end, count, frames.loss()
 
     def _begin(self, decoded: Decoded) -> None:
@@ -313,7 +319,9 @@ class _Pass:
 
         wanted = {time: clip for clip in self.clips.done for time in clip.wanted}
         found: dict[float, list[Chosen]] = {}
-        for time, frame in pictures(self.container, self.video.index, sorted(wanted)) if wanted else ():
+        for time, frame in (
+            pictures(self.container, self.video.index, sorted(wanted), self.seeks) if wanted else ()
+        ):
             look = self.looker.look(time, frame)
             still = Still(frame, look, self.looker, self.maker)
             still.jpeg()
