@@ -57,9 +57,9 @@ class Finisher:
         if not _is_planar(name):  # packed formats of capture cards
             frame = frame.reformat(format="yuv422p")
         frame.make_writable()
-        wide = np.uint16 if frame.format.components[0].bits > 8 else np.uint8
+        wide: Any = np.uint16 if frame.format.components[0].bits > 8 else np.uint8
         for plane in frame.planes:
-            lines = np.frombuffer(plane, wide).reshape(-1, plane.line_size // np.dtype(wide).itemsize)
+            lines: NDArray[Any] = np.frombuffer(plane, wide).reshape(-1, plane.line_size // np.dtype(wide).itemsize)
             lines = lines[: plane.height]
             upper, lower = lines[0:-2:2], lines[2::2]
             between = lines[1 : 1 + 2 * len(lower) : 2]

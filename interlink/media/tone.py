@@ -58,9 +58,9 @@ class Tone:
 
         linear = _linear(self.name)[rgb]  # 1 = SHOWN
         if self.name == "hlg":
-            luminance = np.maximum(linear @ np.float32(LUMA_2020), 0)
-            linear = linear * (luminance**0.2 * (HLG_PEAK / SHOWN))[:, :, None]
-        linear = _inside(linear @ np.float32(TO_BT709).T)
+            luminance = np.maximum(linear @ np.array(LUMA_2020, np.float32), 0)
+            linear = linear * (luminance ** np.float32(0.2) * np.float32(HLG_PEAK / SHOWN))[:, :, None]
+        linear = _inside(linear @ np.array(TO_BT709, np.float32).T)
         if self.name != "bt2020":
             linear = _compressed(linear)
         return _coded()[(np.sqrt(np.clip(linear, 0, 1)) * np.float32(STEPS) + np.float32(0.5)).astype(np.uint16)]
@@ -109,7 +109,7 @@ def _inside(linear: Linear) -> Linear:
     lowest = linear.min(axis=2)
     if float(lowest.min()) >= 0:
         return linear
-    grey = np.maximum(linear @ np.float32(LUMA_709), 0)
+    grey = np.maximum(linear @ np.array(LUMA_709, np.float32), 0)
     share = np.where(lowest < 0, grey / np.maximum(grey - lowest, np.float32(1e-9)), np.float32(1))
     return grey[:, :, None] + share[:, :, None] * (linear - grey[:, :, None])
 
@@ -128,4 +128,6 @@ def _compressed(linear: Linear) -> Linear:
     above = np.maximum(brightest - KNEE, 0) / (1 - KNEE)
     most = (peak - KNEE) / (1 - KNEE)
     bent = KNEE + (1 - KNEE) * above * (1 + above / most**2) / (1 + above)  # slope 1 at the knee, 1 at the peak
-    return linear * np.where(brightest > KNEE, bent / np.maximum(brightest, np.float32(1e-9)), np.float32(1))[:, :, None]
+    return (
+        linear * np.where(brightest > KNEE, bent / np.maximum(brightest, np.float32(1e-9)), np.float32(1))[:, :, None]
+    )

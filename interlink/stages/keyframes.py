@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -53,7 +53,7 @@ class KeyframesSettings(SegmentSettings):
     clip_files: Literal["none", "copy", "exact"] = added(
         "none",
         "each clip as an mp4: copied from keyframe to keyframe (codecs that mp4 cannot hold are encoded), or "
-        "encoded to hold exactly its pictures; needs ffmpeg",
+        "encoded to hold exactly its pictures",
     )
     clip_height: int = added(360, "pixels of the shorter side of clips cut exactly; never scaled up", ge=16)
     clip_audio: Literal["none", "m4a", "flac"] = added(
@@ -121,17 +121,9 @@ class Keyframes(PerItem):
     @staticmethod
     def check(settings: KeyframesSettings, context: Context) -> None:
         settings.segmenter_class.check(settings.of_segmenter)
-        if _wants_files(settings):
-            from interlink.media.clipfile import ffmpeg_program
-
-            ffmpeg_program()
 
     def open(self) -> None:
         self.settings.segmenter_class.prepare(self.settings.of_segmenter)
-        if _wants_files(self.settings):
-            from interlink.media.clipfile import ffmpeg_program
-
-            ffmpeg_program()
 
     def deadline(self, item: Item) -> float:
         row, settings = item.rows["download"], self.settings
@@ -156,8 +148,9 @@ class Keyframes(PerItem):
                 with open_media(path) as container:
                     probe = describe(container, path)
                     self._check(probe)
+                    one = _Pass(self.settings, container, probe, segmenter, screen, spoken, full)
                     try:
-                        row = _Pass(self.settings, container, probe, segmenter, screen, spoken, full).row(item.id)
+                        row = one.row(item.id)
                     except Unusable:
                         segmenter = make_segmenter(self.settings, video)
                         continue  # the full decode finds the fault, and keeps what can be decoded
@@ -166,9 +159,16 @@ class Keyframes(PerItem):
 
                     wanted = self.settings
                     limit = wanted.clip_megabytes * 2**20
-                    add_files(
-                        path, row.fields["clips"], wanted.clip_files, wanted.clip_audio, wanted.clip_height, limit
+                    lost = add_files(
+                        path,
+                        row.fields["clips"],
+                        wanted.clip_files,
+                        wanted.clip_audio,
+                        wanted.clip_height,
+                        limit,
+                        one.seeks,
                     )
+                    row = _with_loss(row, probe.name, lost)
                 return row
         raise AssertionError("a full decode is never unusable")
 
@@ -319,9 +319,7 @@ class _Pass:
 
         wanted = {time: clip for clip in self.clips.done for time in clip.wanted}
         found: dict[float, list[Chosen]] = {}
-        for time, frame in (
-            pictures(self.container, self.video.index, sorted(wanted), self.seeks) if wanted else ()
-        ):
+        for time, frame in pictures(self.container, self.video.index, sorted(wanted), self.seeks) if wanted else ():
             look = self.looker.look(time, frame)
             still = Still(frame, look, self.looker, self.maker)
             still.jpeg()
@@ -353,6 +351,13 @@ def _spoken(item: Item, settings: KeyframesSettings) -> list[tuple[float, float]
     if "transcribe" not in Keyframes.needs(settings):
         return None
     return sorted((one["start"], one["end"]) for one in item.rows["transcribe"]["sentences"])
+
+
+def _with_loss(row: Row, name: str, lost: str) -> Row:
+    """The row, partial if some of the clips' sound could not be read."""
+    if not lost:
+        return row
+    return replace(row, partial=True, message="; ".join(filter(None, [row.message, f"{name}: {lost}"])))
 
 
 def _wants_files(settings: KeyframesSettings) -> bool:
