@@ -7,7 +7,6 @@ frame is not at 0, `start` holds its time and nothing is subtracted.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
@@ -20,14 +19,16 @@ from interlink.fetch.facts import stated_seconds
 from interlink.segment.settings import SegmentSettings, make_segmenter
 from interlink.segment.verdict import Segmenter, Video
 from interlink.settings import Settings, added, operational
-from interlink.stage import Blob, Context, Item, PerItem, Resources, Row
+from interlink.stage import Context, Item, PerItem, Resources, Row
 
 if TYPE_CHECKING:
-    from interlink.media.choose import Chosen
     from interlink.media.decode import Decoded
     from interlink.media.look import Look
     from interlink.media.probe import Probe
     from interlink.segment.clips import Clip
+
+
+OVER = 0.5  # seconds; clips begin and end at pictures, so that they may be longer than `max_clip` by a picture
 
 
 class KeyframesSettings(SegmentSettings):
@@ -233,6 +234,7 @@ class _Pass:
     def row(self, item_id: str) -> Row:
         """The row. Raises Unusable where the sparse pass cannot continue."""
         from interlink.media.decode import Unusable
+        from interlink.media.rows import clip_row, span_rows
 
         end, count, loss = self._watch_all() if self.full else self._watch_sparsely()
         if self.start is None:
@@ -240,6 +242,7 @@ class _Pass:
                 raise Unusable("no picture")
             raise StageError("unreadable", loss or f"{self.probe.name}: no picture could be decoded")
         self.clips.finish(end)
+        clips, loss = self._bounded(self._filled(), loss)
         duration = round(end - self.start, 6)
         fields = {
             "duration": duration,
@@ -250,10 +253,10 @@ class _Pass:
             "codec": self.video.codec,
             "rotation": self.rotation,
             "decoded": "all" if self.full else "sparse",
-            "black": _spans(self.clips.facts.black),
-            "frozen": _spans(self.clips.facts.frozen),
+            "black": span_rows(self.clips.facts.black),
+            "frozen": span_rows(self.clips.facts.frozen),
             "picture": self.treatment.column(),
-            "clips": [_clip(clip) for clip in self._filled()],
+            "clips": [clip_row(clip) for clip in clips],
         }
         return Row(item_id, fields, partial=bool(loss), message=loss)
 
@@ -340,6 +343,18 @@ class _Pass:
                 orphan = clip.start
         return clips
 
+    def _bounded(self, clips: list[Clip], loss: str) -> tuple[list[Clip], str]:
+        """Ends a clip after `max_clip` if its last picture lasts longer (a pause of an hour), and says so."""
+        left, most = 0.0, self.settings.max_clip
+        for clip in clips:
+            over = clip.end - clip.start - most
+            if self.segmenter.lengths is None and over > OVER + 0.05 * most:
+                clip.end, left = round(clip.start + most, 6), left + over
+        if not left:
+            return clips, loss
+        rest = f"{left:.1f} s without a new picture are in no clip (keyframes.max_clip is {most:g} s)"
+        return clips, f"{loss}; {rest}" if loss else f"{self.probe.name}: {rest}"
+
     def _check_length(self, time: float) -> None:
         limit = self.settings.max_seconds
         if limit and self.start is not None and time - self.start > limit:
@@ -362,36 +377,3 @@ def _with_loss(row: Row, name: str, lost: str) -> Row:
 
 def _wants_files(settings: KeyframesSettings) -> bool:
     return settings.clip_files != "none" or settings.clip_audio != "none"
-
-
-def _clip(clip: Clip) -> dict[str, Any]:
-    return {
-        "start": clip.start,
-        "end": clip.end,
-        "motion": clip.motion,
-        "talking": clip.talking,
-        "print": round(statistics.median_low(each.candidate.still.jpeg().print for each in clip.chosen), 4),
-        "sharpness": None if clip.sharpness is None else round(clip.sharpness, 3),
-        "light": None if clip.light is None else round(clip.light, 4),
-        "frames": [_frame(each) for each in clip.chosen],
-    }
-
-
-def _frame(chosen: Chosen) -> dict[str, Any]:
-    candidate, image = chosen.candidate, chosen.candidate.still.jpeg()
-    return {
-        "time": candidate.time,
-        "width": image.width,
-        "height": image.height,
-        "sharpness": round(candidate.sharpness, 3),
-        "novelty": round(chosen.novelty, 6),
-        "light": round(candidate.light, 4),
-        "settled": candidate.settled,
-        "print": round(image.print, 4),
-        "spoken": chosen.spoken,
-        "image": Blob(image.data, ".jpg"),
-    }
-
-
-def _spans(spans: list[tuple[float, float]]) -> list[dict[str, float]]:
-    return [{"start": start, "end": end} for start, end in spans]
