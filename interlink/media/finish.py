@@ -8,6 +8,7 @@ between (1.5 ms at 720 x 576); composing costs 10 ms per million pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,10 @@ class Finisher:
             graph = Graph()
             graph.threads = 1
             source = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+                width=frame.width,
+                height=frame.height,
+                format=frame.format,
+                time_base=frame.time_base or Fraction(1, 1000),
             )
             mark, sink = graph.add("setfield", "prog"), graph.add("buffersink")
             source.link_to(mark)

@@ -48,9 +48,7 @@ class Tone:
 
         matrix = BT2020 if int(frame.colorspace) == UNSPECIFIED else None
         rgb = frame.reformat(format="rgb48le", src_colorspace=matrix, threads=1).to_ndarray()
-        shown = VideoFrame.from_ndarray(np.ascontiguousarray(self.mapped(rgb)), format="rgb24")
-        shown.pts, shown.time_base = frame.pts, frame.time_base
-        return shown
+        return VideoFrame.from_ndarray(np.ascontiguousarray(self.mapped(rgb)), format="rgb24")
 
     def mapped(self, rgb: NDArray[np.uint16]) -> NDArray[np.uint8]:
         """(H, W, 3) codes of 16 bits to (H, W, 3) uint8."""
