@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 
 def clip_row(clip: Clip) -> dict[str, Any]:
+    prints = [each.candidate.still.jpeg().print for each in clip.chosen]
     return {
         "start": clip.start,
         "end": clip.end,
         "motion": clip.motion,
         "talking": clip.talking,
-        "print": round(statistics.median_low(each.candidate.still.jpeg().print for each in clip.chosen), 4),
+        "print": round(statistics.median_low(prints), 4) if prints else None,
         "sharpness": None if clip.sharpness is None else round(clip.sharpness, 3),
         "light": None if clip.light is None else round(clip.light, 4),
         "frames": [_frame_row(each) for each in clip.chosen],

@@ -335,7 +335,7 @@ class _Pass:
         for clip in self.clips.done:
             clip.chosen = found.get(clip.start, clip.chosen)
             clip.start, orphan = (clip.start if orphan is None else orphan), None
-            if clip.chosen:
+            if clip.chosen or clip.sharpness is not None:  # a clip that shows nothing but a transition has no frames
                 clips.append(clip)
             elif clips:
                 clips[-1].end = clip.end
