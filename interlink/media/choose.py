@@ -24,9 +24,10 @@ EXAMINE_EVERY = 0.12  # seconds between frames that sharpness is measured on
 HELD_BYTES = 48 * 2**20  # of decoded pictures; beyond this the oldest candidates are encoded
 DIM = 0.6  # a frame darker than this share of its clip's median light is in a fade …
 SHARP_SHARE = 0.35  # least sharpness of a further frame, over that of the clip's sharp ones
-ALIKE_SIGNS = 6  # of 64 signs of differences (dHash); frames that differ in no more of them are near-duplicates …
+ALIKE_SIGNS = 8  # of 64 signs of differences (dHash); frames that differ in no more of them are near-duplicates …
 LEAST_SIGNS = 8  # … if both have this many: flat pictures have none
 NEAR, FAR = 0.25, 1.2  # seconds before and after a candidate between which it may be a mixture
+LIT = 60  # luma that a hundredth of a picture reaches, unless it is black
 DARK, BRIGHT = 0.04, 0.97  # … and outside these mean lights (0 = black, 1 = white) a frame shows almost nothing
 
 
@@ -69,6 +70,11 @@ class Candidate:
     def light(self) -> float:
         """Mean luma, 0 (black) to 1 (white)."""
         return min(max((float(self.thumbnail.mean()) - 16) / 219, 0.0), 1.0)
+
+    @property
+    def black(self) -> bool:
+        """Whether it shows nothing: it is dark, also where it is brightest."""
+        return self.light < DARK and float(np.percentile(self.thumbnail, 99)) < LIT
 
 
 @dataclass(frozen=True)
@@ -246,7 +252,7 @@ def exposed(candidates: list[Candidate]) -> list[Candidate]:
     lights = {candidate.time: candidate.light for candidate in candidates}
     usual = sorted(lights.values())[(len(lights) - 1) // 2] if lights else 0.0
     clear = [c for c in candidates if DARK <= lights[c.time] <= BRIGHT and lights[c.time] >= DIM * usual]
-    return clear or [c for c in candidates if lights[c.time] >= DARK]
+    return clear or [c for c in candidates if not c.black]
 
 
 def near_duplicates(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:

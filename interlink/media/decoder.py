@@ -16,8 +16,9 @@ class PictureDecoder:
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.context = _context(stream)
-        self.context.thread_count = 1
-        self.context.thread_type = "NONE"
+        if not self.context.is_open:  # it is, in a second pass over the same container
+            self.context.thread_count = 1
+            self.context.thread_type = "NONE"
         self._finisher = Finisher()
 
     @property

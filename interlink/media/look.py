@@ -47,13 +47,13 @@ class Looker:
     def __init__(self) -> None:
         from av.video.reformatter import Interpolation, VideoReformatter
 
-        self._thumbnail, self._grey, self._small = VideoReformatter(), VideoReformatter(), VideoReformatter()
+        self._thumbnail, self._grey = VideoReformatter(), VideoReformatter()
         self._area, self._bilinear = Interpolation.AREA, Interpolation.BILINEAR
 
     def look(self, time: float, frame: Any) -> Look:
         tone = tone_of(frame)
         if tone:
-            frame = tone.shown(self._small.reformat(frame, WIDTH, HEIGHT, interpolation=self._area, threads=1))
+            frame = tone.shown(frame, WIDTH, HEIGHT, self._area)
         small = self._thumbnail.reformat(frame, WIDTH, HEIGHT, format="yuv420p", interpolation=self._area, threads=1)
         return Look(time, _plane(small, 0), np.stack([_plane(small, 1), _plane(small, 2)]))
 
@@ -63,7 +63,7 @@ class Looker:
         width, height = max(3, round(frame.width * scale)), max(3, round(frame.height * scale))
         tone = tone_of(frame)
         if tone:
-            frame = tone.shown(self._small.reformat(frame, width, height, interpolation=self._bilinear, threads=1))
+            frame = tone.shown(frame, width, height, self._bilinear)
         small = self._grey.reformat(frame, width, height, format="gray", interpolation=self._bilinear, threads=1)
         grey = _plane(small, 0).astype(np.int16)
         laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]

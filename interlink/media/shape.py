@@ -58,10 +58,10 @@ class Shape:
 
         assert self.size is not None
         tone = tone_of(frame)
-        small = self._scaler.reformat(
-            frame, *turn.size(*fitted), format=frame.format.name, interpolation=self._how, threads=1
-        )
-        rgb = tone.shown(small) if tone else self._painter.reformat(small, format="rgb24", threads=1)
+        if tone:
+            rgb = tone.shown(frame, *turn.size(*fitted), self._how)
+        else:
+            rgb = self._painter.reformat(frame, *turn.size(*fitted), format="rgb24", interpolation=self._how, threads=1)
         picture = np.zeros((self.size[1], self.size[0], 3), np.uint8)
         left, top = (self.size[0] - fitted[0]) // 2, (self.size[1] - fitted[1]) // 2
         picture[top : top + fitted[1], left : left + fitted[0]] = turn.turn(rgb.to_ndarray())

@@ -41,13 +41,16 @@ class Tone:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def shown(self, frame: Any) -> Any:
-        """A frame, scaled down already, as an ordinary one in rgb24."""
+    def shown(self, frame: Any, width: int, height: int, interpolation: Any) -> Any:
+        """A decoded frame, scaled down, as an ordinary one in rgb24."""
         import numpy as np
         from av import VideoFrame
 
         matrix = BT2020 if int(frame.colorspace) == UNSPECIFIED else None
-        rgb = frame.reformat(format="rgb48le", src_colorspace=matrix, threads=1).to_ndarray()
+        # One step: libav converts pictures of 10 bits with an odd width wrongly if they have that size already.
+        rgb = frame.reformat(
+            width + width % 2, height, "rgb48le", src_colorspace=matrix, interpolation=interpolation, threads=1
+        ).to_ndarray()[:, :width]
         return VideoFrame.from_ndarray(np.ascontiguousarray(self.mapped(rgb)), format="rgb24")
 
     def mapped(self, rgb: NDArray[np.uint16]) -> NDArray[np.uint8]:

@@ -329,13 +329,16 @@ class _Pass:
             before = found.setdefault(wanted[time].start, [])
             novelty = min((distance(look.luma, each.candidate.thumbnail) for each in before), default=1.0)
             candidate = Candidate(time, 0, True, still.sharpness(), look.luma, still)
+            if candidate.black and self.settings.choice == "best":
+                continue
             before.append(Chosen(candidate, novelty, self.speech.at(time)))
         clips: list[Clip] = []
         orphan: float | None = None
         for clip in self.clips.done:
+            seen = clip.sharpness is not None or clip.start in found
             clip.chosen = found.get(clip.start, clip.chosen)
             clip.start, orphan = (clip.start if orphan is None else orphan), None
-            if clip.chosen or clip.sharpness is not None:  # a clip that shows nothing but a transition has no frames
+            if clip.chosen or seen:  # a clip that shows nothing, or a transition, has no frames
                 clips.append(clip)
             elif clips:
                 clips[-1].end = clip.end
