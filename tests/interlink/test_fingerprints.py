@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,10 @@ def test_every_default_that_is_left_out_is_on_record() -> None:
 # -- roots of earlier and later versions ---------------------------------------------------------------------------
 
 
+# Versions of stages when the lock file of root version 1 was written; they were raised since.
+THEN = {"keyframes": 4, "interleave": 1}
+
+
 def earlier() -> Lock:
     return decode(EARLIER.read_bytes(), "recipe.lock.json")
 
@@ -207,7 +212,7 @@ def earlier() -> Lock:
 def test_the_fingerprints_of_rule_1_can_still_be_computed() -> None:
     lock = earlier()
     assert lock.root_version == 1
-    shapes = Recipe.load(lock.recipe).shapes
+    shapes = [replace(each, version=THEN.get(each.stage, each.version)) for each in Recipe.load(lock.recipe).shapes]
     assert fingerprints(shapes, lock.fresh, rule=1) == lock.fingerprints
     known = adopted(shapes, lock.fresh, lock.fingerprints)
     assert sorted(known.values()) == sorted(lock.fingerprints.values())
