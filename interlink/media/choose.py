@@ -23,7 +23,7 @@ from interlink.media.look import Look, Looker, distance, mixed, signs
 EXAMINE_EVERY = 0.12  # seconds between frames that sharpness is measured on
 HELD_BYTES = 48 * 2**20  # of decoded pictures; beyond this the oldest candidates are encoded
 DIM = 0.6  # a frame darker than this share of its clip's median light is in a fade …
-SHARP_SHARE = 0.35  # least sharpness of a further frame, over that of the clip's sharp ones
+SHARP_SHARE = 0.35  # least sharpness of a further frame, over the sharpest chosen one
 ALIKE_SIGNS = 8  # of 64 signs of differences (dHash); frames that differ in no more of them are near-duplicates …
 LEAST_SIGNS = 8  # … if both have this many: flat pictures have none
 NEAR, FAR = 0.25, 1.2  # seconds before and after a candidate between which it may be a mixture
@@ -239,7 +239,8 @@ def choose(candidates: list[Candidate], count: int, min_novelty: float, speech: 
             novelty[candidate.time] = min(novelty[candidate.time], apart)
         alike |= {c.time for c in candidates if near_duplicates(c.thumbnail, last.thumbnail)}
         fresh = [c for c in candidates if c.time not in alike and novelty[c.time] >= min_novelty]
-        fresh = [c for c in fresh if c.sharpness >= SHARP_SHARE * enough]
+        sharpest = max(enough, *(each.candidate.sharpness for each in chosen))
+        fresh = [c for c in fresh if c.sharpness >= SHARP_SHARE * sharpest]
         if not fresh:
             break
         best = max(fresh, key=lambda c: novelty[c.time] * math.sqrt(min(c.sharpness, enough)) * speech.gain(c.time))
