@@ -26,30 +26,35 @@ def copy_clip(
     """Writes the pictures from the keyframe at or before `start` to the one at or after `end` into an mp4, unchanged.
 
     Pictures that an edit list hides stay hidden. The sound is included if mp4 supports its codec. seek: False reads
-    from the start, for files in which a time occurs twice. Raises StageError: `unsupported` for a video codec that mp4
-    does not support, `no_video`, `unreadable`, `stalled` after `deadline` seconds.
+    from the start, for files in which a time occurs twice. Raises StageError: `unsupported` for a video codec or times
+    that mp4 does not support, `no_video`, `unreadable`, `stalled` after `deadline` seconds.
     """
     limit = Deadline(source.name, deadline)
-    with opened(source) as (container, probe):
-        video = watched(probe)
-        if video.codec not in COPIED_VIDEO:
-            raise StageError("unsupported", f"{source.name}: {video.codec} cannot be copied into mp4; cut it exactly")
-        found = None
-        for sought in (True, False) if seek else (False,):
+    for sought in (True, False) if seek else (False,):
+        with opened(source) as (container, probe):  # afresh: not every file can be read from its start again
+            video = watched(probe)
+            if video.codec not in COPIED_VIDEO:
+                raise StageError(
+                    "unsupported", f"{source.name}: {video.codec} cannot be copied into mp4; cut it exactly"
+                )
             found = _groups(container, video, start, end, sought)
-            if found is not None and (found[0].start <= start or not sought):
-                break
-        if found is None:
-            raise StageError("unreadable", f"{source.name}: no keyframe before {end:.3f} s")
-        piece, packets = found
-        sound = heard_stream(probe)
-        with opened(source) as (second, _), output(source.name, target, piece.start, piece.end) as out:
-            tracks = [(container.streams[video.index], packets)]
-            if sound is not None and sound.codec in COPIED_AUDIO:
-                heard = list(_overlapping(second, sound, piece, seek))
-                tracks += [(second.streams[sound.index], heard)] if heard else []
-            _write(out, tracks, piece.start, limit)
-    return piece
+            if sought and (found is None or found[0].start > start):
+                continue
+            if found is None:
+                raise StageError("unreadable", f"{source.name}: no keyframe before {end:.3f} s")
+            piece, packets = found
+            sound = heard_stream(probe)
+            with (
+                opened(source) as (second, _),
+                output(source.name, target, piece.start, piece.end, "unsupported") as out,
+            ):
+                tracks = [(container.streams[video.index], packets)]
+                if sound is not None and sound.codec in COPIED_AUDIO:
+                    heard = list(_overlapping(second, sound, piece, seek))
+                    tracks += [(second.streams[sound.index], heard)] if heard else []
+                _write(out, tracks, piece.start, limit)
+            return piece
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _groups(
@@ -60,18 +65,17 @@ def _groups(
 
     stream = container.streams[video.index]
     try:
-        at = start / stream.time_base if sought else (stream.start_time or 0)
-        container.seek(int(at), stream=stream, backward=True)
-    except FFmpegError:
         if sought:
-            return None
+            container.seek(int(start / stream.time_base), stream=stream, backward=True)
+    except FFmpegError:
+        return None
     packets: list[Any] = []
     until, last = 0.0, -1e18
     try:
         for packet in container.demux(stream):
             if not packet.size or packet.pts is None:
                 continue
-            time = float(packet.pts * packet.time_base)
+            time = round(float(packet.pts * packet.time_base), 6)
             if time < last - RESTART:  # the clock starts again
                 break
             last = max(last, time)

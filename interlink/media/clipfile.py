@@ -58,8 +58,11 @@ def watched(probe: Probe) -> StreamInfo:
 
 
 @contextmanager
-def output(name: str, target: Path, start: float, end: float) -> Iterator[Any]:
-    """A new file, with the exact times of the part written into it. After an error there is no file."""
+def output(name: str, target: Path, start: float, end: float, failure: str = "unreadable") -> Iterator[Any]:
+    """A new file, with the exact times of the part written into it. After an error there is no file.
+
+    failure: class of the StageError if libav refuses what is written.
+    """
     import av
     from av.error import FFmpegError
 
@@ -72,7 +75,7 @@ def output(name: str, target: Path, start: float, end: float) -> Iterator[Any]:
             yield out
     except FFmpegError as error:
         target.unlink(missing_ok=True)
-        raise StageError("unreadable", f"{name}: the clip cannot be written ({error.strerror})") from error
+        raise StageError(failure, f"{name}: the clip cannot be written ({error.strerror})") from error
     except BaseException:
         target.unlink(missing_ok=True)
         raise

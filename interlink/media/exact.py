@@ -20,7 +20,8 @@ def pictures(container: Any, index: int, times: list[float], seek: bool = True) 
     stream = container.streams[index]
     decoder = PictureDecoder(stream)
     decoder.context.skip_frame = "DEFAULT"
-    container.seek(0 if stream.start_time is None else stream.start_time, stream=stream, backward=True)
+    if not seek:  # to well before the start, because some formats find the next keyframe only
+        container.seek(int((stream.start_time or 0) - 30 / stream.time_base), stream=stream, backward=True)
     running = _decoded(container, decoder)
     reached = -1e18
     for wanted in times:

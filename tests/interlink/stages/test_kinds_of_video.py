@@ -290,6 +290,23 @@ def test_a_clock_that_begins_before_zero_keeps_its_times(cases: Path, run: Run, 
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [("clock_wraps.ts", [125, 125]), ("clock_restarts.ts", [150]), ("resolution_changes.ts", [100, 98, 100])],
+)
+def test_copies_hold_their_clips_pictures_or_are_cut_exactly(
+    cases: Path, run: Run, name: str, counts: list[int]
+) -> None:
+    row = run(cases / name, clip_files="copy", clip_height=90)
+
+    assert [clip["video"]["problem"] for clip in row.fields["clips"]] == [None] * len(counts)
+    for clip, count in zip(row.fields["clips"], counts, strict=True):
+        with av.open(io.BytesIO(clip["video"]["file"].data)) as container:
+            assert sum(1 for _ in container.decode(video=0)) >= count
+        assert clip["video"]["start"] <= clip["start"] + 1e-5 and clip["video"]["end"] >= clip["end"] - 1e-5
+        assert clip["video"]["pictures"] == count or clip["video"]["end"] - clip["video"]["start"] > count / 25
+
+
 def test_an_exact_file_ends_with_its_clip_although_the_resolution_changes(cases: Path, run: Run) -> None:
     row = run(cases / "resolution_changes.ts", clip_files="exact", clip_height=90)
 
