@@ -23,7 +23,7 @@ RATE = 16_000  # samples a second
 FULL_SCALE = 32768  # of 16-bit samples
 GAP_SECONDS = 0.05  # larger jumps of time are followed; smaller ones count as rounding
 LONGEST_GAP = 7200.0  # seconds; a larger jump of time counts as damage, a smaller one as silence
-LAYOUTS = {1: "mono", 2: "stereo", 4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"}
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}  # by number of channels
 WIDE = ("s32", "s32p")  # sample formats with more than 16 bits of lossless sound
 
 

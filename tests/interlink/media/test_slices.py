@@ -201,3 +201,24 @@ def test_the_reported_commentary_is_passed_over(cases: Path, tmp_path: Path) -> 
         with av.open(str(tmp_path / "a.mp4")) as container:
             found = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
         assert abs(np.fft.rfft(found[10000:54100])).argmax() == pytest.approx(wanted, abs=3)
+
+
+@pytest.mark.parametrize(("channels", "rate"), [(1, 12345), (3, 44100), (7, 48000), (2, 192000)])
+@pytest.mark.parametrize("suffix", ["flac", "m4a"])
+def test_any_number_of_channels_and_any_rate_becomes_a_file(
+    tmp_path: Path, channels: int, rate: int, suffix: str
+) -> None:
+    import wave
+
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(bytes(2 * channels * rate))
+
+    cut_audio(tmp_path / "a.wav", tmp_path / f"a.{suffix}", 0.25, 0.75)
+
+    with av.open(str(tmp_path / f"a.{suffix}")) as container:
+        stream = container.streams.audio[0]
+        assert stream.layout.nb_channels == channels
+        assert sum(frame.samples for frame in container.decode(stream)) / stream.rate == pytest.approx(0.5, abs=0.03)
