@@ -99,6 +99,10 @@ CLIP = pa.struct(
     ]
 )
 
+# tone_mapped: pq | hlg | bt2020, or null; deinterlaced: some pictures were interlaced; composed: transparent pictures
+# were put on white.
+TREATMENT = pa.struct([("tone_mapped", pa.string()), ("deinterlaced", pa.bool_()), ("composed", pa.bool_())])
+
 SPAN = pa.struct([("start", pa.float64()), ("end", pa.float64())])
 
 # One row of the source. `uri` is an absolute path (for a page: of its file, with the place in `metadata`), or a URL
@@ -180,6 +184,7 @@ KEYFRAMES: list[tuple[str, pa.DataType]] = [
     ("decoded", pa.string()),  # sparse | all: how much of the video was decoded
     ("black", pa.list_(SPAN)),
     ("frozen", pa.list_(SPAN)),  # spans of at least a second in which looks do not differ
+    ("picture", TREATMENT),  # what was done to the pictures; null: nothing
     ("clips", pa.list_(CLIP)),
 ]
 

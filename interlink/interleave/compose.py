@@ -55,7 +55,7 @@ def compose(
         {
             "format_version": FORMAT_VERSION,
             "id": key,
-            "source": source.model_dump(),
+            "source": source.model_dump(exclude_none=True),
             "segments": segments,
             "clips": [_clip(clip) for clip in clips],
             "provenance": provenance.model_dump(),

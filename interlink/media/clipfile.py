@@ -1,28 +1,28 @@
-"""Writes parts of a video as files: copied at keyframes, or cut exactly by re-encoding; and their sound.
+"""Writes parts of a video as files that hold exactly their pictures (H.264, AAC), and their sound.
 
-A copy costs milliseconds and extends to the keyframes around the requested part; `Piece` has its times. An exact cut
-costs decoding and encoding (x264: some 5 times real time at 360 pixels on one core). Uses the ffmpeg program on PATH,
-else the one of imageio-ffmpeg. The same arguments give the same bytes with the same program.
+An exact cut costs decoding and encoding (x264: some 5 times real time at 360 pixels on one core). Pictures are those
+of keyframes; the sound is the one that a recogniser hears. The same arguments give the same bytes with the same libav.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from interlink.errors import StageError, UserError
-from interlink.media.probe import FORMATS, Probe, describe, open_media
+from interlink.media.audio import Slices, Sound, heard_stream
+from interlink.media.decode import Decoded, Frames
+from interlink.media.probe import Probe, StreamInfo, describe, open_media
+from interlink.media.shape import Shape
 
-# Codecs that mp4 supports; others must be re-encoded.
-COPIED_VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4")
-COPIED_AUDIO = ("aac", "mp3", "opus", "ac3", "eac3", "alac", "flac")
-EARLY = 0.0005  # seconds: times are rounded to microseconds, and the first picture must not be lost by that
+SOUND_CODECS = {".m4a": "aac", ".flac": "flac"}
+TICKS = 90_000  # of an exact cut's clock, a second
+BLOCK = 4096  # samples in a frame for the encoder
 
 
 @dataclass(frozen=True)
@@ -34,34 +34,123 @@ class Piece:
     frames: int
 
 
-def copy_clip(source: Path, target: Path, start: float, end: float, deadline: float = 120.0) -> Piece:
-    """Writes the pictures from the keyframe at or before `start` to the one at or after `end` into an mp4, unchanged.
+class Deadline:
+    """Raises StageError `stalled` when `seconds` have passed."""
 
-    The sound is included if mp4 supports its codec. Raises StageError: `unsupported` for a video codec that mp4 does
-    not support, `no_video`, `unreadable`, `stalled` after `deadline` seconds.
+    def __init__(self, name: str, seconds: float) -> None:
+        self._name, self._seconds, self._until = name, seconds, monotonic() + seconds
+
+    def check(self) -> None:
+        if monotonic() > self._until:
+            raise StageError("stalled", f"{self._name}: writing a clip took longer than {self._seconds:.0f} s")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Any, Probe]]:
+    with open_media(path) as container:
+        yield container, describe(container, path)
+
+
+def watched(probe: Probe) -> StreamInfo:
+    if probe.video is None:
+        raise StageError("no_video", f"{probe.name}: no video")
+    return probe.video
+
+
+@contextmanager
+def output(name: str, target: Path, start: float, end: float, failure: str = "unreadable") -> Iterator[Any]:
+    """A new file, with the exact times of the part written into it. After an error there is no file.
+
+    failure: class of the StageError if libav refuses what is written.
     """
-    with _opened(source) as (container, probe):
-        video = _video(probe)
-        if video.codec not in COPIED_VIDEO:
-            raise StageError("unsupported", f"{source.name}: {video.codec} cannot be copied into mp4; cut it exactly")
-        piece = _stretch(source, start, end)
-        if piece is None:
-            raise StageError("unreadable", f"{source.name}: no keyframe before {end:.3f} s")
-        sound = next((each for each in probe.streams if each.kind == "audio" and each.codec in COPIED_AUDIO), None)
-        begin = _since_zero(container, piece.start)
-    streams = [video.index] + ([sound.index] if sound else [])
-    # No `EARLY` here: seeking finds the keyframe at or before the time.
-    options: dict[str, Any] = {"c": "copy", "frames:v": piece.frames, "avoid_negative_ts": "make_zero"}
-    _write(
-        source,
-        target,
-        begin + EARLY,
-        piece.end - piece.start,
-        streams,
-        {**options, **_metadata_options(piece)},
-        deadline,
-    )
-    return piece
+    import av
+    from av.error import FFmpegError
+
+    options = {"fflags": "+bitexact"}
+    if target.suffix != ".flac":
+        options["movflags"] = "+faststart+use_metadata_tags"
+    try:
+        with av.open(str(target), "w", options=options) as out:
+            out.metadata.update({"clip_start": f"{start:.6f}", "clip_end": f"{end:.6f}"})
+            yield out
+    except FFmpegError as error:
+        target.unlink(missing_ok=True)
+        raise StageError(failure, f"{name}: the clip cannot be written ({error.strerror})") from error
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+class ExactClips:
+    """Writes parts of one video, in order of time, from one decoding of its pictures and sound."""
+
+    def __init__(self, name: str, pictures: Frames, sound: Slices | None, shape: Shape, quality: int) -> None:
+        self._name, self._shape, self._quality = name, shape, quality
+        self._pictures: Iterator[Decoded] = iter(pictures)
+        self._next = next(self._pictures, None)
+        self.sound = sound
+
+    def cut(self, target: Path, start: float, end: float, deadline: float = 600.0) -> Piece:
+        """Writes exactly the pictures with start <= time < end into an mp4 (H.264, AAC)."""
+        limit, frames = Deadline(self._name, deadline), 0
+        with output(self._name, target, start, end) as out:
+            stream = voice = None
+            for time, until, frame in self._between(start, end):
+                limit.check()
+                shown = self._shape.shown(frame)
+                if stream is None:
+                    stream = self._stream(out, shown)
+                    voice = None if self.sound is None else _sound_stream(out, "aac", self.sound.sound)
+                shown.pts, shown.time_base = round((time - start) * TICKS), stream.codec_context.time_base
+                shown.duration = round((until - start) * TICKS) - shown.pts
+                out.mux(stream.encode(shown))
+                frames += 1
+            if stream is None:
+                raise StageError("unreadable", f"{self._name}: no picture from {start:.3f} to {end:.3f} s")
+            out.mux(stream.encode(None))
+            if voice is not None and self.sound is not None:
+                _write_sound(out, voice, self.sound, start, end, limit)
+        return Piece(start, end, frames)
+
+    def _between(self, start: float, end: float) -> Iterator[tuple[float, float, Any]]:
+        """(time, time of the next picture or the end, frame) of the pictures in a part."""
+        while self._next is not None and self._next.time < end:
+            decoded, self._next = self._next, next(self._pictures, None)
+            if decoded.time >= start:
+                until = end if self._next is None else min(end, self._next.time)
+                yield decoded.time, until, decoded.frame
+
+    def _stream(self, out: Any, frame: Any) -> Any:
+        options = {"crf": str(self._quality), "preset": "veryfast", "threads": "1"}
+        stream = out.add_stream("libx264", rate=25, options=options)
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = frame.width, frame.height, "yuv420p"
+        context.time_base = stream.time_base = Fraction(1, TICKS)
+        context.thread_count = 1
+        context.colorspace, context.color_range = int(frame.colorspace), int(frame.color_range)
+        context.color_primaries, context.color_trc = int(frame.color_primaries), int(frame.color_trc)
+        return stream
+
+
+@contextmanager
+def exact_clips(source: Path, short_side: int, quality: int = 23) -> Iterator[ExactClips]:
+    """A writer of parts of `source`, upright and in square pixels. Raises StageError `no_video` or `unreadable`.
+
+    short_side: pixels of the shorter side, made even; smaller pictures stay as they are. quality: x264's CRF, lower is
+    better.
+    """
+    with opened(source) as (container, probe), sound_of(source) as sound:
+        shape = Shape(short_side, watched(probe).sar)
+        yield ExactClips(source.name, Frames(container, probe), sound, shape, quality)
+
+
+@contextmanager
+def sound_of(source: Path) -> Iterator[Slices | None]:
+    """The sound of a file by time; None without sound that can be decoded."""
+    with opened(source) as (container, probe):
+        heard = heard_stream(probe)
+        slices = None if heard is None else Slices(Sound(container, heard))
+        yield None if slices is None or slices.empty else slices
 
 
 def cut_clip(
@@ -73,161 +162,56 @@ def cut_clip(
     quality: int = 23,
     deadline: float = 600.0,
 ) -> Piece:
-    """Writes exactly the pictures with start <= time < end into an mp4 (H.264, AAC), upright and in square pixels.
-
-    short_side: pixels of the shorter side, made even; smaller pictures stay as they are. quality: x264's CRF, lower is
-    better. Raises StageError like `copy_clip`.
-    """
-    with _opened(source) as (container, probe):
-        video = _video(probe)
-        sound = next((each for each in probe.streams if each.kind == "audio" and each.codec), None)
-        begin = _since_zero(container, start)
-    streams = [video.index] + ([sound.index] if sound else [])
-    even = f"trunc(min({short_side},min(iw,ih))/2)*2"
-    # Square pixels first, then the size, so that the shorter side is the displayed one.
-    square = "scale=w='max(1,round(iw*sar))':h=ih,setsar=1"
-    shrunk = f"scale=w='if(gt(iw,ih),-2,{even})':h='if(gt(iw,ih),{even},-2)':flags=bicubic+accurate_rnd+bitexact"
-    options: dict[str, Any] = {
-        "vf": f"{square},{shrunk},format=yuv420p",
-        "c:v": "libx264",
-        "crf": quality,
-        "preset": "veryfast",
-        "c:a": "aac",
-    }
-    piece = Piece(start, end, 0)
-    _write(source, target, begin - EARLY, end - start, streams, {**options, **_metadata_options(piece)}, deadline)
-    with _opened(target) as (container, probe):
-        stream = container.streams[_video(probe).index]
-        return Piece(start, end, sum(1 for packet in container.demux(stream) if packet.size))
+    """One part by `exact_clips`; the file is decoded from its start. Raises StageError like `copy_clip`."""
+    with exact_clips(source, short_side, quality) as clips:
+        return clips.cut(target, start, end, deadline)
 
 
 def cut_audio(source: Path, target: Path, start: float, end: float, deadline: float = 120.0) -> Piece:
-    """Writes the sound from `start` to `end` as AAC (`target` ends in .m4a) or FLAC (.flac).
+    """The sound of one part by `write_audio`; the file is decoded from its start."""
+    with sound_of(source) as sound:
+        return write_audio(source.name, sound, target, start, end, deadline)
 
-    Raises StageError: `no_media` without sound, otherwise like `copy_clip`.
+
+def write_audio(
+    name: str, sound: Slices | None, target: Path, start: float, end: float, deadline: float = 120.0
+) -> Piece:
+    """Writes the sound of a part as AAC (`target` ends in .m4a) or FLAC (.flac), with silence where there is none.
+
+    At the source's rate and channels. Raises StageError: `no_media` without sound, otherwise like `copy_clip`.
     """
-    codecs = {".m4a": "aac", ".flac": "flac"}
-    if target.suffix not in codecs:
+    if target.suffix not in SOUND_CODECS:
         raise UserError(f"{target.name}: sound is written as .m4a or .flac", "choose one of them", 2)
-    with _opened(source) as (container, probe):
-        sound = next((each for each in probe.streams if each.kind == "audio" and each.codec), None)
-        if sound is None:
-            raise StageError("no_media", f"{source.name}: no sound")
-        begin = _since_zero(container, start)
-    piece = Piece(start, end, 0)
-    options: dict[str, Any] = {"c:a": codecs[target.suffix]}
-    _write(source, target, begin, end - start, [sound.index], {**options, **_metadata_options(piece)}, deadline)
-    return piece
+    if sound is None:
+        raise StageError("no_media", f"{name}: no sound")
+    with output(name, target, start, end) as out:
+        stream = _sound_stream(out, SOUND_CODECS[target.suffix], sound.sound)
+        _write_sound(out, stream, sound, start, end, Deadline(name, deadline))
+    return Piece(start, end, 0)
 
 
-@lru_cache(maxsize=1)
-def ffmpeg_program() -> str:
-    """The ffmpeg on PATH, else the one of imageio-ffmpeg. Raises UserError if neither is installed."""
-    found = shutil.which("ffmpeg")
-    if found:
-        return found
-    try:
-        from imageio_ffmpeg import get_ffmpeg_exe
+def _sound_stream(out: Any, codec: str, sound: Sound) -> Any:
+    from av import Codec
 
-        return str(get_ffmpeg_exe())
-    except (ImportError, RuntimeError) as error:
-        raise UserError(
-            f"ffmpeg is not installed ({error})", "install ffmpeg, or pip install imageio-ffmpeg"
-        ) from error
+    rates = Codec(codec, "w").audio_rates
+    rate = sound.rate if not rates or sound.rate in rates else 48_000
+    stream = out.add_stream(codec, rate=rate, layout=sound.layout)
+    if codec == "flac":
+        stream.codec_context.format = sound.form
+    return stream
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Probe]]:
-    with open_media(path) as container:
-        yield container, describe(container, path)
+def _write_sound(out: Any, stream: Any, sound: Slices, start: float, end: float, limit: Deadline) -> None:
+    import numpy as np
+    from av import AudioFrame
 
-
-def _video(probe: Probe) -> Any:
-    if probe.video is None:
-        raise StageError("no_video", f"{probe.name}: no video")
-    return probe.video
-
-
-def _since_zero(container: Any, time: float) -> float:
-    """A time of the container's clock as seconds from the container's start, as ffmpeg counts."""
-    return time - (container.start_time or 0) / 1_000_000
-
-
-def _stretch(source: Path, start: float, end: float) -> Piece | None:
-    """The whole groups around [start, end): by seeking, or from the first packet if seeking lands after `start`."""
-    from av.error import FFmpegError
-
-    for sought in (True, False):
-        with _opened(source) as (container, probe):
-            stream = container.streams[_video(probe).index]
-            try:
-                if sought:
-                    container.seek(int(start / stream.time_base), stream=stream, backward=True)
-            except FFmpegError:
-                continue
-            piece = _between_keyframes(stream, container, start, end)
-            if not sought or (piece is not None and piece.start <= start):
-                return piece
-    return None
-
-
-def _between_keyframes(stream: Any, container: Any, start: float, end: float) -> Piece | None:
-    """The stretch of whole groups of pictures around [start, end), from the packets' headers."""
-    from av.error import FFmpegError
-
-    begins: float | None = None
-    last, frames = 0.0, 0
-    try:
-        for packet in container.demux(stream):
-            if not packet.size or packet.pts is None:
-                continue
-            time = float(packet.pts * packet.time_base)
-            if packet.is_keyframe:
-                if begins is None or time <= start:
-                    begins, frames = time, 0
-                elif time >= end:
-                    return Piece(round(begins, 6), round(time, 6), frames)
-            if begins is not None:
-                frames += 1
-                last = max(last, time + float((packet.duration or 0) * packet.time_base))
-    except FFmpegError:  # the part after the damage is left out
-        pass
-    return None if begins is None or begins >= end else Piece(round(begins, 6), round(last, 6), frames)
-
-
-def _metadata_options(piece: Piece) -> dict[str, Any]:
-    """Options that write the exact times of a piece into the file."""
-    tags = {"metadata:g:0": f"clip_start={piece.start:.6f}", "metadata:g:1": f"clip_end={piece.end:.6f}"}
-    return {**tags, "movflags": "+faststart+use_metadata_tags"}
-
-
-def _write(
-    source: Path,
-    target: Path,
-    start: float,
-    length: float,
-    streams: list[int],
-    options: dict[str, Any],
-    deadline: float,
-) -> None:
-    """Runs ffmpeg on one stretch of `source`. start: seconds from the container's start. One thread, no terminal."""
-    import ffmpeg
-
-    if target.suffix == ".flac":
-        options = {key: value for key, value in options.items() if key != "movflags"}
-    skip = {"ss": f"{start:.6f}"} if start > 0 else {}
-    read = ffmpeg.input(
-        f"file:{source}", **skip, t=f"{length + min(start, 0):.6f}", format_whitelist=FORMATS, threads=1
-    )
-    fixed = {"map_metadata": -1, "threads": 1, "fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact"}
-    job = ffmpeg.output(*[read[str(index)] for index in streams], f"file:{target}", **fixed, **options)
-    command = ffmpeg.compile(job.global_args("-nostdin", "-v", "error"), cmd=ffmpeg_program(), overwrite_output=True)
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=deadline, check=False)
-    except subprocess.TimeoutExpired as error:
-        target.unlink(missing_ok=True)
-        raise StageError("stalled", f"{source.name}: ffmpeg took longer than {deadline:.0f} s") from error
-    if done.returncode:
-        target.unlink(missing_ok=True)
-        message = done.stderr.decode(errors="replace").strip().replace(str(source.parent), "")
-        raise StageError("unreadable", f"{source.name}: ffmpeg exited with {done.returncode}: {message[-500:]}")
+    kind, at = sound.sound, 0
+    for samples in sound.between(start, end):
+        limit.check()
+        for first in range(0, len(samples), BLOCK):
+            block = np.ascontiguousarray(samples[first : first + BLOCK]).reshape(1, -1)
+            frame = AudioFrame.from_ndarray(block, format=kind.form, layout=kind.layout)
+            frame.sample_rate, frame.time_base, frame.pts = kind.rate, Fraction(1, kind.rate), at
+            at += block.shape[1] // kind.channels
+            out.mux(stream.encode(frame))
+    out.mux(stream.encode(None))

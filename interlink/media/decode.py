@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from interlink.media.decoder import PictureDecoder
 from interlink.media.probe import Probe
 
 MISSING_SECONDS = 1.0  # a file that ends this much (or MISSING_SHARE) before its stated end is truncated
 MISSING_SHARE = 0.02
+RESTART = 1.0  # seconds; a larger step back in time is a clock that starts again
 
 
 class Unusable(Exception):
@@ -30,6 +32,39 @@ class Decoded:
     damaged: bool  # the decoder reports that it concealed lost data
 
 
+class Restarts:
+    """Pieces of a stream after its clock has restarted: their times belong to earlier pieces.
+
+    They are left out until a time jumps forward past all others, as after a single wrong time.
+    """
+
+    def __init__(self) -> None:
+        self._raw: float | None = None
+        self._end = 0.0
+        self._behind = False
+        self.at: float | None = None  # where the clock restarts first, in the clock before that
+        self.seconds = 0.0  # left out
+
+    def leave_out(self, time: float, length: float) -> bool:
+        """Whether to leave out the next piece of the stream, in decoding order."""
+        raw, self._raw = self._raw, time
+        if raw is not None and time < raw - RESTART:
+            self._behind = True
+            self.at = self._end if self.at is None else self.at
+        elif raw is not None and time > raw + RESTART and time >= self._end:
+            self._behind = False
+        if self._behind:
+            self.seconds += length
+        else:
+            self._end = max(self._end, time + length)
+        return self._behind
+
+    def loss(self) -> str:
+        if self.at is None:
+            return ""
+        return f"the clock restarts at {self.at:.2f} s: the {self.seconds:.1f} s after it were left out"
+
+
 class Frames:
     """Iterates over the pictures of the video stream of an open container; afterwards the counters are final.
 
@@ -42,8 +77,9 @@ class Frames:
         self._container = container
         self._probe = probe
         self._stream = container.streams[probe.video.index]
-        self._stream.codec_context.thread_count = 1
-        self._stream.codec_context.thread_type = "NONE"
+        self._decoder = PictureDecoder(self._stream)
+        self.treatment = self._decoder.treatment
+        self.restarts = Restarts()
         self._alone = probe.video.duration is not None  # whether the stream itself states its duration
         self._last: float | None = None
         self._exact = Fraction(0)  # exact time of the last picture
@@ -59,11 +95,11 @@ class Frames:
     def __iter__(self) -> Iterator[Decoded]:
         for frame in self._pictures():
             time = self._time(frame)
-            if self._last is not None and time <= self._last:
+            step = frame.duration * frame.time_base if frame.duration and frame.time_base else self._step
+            if self.restarts.leave_out(time, float(step)) or (self._last is not None and time <= self._last):
                 self.backwards += 1
                 continue
-            if frame.duration and frame.time_base:
-                self._step = frame.duration * frame.time_base
+            self._step = step
             self._last = time
             self.end = round(float(self._exact + self._step), 6)
             damaged = bool(frame.is_corrupt)
@@ -79,6 +115,8 @@ class Frames:
             messages.append(f"{self.damaged} pictures are damaged")
         if self.backwards:
             messages.append(f"{self.backwards} pictures with decreasing times were left out")
+        if self.restarts.at is not None:
+            messages.append(self.restarts.loss())
         return loss_of_length(self._probe, max(self.end, self._read_until), messages, self.stopped)
 
     def _pictures(self) -> Iterator[Any]:
@@ -93,7 +131,7 @@ class Frames:
                 self.stopped = str(error.strerror or error)
                 packet = None
             try:
-                yield from self._stream.codec_context.decode(packet)
+                yield from self._decoder.decode(packet)
             except AvEOFError:
                 return  # the decoder was already flushed
             except FFmpegError:

@@ -5,25 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from interlink.media.decoder import PictureDecoder
+
 NEAR = 2.0  # seconds to the next wanted picture up to which decoding continues instead of seeking
 
 
-def pictures(container: Any, index: int, times: list[float]) -> Iterator[tuple[float, Any]]:
-    """(time, frame) for each of the sorted `times` at which stream `index` has an undamaged picture."""
+def pictures(container: Any, index: int, times: list[float], seek: bool = True) -> Iterator[tuple[float, Any]]:
+    """(time, frame) for each of the sorted `times` at which stream `index` has an undamaged picture.
+
+    seek: False reads from the start to the last of `times`, for files in which a time occurs twice.
+    """
     from av.error import FFmpegError
 
     stream = container.streams[index]
-    stream.codec_context.skip_frame = "DEFAULT"
-    running: Iterator[tuple[float, Any]] = iter(())
+    decoder = PictureDecoder(stream)
+    decoder.context.skip_frame = "DEFAULT"
+    if not seek:  # to well before the start, because some formats find the next keyframe only
+        container.seek(int((stream.start_time or 0) - 30 / stream.time_base), stream=stream, backward=True)
+    running = _decoded(container, decoder)
     reached = -1e18
     for wanted in times:
-        for attempt in range(2):
+        for attempt in range(2 if seek else 1):
             try:
-                if attempt or not reached < wanted <= reached + NEAR:
+                if seek and (attempt or not reached < wanted <= reached + NEAR):
                     # second attempt from an earlier time: the container's index pointed past the picture
                     target = wanted - (30.0 if attempt else 0.0)
                     container.seek(int(target / stream.time_base), stream=stream, backward=True)
-                    running = _decoded(container, stream)
+                    decoder.context.flush_buffers()
+                    running = _decoded(container, decoder)
                 frame = None
                 while reached < wanted or frame is None:
                     reached, frame = next(running, (1e18, None))
@@ -37,8 +46,14 @@ def pictures(container: Any, index: int, times: list[float]) -> Iterator[tuple[f
                 break
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
-    base = stream.time_base
-    for frame in container.decode(stream):
-        if frame.pts is not None:
-            yield round(frame.pts * base.numerator / base.denominator, 6), frame
+def _decoded(container: Any, decoder: PictureDecoder) -> Iterator[tuple[float, Any]]:
+    from av.error import EOFError as AvEOFError
+
+    base = decoder.stream.time_base
+    try:
+        for packet in container.demux(decoder.stream):
+            for frame in decoder.decode(packet if packet.size else None):
+                if frame.pts is not None:
+                    yield round(frame.pts * base.numerator / base.denominator, 6), frame
+    except AvEOFError:  # the decoder was flushed already
+        return

@@ -13,6 +13,7 @@ from typing import Any
 from interlink.media.cues import text_coverage
 from interlink.media.orientation import orientation_of
 from interlink.media.probe import square_pixels
+from interlink.media.tone import tone_of
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,14 @@ class JpegMaker:
         width, height = square_pixels(frame.width, frame.height, self._sar)
         scale = min(1.0, self._short_side / min(width, height))
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
-        small = self._scaler.reformat(
-            frame, width, height, format=frame.format.name, interpolation=self._how, threads=1
-        )
-        rgb = self._painter.reformat(small, width, height, format="rgb24", interpolation=self._plain, threads=1)
+        tone = tone_of(frame)
+        if tone:
+            rgb = tone.shown(frame, width, height, self._how)
+        else:
+            small = self._scaler.reformat(
+                frame, width, height, format=frame.format.name, interpolation=self._how, threads=1
+            )
+            rgb = self._painter.reformat(small, width, height, format="rgb24", interpolation=self._plain, threads=1)
         picture = np.ascontiguousarray(orientation_of(frame).turn(rgb.to_ndarray().astype(np.uint8, copy=False)))
         data = simplejpeg.encode_jpeg(
             picture, quality=self._quality, colorspace="RGB", colorsubsampling="420", fastdct=False

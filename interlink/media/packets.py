@@ -51,6 +51,7 @@ class Packets:
         self._last_time = -1e18
         self.stopped = ""
         self.end = 0.0  # end time of the last picture
+        self._shown = -1e18  # time of the last picture
         self.count = 0
 
     def __iter__(self) -> Iterator[Group]:
@@ -90,7 +91,8 @@ class Packets:
                 group.times.append(time)
                 self.count += 1
                 length = packet.duration * ticks / second if packet.duration else self._step
-                self.end = max(self.end, round(time + length, 6))
+                if time >= self._shown:  # not the longest: mp4 states lengths in decoding order
+                    self._shown, self.end = time, round(time + length, 6)
         if before is not None:
             yield self._closed(before, group)
         if group is not None:

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from interlink.errors import StageError
+from interlink.media.finish import on_white
 from interlink.stage import Blob, Item, Row
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def row_of_pictures(item: Item, short_side: int, quality: int) -> Row:
         "decoded": "all",
         "black": [],
         "frozen": [],
+        "picture": None,
         "clips": _clips(frames, length, bool(texts and any(texts[: frames[0][0]]))),
     }
     message = f"{len(lost)} of {len(fetched['pictures'])} pictures cannot be used: {lost[0]}" if lost else ""
@@ -129,9 +131,7 @@ def _decoded(data: bytes) -> Any:
                 raise StageError("too_large", f"a picture of {image.width} × {image.height} pixels")
             upright: Image.Image = ImageOps.exif_transpose(image)
             if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-                seen = upright.convert("RGBA")
-                white = Image.new("RGBA", seen.size, (255, 255, 255, 255))
-                upright = Image.alpha_composite(white, seen)
+                return on_white(upright.convert("RGBA"))
             return np.asarray(upright.convert("RGB"))
     except UnidentifiedImageError as error:  # its message contains a memory address
         raise StageError("unreadable", "not a picture, or an unknown format") from error

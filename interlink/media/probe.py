@@ -6,6 +6,7 @@ the demuxer open other files or addresses is rejected as unreadable.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ FORMATS = (
 # Containers that state the duration in their header, so that a shorter file is truncated.
 STATES_DURATION = ("mov,mp4", "matroska", "avi")
 ENCRYPTED_TAGS = ("encv", "drmi")  # sample entries of protected tracks
+# Titles of tracks with a commentary or a description of what is shown.
+COMMENTARY = re.compile(
+    r"\b(comment|kommentar|commentaire|comentario|commento|audio.?descri|descriptive|director'?s\b)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class StreamInfo:
     height: int = 0
     fps: float = 0.0  # average; 0 = not stated
     sar: Fraction = Fraction(1)  # width of a pixel over its height
+    commentary: bool = False  # sound that talks about the video: a commentary, or a description for the blind
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,8 @@ def _stream(stream: Any) -> StreamInfo:
         "cover": bool(stream.disposition & Disposition.attached_pic),
         "duration": _seconds(stream.duration, stream.time_base),
         "start": _seconds(stream.start_time, stream.time_base),
+        "commentary": bool(stream.disposition & (Disposition.comment | Disposition.visual_impaired))
+        or any(COMMENTARY.search(stream.metadata.get(name, "")) for name in ("title", "handler_name")),
     }
     if stream.type != "video" or context is None:
         return StreamInfo(**shared)

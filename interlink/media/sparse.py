@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from interlink.media.decode import Decoded, Unusable
+from interlink.media.decoder import PictureDecoder
 from interlink.media.look import Look, Looker, difference
 from interlink.media.packets import Group, Packets
 
@@ -74,9 +75,8 @@ class Decoder:
     """The stream's decoder, on one thread. Raises Unusable for any error or damage: a full decode then handles it."""
 
     def __init__(self, stream: Any) -> None:
-        self._context = stream.codec_context
-        self._context.thread_count = 1
-        self._context.thread_type = "NONE"
+        self.pictures = PictureDecoder(stream)
+        self._context = self.pictures.context
         self._base = stream.time_base
 
     def first(self, group: Group) -> Decoded | None:
@@ -102,9 +102,9 @@ class Decoder:
                 if leave is not lenient:
                     context.skip_frame = "NONREF" if leave else "DEFAULT"
                     lenient = leave
-                for frame in context.decode(packet):
+                for frame in self.pictures.decode(packet):
                     yield self._decoded(frame)
-            for frame in context.decode(None):
+            for frame in self.pictures.decode(None):
                 yield self._decoded(frame)
         except AvEOFError:
             return
@@ -124,7 +124,7 @@ class Decoder:
         context.skip_frame = "DEFAULT"
         context.flags |= Flags.output_corrupt
         try:
-            frames = [frame for packet in [*packets, None] for frame in context.decode(packet)]
+            frames = [frame for packet in [*packets, None] for frame in self.pictures.decode(packet)]
         except FFmpegError:
             return []
         finally:
@@ -152,6 +152,7 @@ class Sparse:
         self._groups = iter(packets)
         self._looker, self._planner = looker, planner
         self._decoder = Decoder(packets.stream)
+        self.treatment = self._decoder.pictures.treatment
         self._next: Group | None = None
         self._last: Seen | None = None  # the latest one returned
         self._tail = self._latest = -1e18  # times of the last pictures before the current group, and of it
@@ -263,7 +264,7 @@ class Sparse:
 
         A jump between two pictures with skipped ones between them restarts the group and decodes those.
         """
-        dense = set(plan.dense)
+        dense = {*plan.dense, *group.times[:1]}  # the first, even where an edit list hides the keyframe before it
         everything = self._continued()
         changes: deque[float] = deque([0.0], maxlen=3)
         rest: deque[float] = deque(maxlen=ARRIVED)  # changes from the latest looks to the next keyframe

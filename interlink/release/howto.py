@@ -2,7 +2,8 @@
 
 `clips` is a JSON list of {"clip": "H:MM:SS - H:MM:SS", "clip_id", "caption"}, quoted like pandas does. The video has
 two columns: first `video`, as in the hosted files, last `path`, which CosMo's loader reads. Times are whole seconds, as
-published (rounded; a clip is never empty); the other formats have exact times. Text only: costs almost nothing.
+published, since the video's first picture (rounded, a clip is never empty); other formats have exact times. Text only:
+costs almost nothing.
 """
 
 from __future__ import annotations
@@ -31,11 +32,15 @@ class Howto(Format):
         self._video, self._before = "", 0
 
     def add(self, sample: Sample) -> None:
-        before = self._clips_before(sample)
+        before, zero = self._clips_before(sample), sample.document.source.start or 0.0
         clips = [
             (
                 number,
-                {"clip": clip_times(clip.start, clip.end), "clip_id": str(before + number), "caption": text},
+                {
+                    "clip": clip_times(clip.start - zero, clip.end - zero),
+                    "clip_id": str(before + number),
+                    "caption": text,
+                },
             )
             for number, clip in enumerate(sample.document.clips)
             if (text := clip_text(clip, self.settings.texts))

@@ -7,6 +7,7 @@ about 32 bits.
 from __future__ import annotations
 
 from interlink.errors import StageError
+from interlink.media.look import signs
 
 WIDTH, HEIGHT = 9, 8
 
@@ -20,13 +21,5 @@ def difference_hash(jpeg: bytes) -> int:
         grey = simplejpeg.decode_jpeg(jpeg, colorspace="GRAY", fastdct=True, min_width=WIDTH * 4, min_height=HEIGHT * 4)
     except ValueError as error:
         raise StageError("unreadable", f"a frame is not a JPEG: {error}") from error
-    plain = grey[..., 0].astype(np.float64)
-    if plain.shape[0] < HEIGHT or plain.shape[1] < WIDTH:
-        plain = plain.repeat(HEIGHT, 0).repeat(WIDTH, 1)
-    for axis, cells in ((0, HEIGHT), (1, WIDTH)):
-        edges = np.linspace(0, plain.shape[axis], cells + 1).astype(int)
-        plain = np.add.reduceat(plain, edges[:-1], axis) / np.expand_dims(np.diff(edges), 1 - axis)
-    bits = (
-        plain[:, 1:] > plain[:, :-1] + 0.5
-    ).ravel()  # more than half a grey level, so that a flat picture has no signs
+    bits = signs(grey[..., 0]) > 0
     return int.from_bytes(np.packbits(bits).tobytes(), "big", signed=True)

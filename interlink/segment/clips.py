@@ -107,7 +107,7 @@ class Clips:
             if still is not None:
                 self._held -= still.size
                 self.facts.feed(still.look, begins)
-                self.pool.offer(still, verdict.settled and waiting.sound, begins_shot=begins)
+                self.pool.offer(still, verdict.settled, begins_shot=begins, damaged=not waiting.sound)
 
     def _pass(self, until: float, including: bool = False) -> None:
         """Assigns the pictures before `until` to their clips."""
@@ -159,7 +159,7 @@ class Clips:
             motion, talking = self.facts.motion(start, end), self.facts.talking(start, end)
             sharpness = _median([candidate.sharpness for candidate in candidates])
             light = _median([candidate.light for candidate in candidates])
-            wanted = self._wanted(start, end, bool(chosen))
+            wanted = self._wanted(start, end, bool(candidates))
             self.done.append(Clip(start, end, chosen, wanted, motion, talking, sharpness, light))
 
     def _wanted(self, start: float, end: float, filled: bool) -> list[float]:

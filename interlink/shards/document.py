@@ -83,7 +83,11 @@ class Clip(_Part):
 
 
 class Source(_Part):
-    """Where it comes from. path: relative to the source folder, for local files; url: for all others."""
+    """Where it comes from. path: relative to the source folder, for local files; url: for all others.
+
+    start: time of the video's first picture, seconds, where it is far enough from 0 to change whole seconds: all times
+    of the document are in the container's clock, and a player shows `time - start`.
+    """
 
     video_id: str
     url: str = ""
@@ -92,6 +96,7 @@ class Source(_Part):
     category: str = ""
     licence: str = ""
     dataset: str = ""
+    start: float | None = None
 
 
 class Provenance(_Part):

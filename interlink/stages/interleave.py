@@ -32,10 +32,12 @@ _READ = {
         *(f"sentences.words.{field}" for field in ("text", "start", "end")),
     ),
     "keyframes": (
+        "start",
         *(f"clips.{field}" for field in ("start", "end", "motion", "talking", "print", "sharpness", "light")),
         *(f"clips.frames.{field}" for field in ("time", "width", "height")),
     ),
 }
+WHOLE_SECOND = 0.5  # seconds of start from which a document says where its video starts
 _ALONE = {"no_frames": "has a frame", "no_text": "has text"}
 _WITH_MODELS = ("caption", "narrate", "ocr", "regions", "score")  # tables with models, for a document's provenance
 
@@ -164,6 +166,7 @@ def _source(item_id: str, rows: Mapping[str, Mapping[str, Any]]) -> Source:
     listed, fetched = rows["collect"], rows["download"]
     info = json.loads(fetched["info"] or "{}")
     path = PurePosixPath(listed["path"] or "")
+    start: float = rows["keyframes"].get("start") or 0.0
     return Source(
         video_id=listed["video_id"] or item_id,
         url=fetched["url"] or "",
@@ -172,4 +175,5 @@ def _source(item_id: str, rows: Mapping[str, Mapping[str, Any]]) -> Source:
         category=listed["category"] or "",
         licence=listed["licence"] or info.get("licence") or info.get("license") or "",
         dataset=listed["dataset"] or "",
+        start=start if abs(start) >= WHOLE_SECOND else None,
     )

@@ -7,9 +7,8 @@ frame is not at 0, `start` holds its time and nothing is subtracted.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -20,14 +19,16 @@ from interlink.fetch.facts import stated_seconds
 from interlink.segment.settings import SegmentSettings, make_segmenter
 from interlink.segment.verdict import Segmenter, Video
 from interlink.settings import Settings, added, operational
-from interlink.stage import Blob, Context, Item, PerItem, Resources, Row
+from interlink.stage import Context, Item, PerItem, Resources, Row
 
 if TYPE_CHECKING:
-    from interlink.media.choose import Chosen
     from interlink.media.decode import Decoded
     from interlink.media.look import Look
     from interlink.media.probe import Probe
     from interlink.segment.clips import Clip
+
+
+OVER = 0.5  # seconds; clips begin and end at pictures, so that they may be longer than `max_clip` by a picture
 
 
 class KeyframesSettings(SegmentSettings):
@@ -53,7 +54,7 @@ class KeyframesSettings(SegmentSettings):
     clip_files: Literal["none", "copy", "exact"] = added(
         "none",
         "each clip as an mp4: copied from keyframe to keyframe (codecs that mp4 cannot hold are encoded), or "
-        "encoded to hold exactly its pictures; needs ffmpeg",
+        "encoded to hold exactly its pictures",
     )
     clip_height: int = added(360, "pixels of the shorter side of clips cut exactly; never scaled up", ge=16)
     clip_audio: Literal["none", "m4a", "flac"] = added(
@@ -125,17 +126,9 @@ class Keyframes(PerItem):
     @staticmethod
     def check(settings: KeyframesSettings, context: Context) -> None:
         settings.segmenter_class.check(settings.of_segmenter)
-        if _wants_files(settings):
-            from interlink.media.clipfile import ffmpeg_program
-
-            ffmpeg_program()
 
     def open(self) -> None:
         self.settings.segmenter_class.prepare(self.settings.of_segmenter)
-        if _wants_files(self.settings):
-            from interlink.media.clipfile import ffmpeg_program
-
-            ffmpeg_program()
 
     def deadline(self, item: Item) -> float:
         row, settings = item.rows["download"], self.settings
@@ -160,8 +153,9 @@ class Keyframes(PerItem):
                 with open_media(path) as container:
                     probe = describe(container, path)
                     self._check(probe)
+                    one = _Pass(self.settings, container, probe, segmenter, screen, spoken, full)
                     try:
-                        row = _Pass(self.settings, container, probe, segmenter, screen, spoken, full).row(item.id)
+                        row = one.row(item.id)
                     except Unusable:
                         segmenter = make_segmenter(self.settings, video)
                         continue  # the full decode finds the fault, and keeps what can be decoded
@@ -170,9 +164,16 @@ class Keyframes(PerItem):
 
                     wanted = self.settings
                     limit = wanted.clip_megabytes * 2**20
-                    add_files(
-                        path, row.fields["clips"], wanted.clip_files, wanted.clip_audio, wanted.clip_height, limit
+                    lost = add_files(
+                        path,
+                        row.fields["clips"],
+                        wanted.clip_files,
+                        wanted.clip_audio,
+                        wanted.clip_height,
+                        limit,
+                        one.seeks,
                     )
+                    row = _with_loss(row, probe.name, lost)
                 return row
         raise AssertionError("a full decode is never unusable")
 
@@ -209,6 +210,7 @@ class _Pass:
     ) -> None:
         """spoken: intervals of speech, for the choice of frames."""
         from interlink.media.choose import Pool, Speech
+        from interlink.media.finish import Treatment
         from interlink.media.jpeg import JpegMaker
         from interlink.media.look import Looker
         from interlink.segment.clips import Choice, Clips
@@ -231,10 +233,13 @@ class _Pass:
         self.clips = Clips(self.segmenter, lengths, Pool(cell), self.choice)
         self.full = full or settings.decode == "full" or self.segmenter.spacing == 0
         self.start: float | None = None  # time of the first picture, seconds
+        self.treatment = Treatment()
+        self.seeks = True  # whether each time occurs once
 
     def row(self, item_id: str) -> Row:
         """The row. Raises Unusable where the sparse pass cannot continue."""
         from interlink.media.decode import Unusable
+        from interlink.media.rows import clip_row, span_rows
 
         end, count, loss = self._watch_all() if self.full else self._watch_sparsely()
         if self.start is None:
@@ -242,6 +247,7 @@ class _Pass:
                 raise Unusable("no picture")
             raise StageError("unreadable", loss or f"{self.probe.name}: no picture could be decoded")
         self.clips.finish(end)
+        clips, loss = self._bounded(self._filled(), loss)
         duration = round(end - self.start, 6)
         fields = {
             "duration": duration,
@@ -252,9 +258,10 @@ class _Pass:
             "codec": self.video.codec,
             "rotation": self.rotation,
             "decoded": "all" if self.full else "sparse",
-            "black": _spans(self.clips.facts.black),
-            "frozen": _spans(self.clips.facts.frozen),
-            "clips": [_clip(clip) for clip in self._filled()],
+            "black": span_rows(self.clips.facts.black),
+            "frozen": span_rows(self.clips.facts.frozen),
+            "picture": self.treatment.column(),
+            "clips": [clip_row(clip) for clip in clips],
         }
         return Row(item_id, fields, partial=bool(loss), message=loss)
 
@@ -266,7 +273,7 @@ class _Pass:
 
         packets = Packets(self.container, self.probe)
         sparse = Sparse(packets, self.looker, Evidence(self.segmenter.spacing, cuts=self.segmenter.cuts))
-        self.clips.times = sparse.times
+        self.clips.times, self.treatment = sparse.times, sparse.treatment
         for decoded, look in sparse:
             self._begin(decoded)
             self._check_length(sparse.times[-1] if sparse.times else decoded.time)
@@ -280,6 +287,7 @@ class _Pass:
         from interlink.media.decode import Frames
 
         frames, count = Frames(self.container, self.probe), 0
+        self.treatment = frames.treatment
         try:
             for decoded in frames:
                 self._begin(decoded)
@@ -291,6 +299,7 @@ class _Pass:
             frames.stopped = str(error.strerror or error)
             if self.start is None:
                 raise StageError("unsupported", f"{self.probe.name}: {self.video.codec}: {error.strerror}") from error
+        self.seeks = frames.restarts.at is None
         return frames.end, count, frames.loss()
 
     def _begin(self, decoded: Decoded) -> None:
@@ -319,20 +328,23 @@ class _Pass:
 
         wanted = {time: clip for clip in self.clips.done for time in clip.wanted}
         found: dict[float, list[Chosen]] = {}
-        for time, frame in pictures(self.container, self.video.index, sorted(wanted)) if wanted else ():
+        for time, frame in pictures(self.container, self.video.index, sorted(wanted), self.seeks) if wanted else ():
             look = self.looker.look(time, frame)
             still = Still(frame, look, self.looker, self.maker)
             still.jpeg()
             before = found.setdefault(wanted[time].start, [])
             novelty = min((distance(look.luma, each.candidate.thumbnail) for each in before), default=1.0)
             candidate = Candidate(time, 0, True, still.sharpness(), look.luma, still)
+            if candidate.black and self.settings.choice == "best":
+                continue
             before.append(Chosen(candidate, novelty, self.speech.at(time)))
         clips: list[Clip] = []
         orphan: float | None = None
         for clip in self.clips.done:
+            seen = clip.sharpness is not None or clip.start in found
             clip.chosen = found.get(clip.start, clip.chosen)
             clip.start, orphan = (clip.start if orphan is None else orphan), None
-            if clip.chosen:
+            if clip.chosen or seen:  # a clip that shows nothing, or a transition, has no frames
                 clips.append(clip)
             elif clips:
                 clips[-1].end = clip.end
@@ -341,6 +353,18 @@ class _Pass:
         if not self.segmenter.cuts or self.segmenter.lengths is not None or self.choice.how != "best":
             return clips
         return merged(clips, self.settings.merge_below, self.settings.max_clip, self.choice.of_both)
+
+    def _bounded(self, clips: list[Clip], loss: str) -> tuple[list[Clip], str]:
+        """Ends a clip after `max_clip` if its last picture lasts longer (a pause of an hour), and says so."""
+        left, most = 0.0, self.settings.max_clip
+        for clip in clips:
+            over = clip.end - clip.start - most
+            if self.segmenter.lengths is None and over > OVER + 0.05 * most:
+                clip.end, left = round(clip.start + most, 6), left + over
+        if not left:
+            return clips, loss
+        rest = f"{left:.1f} s without a new picture are in no clip (keyframes.max_clip is {most:g} s)"
+        return clips, f"{loss}; {rest}" if loss else f"{self.probe.name}: {rest}"
 
     def _check_length(self, time: float) -> None:
         limit = self.settings.max_seconds
@@ -355,38 +379,12 @@ def _spoken(item: Item, settings: KeyframesSettings) -> list[tuple[float, float]
     return sorted((one["start"], one["end"]) for one in item.rows["transcribe"]["sentences"])
 
 
+def _with_loss(row: Row, name: str, lost: str) -> Row:
+    """The row, partial if some of the clips' sound could not be read."""
+    if not lost:
+        return row
+    return replace(row, partial=True, message="; ".join(filter(None, [row.message, f"{name}: {lost}"])))
+
+
 def _wants_files(settings: KeyframesSettings) -> bool:
     return settings.clip_files != "none" or settings.clip_audio != "none"
-
-
-def _clip(clip: Clip) -> dict[str, Any]:
-    return {
-        "start": clip.start,
-        "end": clip.end,
-        "motion": clip.motion,
-        "talking": clip.talking,
-        "print": round(statistics.median_low(each.candidate.still.jpeg().print for each in clip.chosen), 4),
-        "sharpness": None if clip.sharpness is None else round(clip.sharpness, 3),
-        "light": None if clip.light is None else round(clip.light, 4),
-        "frames": [_frame(each) for each in clip.chosen],
-    }
-
-
-def _frame(chosen: Chosen) -> dict[str, Any]:
-    candidate, image = chosen.candidate, chosen.candidate.still.jpeg()
-    return {
-        "time": candidate.time,
-        "width": image.width,
-        "height": image.height,
-        "sharpness": round(candidate.sharpness, 3),
-        "novelty": round(chosen.novelty, 6),
-        "light": round(candidate.light, 4),
-        "settled": candidate.settled,
-        "print": round(image.print, 4),
-        "spoken": chosen.spoken,
-        "image": Blob(image.data, ".jpg"),
-    }
-
-
-def _spans(spans: list[tuple[float, float]]) -> list[dict[str, float]]:
-    return [{"start": start, "end": end} for start, end in spans]

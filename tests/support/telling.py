@@ -30,6 +30,7 @@ class Video:
     captions: Sequence[str] = ()
     collect: dict[str, Any] = field(default_factory=dict)
     download: dict[str, Any] = field(default_factory=dict)
+    keyframes: dict[str, Any] = field(default_factory=dict)
 
 
 @cache
@@ -81,7 +82,7 @@ def make_items(
             "collect": {"video_id": video.id, "path": f"{video.id}.mp4", **video.collect},
             "download": {"media": f"/videos/{video.id}.mp4", "title": "", "url": "", "info": "{}", **video.download},
             "transcribe": {"sentences": [{"text": t, "start": s, "end": e} for t, s, e in video.sentences]},
-            "keyframes": {"clips": clips},
+            "keyframes": {"clips": clips, **video.keyframes},
             "caption": {
                 "engine": "transformers",
                 "model": "tiny",

@@ -22,7 +22,7 @@ from interlink.media.choose import (
     exposed,
 )
 from interlink.media.jpeg import Jpeg, JpegMaker
-from interlink.media.look import Looker
+from interlink.media.look import Look, Looker
 
 
 def candidate(time: float, sharpness: float, grey: int) -> Candidate:
@@ -316,3 +316,70 @@ def test_light_lies_between_0_and_1() -> None:
 
 def test_bounds_of_memory_are_those_of_the_docs() -> None:
     assert HELD_BYTES == 48 * 1024 * 1024
+
+
+def textured(seed: int) -> np.ndarray:
+    """A thumbnail with a texture of its own."""
+    cells = np.random.default_rng(seed).integers(16, 236, (8, 9))
+    return np.kron(cells, np.ones((5, 8)))[:40, :64].astype(np.uint8)
+
+
+def seen(time: float, sharpness: float, thumbnail: np.ndarray, settled: bool = True) -> Candidate:
+    return Candidate(time, 0, settled, sharpness, thumbnail, Jpeg(b"", 64, 40, 0.0))
+
+
+def chosen_times(candidates: list[Candidate], count: int = 3) -> list[float]:
+    return [each.candidate.time for each in choose(candidates, count, 0.01)]
+
+
+def test_a_further_frame_is_no_blurred_fill_in() -> None:
+    sharp, soft, blurred = seen(0, 100, textured(0)), seen(1, 40, textured(1)), seen(2, 30, textured(2))
+
+    assert chosen_times([sharp, soft, blurred]) == [0, 1]
+    assert chosen_times([blurred]) == [2]  # the only one of its clip
+
+
+def test_a_nearly_equal_picture_is_left_out_and_a_flat_one_of_another_grey_is_not() -> None:
+    first = textured(0)
+    darker = (first * 0.7).astype(np.uint8)
+
+    assert chosen_times([seen(0, 10, first), seen(1, 10, darker), seen(2, 10, textured(1))]) == [1, 2]
+    assert len(chosen_times([candidate(0, 10, 100), candidate(1, 10, 160)])) == 2
+
+
+def test_a_clip_of_nothing_but_a_transition_or_black_has_no_frame_and_a_dark_scene_has() -> None:
+    black, lit = np.full((40, 64), 16, np.uint8), np.full((40, 64), 16, np.uint8)
+    lit[10:14, 20:30] = 200
+
+    assert chosen_times([seen(0, 10, textured(0), settled=False)]) == []
+    assert chosen_times([seen(0, 10, black)]) == []
+    assert chosen_times([seen(0, 10, lit)]) == [0]
+
+
+@pytest.mark.parametrize("seconds", [0.4, 1.0, 2.0])
+def test_no_candidate_comes_from_inside_a_dissolve_that_the_segmenter_does_not_know(seconds: float) -> None:
+    before, after = textured(0).astype(float), textured(1).astype(float)
+    pool = Pool(0.1)
+    begin = 3.0
+    for number in range(200):
+        time = number / 25
+        share = min(max((time - begin) / seconds, 0.0), 1.0)
+        luma = (before * (1 - share) + after * share).astype(np.uint8)
+        pool.offer(Looked(time, luma), settled=True, begins_shot=number == 0)  # type: ignore[arg-type]
+
+    found = [one.time for one in pool.take(0.0, 8.0, 0.0)]
+
+    assert not [time for time in found if begin + 0.2 * seconds < time < begin + 0.8 * seconds]
+    assert len([time for time in found if time < begin]) >= 20 and len([t for t in found if t > begin + seconds]) >= 15
+
+
+class Looked:
+    """A still of a given look."""
+
+    size = 0
+
+    def __init__(self, time: float, luma: np.ndarray) -> None:
+        self.look = Look(time, luma, np.zeros((2, 20, 32), np.uint8))
+
+    def sharpness(self) -> float:
+        return 10.0

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from interlink.errors import StageError, UserError
-from interlink.media.clipfile import copy_clip, cut_audio, cut_clip
+from interlink.media.clipcopy import copy_clip
+from interlink.media.clipfile import cut_audio, cut_clip
 from interlink.media.probe import describe, open_media
 
 COPIED = [

@@ -250,3 +250,23 @@ def test_each_full_tar_of_pairs_has_its_table_and_statistics(tmp_path: Path, mon
     assert [json.loads((folder / f"0000{n}_stats.json").read_text())["count"] for n in range(3)] == [3, 3, 2]
     assert pq.read_table(folder / "00001.parquet")["key"].to_pylist() == ["000010000", "000010001", "000010002"]
     assert made.formats == {"pairs": {"train": 8}}
+
+
+def test_howto_counts_from_the_first_picture_of_a_video_whose_clock_starts_elsewhere(tmp_path: Path) -> None:
+    made = []
+    for number, start in enumerate((-4.0007, 0.0, 39600.25)):
+        one = simple(number)
+        source = one.document.source.model_copy(update={"start": start or None})
+        clips = [
+            clip.model_copy(update={"start": clip.start + start, "end": clip.end + start})
+            for clip in one.document.clips
+        ]
+        document = one.document.model_copy(update={"source": source, "clips": clips})
+        made.append(type(one)(document, one.images))
+
+    make(put(Storage(str(tmp_path / "root")), made), tmp_path / "out", "howto", val_share=0.0)
+
+    with (tmp_path / "out" / "howto" / "told_subset_w_all_clips_train.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    times = [[clip["clip"] for clip in json.loads(row["clips"])] for row in rows]
+    assert times == [["0:00:00 - 0:00:05", "0:00:05 - 0:00:10"]] * 3

@@ -86,7 +86,7 @@ def test_provenance_and_source_are_told_and_no_path_of_this_machine_is(tmp_path:
     (row,) = run(tmp_path, [video])
     (document,) = documents_of(row)
 
-    assert document.source.model_dump() == {
+    assert document.source.model_dump(exclude_none=True) == {
         "video_id": "a",
         "url": "http://x/a",
         "path": "a.mp4",
@@ -102,6 +102,18 @@ def test_provenance_and_source_are_told_and_no_path_of_this_machine_is(tmp_path:
         "prompts": {"caption": "p1"},
     }
     assert str(tmp_path) not in row.fields["documents"][0]["document"]
+
+
+@pytest.mark.parametrize(("start", "said"), [(-4.000689, -4.000689), (1.48, 1.48), (0.04, None), (0.0, None)])
+def test_a_document_says_where_its_video_starts_if_that_changes_whole_seconds(
+    tmp_path: Path, start: float, said: float | None
+) -> None:
+    video = simple_video("a")
+    video.keyframes.update(start=start)
+
+    (document,) = documents_of(run(tmp_path, [video])[0])
+
+    assert document.source.start == said
 
 
 @pytest.mark.parametrize(

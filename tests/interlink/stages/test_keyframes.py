@@ -62,9 +62,11 @@ def assert_sound(row: Row) -> None:
     assert all(before["end"] == after["start"] for before, after in pairwise(clips))
     for clip in clips:
         times = [frame["time"] for frame in clip["frames"]]
-        assert times == sorted(set(times)) and 1 <= len(times) <= 3
-        assert clip["start"] <= times[0] and times[-1] < clip["end"]
-        assert max(frame["novelty"] for frame in clip["frames"]) == 1.0
+        assert times == sorted(set(times)) and len(times) <= 3
+        if times:
+            assert clip["start"] <= times[0] and times[-1] < clip["end"]
+            assert max(frame["novelty"] for frame in clip["frames"]) == 1.0
+    assert sum(not clip["frames"] for clip in clips) <= len(clips) // 4  # black, or a transition all through
     for frame in frames(row):
         assert pixels(frame).shape == (frame["height"], frame["width"], 3)
         assert min(frame["width"], frame["height"]) == min(256, fields["width"], fields["height"])
