@@ -222,9 +222,8 @@ class Family(ABC):
     def numbers(self, model: Any) -> Numbers:
         """Additional numbers to log. All ranks call it. Default: use of experts, if there are any."""
         from cosmos_train.families.routing import routing_numbers
-        from cosmos_train.models.moe import routed
 
-        return routing_numbers(model) if routed(model) else {}
+        return routing_numbers(model)
 
     # Costs
 

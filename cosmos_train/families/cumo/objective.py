@@ -2,7 +2,8 @@
 
     L = L_lm + balance_weight * sum of places' L_b + router_z_weight * sum of places' L_z    (Li et al. 2024; 0.1, 0.01)
 
-A place is the tower, the connector or the LM; within one, losses are means over blocks. The language loss is a mean
+A place is the tower, the connector or the LM; within one, losses are means over blocks, of a block over its calls
+(the tower runs once per scale). The language loss is a mean
 over all learned tokens of a step, over batches and processes; the routers' losses are means over batches.
 """
 
@@ -20,7 +21,7 @@ from cosmos_train.families.cumo.model import CuMo
 from cosmos_train.losses.gather import world_size
 from cosmos_train.losses.language import language_loss
 from cosmos_train.losses.settings import ObjectiveSettings
-from cosmos_train.models.moe import routed, router_losses
+from cosmos_train.models.routing import record_routing
 from cosmos_train.stream.batch import IGNORED
 from cosmos_train.stream.talk.batch import TalkBatch
 
@@ -37,12 +38,11 @@ def compute(model: CuMo, batch: TalkBatch, settings: ObjectiveSettings) -> Outpu
     if not len(tokens):
         tokens = tokens.new_zeros(1, 2)
         labels, mask = tokens + IGNORED, tokens == 0
-    logits = model(batch.frames, tokens, mask)
+    with record_routing(model) as routing:
+        logits = model(batch.frames, tokens, mask)
     summed, _ = language_loss(logits, labels)
     summed = summed + 0 * logits[:, :1].float().sum()  # a zero gradient if no token is learned
-    if not model.training or not routed(model):
-        return summed, summed.new_zeros(()), summed.new_zeros(())
-    balance, z = router_losses(model)
+    balance, z = routing.losses() or (summed.new_zeros(()), summed.new_zeros(()))
     return summed, balance, z
 
 
