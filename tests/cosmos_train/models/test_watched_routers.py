@@ -1,4 +1,4 @@
-"""A Mixtral's own routers store their decisions in training, in full precision."""
+"""A Mixtral's own routers report their decisions in training, in full precision."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cosmos_train.models.routing import record_routing, routers
 from cosmos_train.models.routers import routing_of, watch_routers
+from cosmos_train.models.routing import record_routing, routers
 
 
 class TopKRouter(nn.Module):

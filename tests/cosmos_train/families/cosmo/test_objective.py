@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 from torch.nn.functional import pad
 
 from cosmos_train.families.cosmo import objective as objective
