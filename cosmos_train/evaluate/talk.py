@@ -82,7 +82,7 @@ def ask(
     else:
         estimate, metric, chance = score(task, examples, done)
     scored = len(examples) - len(left_out)
-    split = protocol.split or task.split
+    split = protocol.split_of(task)
     return Result.of(task.name, split, protocol, talker, scored, left_out, metric, estimate, chance, more=more)
 
 
@@ -109,7 +109,7 @@ def _answer(
     report: Report | None,
 ) -> None:  # fmt: skip
     todo = [one for one in examples if one.id not in kept.done]
-    tokens = protocol.talk.judged_tokens if task.kind == "judged" else protocol.talk.tokens
+    tokens = (protocol.talk.judged_tokens or task.tokens) if task.kind == "judged" else protocol.talk.tokens
     prompts = {one.id: talker.tokenize(worded(one, task, protocol)) for one in todo}
     talker.check_length(max(map(len, prompts.values()), default=0) + tokens)
     with talker.asked():

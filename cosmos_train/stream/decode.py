@@ -30,10 +30,10 @@ def decode(data: bytes, image: ImageSettings) -> Frame:
     Raises ValueError if the bytes are not a whole picture.
     """
     if bytes(data[:2]) != b"\xff\xd8":
-        return _other(data)
+        return decode_exactly(data)
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     if colours not in _PLAIN_COLOURS:  # CMYK
-        return _other(data)
+        return decode_exactly(data)
     smallest = round(image.size * image.stored_scale)
     divisor = next((d for d in (8, 4, 2) if min(height, width) >= smallest * d), 1)
     pixels = simplejpeg.decode_jpeg(
@@ -42,7 +42,11 @@ def decode(data: bytes, image: ImageSettings) -> Frame:
     return np.asarray(pixels, dtype=np.uint8)
 
 
-def _other(data: bytes) -> Frame:
+def decode_exactly(data: bytes) -> Frame:
+    """Decodes one picture of any format at its full size, with the exact inverse transform, as PIL does it.
+
+    Raises ValueError if the bytes are not a whole picture.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
