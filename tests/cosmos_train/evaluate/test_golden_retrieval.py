@@ -86,7 +86,10 @@ def test_recall_of_the_command_is_the_originals(golden: Path, released: Path) ->
         results = json.loads(said.stdout)
         for result, way in zip(results, ("image_to_text", "text_to_image"), strict=True):
             found = {"R@1": result["score"], **{name: result["more"][name] for name in ("R@5", "R@10")}}
-            assert found == pytest.approx({at: 100 * recall[part][f"{way}_{at}"] for at in found}, abs=1e-3), (part, way)
+            assert found == pytest.approx({at: 100 * recall[part][f"{way}_{at}"] for at in found}, abs=1e-3), (
+                part,
+                way,
+            )
 
 
 def test_the_training_preprocessing_is_another(golden: Path, released: Path) -> None:

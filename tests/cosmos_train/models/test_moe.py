@@ -23,6 +23,7 @@ from cosmos_train.models.moe import (
 from cosmos_train.models.routing import Routing, record_routing, utilisation
 from cosmos_train.models.settings import ExpertSettings
 from cosmos_train.models.towers import Mlp, Transformer
+from golden import config_of
 
 
 def drawn(experts: int = 4, top_k: int = 2, activation: Any = "gelu", bias: bool = True) -> MixtureMlp:
@@ -69,10 +70,14 @@ def by_token(block: MixtureMlp, tokens: Tensor) -> Tensor:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_the_connector_is_the_originals(shared_data: Path, dtype: torch.dtype) -> None:
     golden = np.load(shared_data / "golden" / "cumo_connector_moe.npz")
-    block = MixtureMlp(8, 12, 12, 4, 2, "gelu", True).to(dtype)
+    about = config_of(golden)
+    experts, width = golden["gate_weight"].shape
+    out, inner = golden["experts_0_2_weight"].shape
+    top_k, activation = about.get("top_k", 2), about.get("activation", "gelu")
+    block = MixtureMlp(width, inner, out, experts, top_k, activation, True).to(dtype)
 
     def stacked(name: str) -> Tensor:
-        return torch.cat([torch.tensor(golden[f"experts_{expert}_{name}"]) for expert in range(4)])
+        return torch.cat([torch.tensor(golden[f"experts_{expert}_{name}"]) for expert in range(experts)])
 
     with torch.no_grad():
         block.gate.weight.copy_(torch.tensor(golden["gate_weight"]))
