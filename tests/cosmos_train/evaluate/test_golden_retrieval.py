@@ -79,8 +79,8 @@ def test_features_are_the_originals(golden: Path, released: Path, part: str) -> 
 def test_recall_of_the_command_is_the_originals(golden: Path, released: Path) -> None:
     recall = json.loads((golden / "config.json").read_text())["recall"]
     for part in PARTS:
-        command = ["evaluate", str(released / "cosmos.pt"), "--task", "coco-retrieval", "--data", str(released / "coco"),
-                   "--part", part, "--json"]  # fmt: skip
+        command = ["evaluate", str(released / "cosmos.pt"), "--task", "coco-retrieval", "--part", part, "--json"]
+        command += ["--data", str(released / "coco")]
         said = CliRunner().invoke(app, command)
         assert said.exit_code == 0, said.output
         results = json.loads(said.stdout)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from cosmos_train.evaluate import preprocess
 from cosmos_train.evaluate.protocol import Protocol, load
+from cosmos_train.evaluate.tasks import TASKS
 from cosmos_train.models.backends import prepare
 from cosmos_train.stream.decode import decode, decode_exactly
 from cosmos_train.stream.settings import ImageSettings
@@ -70,3 +71,9 @@ def test_the_protocols_of_the_papers() -> None:
     cosmo = load("cosmo", [])
     assert (cosmo.pictures, cosmo.frames) == ("cosmo", 8)
     assert load("cosmo", ["pictures=training", "frames=3"]).frames == 3
+    cosmos = load("cosmos", [])
+    assert cosmos.split_of(TASKS["flickr30k-retrieval"]) == "val"  # 1,014 pictures
+    assert cosmos.split_of(TASKS["coco-retrieval"]) == "val2017"
+    assert cosmos.split_of(TASKS["msvd-qa"]) == "test"
+    assert load("cosmos", ["split=train"]).split_of(TASKS["flickr30k-retrieval"]) == "train"
+    assert Protocol().split_of(TASKS["flickr30k-retrieval"]) == "test"
