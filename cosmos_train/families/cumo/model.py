@@ -68,9 +68,12 @@ class CuMo(nn.Module):
     def image_tokens(self) -> int:
         return (self.vision.size // self.vision.patch) ** 2
 
-    def features(self, frames: Tensor) -> Tensor:
-        """Pictures (N, 3, S, S) uint8, with S of the largest scale, to (N, v, D · scales)."""
+    def features(self, frames: Tensor, blanks: int = 0) -> Tensor:
+        """Pictures (N, 3, S, S) uint8, with S of the largest scale, to (N + blanks, v, D · scales). blanks: pictures of
+        the mean colour after them."""
         pixels = (frames - self.pixel_mean) / self.pixel_std
+        if blanks:
+            pixels = torch.cat([pixels, pixels.new_zeros(blanks, *pixels.shape[1:])])
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.vision_frozen):
             return torch.cat([self._at(scale, pixels) for scale in self.scales], -1)
 
@@ -88,24 +91,24 @@ class CuMo(nn.Module):
         whole = grid.reshape(count, found.shape[-1], scale * side, scale * side)
         return F.avg_pool2d(whole, scale).flatten(2).transpose(1, 2)
 
-    def forward(self, frames: Tensor, tokens: Tensor, token_mask: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, tokens: Tensor, token_mask: Tensor, blanks: int = 0) -> Tensor:
         """Arguments as of `embedded`, token_mask (B, L): False on padding; logits (B, L, V)."""
-        there = self.embedded(frames, tokens)
+        there = self.embedded(frames, tokens, blanks)
         found = self.lm(inputs_embeds=there, attention_mask=token_mask.long(), use_cache=False)
         return found.logits  # type: ignore[no-any-return]
 
-    def embedded(self, frames: Tensor, tokens: Tensor) -> Tensor:
+    def embedded(self, frames: Tensor, tokens: Tensor, blanks: int = 0) -> Tensor:
         """frames (N, 3, S, S), tokens (B, L) with image_tokens `<visual>` for each frame in order; gives (B, L, D).
 
         Without pictures the tower still runs, on a dummy picture: processes that share its weights wait for each other
-        in it.
+        in it. blanks: further pictures that it runs on and nothing sees.
         """
-        there = frames if len(frames) else frames.new_zeros(1, 3, *(max(self.scales) * self.vision.size,) * 2)
-        seen = self.connector(self.features(there))
+        there = frames if len(frames) or blanks else frames.new_zeros(1, *frames.shape[1:])
+        seen = self.connector(self.features(there, blanks))
         places = tokens == self.visual_token
         embedded: Tensor = self.lm.get_input_embeddings()(torch.where(places, 0, tokens))
         flat = seen.flatten(0, 1).to(embedded.dtype)
-        placed = embedded.masked_scatter(places[..., None], flat)
+        placed = embedded.masked_scatter(places[..., None], flat)  # ignores the blanks, which come last
         return placed if len(frames) else embedded + 0 * flat.sum()
 
     def train(self, mode: bool = True) -> CuMo:

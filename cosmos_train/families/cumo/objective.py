@@ -39,7 +39,8 @@ def compute(model: CuMo, batch: TalkBatch, settings: ObjectiveSettings) -> Outpu
         tokens = tokens.new_zeros(1, 2)
         labels, mask = tokens + IGNORED, tokens == 0
     with record_routing(model) as routing:
-        logits = model(batch.frames, tokens, mask)
+        blanks = int((~batch.pictured).sum()) if settings.paper_compat.blank_pictures else 0
+        logits = model(batch.frames, tokens, mask, blanks)
     summed, _ = language_loss(logits, labels)
     summed = summed + 0 * logits[:, :1].float().sum()  # a zero gradient if no token is learned
     balance, z = routing.losses() or (summed.new_zeros(()), summed.new_zeros(()))
@@ -53,18 +54,27 @@ def accumulate(
     context: StepContext,
 ) -> dict[str, Tensor]:
     """Runs backward for each batch of a step; arguments and losses as of `Family.step`."""
-    counted = torch.tensor(sum(map(learned_tokens, batches)), device=batches[0].tokens.device)
-    if world_size() > 1:
-        dist.all_reduce(counted)
-    share = world_size() / max(1, int(counted))
-    sums = {name: torch.zeros((), device=counted.device) for name in ("loss", "language", "balance", "router_z")}
+    shares = _shares(batches, settings)
+    names = ("loss", "language", "balance", "router_z")
+    sums = {name: torch.zeros((), device=batches[0].tokens.device) for name in names}
     for number, batch in enumerate(batches):
         with context.no_sync(number == len(batches) - 1):
             with context.autocast():
                 summed, balance, z = forward(batch, settings)
-            parts = summed.float() * share, balance.float() / len(batches), z.float() / len(batches)
+            parts = summed.float() * shares[number], balance.float() / len(batches), z.float() / len(batches)
             loss = parts[0] + settings.balance_weight * parts[1] + settings.router_z_weight * parts[2]
             context.backward(loss)
         for name, part in zip(sums, (loss, *parts), strict=True):
             sums[name] = sums[name] + part.detach()
     return mean_over_processes(sums)
+
+
+def _shares(batches: Sequence[TalkBatch], settings: ObjectiveSettings) -> list[float]:
+    """The factor on each batch's summed language loss, before the mean over processes."""
+    counts = [learned_tokens(batch) for batch in batches]
+    if settings.paper_compat.mean_of_batches:  # each process by itself, as Hugging Face's trainer
+        return [1 / (len(counts) * max(1, count)) for count in counts]
+    counted = torch.tensor(sum(counts), device=batches[0].tokens.device)
+    if world_size() > 1:
+        dist.all_reduce(counted)
+    return [world_size() / max(1, int(counted))] * len(counts)

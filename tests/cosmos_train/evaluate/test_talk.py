@@ -19,7 +19,7 @@ from cosmos_train.evaluate import judge
 from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers.folder import Example, Media
 from cosmos_train.evaluate.run import evaluate_task
-from cosmos_train.evaluate.talk import _right, ratio, longest_answer, worded
+from cosmos_train.evaluate.talk import _right, longest_answer, ratio, worded
 from cosmos_train.evaluate.talker import Talker, load_talker
 from cosmos_train.evaluate.tasks import TASKS
 from cosmos_train.stream.talk.prompts import Turn, tokenize_turns
