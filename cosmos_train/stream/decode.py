@@ -29,7 +29,7 @@ def decode(data: bytes, image: ImageSettings) -> Frame:
 
     Raises ValueError if the bytes are not a whole picture.
     """
-    if bytes(data[:2]) != b"\xff\xd8":
+    if image.paper_compat or bytes(data[:2]) != b"\xff\xd8":
         return decode_exactly(data)
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     if colours not in _PLAIN_COLOURS:  # CMYK
@@ -63,6 +63,10 @@ def crop(frames: Sequence[Frame], image: ImageSettings, random: np.random.Genera
 
     The result is a view with the channels last in memory.
     """
+    if random is not None and image.paper_compat:
+        from cosmos_train.stream.augment import released  # imports torchvision
+
+        return released(frames, image.size, random)
     height, width = frames[0].shape[:2]
     box_height, box_width = (height, width) if image.fit == "squash" else (min(height, width),) * 2
     left, top = (width - box_width) / 2, (height - box_height) / 2

@@ -89,10 +89,8 @@ def open_stream(
 
     Raises UserError if ranks cannot share a batch evenly, or lengths are needed and missing.
     """
-    return Stream(
-        data or open_data(recipe.data), recipe.seed, tokenizer, recipe.train.batch_size, rank, world_size, state,
-        recipe.train.accumulation,
-    )  # fmt: skip
+    size, passes = recipe.train.passes(world_size)
+    return Stream(data or open_data(recipe.data), recipe.seed, tokenizer, size, rank, world_size, state, passes)
 
 
 class Batches(Dataset[BatchBase]):
