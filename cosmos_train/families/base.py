@@ -272,8 +272,12 @@ class Family(ABC):
         return False
 
     def load_file(self, model: Any, path: Path, recipe: Recipe) -> None:
-        """Loads the weights of a single file into a model, for `train.start_from`."""
-        raise self.cannot(f"begin with the file {path}", "give a run or a checkpoint")
+        """Loads weights that it recognises into a model, for `train.start_from`."""
+        raise self.cannot(f"begin with {path}", "give a run or a checkpoint")
+
+    def load_released(self, path: Path) -> tuple[Trained, Any]:
+        """Loads weights that it recognises without a recipe, as `load_exported` does."""
+        raise self.cannot(f"be made of {path} without a recipe", "begin a run with it: train.start_from")
 
     # Experts
 

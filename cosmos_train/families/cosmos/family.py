@@ -151,6 +151,11 @@ class CosmosFamily(Family):
             )
         start(model, path)
 
+    def load_released(self, path: Path) -> tuple[Trained, Cosmos]:
+        from cosmos_train.families.cosmos.recognised import load
+
+        return load(path)
+
     def drawn_outputs(self, model: Cosmos) -> list[Tensor]:
         from cosmos_train.families.drawn import Drawn
 

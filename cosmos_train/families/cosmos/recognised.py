@@ -14,8 +14,12 @@ from typing import Any
 from torch import Tensor
 
 from cosmos_train.errors import UserError
+from cosmos_train.families.base import Trained
+from cosmos_train.families.cosmos import released
+from cosmos_train.families.cosmos.model import Cosmos, build_student
 from cosmos_train.recipe import Recipe
 from cosmos_train.recipe import build as build_recipe
+from cosmos_train.stream.tokenizer import Tokenizer
 
 _HEAD = 64  # width of a head: not visible in shapes, but the same in all CLIPs
 CONFIG = "open_clip_config.json"
@@ -46,6 +50,20 @@ def recipe_of_state(state: Mapping[str, Tensor], source: Path) -> Recipe:
             "give a file as the authors released it, a run, or a folder of `cosmos_train export`",
         ) from error
     return _recipe(source, side * conv.shape[-1], config, reader, embedding, vocabulary)
+
+
+def load(path: Path) -> tuple[Trained, Cosmos]:
+    """Both halves of a file as released, without a recipe. UserError if it is not one, or not with CLIP's tokenizer."""
+    state = released.read(path)["student"]
+    recipe, tokenizer = recipe_of_state(state, path), Tokenizer.clip()
+    if recipe.model.language.vocabulary <= tokenizer.end:
+        raise UserError(
+            f"{path} has {recipe.model.language.vocabulary} tokens, CLIP's tokenizer has {tokenizer.end + 1}",
+            "a model with its own tokenizer can be used as a run, or as a folder of `cosmos_train export`",
+        )
+    model = Cosmos(build_student(recipe.model, recipe.data.image.size, tokenizer.end))
+    released.start(model, path)
+    return Trained(path, recipe, tokenizer, 0, ""), model.eval()
 
 
 def recipe_of_folder(folder: Path) -> tuple[Recipe, bool]:

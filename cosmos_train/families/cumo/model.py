@@ -40,7 +40,8 @@ class PatchTower(VisionTower):
 
 
 class CuMo(nn.Module):
-    """visual_token: the placeholder id of a picture's tokens. scales: multiples of the smallest scale, ascending."""
+    """visual_token: the placeholder id of a picture's tokens. scales: multiples of the smallest scale, ascending.
+    upsampled: pictures have the smallest scale, and larger ones are enlarged from it, as released."""
 
     pixel_mean: Tensor
     pixel_std: Tensor
@@ -53,6 +54,7 @@ class CuMo(nn.Module):
         visual_token: int,
         scales: tuple[int, ...],
         frozen: bool,
+        upsampled: bool = False,
     ) -> None:
         super().__init__()
         self.vision = vision
@@ -61,6 +63,7 @@ class CuMo(nn.Module):
         self.visual_token = visual_token
         self.scales = scales
         self.vision_frozen = frozen
+        self.upsampled = upsampled
         self.register_buffer("pixel_mean", 255 * torch.tensor(CLIP_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", 255 * torch.tensor(CLIP_STD).view(3, 1, 1), persistent=False)
 
@@ -68,8 +71,13 @@ class CuMo(nn.Module):
     def image_tokens(self) -> int:
         return (self.vision.size // self.vision.patch) ** 2
 
+    @property
+    def picture_size(self) -> int:
+        """The side of pictures, pixels."""
+        return self.vision.size * (1 if self.upsampled else max(self.scales))
+
     def features(self, frames: Tensor, blanks: int = 0) -> Tensor:
-        """Pictures (N, 3, S, S) uint8, with S of the largest scale, to (N + blanks, v, D · scales). blanks: pictures of
+        """Pictures (N, 3, S, S) uint8, with S as of `picture_size`, to (N + blanks, v, D · scales). blanks: pictures of
         the mean colour after them."""
         pixels = (frames - self.pixel_mean) / self.pixel_std
         if blanks:
@@ -80,7 +88,7 @@ class CuMo(nn.Module):
     def _at(self, scale: int, pixels: Tensor) -> Tensor:
         size, count = self.vision.size, len(pixels)
         if pixels.shape[-1] != scale * size:
-            pixels = F.interpolate(pixels, (scale * size,) * 2, mode="bicubic", antialias=True)
+            pixels = F.interpolate(pixels, (scale * size,) * 2, mode="bicubic", antialias=not self.upsampled)
         # (N, 3, s, size, s, size) -> the tiles of a picture, row by row
         tiles = pixels.reshape(count, 3, scale, size, scale, size).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
         found = self.vision.patches(tiles)
@@ -127,17 +135,18 @@ def build_cumo(recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> 
     """
     settings = recipe.model
     scales = tuple(settings.connector.scales)
-    if recipe.data.image.size % max(scales):
+    upsampled = settings.paper_compat.upsampled_scales
+    if not upsampled and recipe.data.image.size % max(scales):
         raise UserError(
             f"pictures of {recipe.data.image.size} px cannot be divided by the largest scale {max(scales)}",
             "set data.image.size to the tower's size times the largest of model.connector.scales",
             2,
         )
-    vision = _tower(settings.vision, recipe.data.image.size // max(scales), weights)
+    vision = _tower(settings.vision, recipe.data.image.size // (1 if upsampled else max(scales)), weights)
     lm = build_lm(settings.language, vocabulary, weights)
     width = int(lm.get_input_embeddings().embedding_dim)
     connector = nn.Sequential(nn.Linear(vision.width * len(scales), width), nn.GELU(), nn.Linear(width, width))
-    model = CuMo(vision, connector, lm, vocabulary.visual, scales, settings.vision.frozen)
+    model = CuMo(vision, connector, lm, vocabulary.visual, scales, settings.vision.frozen, upsampled)
     if recipe.data.talk.image_tokens != model.image_tokens:
         raise UserError(
             f"a picture is {model.image_tokens} tokens, data.talk.image_tokens is {recipe.data.talk.image_tokens}",
