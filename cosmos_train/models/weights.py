@@ -79,7 +79,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         try:
-            return load_file(str(path))
+            whole: dict[str, Tensor] = load_file(str(path))
+            return whole
         except (SafetensorError, OSError) as error:
             raise UserError(f"{path} cannot be read: {error}", "download it again") from error
     try:
