@@ -145,6 +145,8 @@ class CosmosFamily(Family):
     def load_file(self, model: Cosmos, path: Path, recipe: Recipe) -> None:
         from cosmos_train.families.cosmos.released import start
 
+        if path.is_dir():
+            raise self.cannot(f"begin with the folder {path}", "give a run, a checkpoint, or a file as released")
         if recipe.model.experts.count:
             raise UserError(
                 f"{path} is dense, the recipe has experts", "start without experts, then run cosmos_train upcycle", 2
