@@ -68,14 +68,12 @@ def family_at(path: Path) -> Family:
 
 
 def load_any(path: Path, average: bool = False) -> tuple[Trained, Any]:
-    """Loads a run, a checkpoint, an exported folder or a file as released, on the CPU, in evaluation mode.
+    """Loads a run, a checkpoint or an exported folder, on the CPU, in evaluation mode.
 
     average: load a checkpoint's averaged weights.
     """
     if kind := exported_kind(path):
         return find(kind).load_exported(path)
-    if path.is_file():
-        return family_at(path).load_released(path)
     loaded = checkpoint.load(path)
     model = family_of(loaded.recipe).build(loaded.recipe, loaded.tokenizer)
     checkpoint.restore(loaded, model, use_average=average)
