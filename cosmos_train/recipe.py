@@ -6,6 +6,7 @@ Light: nothing here imports torch. A recipe is saved with every checkpoint, so e
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -48,6 +49,13 @@ class TrainSettings(Settings):
     accumulation: int = Field(
         default=1, gt=0, description="forward passes per step; objective.pool sets which samples are contrasted"
     )
+    per_process: int = Field(
+        default=0,
+        ge=0,
+        exclude_if=operator.not_,
+        description="samples per forward pass of a process, at most (times batch_scale): a larger batch is cut into "
+        "several passes, so a step is the same on any number of processes; 0: not cut",
+    )
     start_from: str = Field(
         default="",
         description="initial weights: a run, a checkpoint or an exported model; a dense model becomes the experts if "
@@ -78,6 +86,15 @@ class TrainSettings(Settings):
     @classmethod
     def _nothing(cls, value: Any) -> Any:
         return "" if value is None else value  # `--set train.start_from=` gives None
+
+    def passes(self, world_size: int) -> tuple[int, int]:
+        """(samples of a forward pass over all processes, forward passes of a step) on so many processes."""
+        if not self.per_process or self.batch_size <= self.per_process * world_size:
+            return self.batch_size, self.accumulation
+        least = -(-self.batch_size // (self.per_process * world_size))
+        even = (n for n in range(least, self.batch_size + 1) if self.batch_size % (n * world_size) == 0)
+        parts = next(even, 1)  # none: the stream says that processes cannot share the batch
+        return self.batch_size // parts, self.accumulation * parts
 
 
 class ParallelSettings(Settings):

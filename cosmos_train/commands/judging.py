@@ -32,7 +32,7 @@ def evaluate(
         list[int] | None, typer.Option(min=0, help="Demonstrations of the task; may be repeated. Default 0.")
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="default, cosmo, or a YAML file; --set protocol.KEY=VALUE changes it.")
+        str, typer.Option(help="default, cosmo, cosmos, or a YAML file; --set protocol.KEY=VALUE changes it.")
     ] = "default",
     predictions: Annotated[
         Path | None, typer.Option(help="Folder for the model's answers; an interrupted run resumes from it.")

@@ -130,7 +130,7 @@ def launch(
         )
     nodes = launcher.Nodes.parse(nnodes, rdzv, job)
     if nodes.least == nodes.most:  # reported once, rather than by every process
-        rows_of(loaded.data, loaded.train.batch_size, most * nodes.most)
+        rows_of(loaded.data, loaded.train.passes(most * nodes.most)[0], most * nodes.most)
     arguments = ["run", recipe, "--out", str(folder), *(["--resume"] if resume else [])]
     arguments += [part for setting in settings or [] for part in ("--set", setting)]
     launcher.launch(arguments, most, nodes, restarts, grace)

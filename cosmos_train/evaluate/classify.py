@@ -35,7 +35,7 @@ def classify(
 
     Raises UserError as `fewshot.ask` does, and if classes have no names.
     """
-    split = protocol.split or task.split
+    split = protocol.split_of(task)
     found = read(task.reader, data, split, task.name)
     said = names.class_names(found.keys, found.names, task.names, protocol.classes)
     templates = names.templates(protocol.templates or task.templates)

@@ -32,7 +32,7 @@ def compose(
     embedder: Embedder, task: CompositionTask, data: DataFolder, protocol: Protocol, report: Report | None = None
 ) -> list[Result]:
     """A result for each of the task's scores; `more` holds it by group. Raises UserError as `fewshot.ask` does."""
-    split = protocol.split or task.split
+    split = protocol.split_of(task)
     items = draw(read(task.reader, data, split, task.name), protocol.examples, protocol.seed)
     pictures = list(dict.fromkeys(media for item in items for media in item.media))
     absent = {media for media in pictures if data.media(media.name) is None}

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from cosmos_train.evaluate import preprocess
 from cosmos_train.evaluate.decoder import check_length
-from cosmos_train.evaluate.media import Unreadable, look
+from cosmos_train.evaluate.media import Decode, Unreadable, look
 from cosmos_train.evaluate.prompts import Writer
 from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers.folder import DataFolder, Example, Media
@@ -29,8 +30,7 @@ from cosmos_train.evaluate.subject import Gallery, Seen, Subject, evaluating
 from cosmos_train.families.cosmos.model import Student
 from cosmos_train.models.pixels import CLIP_MEAN, CLIP_STD
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.decode import Frame
-from cosmos_train.stream.talk.corpus import squared
+from cosmos_train.stream.decode import Frame, decode_exactly
 from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.stream.views.batch import PADDING, tokenize_caption
 
@@ -60,7 +60,8 @@ class Embedder(Interface):
 
 @dataclass(frozen=True)
 class Pair:
-    """A vision and a text tower. frames: per video; their mean is its vector. template: wraps each text."""
+    """A vision and a text tower. frames: per video; their mean is its vector. template: wraps each text. pictures:
+    their preprocessing, open_clip's by default."""
 
     half: Student
     tokenizer: Tokenizer
@@ -71,6 +72,7 @@ class Pair:
     part: str = ""
     frames: int = 1
     template: str = "{text}"
+    pictures: preprocess.Name = "own"
 
     def asked(self) -> AbstractContextManager[None]:
         return evaluating(self.half, self.recipe, self.device)
@@ -102,27 +104,37 @@ class Pair:
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) as normalised pixels for the tower."""
-        mean, std = (255 * torch.tensor(one, device=self.device).view(3, 1, 1) for one in (CLIP_MEAN, CLIP_STD))
+        own = self.recipe.model.vision
+        expected = own.mean or CLIP_MEAN, own.std or CLIP_STD
+        mean, std = (255 * torch.tensor(one, device=self.device).view(3, 1, 1) for one in expected)
         return (pixels - mean) / std
 
-    def frame(self, data: DataFolder, media: Media, stored: int) -> Frame:
-        """A picture, at least `stored` pixels on each side if it has that many. Raises Unreadable."""
-        return self._frames(data, media, stored)[0]
+    def frame(self, data: DataFolder, media: Media) -> Frame:
+        """A picture at its full size. Raises Unreadable."""
+        return self._frames(data, media, decode_exactly)[0]
+
+    @property
+    def _preprocess(self) -> preprocess.Preprocess:
+        image = self.recipe.data.image
+        if self.pictures == "training":  # `crop` of the stream is a CosMo's
+            return preprocess.squares(image)
+        return preprocess.choose(self.pictures, image, preprocess.open_clip(image))
 
     def _look(self, data: DataFolder, media: Media) -> NDArray[np.uint8] | Unreadable:
-        size = self.recipe.data.image.size
         try:
-            return np.stack([squared(one, size, False) for one in self._frames(data, media, size)])
+            return self._preprocess.shape(self._frames(data, media))
         except Unreadable as error:
             return error
 
-    def _frames(self, data: DataFolder, media: Media, stored: int) -> list[Frame]:
+    def _frames(self, data: DataFolder, media: Media, decode: Decode | None = None) -> list[Frame]:
         path = data.media(media.name)
         if path is None:
             raise Unreadable(f"{media.name} is not in {data.root}")
-        # Decode at the needed size, as is usual for evaluating CLIPs: not at the smaller size that training stored.
-        image = self.recipe.data.image.model_copy(update={"size": stored, "stored_scale": 1.0})
-        return look(path, media, self.frames, image)[0]
+        return look(path, media, self.frames, decode or self._preprocess.decode)[0]
+
+
+def _gallery(subject: Subject, data: DataFolder, protocol: Protocol) -> Gallery:
+    return Gallery(subject, data, protocol.frames, 0, protocol.pictures)
 
 
 class CosMoEmbedder:
@@ -149,7 +161,7 @@ class CosMoEmbedder:
         return self._subject.asked()
 
     def see(self, data: DataFolder, media: Sequence[Media]) -> list[Tensor | Unreadable]:
-        gallery = self._galleries.setdefault(data.root, Gallery(self._subject, data, self._protocol.frames, 0))
+        gallery = self._galleries.setdefault(data.root, _gallery(self._subject, data, self._protocol))
         seen = gallery.see([Example("", one) for one in media])
         return [one.vector.float().cpu() if isinstance(one, Seen) else one for one in seen]
 

@@ -96,7 +96,7 @@ class Result:
 
 def asked_examples(task: Task, data: DataFolder, protocol: Protocol) -> list[Example]:
     """The examples that a protocol scores. Raises UserError for missing or foreign annotations."""
-    found = read(task.reader, data, protocol.split or task.split, task.name)
+    found = read(task.reader, data, protocol.split_of(task), task.name)
     return draw(found, protocol.examples, protocol.seed)
 
 
@@ -129,7 +129,7 @@ def ask(
     too large a share of examples without readable media.
     """
     examples = asked_examples(task, data, protocol)
-    gallery = Gallery(subject, data, protocol.frames, protocol.cache_megabytes)
+    gallery = Gallery(subject, data, protocol.frames, protocol.cache_megabytes, protocol.pictures)
     writer = Writer(task, protocol, subject.tokenizer)
     with subject.asked():
         prompts = _prompts(task, data, protocol, shots, examples, gallery, writer)
@@ -147,7 +147,7 @@ def ask(
     check_left_out(left_out, len(examples), protocol)
     estimate, metric, chance = score(task, examples, done)
     scored = len(examples) - len(left_out)
-    split = protocol.split or task.split
+    split = protocol.split_of(task)
     warning = warning_of(task, examples, done)
     return Result.of(
         task.name, split, protocol, subject, scored, left_out, metric, estimate, chance, shots, warning=warning

@@ -5,6 +5,7 @@ Costs reading a row group's column of Parquet (the last few stay in memory); for
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,15 @@ from typing import Any
 import numpy as np
 
 from cosmos_train.evaluate.readers.folder import CIFAR_BYTES, cifar_labels
-from cosmos_train.stream.decode import Frame, decode
-from cosmos_train.stream.settings import ImageSettings
+from cosmos_train.stream.decode import Frame
 
 _SIDE = 32  # of CIFAR's pictures, pixels
 
 
-def inside(path: Path, row: int, column: str, image: ImageSettings) -> Frame:
+def inside(path: Path, row: int, column: str, decode: Callable[[bytes], Frame]) -> Frame:
     """The picture in a row of a file. Raises ValueError if there is none, OSError if it cannot be read."""
     if path.suffix == ".parquet":
-        return decode(picture_bytes(path, row, column), image)
+        return decode(picture_bytes(path, row, column))
     labels = cifar_labels(path)
     size = labels + CIFAR_BYTES
     with path.open("rb") as file:

@@ -10,6 +10,7 @@ from cosmos_train import recipe as recipes
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.embedder import CosMoEmbedder, Embedder, Pair
 from cosmos_train.evaluate.functions import LoadEmbedder, resolve
+from cosmos_train.evaluate.preprocess import Name
 from cosmos_train.evaluate.prompts import Writer
 from cosmos_train.evaluate.protocol import Prompts, Protocol
 from cosmos_train.evaluate.subject import Subject, load_subject
@@ -41,7 +42,7 @@ def load_cosmo_embedder(path: Path, settings: list[str], protocol: Protocol, par
 
 
 def load_cosmos_embedder(path: Path, settings: list[str], protocol: Protocol, part: str, template: str) -> Pair:
-    return load_pair(path, settings, part, protocol.frames, template.replace(VISUAL, ""))
+    return load_pair(path, settings, part, protocol.frames, template.replace(VISUAL, ""), protocol.pictures)
 
 
 def cosmo_embedder(subject: Subject, protocol: Protocol, template: str) -> CosMoEmbedder:
@@ -50,7 +51,9 @@ def cosmo_embedder(subject: Subject, protocol: Protocol, template: str) -> CosMo
     return CosMoEmbedder(subject, writer, protocol)
 
 
-def load_pair(path: Path, settings: list[str], part: str, frames: int = 1, template: str = "{text}") -> Pair:
+def load_pair(
+    path: Path, settings: list[str], part: str, frames: int = 1, template: str = "{text}", pictures: Name = "own"
+) -> Pair:
     """The student or teacher of a COSMOS: a run, a checkpoint, a file as released; or a folder that open_clip reads.
 
     settings: `key=value` of the recipe. Raises UserError if it is none of these.
@@ -71,7 +74,7 @@ def load_pair(path: Path, settings: list[str], part: str, frames: int = 1, templ
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     device = device_of(recipe)
-    return Pair(half.to(device).eval(), tokenizer, recipe, device, str(path), step, part, frames, template)
+    return Pair(half.to(device).eval(), tokenizer, recipe, device, str(path), step, part, frames, template, pictures)
 
 
 def _released(path: Path, part: str) -> tuple[Student, Recipe, Tokenizer, str]:

@@ -6,7 +6,7 @@ of benchmarks are files, often long, and some are GIFs: so they are read in plac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmos_train.evaluate.inside import inside
+from cosmos_train.evaluate.preprocess import Preprocess
 from cosmos_train.evaluate.readers.folder import IMAGES, Media
-from cosmos_train.stream.decode import Frame, choose_times, crop, decode
-from cosmos_train.stream.settings import ImageSettings
+from cosmos_train.stream.decode import Frame, choose_times
 
 Clip = tuple[NDArray[np.uint8], NDArray[np.float32]]  # frames (F, 3, size, size), times (F,) seconds since the first
+Decode = Callable[[bytes], Frame]  # a picture's bytes as a frame
 
 _RUN = 10.0  # seconds: decode through a gap up to this length, seek beyond it
 
@@ -27,37 +28,37 @@ class Unreadable(Exception):
     """Media that cannot be used; the message gives name and reason."""
 
 
-def load(path: Path, media: Media, frames: int, image: ImageSettings) -> Clip:
+def load(path: Path, media: Media, frames: int, preprocess: Preprocess) -> Clip:
     """A picture (one frame), or `frames` frames of a video: the middle of each of this many equal parts of its span.
 
     Raises Unreadable.
     """
-    shown, times = look(path, media, frames, image)
-    return crop(shown, image, None), np.asarray(times, dtype=np.float32) - np.float32(times[0])
+    shown, times = look(path, media, frames, preprocess.decode)
+    return preprocess.shape(shown), np.asarray(times, dtype=np.float32) - np.float32(times[0])
 
 
-def look(path: Path, media: Media, frames: int, image: ImageSettings) -> tuple[list[Frame], Sequence[float]]:
+def look(path: Path, media: Media, frames: int, decode: Decode) -> tuple[list[Frame], Sequence[float]]:
     """The same as full frames (H, W, 3), and their times, s. Raises Unreadable."""
     try:
         if media.row is not None:
-            return [inside(path, media.row, media.column, image)], (0.0,)
+            return [inside(path, media.row, media.column, decode)], (0.0,)
         if path.is_dir():
-            return _from_folder(path, media, frames, image)
+            return _from_folder(path, media, frames, decode)
         if path.suffix.lower() in IMAGES:
-            return [decode(path.read_bytes(), image)], (0.0,)
+            return [decode(path.read_bytes())], (0.0,)
         return _from_video(path, media, frames)
     except (OSError, ValueError, EOFError) as error:  # errors of av and PIL derive from these
         raise Unreadable(f"{path}: {error}") from error
 
 
-def _from_folder(path: Path, media: Media, count: int, image: ImageSettings) -> tuple[list[Frame], Sequence[float]]:
+def _from_folder(path: Path, media: Media, count: int, decode: Decode) -> tuple[list[Frame], Sequence[float]]:
     names = sorted(found for found in path.iterdir() if found.suffix.lower() in IMAGES)
     if not names:
         raise ValueError("the folder holds no pictures")
     length = len(names) / media.frames_per_second
     times = choose_times(media.start or 0.0, min(length, media.end or length), count, None)
     chosen = [min(len(names) - 1, max(0, int(time * media.frames_per_second))) for time in times]
-    return [decode(names[number].read_bytes(), image) for number in chosen], times
+    return [decode(names[number].read_bytes()) for number in chosen], times
 
 
 def _from_video(path: Path, media: Media, count: int) -> tuple[list[Frame], Sequence[float]]:

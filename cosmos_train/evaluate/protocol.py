@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
+from typing import Protocol as Interface
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -21,6 +22,15 @@ _FIELDS = {
     "meme": {"text", "answer"},
     "retrieval": {"text"},
 }
+
+
+class HasSplit(Interface):
+    """A task: its name, and the split that it scores by default."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def split(self) -> str: ...
 
 
 class Prompts(Settings):
@@ -62,7 +72,9 @@ class Talk(Settings):
     option: str = Field(default="{letter}. {choice}", description="a line of {choices}: {letter}, {choice}")
     judged: str = Field(default="{question}", description="a question for an answer that a judge scores: {question}")
     tokens: int = Field(default=64, gt=0, description="longest caption or short answer, tokens")
-    judged_tokens: int = Field(default=512, gt=0, description="longest answer for the judge, tokens")
+    judged_tokens: int | None = Field(
+        default=None, gt=0, description="longest answer for the judge, tokens; none: the benchmark's own"
+    )
     beams: int = Field(default=1, gt=0, description="width of the beam search; 1 is greedy")
 
     @field_validator("question", "judged", "choice", "option")
@@ -114,6 +126,13 @@ class Protocol(Settings):
     name: str = Field(default="default", description="name of the protocol in results")
     prompts: Prompts = Prompts()
     split: str = Field(default="", description="split to score: train, val or test; empty: the task's default")
+    splits: dict[str, str] = Field(default={}, description="split to score by task, where `split` is empty")
+    pictures: Literal["own", "training", "open_clip", "cosmo"] = Field(
+        default="own",
+        description="preprocessing of pictures: as the model's authors score it (own: of a CLIP or COSMOS open_clip's, "
+        "of a CosMo as in training), training: as in training, open_clip: exact decode, shorter side by bicubic, then "
+        "the middle, cosmo: shorter side to 256 for a crop of 224; no effect on a CuMo",
+    )
     examples: int = Field(default=0, ge=0, description="number of examples to score, drawn at random; 0: all")
     seed: int = Field(default=42, ge=0, description="seed of the draw of examples, query set and demonstrations")
     query_set: int = Field(
@@ -142,7 +161,7 @@ class Protocol(Settings):
     )
     caption_stops: tuple[str, ...] = Field(default=(), description="a caption ends before any of these")
     answer_stops: tuple[str, ...] = Field(
-        default=("Question", "Answer", "Short", ","), description="an answer ends before any of these"
+        default=("Question", "Answer", "Short", ", "), description="an answer ends before any of these"
     )
     classes: str = Field(
         default="",
@@ -164,6 +183,10 @@ class Protocol(Settings):
     max_left_out: float = Field(
         default=0.05, ge=0, le=1, description="stop if more than this share of examples has no readable media"
     )
+
+    def split_of(self, task: HasSplit) -> str:
+        """The split of a task to score."""
+        return self.split or self.splits.get(task.name) or task.split
 
 
 BUNDLED: dict[str, Protocol] = {
@@ -187,7 +210,11 @@ BUNDLED: dict[str, Protocol] = {
         answer_tokens=5,
         label_score="mean",
         caption_stops=("Output",),
+        frames=8,
+        pictures="cosmo",
     ),
+    # COSMOS (Kim et al. 2024): the splits of its retrieval tables.
+    "cosmos": Protocol(name="cosmos", splits={"coco-retrieval": "val2017", "flickr30k-retrieval": "val"}),
 }
 
 

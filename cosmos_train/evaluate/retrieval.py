@@ -49,7 +49,7 @@ def retrieve(
     captions: list[set[int]] = [set() for _ in kept]
     for text, number in enumerate(owner):
         captions[number].add(text)
-    result = blank(embedder, task.name, protocol.split or task.split, protocol, len(kept), left_out)
+    result = blank(embedder, task.name, protocol.split_of(task), protocol, len(kept), left_out)
     ways = (
         ("media to text", ranks(media, texts, captions), sum(len(own) for own in captions) / len(kept) / len(texts)),
         ("text to media", ranks(texts, media, [{number} for number in owner]), 1 / len(kept)),

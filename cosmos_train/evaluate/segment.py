@@ -38,7 +38,7 @@ def segment(
     pair: Pair, task: SegmentTask, data: DataFolder, protocol: Protocol, report: Report | None = None
 ) -> Result:
     """One result: mIoU; `more` holds pixel accuracy and the IoU of each class. Raises as `fewshot.ask` does."""
-    split = protocol.split or task.split
+    split = protocol.split_of(task)
     settings = protocol.segment
     scenes = draw(read(task.reader, data, split, task.name), protocol.examples, protocol.seed)
     check_left_out([one.id for one in scenes if data.media(one.media.name) is None], len(scenes), protocol)
@@ -59,7 +59,7 @@ def segment(
         for place, scene in enumerate(scenes):
             labels = read_map(data.root / scene.labels, len(said), task.without_zero)
             try:
-                frame = pair.frame(data, scene.media, short_side)
+                frame = pair.frame(data, scene.media)
             except Unreadable as error:
                 left_out.append(f"{scene.id}: {error}")
                 continue

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cosmos_train.evaluate import preprocess
 from cosmos_train.evaluate.media import Clip, Unreadable, load
 from cosmos_train.evaluate.readers.folder import DataFolder, Example, Media
 from cosmos_train.families.cosmo.model import CosMo
@@ -82,8 +83,12 @@ class Seen:
 class Gallery:
     """Media of a benchmark, encoded on first use."""
 
-    def __init__(self, subject: Subject, data: DataFolder, frames: int, cache_megabytes: int) -> None:
+    def __init__(
+        self, subject: Subject, data: DataFolder, frames: int, cache_megabytes: int, pictures: preprocess.Name = "own"
+    ) -> None:
         self.subject = subject
+        image = subject.recipe.data.image
+        self._preprocess = preprocess.choose(pictures, image, preprocess.as_trained(image))
         self.data = data
         self.frames = frames
         self._room = cache_megabytes * 1_000_000
@@ -118,7 +123,7 @@ class Gallery:
         if path is None:
             return Unreadable(f"{media.name} is not in {self.data.root}")
         try:
-            return load(path, media, self.frames, self.subject.recipe.data.image)
+            return load(path, media, self.frames, self._preprocess)
         except Unreadable as error:
             return error
 

@@ -82,7 +82,7 @@ def ask(
     else:
         estimate, metric, chance = score(task, examples, done)
     scored = len(examples) - len(left_out)
-    split = protocol.split or task.split
+    split = protocol.split_of(task)
     warning = warning_of(task, examples, done)
     return Result.of(
         task.name, split, protocol, talker, scored, left_out, metric, estimate, chance, more=more, warning=warning
@@ -107,12 +107,17 @@ def worded(example: Example, task: Task, protocol: Protocol) -> str:
     return names.fill(talk.choice, {"question": example.question, "choices": "\n".join(lines)})
 
 
+def longest_answer(task: Task, protocol: Protocol) -> int:
+    """Tokens of an answer, at most."""
+    return (protocol.talk.judged_tokens or task.tokens) if task.kind == "judged" else protocol.talk.tokens
+
+
 def _answer(
     talker: Talker, task: Task, data: DataFolder, protocol: Protocol, examples: Sequence[Example], kept: Predictions,
     report: Report | None,
 ) -> None:  # fmt: skip
     todo = [one for one in examples if one.id not in kept.done]
-    tokens = protocol.talk.judged_tokens if task.kind == "judged" else protocol.talk.tokens
+    tokens = longest_answer(task, protocol)
     prompts = {one.id: talker.tokenize(worded(one, task, protocol)) for one in todo}
     talker.check_length(max(map(len, prompts.values()), default=0) + tokens)
     with talker.asked():

@@ -29,6 +29,7 @@ from cosmos_train.evaluate.subject import evaluating
 from cosmos_train.families.cumo.model import CuMo
 from cosmos_train.models.backends import transformers
 from cosmos_train.recipe import Recipe
+from cosmos_train.stream.decode import decode_exactly
 from cosmos_train.stream.talk.corpus import squared
 from cosmos_train.stream.talk.prompts import IMAGE, tokenize_question
 from cosmos_train.stream.tokenizer import Tokenizer
@@ -136,7 +137,7 @@ class Talker:
         if path is None:
             return Unreadable(f"{media.name} is not in {data.root}")
         try:
-            frames, _ = look(path, media, 1, self.recipe.data.image)
+            frames, _ = look(path, media, 1, decode_exactly)
         except Unreadable as error:
             return error
         return squared(frames[0], self.recipe.data.image.size, self.recipe.data.talk.pad)

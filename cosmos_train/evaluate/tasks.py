@@ -24,7 +24,8 @@ class Task:
     letter, a number or words), judged (marks of a judge, by `rubric`).
 
     split: scored by default; demonstrations come from the split train. own_words: the set's questions state the format
-    of the answer. together: questions of a group count as one, right if all of them are.
+    of the answer. together: questions of a group count as one, right if all of them are. tokens: longest answer for the
+    judge, as its authors' baselines are asked.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Task:
     own_words: bool = False
     rubric: Literal["", "compared", "graded"] = ""
     together: bool = False
+    tokens: int = 1024
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ TASKS: dict[str, Task] = {
         Task("mmmu", "choice", questions.mmmu, "validation"),
         Task("mathvista", "choice", questions.mathvista, "testmini", own_words=True),
         Task("mmvp", "choice", questions.mmvp, "test", together=True),
-        Task("llava-bench", "judged", judged.llava_bench, "test", rubric="compared"),
+        Task("llava-bench", "judged", judged.llava_bench, "test", rubric="compared", tokens=128),
         Task("mm-vet", "judged", judged.mm_vet, "test", rubric="graded"),
         Task("hateful-memes", "meme", images.hateful_memes, "val"),
         Task("msvd-caption", "caption", videos.msvd, "test", video=True),

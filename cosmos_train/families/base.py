@@ -233,9 +233,8 @@ class Family(ABC):
     def numbers(self, model: Any) -> Numbers:
         """Additional numbers to log. All ranks call it. Default: use of experts, if there are any."""
         from cosmos_train.families.routing import routing_numbers
-        from cosmos_train.models.moe import routed
 
-        return routing_numbers(model) if routed(model) else {}
+        return routing_numbers(model)
 
     # Costs
 
@@ -284,8 +283,12 @@ class Family(ABC):
         return False
 
     def load_file(self, model: Any, path: Path, recipe: Recipe) -> None:
-        """Loads the weights of a single file into a model, for `train.start_from`."""
-        raise self.cannot(f"begin with the file {path}", "give a run or a checkpoint")
+        """Loads weights that it recognises into a model, for `train.start_from`."""
+        raise self.cannot(f"begin with {path}", "give a run or a checkpoint")
+
+    def load_released(self, path: Path) -> tuple[Trained, Any]:
+        """Loads weights that it recognises without a recipe, as `load_exported` does."""
+        raise self.cannot(f"be made of {path} without a recipe", "begin a run with it: train.start_from")
 
     # Experts
 

@@ -6,21 +6,25 @@ import torch
 from torch import nn
 
 from cosmos_train.losses.gather import world_size
-from cosmos_train.models.moe import utilisation
+from cosmos_train.models.routing import utilisation
 
 STARVED = 0.1  # share of the even share below which an expert counts as starved
 
 
 def routing_numbers(model: nn.Module) -> dict[str, float]:
-    """Of the last forward pass, over all processes: the least and largest share of an expert, times their number (1 is
-    even), the number of starved experts of all blocks, and the evenness of the shares (entropy, 1 is even)."""
-    used = [one.float() for one in utilisation(model)]
+    """Over all calls since the last line of metrics and all processes: the least and largest share of an expert, times
+    their number (1 is even), the number of starved experts of all blocks, and the evenness of the shares (entropy, 1 is
+    even). Empty if no router ran; all processes must call it."""
+    tokens = utilisation(model)
+    if not tokens:
+        return {}
     if world_size() > 1:
         import torch.distributed as dist
 
-        together = torch.cat(used)  # blocks may have different numbers of experts
+        together = torch.cat(tokens)  # blocks may have different numbers of experts
         dist.all_reduce(together)
-        used = list(torch.split(together / world_size(), [len(one) for one in used]))
+        tokens = list(torch.split(together, [len(one) for one in tokens]))
+    used = [one / one.sum() for one in tokens]
     shares = torch.cat([one * len(one) for one in used])
     entropy = [
         -(one * one.clamp(min=1e-9).log()).sum() / torch.log(torch.tensor(float(max(len(one), 2)))) for one in used

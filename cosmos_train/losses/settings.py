@@ -18,10 +18,17 @@ class ObjectiveCompat(Settings):
     )
     mean_of_batches: bool = Field(
         default=False,
-        description="the language loss of a step is the mean of its batches' means, regardless of token counts",
+        description="the language loss of a step is the mean of its batches' means, regardless of token counts (of a "
+        "CuMo, of each process's batches)",
     )
     own_process: bool = Field(default=False, description="contrast only within each process's batch")
     no_guard: bool = Field(default=False, description="clips with equal captions are negatives of each other")
+    blank_pictures: bool = Field(
+        default=False,
+        exclude_if=operator.not_,
+        description="cumo: each sample without a picture runs a blank one through tower and connector, which the "
+        "routers' losses count",
+    )
 
 
 class TeacherSettings(Settings):

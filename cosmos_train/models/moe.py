@@ -16,27 +16,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cosmos_train.errors import UserError
+from cosmos_train.models.routing import Router, Routing, place_of
 from cosmos_train.models.settings import ExpertSettings
 
 Activation = Literal["gelu", "quick_gelu", "swiglu"]
 _ALIGNED = 16  # bytes; grouped products need row sizes that are multiples of it
 
 
-class Routing(NamedTuple):
-    """Routing of one call of one block. balance, z: the losses, 1 at uniform and (ln E)² at zero logits; used (E,):
-    each expert's share of the routed tokens."""
-
-    balance: Tensor
-    z: Tensor
-    used: Tensor
-
-
-class MixtureMlp(nn.Module):
+class MixtureMlp(Router):
     """Tokens (B, N, D) to (B, N, D').
 
     The experts' matrices are stacked in one (E rows, columns) matrix, so that FSDP shards them evenly on any number of
-    processes. `routing`: of the last call in training; sample_wise: balance each item (picture) by itself, instead of
-    all tokens together (text).
+    processes. It reports each call in training. sample_wise: balance each item (picture) by itself, instead of all
+    tokens together (text).
     """
 
     def __init__(
@@ -53,7 +45,6 @@ class MixtureMlp(nn.Module):
         self.second = nn.Parameter(torch.empty(experts * out, inner))
         self.first_bias = nn.Parameter(torch.empty(experts * rows)) if bias else None
         self.second_bias = nn.Parameter(torch.empty(experts * out)) if bias else None
-        self.routing: Routing | None = None
 
     def forward(self, tokens: Tensor) -> Tensor:
         flat = tokens.reshape(-1, tokens.shape[-1])
@@ -63,7 +54,8 @@ class MixtureMlp(nn.Module):
         weights, choice = probabilities.topk(self.top_k, -1)
         weights = weights / weights.sum(-1, keepdim=True)
         if self.training:
-            self.routing = self._routing(logits, probabilities, choice, tokens.shape[:-1])
+            # also when no pass is recorded: a recomputed block must save the same tensors
+            self.report(self._routing(logits, probabilities, choice, tokens.shape[:-1]))
         expert = choice.flatten()
         order = expert.argsort(stable=True)
         back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
@@ -94,7 +86,7 @@ class MixtureMlp(nn.Module):
         share = probabilities.reshape(items, -1, self.experts).mean(1)
         first = chosen[:, 0].reshape(items, -1, self.experts).mean(1)
         balance = self.experts**2 * (share * first).mean()
-        return Routing(balance, logits.logsumexp(-1).square().mean(), chosen.detach().mean((0, 1)))
+        return Routing(balance, logits.logsumexp(-1).square().mean(), chosen.detach().mean((0, 1)), len(chosen))
 
 
 class _Routed(torch.autograd.Function):
@@ -269,43 +261,9 @@ def _feed_forwards(model: nn.Module, place: str) -> Iterator[tuple[nn.Module, st
         if name == place == "connector":
             yield model, name
     for name, module in model.named_modules():
-        if hasattr(module, "mlp") and _place_of(name) == place:
+        if hasattr(module, "mlp") and place_of(name) == place:
             yield module, "mlp"
-
-
-def _place_of(name: str) -> str:
-    top = name.removeprefix("student.").removeprefix("teacher.").partition(".")[0]
-    return {
-        "visual": "vision",
-        "vision": "vision",
-        "transformer": "text",
-        "language": "language",
-        "lm": "language",
-    }.get(top, "")
 
 
 def mixtures(model: nn.Module) -> list[MixtureMlp]:
     return [module for module in model.modules() if isinstance(module, MixtureMlp)]
-
-
-def routed(model: nn.Module) -> list[tuple[str, Routing]]:
-    """(name, last call in training) of every router that has run: of our mixtures, and of watched routers."""
-    named = ((name, getattr(module, "routing", None)) for name, module in model.named_modules())
-    return [(name, found) for name, found in named if isinstance(found, Routing)]
-
-
-def router_losses(model: nn.Module) -> tuple[Tensor, Tensor]:
-    """(balance, z) of the last forward pass: the mean over the blocks of each place, summed over places."""
-    sums: dict[str, list[Routing]] = {}
-    for name, found in routed(model):
-        sums.setdefault(_place_of(name) or name, []).append(found)
-    if not sums:
-        raise ValueError("no mixture of the model has run")
-    balance = [torch.stack([one.balance for one in found]).mean() for found in sums.values()]
-    z = [torch.stack([one.z for one in found]).mean() for found in sums.values()]
-    return torch.stack(balance).sum(), torch.stack(z).sum()
-
-
-def utilisation(model: nn.Module) -> list[Tensor]:
-    """Each block's (E,) shares of routed tokens by expert, in the last forward pass."""
-    return [found.used for _, found in routed(model)]

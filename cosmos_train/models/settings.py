@@ -126,6 +126,12 @@ class ModelCompat(Settings):
     imagenet_pixels: bool = Field(
         default=False, description="frames are normalised with ImageNet's mean and deviation, not the tower's own"
     )
+    upsampled_scales: bool = Field(
+        default=False,
+        exclude_if=operator.not_,
+        description="cumo: pictures have the tower's size, and larger scales are enlarged from it (bicubic); then "
+        "data.image.size is the tower's",
+    )
 
 
 class ExpertSettings(Settings):

@@ -1,12 +1,13 @@
 """CLIP's byte-pair tokenizer (Radford et al. 2021) on the `tokenizers` library, from the merges in open_clip.
 
-Faster than the original's Python, and saved with a checkpoint like any other. Text is composed (NFC) and lower-cased,
-and its whitespace is collapsed; the original's repair of broken encodings (ftfy) is left out. Costs 0.2 s to build.
+Faster than the original's Python, and saved with a checkpoint like any other. `clean` prepares text as the original
+does; a file on disk cannot hold that step, so `Tokenizer` runs it. Costs 0.2 s to build, and 10 µs per text to clean.
 """
 
 from __future__ import annotations
 
 import gzip
+import html
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -16,7 +17,15 @@ from cosmos_train.models.backends import open_clip
 BEGIN, END = "<start_of_text>", "<end_of_text>"
 _MERGES = 49152 - 256 - 2  # number of merges that CLIP uses, after the file's first line
 _END_OF_WORD = "</w>"
-_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+def clean(text: str) -> str:
+    """Repairs broken encodings, curly quotes, full width and ligatures (ftfy); resolves entities, also those of
+    entities; lower case; single spaces."""
+    import ftfy
+
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split()).lower()
 
 
 def clip_backend() -> Tokenizer:
@@ -35,9 +44,7 @@ def clip_backend() -> Tokenizer:
             unk_token=END,
         )
     )
-    backend.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-    )
+    backend.normalizer = normalizers.Sequence([normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True),

@@ -29,11 +29,11 @@ def decode(data: bytes, image: ImageSettings) -> Frame:
 
     Raises ValueError if the bytes are not a whole picture.
     """
-    if bytes(data[:2]) != b"\xff\xd8":
-        return _other(data)
+    if image.paper_compat or bytes(data[:2]) != b"\xff\xd8":
+        return decode_exactly(data)
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     if colours not in _PLAIN_COLOURS:  # CMYK
-        return _other(data)
+        return decode_exactly(data)
     smallest = round(image.size * image.stored_scale)
     divisor = next((d for d in (8, 4, 2) if min(height, width) >= smallest * d), 1)
     pixels = simplejpeg.decode_jpeg(
@@ -42,7 +42,11 @@ def decode(data: bytes, image: ImageSettings) -> Frame:
     return np.asarray(pixels, dtype=np.uint8)
 
 
-def _other(data: bytes) -> Frame:
+def decode_exactly(data: bytes) -> Frame:
+    """Decodes one picture of any format at its full size, with the exact inverse transform, as PIL does it.
+
+    Raises ValueError if the bytes are not a whole picture.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -59,6 +63,10 @@ def crop(frames: Sequence[Frame], image: ImageSettings, random: np.random.Genera
 
     The result is a view with the channels last in memory.
     """
+    if random is not None and image.paper_compat:
+        from cosmos_train.stream.augment import released  # imports torchvision
+
+        return released(frames, image.size, random)
     height, width = frames[0].shape[:2]
     box_height, box_width = (height, width) if image.fit == "squash" else (min(height, width),) * 2
     left, top = (width - box_width) / 2, (height - box_height) / 2

@@ -45,13 +45,13 @@ def counted(data: DataSettings) -> bool:
     return data.pack.tokens > 0 or weighed or (data.form == "talk" and data.talk.group_batches > 0)
 
 
-def group(samples: Samples, lengths: Lengths | None, rows: int) -> None:
-    """Groups similar samples in batches, if the recipe asks for it."""
+def group(samples: Samples, lengths: Lengths | None, rows: int, accumulation: int) -> None:
+    """Groups similar samples in batches of `rows`, or in steps of so many batches, if the recipe asks for it."""
     if samples.data.form == "talk" and samples.data.talk.group_batches and lengths is not None:
         from cosmos_train.stream.talk.corpus import TalkSamples
 
         assert isinstance(samples, TalkSamples)
-        samples.group(lengths, rows)
+        samples.group(lengths, rows, accumulation)
 
 
 def lay_out(items: Sequence[Sample | BadSample], data: DataSettings, tokenizer: Tokenizer, source: str) -> BatchBase:

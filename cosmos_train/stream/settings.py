@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -31,6 +32,12 @@ class ImageSettings(Settings):
     flip: float = Field(default=0.0, ge=0, le=1, description="probability that a clip is mirrored in training")
     jitter: float = Field(
         default=0.1, ge=0, lt=1, description="training brightness and contrast vary by up to this share, per clip"
+    )
+    paper_compat: bool = Field(
+        default=False,
+        exclude_if=operator.not_,
+        description="cosmo: augment as the released code: exact decodes, crops of 8 to 100 % of the area, mirrored at "
+        "0.5, AutoAugment; then smallest_crop, flip and jitter have no effect",
     )
 
 

@@ -89,9 +89,8 @@ def open_stream(
 
     Raises UserError if ranks cannot share a batch evenly, or lengths are needed and missing.
     """
-    return Stream(
-        data or open_data(recipe.data), recipe.seed, tokenizer, recipe.train.batch_size, rank, world_size, state
-    )
+    size, passes = recipe.train.passes(world_size)
+    return Stream(data or open_data(recipe.data), recipe.seed, tokenizer, size, rank, world_size, state, passes)
 
 
 class Batches(Dataset[BatchBase]):
@@ -126,6 +125,7 @@ class Stream:
         rank: int = 0,
         world_size: int = 1,
         state: StreamState | None = None,
+        accumulation: int = 1,
     ) -> None:
         settings = data.settings
         self.data = data
@@ -139,7 +139,7 @@ class Stream:
         rows = rows_of(settings, batch_size, world_size)
         lengths = [corpus.lengths(tokenizer) if counted(settings) else None for corpus in data.corpora]
         for one, known, count in zip(samples, lengths, rows, strict=True):
-            group(one, known, count)
+            group(one, known, count, accumulation)
         parts = [
             Part(name, weight, one.corpus.units, _per_batch(one, known, count))
             for name, (weight, _), one, known, count in zip(

@@ -11,6 +11,10 @@ from pathlib import Path
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
 
+from cosmos_train.stream.clip_tokenizer import BEGIN as CLIP_BEGIN
+from cosmos_train.stream.clip_tokenizer import END as CLIP_END
+from cosmos_train.stream.clip_tokenizer import clean, clip_backend
+
 PAD, BEGIN, END, VISUAL, END_OF_CHUNK = "<pad>", "<s>", "</s>", "<visual>", "<|endofchunk|>"
 SPECIAL = (PAD, BEGIN, END, VISUAL, END_OF_CHUNK)
 
@@ -31,6 +35,7 @@ class Tokenizer:
         self.names = {"begin": begin, "end": end, "pad": pad}
         self._markers = (*self.names.values(), VISUAL, END_OF_CHUNK)
         self.size = backend.get_vocab_size(with_added_tokens=True)
+        self._clean = clean if begin == CLIP_BEGIN else str
 
     @classmethod
     def train(cls, texts: Iterable[str], vocabulary: int) -> Tokenizer:
@@ -59,10 +64,6 @@ class Tokenizer:
     @classmethod
     def clip(cls) -> Tokenizer:
         """CLIP's tokenizer."""
-        from cosmos_train.stream.clip_tokenizer import BEGIN as CLIP_BEGIN
-        from cosmos_train.stream.clip_tokenizer import END as CLIP_END
-        from cosmos_train.stream.clip_tokenizer import clip_backend
-
         return cls(clip_backend(), CLIP_BEGIN, CLIP_END)
 
     @classmethod
@@ -85,6 +86,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text alone, without special tokens."""
+        return self._ids(self._clean(text))
+
+    def encode_words(self, text: str) -> list[int]:
+        """The same, with special tokens in the text replaced by spaces, also those that cleaning brings to light."""
+        return self._ids(self.without_markers(self._clean(text)))
+
+    def _ids(self, text: str) -> list[int]:
         return list(self.backend.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: list[int]) -> str:

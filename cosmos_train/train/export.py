@@ -8,13 +8,13 @@ from typing import Literal
 
 from cosmos_train.errors import UserError
 from cosmos_train.families.registry import family_of
-from cosmos_train.train.starting import load_any
+from cosmos_train.train.starting import family_at, load_any
 
 Part = Literal["teacher", "student"]
 
 
 def export(checkpoint: Path, out: Path, average: bool = False, part: Part = "teacher") -> Path:
-    """Writes the model of a checkpoint (its folder, or a run's) to the new folder `out`.
+    """Writes the model of a checkpoint (its folder, a run's, or a file as released) to the new folder `out`.
 
     average: write the averaged weights. part: which half of a COSMOS becomes a plain CLIP.
 
@@ -22,7 +22,12 @@ def export(checkpoint: Path, out: Path, average: bool = False, part: Part = "tea
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not empty", "give a new folder", 2)
-    trained, model = load_any(checkpoint, average)
+    if checkpoint.is_file():  # as its authors released it
+        if average:
+            raise UserError(f"{checkpoint} has no averaged weights", "leave --average out", 2)
+        trained, model = family_at(checkpoint).load_released(checkpoint)
+    else:
+        trained, model = load_any(checkpoint, average)
     there = out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -38,9 +38,10 @@ class InitialWeights:
 def load_initial_weights(recipe: Recipe) -> InitialWeights:
     """Resolves `train.start_from`. Raises UserError if this model cannot begin with it."""
     path, family = Path(recipe.train.start_from), family_of(recipe)
-    if path.is_file():
-        if not family.recognises(path):
-            raise family.cannot(f"begin with the file {path}", "give a run or a checkpoint")
+    known = path.is_file() or (path.is_dir() and not exported_kind(path) and checkpoint.find(path) is None)
+    if path.is_file() and not family.recognises(path):
+        raise family.cannot(f"begin with the file {path}", "give a run, a checkpoint, or weights as released")
+    if known and family.recognises(path):
         return InitialWeights(None, lambda model: family.load_file(model, path, recipe))
     trained, model = load_any(path)
     kind = trained.recipe.model.kind

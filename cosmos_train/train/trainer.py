@@ -190,7 +190,7 @@ class Trainer:
         """This rank's shares of the step's global batches."""
         self._before = self.stream.state
         with window.timed("data"):
-            batches = [self.stream.next() for _ in range(self.recipe.train.accumulation)]
+            batches = [self.stream.next() for _ in range(self.recipe.train.passes(self.world.size)[1])]
         bad = Counter(f"{one.key}: {one.reason}" for batch in batches for one in batch.bad_samples)
         for reason, count in sorted(bad.items()):
             self.console.print(f"skipped {count} x {reason}", soft_wrap=True, highlight=False)

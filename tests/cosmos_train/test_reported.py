@@ -166,10 +166,15 @@ def test_reported_command_for_a_model_of_another_kind(
     assert code and "model.embedding_width 32 → 16" in printed
     code, printed = said("run", wide, "--set", f"train.start_from={tmp_path / 'cosmos'}", "--out", tmp_path / "run")
     assert code == 2 and "student.visual.proj is (32, 32), not (32, 16)" in printed
-    for command in (("retrieve",), ("upcycle", tmp_path / "up"), ("export", tmp_path / "out")):
+    for command in (("retrieve",), ("upcycle", tmp_path / "up")):
         name, *rest = command
         code, printed = said(name, checkpoint(tmp_path / "released.pt"), *rest)
         assert code == 2 and "released.pt is a file, not a run" in printed and "evaluate --task" in printed
+    (tmp_path / "junk.pt").write_bytes(b"junk")
+    code, printed = said("export", tmp_path / "junk.pt", tmp_path / "out")
+    assert code == 1 and "junk.pt holds more than weights" in printed and not (tmp_path / "out").exists()
+    code, printed = said("export", tmp_path / "released.pt", tmp_path / "out", "--average")
+    assert code == 2 and "released.pt has no averaged weights" in printed
 
 
 def test_reported_reason_when_shards_have_no_captions(said: Said, shards: Path, tmp_path: Path) -> None:

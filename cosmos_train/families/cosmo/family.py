@@ -118,6 +118,17 @@ class CosMoFamily(Family):
 
         return load(folder)
 
+    def recognises(self, path: Path) -> bool:
+        """A file or folder of weights as released."""
+        from cosmos_train.families.cosmo.released import recognises
+
+        return recognises(path)
+
+    def load_file(self, model: CosMo, path: Path, recipe: Recipe) -> None:
+        from cosmos_train.families.cosmo.released import start
+
+        start(model, path)
+
     def drawn_outputs(self, model: CosMo) -> list[Tensor]:
         import torch
 

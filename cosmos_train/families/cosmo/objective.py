@@ -18,7 +18,7 @@ from cosmos_train.families.cosmo.model import CosMo, Layout
 from cosmos_train.losses.contrastive import contrastive_loss, siglip_loss
 from cosmos_train.losses.language import language_loss
 from cosmos_train.losses.settings import ObjectiveSettings
-from cosmos_train.models.moe import mixtures, router_losses
+from cosmos_train.models.routing import RoutingPass, record_routing
 from cosmos_train.stream.batch import IGNORED, Batch, Pairs, Rows
 
 
@@ -47,7 +47,12 @@ def compute(model: CosMo, batch: Batch, settings: ObjectiveSettings, language: b
     language=False: the pairs only; the language loss is 0 and the LM's second half does not run. Random numbers are
     drawn in the same order either way.
     """
-    batch = _with_a_row(batch)
+    with record_routing(model) as calls:
+        outputs = _outputs(model, _with_a_row(batch), settings, language)
+    return outputs._replace(routing=_routing(calls, settings))
+
+
+def _outputs(model: CosMo, batch: Batch, settings: ObjectiveSettings, language: bool) -> Outputs:
     rows, pairs = batch.rows, batch.pairs
     layout = Layout(rows.document, rows.position, rows.media_from, rows.media_upto) if batch.packed else None
     media = model.encode_media(batch.media.frames, batch.media.mask, batch.media.times)
@@ -72,15 +77,13 @@ def compute(model: CosMo, batch: Batch, settings: ObjectiveSettings, language: b
     query = model.media_embedding(media.query[pairs.clip[pair]])
     scale = model.scale()
     bias = scale.new_zeros(()) if model.logit_bias is None else model.logit_bias.clone()
-    return Outputs(summed, query, text, pairs.group[pair], scale, bias, _routing(model, settings))
+    return Outputs(summed, query, text, pairs.group[pair], scale, bias)
 
 
-def _routing(model: CosMo, settings: ObjectiveSettings) -> Tensor | None:
+def _routing(calls: RoutingPass, settings: ObjectiveSettings) -> Tensor | None:
     """The loss of our own experts (a Mixtral's experts learn by the language loss)."""
-    if not model.training or not any(block.routing for block in mixtures(model)):
-        return None
-    balance, z = router_losses(model)
-    return settings.balance_weight * balance + settings.router_z_weight * z
+    losses = calls.losses()
+    return None if losses is None else settings.balance_weight * losses[0] + settings.router_z_weight * losses[1]
 
 
 def contrast(outputs: Outputs, settings: ObjectiveSettings) -> Tensor:

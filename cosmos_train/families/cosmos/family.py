@@ -157,11 +157,18 @@ class CosmosFamily(Family):
     def load_file(self, model: Cosmos, path: Path, recipe: Recipe) -> None:
         from cosmos_train.families.cosmos.released import start
 
+        if path.is_dir():
+            raise self.cannot(f"begin with the folder {path}", "give a run, a checkpoint, or a file as released")
         if recipe.model.experts.count:
             raise UserError(
                 f"{path} is dense, the recipe has experts", "start without experts, then run cosmos_train upcycle", 2
             )
         start(model, path)
+
+    def load_released(self, path: Path) -> tuple[Trained, Cosmos]:
+        from cosmos_train.families.cosmos.recognised import load
+
+        return load(path)
 
     def drawn_outputs(self, model: Cosmos) -> list[Tensor]:
         from cosmos_train.families.drawn import Drawn

@@ -22,7 +22,7 @@ from cosmos_train.families.base import StepContext
 from cosmos_train.families.cosmos.distill import CosmosLosses, Views, cosmos_losses
 from cosmos_train.families.cosmos.model import Cosmos, Student
 from cosmos_train.losses.settings import ObjectiveSettings
-from cosmos_train.models.moe import mixtures, router_losses
+from cosmos_train.models.routing import RoutingPass, record_routing
 from cosmos_train.stream.views.batch import ViewBatch
 
 SCALES = ("logit_scale", "distill_logit_scale")
@@ -42,12 +42,13 @@ def compute(
     batch = _with_a_row(batch)
     large, small = model.normalised(batch.images.flatten(0, 1)), model.normalised(batch.crops.flatten(0, 1))
     count = len(batch.images[0])
-    images, pooled = model.student.images(large), [] if not len(small) else [model.student.visual(small)[0]]
-    first, said = _read(model.student, batch.texts, len(batch.images))
+    with record_routing(model.student) as calls:
+        images, pooled = model.student.images(large), [] if not len(small) else [model.student.visual(small)[0]]
+        first, said = _read(model.student, batch.texts, len(batch.images))
     seen = torch.unflatten(torch.cat([images.pooled, *pooled]), 0, (-1, count))
     # Only the first global view's tokens are attended to, in either modality.
     cross_image, cross_text = model.student.cross(seen, said, images.tokens[:count], first)
-    routing = _routing(model.student, settings, seen)
+    routing = _routing(calls, settings, seen)
     if taught is None:
         taught = teach(model, batch, large)
     views = Views(
@@ -85,10 +86,8 @@ def _pooled(tower: Student, texts: Tensor) -> Tensor:
     return torch.unflatten(found, 0, (len(texts), -1))
 
 
-def _routing(student: Student, settings: ObjectiveSettings, like: Tensor) -> Tensor:
-    if not student.training or not mixtures(student):
-        return like.new_zeros((), dtype=torch.float32)
-    balance, z = router_losses(student)
+def _routing(calls: RoutingPass, settings: ObjectiveSettings, like: Tensor) -> Tensor:
+    balance, z = calls.losses() or (like.new_zeros((), dtype=torch.float32),) * 2
     return settings.balance_weight * balance + settings.router_z_weight * z
 
 

@@ -85,6 +85,17 @@ class CuMoFamily(Family):
 
         return load(folder)
 
+    def recognises(self, path: Path) -> bool:
+        """A file or folder of weights as released."""
+        from cosmos_train.families.cumo.released import recognises
+
+        return recognises(path)
+
+    def load_file(self, model: CuMo, path: Path, recipe: Recipe) -> None:
+        from cosmos_train.families.cumo.released import start
+
+        start(model, path)
+
     def drawn_outputs(self, model: CuMo) -> list[Tensor]:
         import torch
 
@@ -94,5 +105,5 @@ class CuMoFamily(Family):
         words = draw.tokens(model.image_tokens + 8, int(model.lm.get_input_embeddings().num_embeddings))
         words[words == model.visual_token] = 5
         words[:, 1 : 1 + model.image_tokens] = model.visual_token
-        pictures = draw.pictures(model.vision.size * max(model.scales))
+        pictures = draw.pictures(model.picture_size)
         return [model(pictures, words, torch.ones_like(words, dtype=torch.bool))]

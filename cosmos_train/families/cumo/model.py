@@ -40,7 +40,8 @@ class PatchTower(VisionTower):
 
 
 class CuMo(nn.Module):
-    """visual_token: the placeholder id of a picture's tokens. scales: multiples of the smallest scale, ascending."""
+    """visual_token: the placeholder id of a picture's tokens. scales: multiples of the smallest scale, ascending.
+    upsampled: pictures have the smallest scale, and larger ones are enlarged from it, as released."""
 
     pixel_mean: Tensor
     pixel_std: Tensor
@@ -53,6 +54,7 @@ class CuMo(nn.Module):
         visual_token: int,
         scales: tuple[int, ...],
         frozen: bool,
+        upsampled: bool = False,
     ) -> None:
         super().__init__()
         self.vision = vision
@@ -61,6 +63,7 @@ class CuMo(nn.Module):
         self.visual_token = visual_token
         self.scales = scales
         self.vision_frozen = frozen
+        self.upsampled = upsampled
         self.register_buffer("pixel_mean", 255 * torch.tensor(CLIP_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", 255 * torch.tensor(CLIP_STD).view(3, 1, 1), persistent=False)
 
@@ -68,16 +71,24 @@ class CuMo(nn.Module):
     def image_tokens(self) -> int:
         return (self.vision.size // self.vision.patch) ** 2
 
-    def features(self, frames: Tensor) -> Tensor:
-        """Pictures (N, 3, S, S) uint8, with S of the largest scale, to (N, v, D · scales)."""
+    @property
+    def picture_size(self) -> int:
+        """The side of pictures, pixels."""
+        return self.vision.size * (1 if self.upsampled else max(self.scales))
+
+    def features(self, frames: Tensor, blanks: int = 0) -> Tensor:
+        """Pictures (N, 3, S, S) uint8, with S as of `picture_size`, to (N + blanks, v, D · scales). blanks: pictures of
+        the mean colour after them."""
         pixels = (frames - self.pixel_mean) / self.pixel_std
+        if blanks:
+            pixels = torch.cat([pixels, pixels.new_zeros(blanks, *pixels.shape[1:])])
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.vision_frozen):
             return torch.cat([self._at(scale, pixels) for scale in self.scales], -1)
 
     def _at(self, scale: int, pixels: Tensor) -> Tensor:
         size, count = self.vision.size, len(pixels)
         if pixels.shape[-1] != scale * size:
-            pixels = F.interpolate(pixels, (scale * size,) * 2, mode="bicubic", antialias=True)
+            pixels = F.interpolate(pixels, (scale * size,) * 2, mode="bicubic", antialias=not self.upsampled)
         # (N, 3, s, size, s, size) -> the tiles of a picture, row by row
         tiles = pixels.reshape(count, 3, scale, size, scale, size).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
         found = self.vision.patches(tiles)
@@ -88,24 +99,24 @@ class CuMo(nn.Module):
         whole = grid.reshape(count, found.shape[-1], scale * side, scale * side)
         return F.avg_pool2d(whole, scale).flatten(2).transpose(1, 2)
 
-    def forward(self, frames: Tensor, tokens: Tensor, token_mask: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, tokens: Tensor, token_mask: Tensor, blanks: int = 0) -> Tensor:
         """Arguments as of `embedded`, token_mask (B, L): False on padding; logits (B, L, V)."""
-        there = self.embedded(frames, tokens)
+        there = self.embedded(frames, tokens, blanks)
         found = self.lm(inputs_embeds=there, attention_mask=token_mask.long(), use_cache=False)
         return found.logits  # type: ignore[no-any-return]
 
-    def embedded(self, frames: Tensor, tokens: Tensor) -> Tensor:
+    def embedded(self, frames: Tensor, tokens: Tensor, blanks: int = 0) -> Tensor:
         """frames (N, 3, S, S), tokens (B, L) with image_tokens `<visual>` for each frame in order; gives (B, L, D).
 
         Without pictures the tower still runs, on a dummy picture: processes that share its weights wait for each other
-        in it.
+        in it. blanks: further pictures that it runs on and nothing sees.
         """
-        there = frames if len(frames) else frames.new_zeros(1, 3, *(max(self.scales) * self.vision.size,) * 2)
-        seen = self.connector(self.features(there))
+        there = frames if len(frames) or blanks else frames.new_zeros(1, *frames.shape[1:])
+        seen = self.connector(self.features(there, blanks))
         places = tokens == self.visual_token
         embedded: Tensor = self.lm.get_input_embeddings()(torch.where(places, 0, tokens))
         flat = seen.flatten(0, 1).to(embedded.dtype)
-        placed = embedded.masked_scatter(places[..., None], flat)
+        placed = embedded.masked_scatter(places[..., None], flat)  # ignores the blanks, which come last
         return placed if len(frames) else embedded + 0 * flat.sum()
 
     def train(self, mode: bool = True) -> CuMo:
@@ -124,17 +135,18 @@ def build_cumo(recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> 
     """
     settings = recipe.model
     scales = tuple(settings.connector.scales)
-    if recipe.data.image.size % max(scales):
+    upsampled = settings.paper_compat.upsampled_scales
+    if not upsampled and recipe.data.image.size % max(scales):
         raise UserError(
             f"pictures of {recipe.data.image.size} px cannot be divided by the largest scale {max(scales)}",
             "set data.image.size to the tower's size times the largest of model.connector.scales",
             2,
         )
-    vision = _tower(settings.vision, recipe.data.image.size // max(scales), weights)
+    vision = _tower(settings.vision, recipe.data.image.size // (1 if upsampled else max(scales)), weights)
     lm = build_lm(settings.language, vocabulary, weights)
     width = int(lm.get_input_embeddings().embedding_dim)
     connector = nn.Sequential(nn.Linear(vision.width * len(scales), width), nn.GELU(), nn.Linear(width, width))
-    model = CuMo(vision, connector, lm, vocabulary.visual, scales, settings.vision.frozen)
+    model = CuMo(vision, connector, lm, vocabulary.visual, scales, settings.vision.frozen, upsampled)
     if recipe.data.talk.image_tokens != model.image_tokens:
         raise UserError(
             f"a picture is {model.image_tokens} tokens, data.talk.image_tokens is {recipe.data.talk.image_tokens}",

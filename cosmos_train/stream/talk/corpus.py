@@ -139,28 +139,36 @@ class TalkSamples(Samples):
     _lengths: Lengths | None = None
     _window: tuple[int, NDArray[np.int64]] | None = None
     _rows = 0
+    _accumulation = 1
 
-    def group(self, lengths: Lengths, rows: int) -> None:
-        """From now on, each batch of `rows` has similar samples."""
-        self._lengths, self._rows = lengths, rows
+    def group(self, lengths: Lengths, rows: int, accumulation: int) -> None:
+        """From now on, each batch of `rows` has similar samples, or each step of `accumulation` batches."""
+        self._lengths, self._rows, self._accumulation = lengths, rows, accumulation
 
     def place(self, position: int) -> Place:
         if self._lengths is None:
             return super().place(position)
-        size = self._rows * self.data.talk.group_batches
+        by_step = self.data.talk.group_by == "modality"
+        together = self._rows * (self._accumulation if by_step else 1)  # samples that are shuffled as one
+        size = -(-self._rows * self.data.talk.group_batches // together) * together
         number, inside = divmod(position, size)
         if self._window is None or self._window[0] != number:
-            self._window = (number, self._sorted(number, size))
+            self._window = (number, self._grouped(number, size, together, by_step))
         return super().place(int(self._window[1][inside]))
 
-    def _sorted(self, number: int, size: int) -> NDArray[np.int64]:
-        """The positions of a window: sorted by modality and length, cut into batches, the batches shuffled."""
+    def _grouped(self, number: int, size: int, together: int, by_step: bool) -> NDArray[np.int64]:
+        """The positions of a window, cut into groups of similar samples that are shuffled: sorted by modality and
+        length; or of one modality and any length, with halves, quarters, … of equal total length."""
         assert self._lengths is not None
         positions = np.arange(number * size, (number + 1) * size)
         places = [super(TalkSamples, self).place(int(position)) for position in positions]
         at = np.array([int(self._lengths.first[one.document]) + one.window for one in places])
-        order = np.lexsort((positions, -self._lengths.tokens[at].astype(np.int64), self._lengths.frames[at]))
-        batches = positions[order].reshape(-1, self._rows)
+        tokens, pictured = self._lengths.tokens[at].astype(np.int64), self._lengths.frames[at]
+        keys = (positions, pictured) if by_step else (positions, -tokens, pictured)
+        batches = np.lexsort(keys).reshape(-1, together)
+        if by_step:
+            batches = np.stack([evened(batch, tokens) for batch in batches])
+        batches = positions[batches]
         shuffled: NDArray[np.int64] = batches[np.random.default_rng((self.seed, number, 3)).permutation(len(batches))]
         return shuffled.reshape(-1)
 
@@ -181,6 +189,24 @@ class TalkSamples(Samples):
             pixels = squared(frame, size, self.data.talk.pad)[None]
         turns = talk.turns or (Turn(f"{IMAGE}\n{QUESTIONS[int(random.integers(len(QUESTIONS)))]}", talk.text),)
         return Sample(key, tuple(part for one in turns for part in (one.asked, one.answered)), (pixels,), ((),))
+
+
+def evened(batch: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The batch in an order whose halves, and halves of halves, have about equal total lengths.
+
+    The longest go to the shorter half first, as in LLaVA. By halves, so that the order holds for any number of
+    processes.
+    """
+    if len(batch) < 2:
+        return batch
+    room = [-(-len(batch) // 2), len(batch) // 2]
+    halves: list[list[int]] = [[], []]
+    totals = [0, 0]
+    for one in batch[np.argsort(-tokens[batch], kind="stable")].tolist():
+        half = min((0, 1), key=lambda side: (len(halves[side]) == room[side], totals[side]))
+        halves[half].append(one)
+        totals[half] += int(tokens[one])
+    return np.concatenate([evened(np.asarray(half, np.int64), tokens) for half in halves])
 
 
 def squared(frame: NDArray[np.uint8], size: int, pad: bool) -> NDArray[np.uint8]:

@@ -27,3 +27,9 @@ class TalkSettings(Settings):
         ge=0,
         description="group samples of similar length and modality, sorted within this many batches; 0: no",
     )
+    group_by: Literal["length", "modality"] = Field(
+        default="length",
+        exclude_if=lambda value: value == "length",
+        description="length: batches of similar length; modality: steps of one modality with samples of any length, "
+        "spread so that processes get equal total lengths, as LLaVA's sampler does",
+    )

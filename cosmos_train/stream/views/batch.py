@@ -91,5 +91,5 @@ def collate_views(
 
 def tokenize_caption(text: str, tokenizer: Tokenizer, length: int) -> list[int]:
     """`<begin> words <end>`, at most `length` ids: the end is kept, since texts are pooled there."""
-    words = tokenizer.encode(tokenizer.without_markers(text))
+    words = tokenizer.encode_words(text)
     return [tokenizer.begin, *words[: length - 2], tokenizer.end]

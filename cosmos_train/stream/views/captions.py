@@ -41,12 +41,14 @@ def split(text: str) -> list[str]:
     return [part for part in (" ".join(piece.split()) for piece in _ENDS.split(text)) if part]
 
 
-def sentences_of(value: Any, field: str) -> list[str]:
-    """The sentences of a json field. Raises ValueError if it is neither text nor a list of texts."""
+def sentences_of(value: Any, field: str, whole: bool = False) -> list[str]:
+    """The sentences of a json field; whole: a text is one sentence. ValueError if it is neither text nor a list of
+    texts."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return []
     if isinstance(value, str):
-        return split(known_text(value))
+        text = " ".join(known_text(value).split())
+        return ([text] if text else []) if whole else split(text)
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         held = f"a list with {_other(value)}" if isinstance(value, list) else type(value).__name__
         raise ValueError(
@@ -80,7 +82,8 @@ def scenes(members: Members, roles: Sequence[str], settings: ViewSettings) -> tu
         fields = DREAMLIP if kind == "dreamlip" else PIXELPROSE
         if not any(field in about for field in fields):
             raise ValueError(_lacks(about, fields))
-        pool = [sentence for field in fields for sentence in sentences_of(about.get(field), field)]
+        whole = {"original_caption"} if settings.whole_original else set()
+        pool = [one for field in fields for one in sentences_of(about.get(field), field, field in whole)]
     picture = next((bytes(members[suffix]) for suffix in IMAGES if suffix in members), None)
     if picture is None:
         raise ValueError(f"holds no picture, but {', '.join(sorted(members))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Literal
 
 from pydantic import Field
@@ -27,4 +28,10 @@ class ViewSettings(Settings):
         default="auto",
         description="source of the sentences: DreamLIP's seven json fields, PixelProse's two, the clips of our "
         "documents (all of their texts in data.text), or a pair's own text; auto: one of the first three",
+    )
+    whole_original: bool = Field(
+        default=False,
+        exclude_if=operator.not_,
+        description="PixelProse's original_caption is one entry of the pool, as in the released code; else it is split "
+        "into sentences like the other fields",
     )

@@ -18,7 +18,7 @@ from cosmos_train.evaluate.readers import classes
 from cosmos_train.evaluate.readers.classes import Classes
 from cosmos_train.evaluate.readers.folder import DataFolder, read
 from cosmos_train.evaluate.tasks import CLASSIFICATION
-from cosmos_train.stream.settings import ImageSettings
+from cosmos_train.stream.decode import decode_exactly
 from judged import paint
 
 Reader = Callable[[DataFolder, str], Classes]
@@ -77,7 +77,7 @@ def test_cifars_binaries(tmp_path: Path, name: str, count: int) -> None:
     assert [one.label for one in found.examples] == ["baby", "apple", "aquarium_fish"]
     assert len({one.id for one in found.examples}) == 3
     media = found.examples[2].media
-    (shown,), _ = look(tmp_path / file, media, 1, ImageSettings(size=32))
+    (shown,), _ = look(tmp_path / file, media, 1, decode_exactly)
     assert np.array_equal(shown, pixels[2].transpose(1, 2, 0))
     (tmp_path / file).unlink()
     (tmp_path / file).with_name("test_batch" if count == 1 else "x").write_bytes(b"pickle")

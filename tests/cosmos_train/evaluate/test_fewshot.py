@@ -250,6 +250,7 @@ def test_what_is_said_ends_where_the_next_demonstration_would_begin() -> None:
     assert clean('a "red" dog Output: a cat', ("Output",)) == "a red dog"
     assert clean("yes, it is", Protocol().answer_stops) == "yes"
     assert clean("two Question: what", Protocol().answer_stops) == "two"
+    assert clean("1,000 people, at least", Protocol().answer_stops) == "1,000 people"
 
 
 def test_asking_leaves_a_model_in_training_as_it_was(subject: Subject, coco: Path) -> None:

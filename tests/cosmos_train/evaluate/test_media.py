@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from cosmos_train.evaluate.media import Unreadable, _upright, load
+from cosmos_train.evaluate.preprocess import as_trained
 from cosmos_train.evaluate.readers.folder import Media
 from cosmos_train.stream.settings import ImageSettings
 from interlink.media.orientation import orientation_of
 
-SMALL = ImageSettings(size=16)
+SMALL = as_trained(ImageSettings(size=16))
 LEVELS = range(10, 250, 10)  # of grey: frame n, shown for half a second, has level 10 + 10 n
 
 

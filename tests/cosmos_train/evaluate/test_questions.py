@@ -18,7 +18,7 @@ from cosmos_train.evaluate.readers import judged, questions
 from cosmos_train.evaluate.readers.folder import DataFolder, Media, read
 from cosmos_train.evaluate.talk import worded
 from cosmos_train.evaluate.tasks import TASKS
-from cosmos_train.stream.settings import ImageSettings
+from cosmos_train.stream.decode import decode_exactly
 from judged import paint
 
 
@@ -92,7 +92,7 @@ def test_mmmu_from_the_hubs_files(tmp_path: Path) -> None:
     assert (other.question, other.answers) == ("How many ?", (("3",), ("three",)))
     where = data.media(other.media.name)
     assert where == path
-    (shown,), _ = look(where, other.media, 1, ImageSettings(size=8))
+    (shown,), _ = look(where, other.media, 1, decode_exactly)
     assert shown[0, 0].tolist() == [0, 255, 0]
 
 

@@ -19,7 +19,7 @@ from cosmos_train.evaluate import judge
 from cosmos_train.evaluate.protocol import Protocol
 from cosmos_train.evaluate.readers.folder import Example, Media
 from cosmos_train.evaluate.run import evaluate_task
-from cosmos_train.evaluate.talk import _right, ratio, worded
+from cosmos_train.evaluate.talk import _right, longest_answer, ratio, worded
 from cosmos_train.evaluate.talker import Talker, load_talker
 from cosmos_train.evaluate.tasks import TASKS
 from cosmos_train.stream.talk.prompts import Turn, tokenize_turns
@@ -108,6 +108,13 @@ def test_questions_are_worded_as_the_protocol_says() -> None:
     assert worded(open_ended, TASKS["mm-vet"], Protocol()) == "How many?"
     with pytest.raises(ValueError, match=r"must hold \{question\}, \{choices\}"):
         Protocol.model_validate({"talk": {"choice": "{question}"}})
+
+
+def test_judged_answers_are_as_long_as_each_benchmark_asks_for() -> None:
+    found = {name: longest_answer(TASKS[name], Protocol()) for name in ("llava-bench", "mm-vet", "scienceqa")}
+    assert found == {"llava-bench": 128, "mm-vet": 1024, "scienceqa": 64}
+    own = Protocol.model_validate({"talk": {"judged_tokens": 7}})
+    assert longest_answer(TASKS["mm-vet"], own) == 7
 
 
 @pytest.fixture

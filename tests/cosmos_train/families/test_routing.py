@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cosmos_train.families.routing import alarm, routing_numbers
-from cosmos_train.models.moe import Routing
+from cosmos_train.models.routing import Router
 from forked import on_ranks
 
 
@@ -17,8 +17,8 @@ def model(*shares: list[float]) -> nn.Module:
     """Blocks whose experts got these shares of their tokens."""
     found = nn.ModuleList()
     for share in shares:
-        block = nn.Module()
-        block.routing = Routing(torch.zeros(()), torch.zeros(()), torch.tensor(share))
+        block = Router()
+        block.used = torch.tensor(share)
         found.append(block)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 from cosmos_train.models.fusion import GatedCrossAttentionBlock, MaskedCrossAttention, TextQuery, View, media_mask, view
 from cosmos_train.models.resampler import Resampler
 from cosmos_train.models.settings import FusionSettings, ModelCompat, ResamplerSettings
+from golden import config_of, count
 
 SMALL = {"unimodal_depth": 1, "heads": 2, "head_width": 8}
 
@@ -164,10 +166,10 @@ def test_the_resampler_knows_when_frames_were_shown() -> None:
         assert equal != differs
 
 
-def released(shared_data: Path) -> dict[str, Tensor]:
+def released(shared_data: Path) -> dict[str, Any]:
     """Inputs, weights and outputs of the released code, float64."""
     with np.load(shared_data / "golden" / "cosmo_blocks.npz") as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays}
+        return {name: arrays[name] if name == "config" else torch.from_numpy(arrays[name]) for name in arrays}
 
 
 def load(module: torch.nn.Module, weights: dict[str, Tensor], names: dict[str, str]) -> None:
@@ -184,11 +186,18 @@ def below(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def test_the_resampler_equals_the_released_one(shared_data: Path) -> None:
-    arrays = below(released(shared_data), "resampler/")
-    resampler = Resampler(32, ResamplerSettings(depth=2, heads=4, head_width=8, latents=6, frame_time=False))
+    whole = released(shared_data)
+    arrays, about = below(whole, "resampler/"), config_of(whole).get("resampler", {})
+    latents, width = arrays["weight/latents"].shape
+    depth, heads = count(arrays, "weight/layers."), about.get("heads", 4)
+    head_width = len(arrays["weight/layers.0.0.to_q.weight"]) // heads
+    settings = ResamplerSettings(
+        depth=depth, heads=heads, head_width=head_width, latents=latents - 1, frame_time=False
+    )  # fmt: skip
+    resampler = Resampler(width, settings)
     names = {"latents": "latents", "norm": "norm"}
-    names |= {f"layers.{i}.0.": f"layers.{i}.attention." for i in range(2)}
-    names |= {f"layers.{i}.1.": f"layers.{i}.feed_forward." for i in range(2)}
+    names |= {f"layers.{i}.0.": f"layers.{i}.attention." for i in range(depth)}
+    names |= {f"layers.{i}.1.": f"layers.{i}.feed_forward." for i in range(depth)}
     load(resampler, below(arrays, "weight/"), names)
     found = resampler(arrays["input"].flatten(0, 1)).unflatten(0, arrays["input"].shape[:2])
     assert (found - arrays["output"]).abs().max() < 1e-9
@@ -198,11 +207,17 @@ def test_the_resampler_equals_the_released_one(shared_data: Path) -> None:
 def test_the_block_equals_the_released_one_in_compat_mode(
     shared_data: Path, name: str, attend: str, bottleneck: int
 ) -> None:
-    arrays = below(released(shared_data), f"block_{name}/")
+    whole = released(shared_data)
+    arrays, about = below(whole, f"block_{name}/"), config_of(whole).get(f"block_{name}", {})
+    heads, bottleneck = about.get("heads", 4), about.get("bottleneck", bottleneck)
+    narrowed, width = arrays["weight/attn.to_q.weight"].shape
     settings = FusionSettings.model_validate(
-        {"unimodal_depth": 1, "heads": 4, "head_width": 8, "bottleneck": bottleneck, "attend": attend}
-    )
-    block = GatedCrossAttentionBlock(24, 32, settings, COMPAT)
+        {
+            "unimodal_depth": 1, "heads": heads, "head_width": narrowed * bottleneck // heads,
+            "bottleneck": bottleneck, "attend": attend,
+        }
+    )  # fmt: skip
+    block = GatedCrossAttentionBlock(width, arrays["media"].shape[-1], settings, COMPAT)
     names = {
         "attn_gate": "attention_gate",
         "ff_gate": "feed_forward_gate",

@@ -12,8 +12,10 @@ from rich.console import Console
 from cosmos_train.families.cumo.model import CuMo, build_cumo
 from cosmos_train.families.cumo.objective import compute
 from cosmos_train.families.routing import routing_numbers
-from cosmos_train.models.moe import mixtures, routed, utilisation
+from cosmos_train.models.moe import mixtures
 from cosmos_train.models.routers import routing_of
+from cosmos_train.models.routing import record_routing, routers, utilisation
+from cosmos_train.recipe import Recipe
 from cosmos_train.stream.stream import open_data, open_stream
 from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.train.trainer import train
@@ -57,24 +59,34 @@ def built(shards: Path, words: Tokenizer, **settings: Any) -> tuple[CuMo, tuple[
     recipe = cumo_recipe(shards, model__language=LANGUAGE, **settings)
     torch.manual_seed(0)
     model = build_cumo(recipe, words)
-    batch = open_stream(recipe, words, open_data(recipe.data)).next()
-    return model, compute(model, batch, recipe.objective)
+    return model, compute(model, batch_of(recipe, words), recipe.objective)
+
+
+def batch_of(recipe: Recipe, words: Tokenizer) -> Any:
+    return open_stream(recipe, words, open_data(recipe.data)).next()
 
 
 def test_they_count_beside_the_towers_and_the_connectors(shards: Path, words: Tokenizer) -> None:
     model, (_, balance, z) = built(shards, words, model__experts=EXPERTS)
-    names = [name for name, _ in routed(model)]
+    names = list(routers(model))
     assert len(names) == 6 and sum(name.startswith("lm.") for name in names) == 3
     assert len(mixtures(model)) == 3
     places: dict[str, list[float]] = {}
-    for name, one in routed(model):
+    recipe = cumo_recipe(shards, model__language=LANGUAGE, model__experts=EXPERTS)
+    batch = batch_of(recipe, words)
+    with record_routing(model) as calls:
+        model(batch.frames, batch.tokens, batch.token_mask)
+    for name, one in calls.blocks().items():
         places.setdefault(name.partition(".")[0], []).append(float(one.balance))
+    assert sorted(map(len, places.values())) == [1, 2, 3]
     assert float(balance) == pytest.approx(sum(sum(those) / len(those) for those in places.values()), rel=1e-6)
     (balance + z).backward()  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
         if name.startswith("lm.") and "mlp.gate" in name:
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
     assert [len(one) for one in utilisation(model)] == [4, 4, 4, 5, 5, 5]
+    assert utilisation(model) == []  # a new count begins
+    compute(model, batch, recipe.objective)
     numbers = routing_numbers(model)
     assert numbers["experts/blocks"] == 6
     assert 0 < numbers["experts/evenness"] <= 1.000001
@@ -83,19 +95,17 @@ def test_they_count_beside_the_towers_and_the_connectors(shards: Path, words: To
 def test_without_experts_of_its_own_they_learn_by_the_language_loss_alone(shards: Path, words: Tokenizer) -> None:
     """As the original: Mixtral's losses begin with the stage that has experts in the tower and connector."""
     model, (_, balance, z) = built(shards, words)
-    assert routed(model) == []
+    assert routers(model) == {}
     assert float(balance) == float(z) == 0
 
 
 def test_a_model_in_evaluation_keeps_nothing(shards: Path, words: Tokenizer) -> None:
     model, _ = built(shards, words, model__experts=EXPERTS)
-    for module in model.modules():
-        if hasattr(module, "routing"):
-            module.routing = None
+    utilisation(model)
     model.eval()
-    with torch.no_grad():
+    with record_routing(model) as calls:
         model(torch.zeros(0, 3, 32, 32, dtype=torch.uint8), torch.ones(1, 4, dtype=torch.long), torch.ones(1, 4) > 0)
-    assert routed(model) == []
+    assert calls.blocks() == {} and utilisation(model) == []
 
 
 def test_recomputed_blocks_learn_the_same(shards: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cosmos_train.errors import UserError
-from cosmos_train.models.moe import MixtureMlp, Routing, expert_layers, mixtures, routed, router_losses, upcycled
+from cosmos_train.models.moe import MixtureMlp, expert_layers, mixtures, upcycled
+from cosmos_train.models.routing import Routing, record_routing
 from cosmos_train.models.settings import ExpertSettings
 from cosmos_train.models.towers import Mlp, Transformer
 
@@ -155,13 +156,17 @@ def test_student_and_teacher_have_the_same_places_but_a_connector_is_the_models_
 
 def test_router_losses_are_means_within_a_place_summed_over_places() -> None:
     model = Half()
-    with pytest.raises(ValueError, match="no mixture of the model has run"):
-        router_losses(model)
+    with record_routing(model) as calls:
+        pass
+    assert calls.losses() is None
     expert_layers(model, ExpertSettings(count=2, top_k=1, places=["vision", "text", "connector"]))
     numbers = {"visual": 1.0, "vision": 3.0, "transformer": 10.0, "connector": 100.0}
-    for name, one in model.named_modules():
-        if isinstance(one, MixtureMlp):
-            value = numbers[name.partition(".")[0]]
-            one.routing = Routing(torch.tensor(value), torch.tensor(1000 * value), torch.ones(2) / 2)
-    assert [float(loss) for loss in router_losses(model)] == [2 + 10 + 100, 1000 * (2 + 10 + 100)]
-    assert len(routed(model)) == 4
+    with record_routing(model) as calls:
+        for name, one in model.named_modules():
+            if isinstance(one, MixtureMlp):
+                value = numbers[name.partition(".")[0]]
+                one.report(Routing(torch.tensor(value), torch.tensor(1000 * value), torch.ones(2) / 2))
+    losses = calls.losses()
+    assert losses is not None
+    assert [float(loss) for loss in losses] == [2 + 10 + 100, 1000 * (2 + 10 + 100)]
+    assert len(calls.blocks()) == 4

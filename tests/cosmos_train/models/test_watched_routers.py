@@ -1,4 +1,4 @@
-"""A Mixtral's own routers store their decisions in training, in full precision."""
+"""A Mixtral's own routers report their decisions in training, in full precision."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cosmos_train.models.routers import routing_of, watch_routers
+from cosmos_train.models.routing import record_routing, routers
 
 
 class TopKRouter(nn.Module):
@@ -31,28 +32,31 @@ class Lm(nn.Module):
         self.routers = nn.ModuleList([TopKRouter(), TopKRouter()])
 
 
-def test_a_mixtrals_routers_store_the_last_call_in_training() -> None:
+def test_a_mixtrals_routers_report_their_calls_in_training() -> None:
     torch.manual_seed(0)
     lm = Lm("mixtral")
     assert watch_routers(lm) == 2
-    first, second = lm.routers
-    assert first.routing is None and second.routing is None
+    first, _ = lm.routers
     tokens = torch.randn(20, 6)
     lm.eval()
-    first(tokens)
-    assert first.routing is None
+    with record_routing(lm) as calls:
+        first(tokens)
+    assert calls.blocks() == {}
     lm.train()
-    logits, _, choice = first(tokens)
-    assert second.routing is None
-    for stored, wanted in zip(first.routing, routing_of(logits, choice), strict=True):
-        assert torch.equal(stored, wanted)
+    with record_routing(lm) as calls:
+        logits, _, choice = first(tokens)
+    first(tokens)  # after the pass: not counted
+    (name,) = calls.blocks()
+    assert name == "routers.0.watch"
+    for stored, wanted in zip(calls.blocks()[name], routing_of(logits, choice), strict=True):
+        assert torch.equal(torch.as_tensor(stored), torch.as_tensor(wanted, dtype=torch.as_tensor(stored).dtype))
 
 
 @pytest.mark.parametrize("family", ["llama", None])
 def test_other_language_models_are_not_watched(family: str | None) -> None:
     lm = Lm(family)
     assert watch_routers(lm) == 0
-    assert not any(hasattr(router, "routing") for router in lm.routers)
+    assert routers(lm) == {}
 
 
 def test_losses_are_computed_in_fp32_from_logits_of_half_precision() -> None:
@@ -63,6 +67,7 @@ def test_losses_are_computed_in_fp32_from_logits_of_half_precision() -> None:
         found = routing_of(logits, choice)
     exact = routing_of(logits.double(), choice)
     assert exact.z.dtype == torch.float64
-    for one, other in zip(found, exact, strict=True):
+    assert found.tokens == exact.tokens == 300
+    for one, other in zip(found[:3], exact[:3], strict=True):
         assert one.dtype == torch.float32
         assert torch.allclose(one.double(), other, rtol=1e-6)

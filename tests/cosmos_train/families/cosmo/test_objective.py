@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 from torch.nn.functional import pad
 
 from cosmos_train.families.cosmo import objective as objective
 from cosmos_train.families.cosmo.model import CosMo, build_cosmo
 from cosmos_train.losses.contrastive import contrastive_loss
 from cosmos_train.losses.settings import ObjectiveSettings
+from cosmos_train.models.routing import Calls, Routing, RoutingPass
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.batch import IGNORED, BadSample, Batch, Sample
 from cosmos_train.stream.collate import Placed, collate, collate_packed
@@ -154,21 +154,14 @@ def test_only_siglip_adds_a_bias_to_similarities(
     assert outputs.scale.flatten().tolist() == pytest.approx([10.0 if contrastive == "siglip" else 1 / 0.07], rel=0.05)
 
 
-class Expert(nn.Module):
-    """In place of a model with experts: only its mode counts."""
-
-
-def test_routers_add_their_weighted_losses_in_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    block = type("Block", (), {"routing": object()})()
-    monkeypatch.setattr(objective, "mixtures", lambda model: [block])
-    monkeypatch.setattr(objective, "router_losses", lambda model: (torch.tensor(3.0), torch.tensor(5.0)))
+def test_routers_add_their_weighted_losses_where_any_ran() -> None:
+    ran = Calls()
+    ran.add(Routing(torch.tensor(3.0), torch.tensor(5.0), torch.ones(2) / 2))
     settings = ObjectiveSettings.model_validate({"balance_weight": 0.1, "router_z_weight": 0.01})
-    model = Expert()
-    found = objective._routing(model, settings)  # type: ignore[arg-type]
+    found = objective._routing(RoutingPass({"vision.mlp": ran}), settings)
     assert found is not None and float(found) == pytest.approx(0.1 * 3 + 0.01 * 5)
-    assert objective._routing(model.eval(), settings) is None  # type: ignore[arg-type]
-    block.routing = None  # a dense model, or a block that has not run
-    assert objective._routing(model.train(), settings) is None  # type: ignore[arg-type]
+    assert objective._routing(RoutingPass({"vision.mlp": Calls()}), settings) is None  # evaluation
+    assert objective._routing(RoutingPass({}), settings) is None  # a dense model
 
 
 def test_the_row_of_padding_belongs_to_no_document_and_learns_nothing(words: Tokenizer) -> None:

@@ -20,6 +20,7 @@ from cosmos_train.models.pretrained import PlannedVocabulary
 from cosmos_train.models.settings import ModelSettings
 from cosmos_train.models.towers import VisionTower
 from cosmos_train.recipe import load
+from golden import config_of, count
 
 
 def tiny(**vision: Any) -> ModelSettings:
@@ -40,30 +41,67 @@ def student() -> Student:
 
 @pytest.fixture
 def golden(shared_data: Path) -> tuple[Student, Any]:
-    found = np.load(shared_data / "golden" / "cosmos_tiny_model.npz")
-    tower = VisionTower(64, 16, 64, 2, 16, 32)
-    model = Student(tower, 16, 100, 32, 2, 4, 32, 4, 99, math.log(1 / 0.07)).double()
-    state = {name[7:]: torch.tensor(found[name]) for name in found if name.startswith("weight/")}
+    with np.load(shared_data / "golden" / "cosmos_tiny_model.npz") as arrays:
+        found = {name: arrays[name] for name in arrays}
+    return as_stored(found), found
+
+
+def as_stored(found: dict[str, Any]) -> Student:
+    """The student of a golden file: sizes by the shapes, heads and activation by its config, else as documented."""
+    state = {name[7:]: torch.tensor(array) for name, array in found.items() if name.startswith("weight/")}
+    about = config_of(found)
+    vision, text = about.get("vision_cfg", {}), about.get("text_cfg", {})
+    width, _, patch, _ = state["visual.conv1.weight"].shape
+    side = round((len(state["visual.positional_embedding"]) - 1) ** 0.5)
+    vocabulary, text_width = state["token_embedding.weight"].shape
+    embedding = state["text_projection"].shape[1]
+    tower = VisionTower(
+        side * patch, patch, width, count(state, "visual.transformer.resblocks."), vision.get("head_width", 16),
+        embedding, state["visual.transformer.resblocks.0.mlp.c_fc.weight"].shape[0] / width,
+    )  # fmt: skip
+    model = Student(
+        tower, len(state["positional_embedding"]), vocabulary, text_width, count(state, "transformer.resblocks."),
+        text.get("heads", 4), embedding, about.get("attn_pooler_heads", 4), vocabulary - 1, math.log(1 / 0.07),
+    ).double()  # fmt: skip
+    for block in [*model.visual.transformer.resblocks, *model.transformer.resblocks]:
+        block.mlp.quick = about.get("quick_gelu", False)
     released.fill(model, state, "the golden file")
-    return model, found
+    return model
+
+
+def test_files_of_other_sizes_are_read_by_their_shapes_and_config() -> None:
+    torch.manual_seed(0)
+    tower = VisionTower(48, 8, 48, 3, 24, 24, 2.0)
+    made = Student(tower, 12, 50, 24, 1, 3, 24, 2, 49, 0.0).double()
+    config = {"vision_cfg": {"head_width": 24}, "text_cfg": {"heads": 3}, "attn_pooler_heads": 2, "quick_gelu": True}
+    state = released.released_state(made)
+    found = {f"weight/{name}": tensor.numpy() for name, tensor in state.items()}
+    again = as_stored({**found, "config": np.array(json.dumps(config))})
+    for block in (*made.visual.transformer.resblocks, *made.transformer.resblocks):
+        block.mlp.quick = True
+    pixels, tokens = torch.randn(2, 3, 48, 48).double(), torch.randint(1, 50, (2, 12))
+    assert torch.equal(again.images(pixels).pooled, made.images(pixels).pooled)
+    assert torch.equal(again.texts(tokens).pooled, made.texts(tokens).pooled)
+    assert again.text_attn_cross_pool.attn.heads == 2
 
 
 def test_student_and_teacher_see_what_the_originals_see(golden: tuple[Student, Any]) -> None:
     model, found = golden
-    want = {name: torch.tensor(found[name]) for name in found if not name.startswith("weight/")}
+    want = {name: torch.tensor(found[name]) for name in found if not name.startswith(("weight/", "config"))}
     large = model.images(want["global_crops"].double().flatten(0, 1))
     small = model.images(want["local_crops"].double().flatten(0, 1))
     texts = model.texts(want["text"])
-    seen = torch.cat([large.pooled, small.pooled]).unflatten(0, (8, 3))
-    said = texts.pooled.unflatten(0, (8, 3))
-    cross = model.cross(seen, said, large.tokens[:3], texts.tokens[:3])
+    long, rows = want["global_crops"].shape[:2]
+    seen = torch.cat([large.pooled, small.pooled]).unflatten(0, (-1, rows))
+    said = texts.pooled.unflatten(0, (-1, rows))
+    cross = model.cross(seen, said, large.tokens[:rows], texts.tokens[:rows])
     outputs = {
         "student/image_features": F.normalize(seen, dim=-1),
         "student/text_features": F.normalize(said, dim=-1),
         "student/img_crossmodal_features": cross[0],
         "student/txt_crossmodal_features": cross[1],
-        "teacher/image_features": F.normalize(seen[:2], dim=-1),
-        "teacher/text_features": F.normalize(said[:2], dim=-1),
+        "teacher/image_features": F.normalize(seen[:long], dim=-1),
+        "teacher/text_features": F.normalize(said[:long], dim=-1),
     }
     for name, got in outputs.items():
         assert (got.flatten(0, 1) - want[name]).abs().max() < 1e-7, name
@@ -75,11 +113,12 @@ def test_what_is_drawn_are_the_weights_that_give_the_originals_cross_modal_featu
 ) -> None:
     model, found = golden
     images = model.images(torch.tensor(found["global_crops"]).double().flatten(0, 1))
-    said = model.texts(torch.tensor(found["text"])).pooled.unflatten(0, (8, 3))
+    rows = found["global_crops"].shape[1]
+    said = model.texts(torch.tensor(found["text"])).pooled.unflatten(0, (-1, rows))
     pooler: Any = model.visual.attn_cross_pool
-    original = torch.nn.MultiheadAttention(32, 4, batch_first=True).double()
+    original = torch.nn.MultiheadAttention(said.shape[-1], pooler.attn.heads, batch_first=True).double()
     original.load_state_dict(pooler.attn.state_dict())
-    query, patches = said.transpose(0, 1), images.tokens[:3]
+    query, patches = said.transpose(0, 1), images.tokens[:rows]
     tokens = pooler.ln_k(patches)
     pooled, weights = original(pooler.ln_q(query), tokens, tokens, need_weights=True, average_attn_weights=True)
     crossed = F.normalize(query + pooled, dim=-1).transpose(0, 1).flatten(0, 1)

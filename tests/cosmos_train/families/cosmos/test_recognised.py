@@ -37,3 +37,22 @@ def test_released_vit_bs_are_those_of_their_recipes(shared_data: Path, patch: in
 def test_what_is_no_vision_transformer_is_refused() -> None:
     with pytest.raises(UserError, match="is not a CLIP or COSMOS with a vision transformer"):
         recognised.recipe_of_state({"visual.layer1.0.conv1.weight": torch.zeros(1)}, Path("resnet.pt"))
+
+
+def test_a_folders_pixel_statistics_are_used_and_other_preprocessing_is_refused(tmp_path: Path) -> None:
+    model = {
+        "embed_dim": 16, "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+        "text_cfg": {"context_length": 8, "vocab_size": 999, "width": 64, "heads": 1, "layers": 1},
+    }  # fmt: skip
+
+    def folder(**pixels: object) -> Path:
+        (tmp_path / recognised.CONFIG).write_text(json.dumps({"model_cfg": model, "preprocess_cfg": pixels}))
+        return tmp_path
+
+    recipe, _ = recognised.recipe_of_folder(folder(mean=[0.5, 0.5, 0.5], std=[0.25, 0.5, 1.0], resize_mode="shortest"))
+    assert recipe.model.vision.mean == (0.5, 0.5, 0.5) and recipe.model.vision.std == (0.25, 0.5, 1.0)
+    recipe, _ = recognised.recipe_of_folder(folder(interpolation="bicubic"))
+    assert recipe.model.vision.mean is None
+    for other in ({"resize_mode": "squash"}, {"interpolation": "bilinear"}):
+        with pytest.raises(UserError, match=r"its pictures are resized by (squash|bilinear)"):
+            recognised.recipe_of_folder(folder(**other))

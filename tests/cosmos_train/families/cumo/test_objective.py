@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,11 @@ from cosmos_train.families.routing import alarm, routing_numbers
 from cosmos_train.models.backends import open_clip
 from cosmos_train.models.moe import MixtureMlp, mixtures
 from cosmos_train.models.pretrained import PlannedVocabulary
+from cosmos_train.models.routing import record_routing
 from cosmos_train.models.settings import ExpertSettings
 from cosmos_train.models.towers import VisionTower
 from cosmos_train.recipe import BUNDLED, Recipe, dump, load
+from cosmos_train.stream.batch import IGNORED
 from cosmos_train.stream.stream import open_data, open_stream
 from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.train import checkpoint
@@ -144,6 +147,59 @@ def test_accumulated_gradients_are_those_of_the_large_batch(shards: Path, words:
     assert losses["loss"].item() == pytest.approx(whole["loss"].item(), rel=1e-6)
 
 
+def test_the_released_codes_loss_is_the_mean_of_the_batches_means(shards: Path, words: Tokenizer) -> None:
+    recipe = cumo_recipe(shards, objective__paper_compat={"mean_of_batches": True})
+    losses, found = step(recipe, words, 3)
+    torch.manual_seed(0)
+    model = build_cumo(recipe, words)
+    stream = open_stream(recipe, words, open_data(recipe.data))
+    means = []
+    for _ in range(3):
+        batch = stream.next()
+        summed, _, _ = compute(model, batch, recipe.objective)
+        means.append(summed / int((batch.labels[:, 1:] != IGNORED).sum()))
+    wanted = torch.stack(means).mean()
+    wanted.backward()  # type: ignore[no-untyped-call]
+    assert losses["language"].item() == pytest.approx(wanted.item(), rel=1e-6)
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and torch.allclose(parameter.grad, found[name], atol=1e-6), name
+
+
+def test_blank_pictures_of_text_alone_reach_the_routers_and_nothing_else(shards: Path, words: Tokenizer) -> None:
+    recipe = cumo_recipe(shards, model__experts=EXPERTS)
+    model = build_cumo(recipe, words)
+    batch = open_stream(recipe, words, open_data(recipe.data)).next()
+    tokens = batch.tokens.clone()
+    tokens[1, batch.tokens[1] == words.visual] = 5  # the second row is text alone
+    batch = replace(
+        batch, tokens=tokens, frames=batch.frames[[0, 2, 3]], pictured=torch.tensor([True, False, True, True])
+    )
+    compat = recipe.objective.model_copy(
+        update={"paper_compat": recipe.objective.paper_compat.model_copy(update={"blank_pictures": True})}
+    )
+    plain, balance, _ = compute(model, batch, recipe.objective)
+    routing_numbers(model)
+    with_blank, other, _ = compute(model, batch, compat)
+    assert with_blank.item() == pytest.approx(plain.item(), rel=1e-6)
+    assert other.item() != pytest.approx(balance.item(), rel=1e-4)
+    connector: Any = model.connector
+    assert connector.used.sum() == 4 * model.image_tokens
+    with record_routing(model) as calls:  # the mean colour is zero after normalising
+        pixels = (batch.frames - model.pixel_mean) / model.pixel_std
+        model._at(1, torch.cat([pixels, torch.zeros(1, *pixels.shape[1:])]))
+        model._at(2, torch.cat([pixels, torch.zeros(1, *pixels.shape[1:])]))
+    vision = calls.losses()
+    assert vision is not None and other.item() > vision[0].item()
+    with record_routing(model) as calls:
+        model.connector(model.features(batch.frames, 1))
+    whole = calls.losses()
+    assert whole is not None and other.item() == pytest.approx(whole[0].item(), rel=1e-5)
+    alone = replace(batch, frames=batch.frames[:0], tokens=tokens.where(tokens != words.visual, 5),
+                    pictured=torch.zeros(4, dtype=torch.bool))  # fmt: skip
+    compute(model, alone, compat)
+    assert "blank_pictures" not in recipe.objective.paper_compat.model_dump()
+
+
 def test_the_loss_is_the_language_models_and_the_routers(shards: Path, words: Tokenizer) -> None:
     recipe = cumo_recipe(shards, model__experts=EXPERTS)
     losses, found = step(recipe, words)
@@ -221,7 +277,8 @@ def test_collapse_is_reported(shards: Path, words: Tokenizer) -> None:
     with torch.no_grad():  # two experts get everything
         for one in mixtures(model):
             one.gate.weight.zero_()
-            compute(model, batch, cumo_recipe(shards).objective)
+    routing_numbers(model)  # a new count begins
+    compute(model, batch, cumo_recipe(shards).objective)
     numbers = routing_numbers(model)
     assert numbers["experts/starved"] == 6
     assert numbers["experts/most_used"] == pytest.approx(2)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -18,7 +19,7 @@ from cosmos_train.recipe import Recipe
 from cosmos_train.stream.batch import IGNORED, digest
 from cosmos_train.stream.stream import open_data, open_stream
 from cosmos_train.stream.talk.convert import pack_llava
-from cosmos_train.stream.talk.corpus import QUESTIONS, squared, turns_of
+from cosmos_train.stream.talk.corpus import QUESTIONS, evened, squared, turns_of
 from cosmos_train.stream.talk.prompts import Turn, tokenize_turns
 from cosmos_train.stream.talk.settings import TalkSettings
 from cosmos_train.stream.tokenizer import Tokenizer
@@ -230,3 +231,43 @@ def test_batches_are_of_samples_alike_each_once_an_epoch(tmp_path: Path, words: 
     assert widths != sorted(widths) and widths != sorted(widths, reverse=True)
     halves = [batches(recipe, words, 16, rank, 2) for rank in range(2)]
     assert [digest(*parts) for parts in zip(*halves, strict=True)] == [digest(batch) for batch in alike]
+
+
+def test_steps_are_of_one_modality_with_any_lengths_evenly_spread(tmp_path: Path, words: Tokenizer) -> None:
+    """As LLaVA's sampler: a step's samples are drawn from one modality; each process gets as many tokens."""
+    random = np.random.default_rng(1)
+    records: list[dict[str, Any]] = []
+    for number in range(36):
+        text = "red " * int(random.integers(1, 30))
+        pictured = number % 3
+        records.append(
+            {"image": "a.jpg", "conversations": say("<image>", text)} if pictured else {"conversations": say("a", text)}
+        )
+    shards = packed(tmp_path, records)
+    talk = {"prompt": "plain", "image_tokens": 4, "group_batches": 9, "group_by": "modality"}
+    recipe = cumo_recipe(shards, data__talk=talk, train__batch_size=4, train__accumulation=2)
+    found = batches(recipe, words, 18)  # a window is 10 batches: whole steps
+    steps = list(zip(found[::2], found[1::2], strict=True))
+    kinds = [{bool(one) for batch in step for one in batch.pictured.tolist()} for step in steps]
+    assert sum(len(kind) == 2 for kind in kinds[:5]) == 1  # the last samples of both modalities
+    assert {True} in kinds and {False} in kinds
+    sums, spread = [], []
+    for step in steps[:5]:
+        lengths = torch.cat([batch.token_mask.sum(1) for batch in step]).double()
+        sums += [float(part.sum() / lengths.sum()) for part in lengths.chunk(4)]  # of four processes
+        spread.append(float(lengths.std()))
+    assert max(sums) < 0.36 and min(sums) > 0.16
+    assert min(spread) > 3  # not of similar length
+    halves = [batches(recipe, words, 18, rank, 2) for rank in range(2)]
+    assert [digest(*parts) for parts in zip(*halves, strict=True)] == [digest(batch) for batch in found]
+
+
+def test_halves_of_a_step_are_even_and_lose_nothing() -> None:
+    tokens = np.random.default_rng(0).integers(1, 1000, 200)
+    batch = np.arange(64) * 3
+    found = evened(batch, tokens)
+    assert sorted(found.tolist()) == batch.tolist()
+    for parts in (2, 4, 8):
+        totals = [tokens[part].sum() for part in np.split(found, parts)]
+        assert max(totals) / min(totals) < 1.1
+    assert evened(np.array([5]), tokens).tolist() == [5]

@@ -60,6 +60,14 @@ def test_pixelprose_is_its_original_and_its_split_caption() -> None:
     assert pool({"original_caption": "cat jpg", "caption": "A cat. A mat.", "url": ""}) == ("cat jpg", "A cat", "A mat")
 
 
+def test_pixelproses_original_caption_may_be_one_entry_as_in_the_released_code() -> None:
+    about = {"original_caption": "St. Ives.  A harbour, 1.5 m", "caption": "A cat. A mat."}
+    assert pool(about) == ("St", "Ives", "A harbour, 1", "5 m", "A cat", "A mat")
+    assert pool(about, whole_original=True) == ("St. Ives. A harbour, 1.5 m", "A cat", "A mat")
+    assert pool({**about, "original_caption": "  "}, whole_original=True) == ("A cat", "A mat")
+    assert "whole_original" not in ViewSettings().model_dump()
+
+
 def test_pairs_text_is_used_where_that_is_asked_for() -> None:
     found = members({"url": "x"}, "jpg") | {"txt": memoryview(b"A cat. A mat.")}
     (scene,) = scenes(found, (), ViewSettings(captions="text"))
