@@ -150,10 +150,11 @@ def _contents(about: About) -> str:
                 for name, one in about.formats.items()
             ],
         ),
+        "\n".join(f"- {escaped(note)}." for note in about.notes()),
         "`SHA256SUMS` has the sum of every file (`sha256sum -c SHA256SUMS`), `RELEASE.json` the counts and choices, "
         "`recipe.lock.json` everything that shaped the build, `croissant.json` the description for machines.",
     ]
-    return "\n\n".join(lines)
+    return "\n\n".join(line for line in lines if line)
 
 
 def _funnel(stages: Mapping[str, Mapping[str, Any]]) -> str:

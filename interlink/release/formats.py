@@ -25,6 +25,11 @@ FORMATS = {
     "obelics": "interlink.release.obelics:Obelics",
     "nemo": "interlink.release.nemo:Nemo",
     "pairs": "interlink.release.pairs:Pairs",
+    "videos": "interlink.release.videos:Videos",
+    "messages": "interlink.release.messages:Messages",
+    "messages-video": "interlink.release.messages:VideoMessages",
+    "llava-video": "interlink.release.llava:LlavaVideo",
+    "llava-document": "interlink.release.llava:LlavaDocument",
     "llava": "interlink.release.llava:Llava",
 }
 ALL = "all"
@@ -35,7 +40,8 @@ class Format(ABC):
     """Writes documents into its own folder of the release, `<name>/`, one after another.
 
     name: its registered name. about: one line for the card. options_class: the options of `--set <name>.key=value`;
-    none by default. columns: of its Parquet files, for Croissant (see `Description`). `add` and `close` write through
+    none by default. columns: of its Parquet files, for Croissant (see `Description`). loses: the `about.FIELDS` that it
+    does not carry; a release names them. empty: why it may have no records. `add` and `close` write through
     `self.target`, and keep `self.records` (number of records by split) and `self.globs` up to date.
     """
 
@@ -43,6 +49,8 @@ class Format(ABC):
     about: ClassVar[str]
     options_class: ClassVar[type[Settings]] = Settings
     columns: ClassVar[Mapping[str, Column]] = {}
+    loses: ClassVar[frozenset[str]] = frozenset()
+    empty: ClassVar[str] = Description.empty
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         self.target, self.settings = target, settings
@@ -63,7 +71,7 @@ class Format(ABC):
 
     def description(self) -> Description:
         """The description for the card, Croissant and RELEASE.json, after `close`."""
-        return Description(self.about, self.records, self.globs, self.columns)
+        return Description(self.about, self.records, self.globs, self.columns, loses=self.loses, empty=self.empty)
 
 
 def format_names() -> list[str]:

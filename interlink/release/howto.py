@@ -11,6 +11,7 @@ import json
 from typing import Any, ClassVar, TextIO
 
 from interlink.ids import keyed_hash
+from interlink.release.about import FIELDS
 from interlink.release.formats import Format
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample, clip_text
@@ -24,6 +25,7 @@ class Howto(Format):
 
     name: ClassVar[str] = "howto"
     about: ClassVar[str] = "the TSV files of Howto-Interlink7M (`video`, `clips`, `path`): all clips, and sampled clips"
+    loses: ClassVar[frozenset[str]] = frozenset(FIELDS)
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)

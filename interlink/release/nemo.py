@@ -42,6 +42,7 @@ class Nemo(Format):
 
     name: ClassVar[str] = "nemo"
     about: ClassVar[str] = "interleaved rows of NeMo Curator, a row an element"
+    loses: ClassVar[frozenset[str]] = frozenset({"clip_files"})
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)

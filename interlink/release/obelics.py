@@ -1,8 +1,9 @@
 """obelics: webdataset tars in the layout of OBELICS and MINT-1T.
 
-A sample is `<key>.json` and its images. The JSON has two lists of the same length, `texts` and `images` (names of
-members); at each position exactly one of them holds a value. `roles`, `starts`, `ends` (seconds) and `clips` have the
-same length; `metadata` and `general_metadata` are JSON in a string, as in OBELICS. Costs a copy of the bytes.
+A sample is `<key>.json`, its images and the clips' video and sound files. The JSON has two lists of the same length,
+`texts` and `images` (names of members); at each position exactly one of them holds a value. `roles`, `starts`, `ends`
+(seconds) and `clips` have the same length; `metadata` and `general_metadata` are JSON in a string, as in OBELICS. Costs
+a copy of the bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Obelics(Format):
 
     def add(self, sample: Sample) -> None:
         content = json.dumps(lists(sample), ensure_ascii=False).encode()
-        members = [("json", content), *((name, picture.data) for name, picture in sample.pictures.items())]
+        files = {**sample.pictures, **sample.files}
+        members = [("json", content), *((name, file.data) for name, file in files.items())]
         self._parts[sample.split].add(sample.key, members)
         self.count(sample.split)
 

@@ -209,10 +209,10 @@ def test_a_pair_has_the_picture_the_text_and_the_origin(tmp_path: Path) -> None:
     records = pq.read_table(folder / "00000.parquet").to_pylist()
     names = list(made.images)
     assert [(one["key"], one["clip"], one["time"], one["image"]) for one in records] == [
-        ("000000000", 0, 1.25, names[0]),
-        ("000000001", 0, 3.5, names[1]),
-        ("000000002", 2, 11.25, names[4]),
-        ("000000003", 2, 13.5, names[5]),
+        ("doc0-000", 0, 1.25, names[0]),
+        ("doc0-001", 0, 3.5, names[1]),
+        ("doc0-004", 2, 11.25, names[4]),
+        ("doc0-005", 2, 13.5, names[5]),
     ]
     first, last = records[0], records[-1]
     assert (first["caption"], first["original_caption"]) == ("A hand does step 0.", "now step 0")
@@ -225,9 +225,9 @@ def test_a_pair_has_the_picture_the_text_and_the_origin(tmp_path: Path) -> None:
     assert (stats["count"], stats["successes"], stats["failed_to_download"]) == (4, 4, 0)
     assert (stats["failed_to_resize"], stats["duration"], stats["status_dict"]) == (0, 0.0, {"success": 4})
     members = dict(read_tar(folder / "00000.tar"))
-    assert members["000000000.txt"] == b"A hand does step 0."
-    assert members["000000000.jpg"] == made.images[names[0]]
-    assert json.loads(members["000000000.json"]) == first
+    assert members["doc0-000.txt"] == b"A hand does step 0."
+    assert members["doc0-000.jpg"] == made.images[names[0]]
+    assert json.loads(members["doc0-000.json"]) == first
     assert not (tmp_path / "out" / "pairs" / "val").exists()
 
 
@@ -248,5 +248,5 @@ def test_each_full_tar_of_pairs_has_its_table_and_statistics(tmp_path: Path, mon
     assert json.loads((folder / "num_samples.json").read_text()) == {"00000.tar": 3, "00001.tar": 3, "00002.tar": 2}
     assert [pq.read_metadata(folder / f"0000{n}.parquet").num_rows for n in range(3)] == [3, 3, 2]
     assert [json.loads((folder / f"0000{n}_stats.json").read_text())["count"] for n in range(3)] == [3, 3, 2]
-    assert pq.read_table(folder / "00001.parquet")["key"].to_pylist() == ["000010000", "000010001", "000010002"]
+    assert pq.read_table(folder / "00001.parquet")["key"].to_pylist() == ["doc0-003", "doc1-000", "doc1-001"]
     assert made.formats == {"pairs": {"train": 8}}

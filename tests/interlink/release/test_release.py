@@ -236,8 +236,8 @@ def test_a_file_name_with_tabs_and_quotes_stays_one_column(tmp_path: Path) -> No
 def test_a_mark_inside_a_text_is_not_taken_for_a_picture(tmp_path: Path) -> None:
     made = simple(0, clips=1)
     made.document.clips[0].caption = "It says <image> on the box, and <video>."
-    make(put(Storage(str(tmp_path / "root")), [made]), tmp_path / "out", "llava", val_share=0.0)
-    (entry,) = json.loads((tmp_path / "out" / "llava" / "train.json").read_text())
+    make(put(Storage(str(tmp_path / "root")), [made]), tmp_path / "out", "llava-document", val_share=0.0)
+    (entry,) = json.loads((tmp_path / "out" / "llava-document" / "train.json").read_text())
     assert sum(turn["value"].count("<image>") for turn in entry["conversations"]) == len(entry["image"]) == 2
     assert entry["conversations"][1]["value"] == "It says image on the box, and video."
 
