@@ -55,7 +55,7 @@ class Description:
     about: one line for the card. records: their number, by split (or file). globs: split -> its files, if Hugging
     Face's `datasets` can open them. columns: of Parquet files with one row per document (the first is the key), for
     Croissant. default: whether `datasets` opens this format if none is named. loses: the `FIELDS` that it leaves out.
-    empty: the reason if it has no records.
+    empty: the reason if it has no records. loader: how `datasets` opens it if it is no configuration of the card.
     """
 
     about: str
@@ -65,6 +65,7 @@ class Description:
     default: bool = False
     loses: frozenset[str] = frozenset()
     empty: str = "No document has what it needs"
+    loader: str = ""
 
 
 @dataclass

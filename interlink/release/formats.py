@@ -24,6 +24,7 @@ FORMATS = {
     "datasets": "interlink.release.datasets:Datasets",
     "obelics": "interlink.release.obelics:Obelics",
     "nemo": "interlink.release.nemo:Nemo",
+    "mmc4": "interlink.release.mmc4:Mmc4",
     "pairs": "interlink.release.pairs:Pairs",
     "videos": "interlink.release.videos:Videos",
     "messages": "interlink.release.messages:Messages",
@@ -41,7 +42,8 @@ class Format(ABC):
 
     name: its registered name. about: one line for the card. options_class: the options of `--set <name>.key=value`;
     none by default. columns: of its Parquet files, for Croissant (see `Description`). loses: the `about.FIELDS` that it
-    does not carry; a release names them. empty: why it may have no records. `add` and `close` write through
+    does not carry; a release names them. empty: why it may have no records. loader: how `datasets` opens
+    its files, in Markdown, for the card. `add` and `close` write through
     `self.target`, and keep `self.records` (number of records by split) and `self.globs` up to date.
     """
 
@@ -51,6 +53,7 @@ class Format(ABC):
     columns: ClassVar[Mapping[str, Column]] = {}
     loses: ClassVar[frozenset[str]] = frozenset()
     empty: ClassVar[str] = Description.empty
+    loader: ClassVar[str] = ""
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         self.target, self.settings = target, settings
@@ -71,7 +74,15 @@ class Format(ABC):
 
     def description(self) -> Description:
         """The description for the card, Croissant and RELEASE.json, after `close`."""
-        return Description(self.about, self.records, self.globs, self.columns, loses=self.loses, empty=self.empty)
+        return Description(
+            self.about,
+            self.records,
+            self.globs,
+            self.columns,
+            loses=self.loses,
+            empty=self.empty,
+            loader=self.loader,
+        )
 
 
 def format_names() -> list[str]:

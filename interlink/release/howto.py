@@ -26,6 +26,7 @@ class Howto(Format):
     name: ClassVar[str] = "howto"
     about: ClassVar[str] = "the TSV files of Howto-Interlink7M (`video`, `clips`, `path`): all clips, and sampled clips"
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS)
+    loader: ClassVar[str] = '`load_dataset("csv", data_files="howto/*_all_clips_train.tsv", sep="\\t")`'
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)

@@ -68,6 +68,7 @@ class Llava(_Conversations):
 
     name: ClassVar[str] = "llava"
     about: ClassVar[str] = "conversations about a clip with one picture, in LLaVA's JSON, with a folder of images"
+    loader: ClassVar[str] = '`load_dataset("json", data_files="llava/train.json")`, without the pictures'
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"clip_times", "frame_times"}
 
     def add(self, sample: Sample) -> None:
@@ -80,6 +81,7 @@ class LlavaDocument(_Conversations):
 
     name: ClassVar[str] = "llava-document"
     about: ClassVar[str] = "conversations about a document with all its pictures, in LLaVA's JSON, with their folder"
+    loader: ClassVar[str] = "not by `datasets`: `image` is a name or a list, which its loader refuses; use `messages`"
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"images", "clip_times", "frame_times"}
 
     def add(self, sample: Sample) -> None:
@@ -92,6 +94,7 @@ class LlavaVideo(_Conversations):
     name: ClassVar[str] = "llava-video"
     media: ClassVar[str] = "videos"
     about: ClassVar[str] = "conversations about a clip's video file, in LLaVA's JSON, with a folder of videos"
+    loader: ClassVar[str] = '`load_dataset("json", data_files="llava-video/train.json")`, without the videos'
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"clip_times", "clip_files"}
     empty: ClassVar[str] = "The build has no clip files: set keyframes.clip_files and shard.clip_files"
 

@@ -120,6 +120,7 @@ class VideoMessages(_Chats):
 
     name: ClassVar[str] = "messages-video"
     about: ClassVar[str] = "chat messages about a clip's video file, as JSON lines with a folder of videos"
+    loader: ClassVar[str] = '`load_dataset("json", data_files="messages-video/train.jsonl")`, without the videos'
     media: ClassVar[str] = "videos"
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"clip_times", "clip_files"}
     empty: ClassVar[str] = "The build has no clip files: set keyframes.clip_files and shard.clip_files"

@@ -23,6 +23,9 @@ class Obelics(Format):
 
     name: ClassVar[str] = "obelics"
     about: ClassVar[str] = "webdataset tars with `texts` and `images` lists, as OBELICS and MINT-1T have them"
+    loader: ClassVar[str] = (
+        "not by `datasets`: samples have different members, which its loader refuses; use webdataset"
+    )
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)

@@ -36,6 +36,7 @@ class Pairs(Format):
     name: ClassVar[str] = "pairs"
     about: ClassVar[str] = "image-caption pairs in tars as img2dataset writes and COSMOS reads them"
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"images", "frame_times", "clip_times"}
+    loader: ClassVar[str] = '`load_dataset("webdataset", data_files="pairs/train/*.tar")`'
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)

@@ -35,6 +35,7 @@ class Videos(Format):
     name: ClassVar[str] = "videos"
     about: ClassVar[str] = "clip-caption pairs in tars as video2dataset writes them, in the shape of WebVid"
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"clip_times", "clip_files"}
+    loader: ClassVar[str] = '`load_dataset("webdataset", data_files="videos/train/*.tar")`'
     empty: ClassVar[str] = "The build has no clip files: set keyframes.clip_files and shard.clip_files"
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
