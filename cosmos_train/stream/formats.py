@@ -19,6 +19,7 @@ from cosmos_train.stream.tar import Members
 from interlink.shards import pages
 from interlink.shards.pages import IMAGES as IMAGES
 from interlink.shards.pages import line
+from interlink.shards.released import whole
 
 VIDEOS = ("mp4", "webm", "mkv", "mov", "avi", "gif")
 TEXTS = ("txt", "text", "caption")
@@ -88,6 +89,8 @@ def read(members: Members, roles: Sequence[str], threshold: float, noise: float)
     roles: the text to take from our documents' clips, the first that exists. threshold, noise: of MMC4's matching.
     """
     about = _json(members)
+    if ours := whole(about, members):  # a release of ours: the record carries the document
+        about, members = ours[0], {name: memoryview(data) for name, data in ours[1].items()}
     if "segments" in about:
         return Document(_interleaved(about, members, roles))
     if pages.is_mmc4(about):
