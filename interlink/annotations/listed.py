@@ -10,6 +10,7 @@ from typing import Any
 from interlink.annotations.entries import Span
 
 PAGE_TEXT = "text"  # name of a page's text in annotations.*.columns
+PAGE_SPEECH = "speech"  # of a page that is a document of a release of ours: what was said
 _ENDS = (".", "!", "?", "…", '"', ")")
 
 
@@ -19,8 +20,13 @@ def of_source(columns: Sequence[str], listed: Mapping[str, Any], fetched: Mappin
     listed, fetched: its rows in the tables collect and download. Several texts (a column may hold a list) are joined
     into one, each ending with a full stop.
     """
-    if listed["kind"] == "page" and PAGE_TEXT in columns:
-        texts = json.loads(fetched["info"] or "{}").get("texts") or []
+    if listed["kind"] == "page" and (PAGE_TEXT in columns or PAGE_SPEECH in columns):
+        info = json.loads(fetched["info"] or "{}")
+        if "places" in info:  # a release of ours: its clips have times
+            kind = PAGE_TEXT if PAGE_TEXT in columns else PAGE_SPEECH
+            clips = info["places"]["clips"]
+            return [Span(clip[kind], clip["start"], clip["end"]) for clip in clips if clip[kind]]
+        texts = (info.get("texts") or []) if PAGE_TEXT in columns else []
         return [Span(text, float(slot), slot + 1.0) for slot, text in enumerate(texts) if text]
     cells = {**json.loads(listed["metadata"] or "{}"), "title": listed["title"]}
     found: list[str] = []

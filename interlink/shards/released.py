@@ -54,3 +54,39 @@ def _document(value: Any) -> dict[str, Any] | None:
         except ValueError:
             return None
     return value if isinstance(value, dict) and isinstance(value.get("segments"), list) else None
+
+
+TEXTS = ("narration", "caption", "speech", "ocr")  # of a clip; the first that is not empty is its text
+
+
+def placed(document: Mapping[str, Any]) -> tuple[list[str | None], dict[str, Any]]:
+    """(the texts of all elements in order, None for a picture; the places of the elements, as plain data).
+
+    The places: `times` of each element, the `clips` with start, end, `text` and `speech`, and facts of the `source`.
+    """
+    texts: list[str | None] = []
+    times: list[float] = []
+    for segment in document["segments"]:
+        if segment["type"] == "frames":
+            texts += [None] * len(segment["images"])
+            times += segment["times"]
+        else:
+            texts.append(segment["text"])
+            times.append(segment["start"])
+    clips = [
+        {
+            "start": clip["start"],
+            "end": clip["end"],
+            "text": next((clip[kind] for kind in TEXTS if clip.get(kind)), ""),
+            "speech": clip.get("speech") or "",
+            "slots": [],
+        }
+        for clip in document["clips"]
+    ]
+    slot = 0
+    for segment in document["segments"]:
+        count = len(segment["images"]) if segment["type"] == "frames" else 1
+        if segment["type"] == "frames":
+            clips[segment["clip"]]["slots"] += range(slot, slot + count)
+        slot += count
+    return texts, {"times": times, "clips": clips, "source": dict(document["source"])}
