@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from interlink.errors import UserError
+from interlink.fetch import pair_tars
 from interlink.fetch.addresses import parse_url
 from interlink.fetch.lists import BadLine, Record, metadata, read_list
 from interlink.ids import safe_id
 from interlink.stage import Row
 
-KIND = "pair"
+KIND = pair_tars.KIND
 COLUMNS = {
     "id": ("id", "uid", "key", "image_id"),
     "url": ("url", "URL", "image_url", "image_urls", "Image Path", "ImagePath", "img_url", "contentUrl"),
@@ -26,11 +27,15 @@ COLUMNS = {
 
 
 def scan(path: Path, header: tuple[str, ...], named: dict[str, str], images: Path) -> Iterator[Row]:
-    """A row for each entry; an entry without a picture is a failed row. Raises UserError without a picture column.
+    """A row for each entry of a list, or sample of tars; one without a picture is a failed row.
 
+    Raises UserError without a picture column.
     header: columns of a list without a header line. named: role -> column from the recipe; else the usual names.
     images: folder of the pictures without a URL.
     """
+    if path.is_dir() or path.suffix.lower() == ".tar":
+        yield from pair_tars.scan(path)
+        return
     columns, records = read_list(path, header)
     if columns == ("",):
         raise UserError(f"{path} has no columns", "use a list of pairs with columns: csv, tsv, jsonl, parquet")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from interlink.errors import Dropped, StageError
-from interlink.fetch import img2dataset, pages, pairs
+from interlink.fetch import img2dataset, pages, pair_tars, pairs
 from interlink.fetch.img2dataset import Fetched, ImageSettings
 from interlink.shards.pages import Slot
 from interlink.stage import Blob, Item, Row, failed
@@ -69,6 +69,8 @@ def _begin(
     if source["kind"] == pairs.KIND:
         if source["uri"].startswith(("http://", "https://")):
             return _Open(item, source["uri"], waiting=1), [(0, source["uri"])]
+        if place := pair_tars.place_of(source["metadata"]):
+            return _Open(item, "", slots={0: pair_tars.picture(Path(source["uri"]), place, settings.max_megabytes)}), []
         return _Open(item, "", slots={0: _file(Path(source["uri"]), settings)}), []
     place = json.loads(source["metadata"])
     images = place.pop("images", "")

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, field_validator
 
 from interlink.errors import UserError
+from interlink.fetch import pair_tars
 from interlink.fetch.addresses import SITE_ID, YOUTUBE_ID, YOUTUBE_TEMPLATE, parse_url
 from interlink.fetch.lists import BadLine, Record, metadata, read_list
 from interlink.ids import safe_id
@@ -97,6 +98,8 @@ def scan(settings: SourceSettings) -> Iterator[Row]:
     kind = settings.kind
     if kind in ("pairs", "pages"):
         return _not_empty(_with_defaults(_scan_pictures(source, settings), settings), settings)
+    if kind in ("auto", "folder") and pair_tars.holds_videos(source, settings.extensions):
+        return _not_empty(_with_defaults(pair_tars.scan(source, pair_tars.FILE), settings), settings)
     if kind == "auto":
         kind = "folder" if source.is_dir() or _is_media(source.name, settings) else "list"
     if kind == "list" and source.is_dir():

@@ -23,6 +23,7 @@ DREAMLIP = (
     "longLLA_captions",
 )  # fmt: skip
 PIXELPROSE = ("original_caption", "caption")
+PAIR_FIELDS = ("caption", "text")  # of the json of a pair without a text member
 
 _ENDS = re.compile(r"\n|</s>|\.")
 
@@ -68,7 +69,7 @@ def scenes(members: Members, roles: Sequence[str], settings: ViewSettings) -> tu
     about = json.loads(bytes(members["json"])) if "json" in members else {}
     if not isinstance(about, dict):
         raise ValueError(f"its json is a {type(about).__name__}, not an object")
-    kind = settings.captions if settings.captions != "auto" else _kind(about)
+    kind = settings.captions if settings.captions != "auto" else _kind(about, members)
     if kind == "document":
         return _of_document(about, members, roles)
     if kind == "text":
@@ -79,19 +80,24 @@ def scenes(members: Members, roles: Sequence[str], settings: ViewSettings) -> tu
         if not any(field in about for field in fields):
             raise ValueError(_lacks(about, fields))
         pool = [sentence for field in fields for sentence in sentences_of(about.get(field), field)]
+    if kind == "text" and not pool:
+        field = next((field for field in PAIR_FIELDS if about.get(field)), "")
+        pool = sentences_of(about.get(field), field)
     picture = next((bytes(members[suffix]) for suffix in IMAGES if suffix in members), None)
     if picture is None:
         raise ValueError(f"holds no picture, but {', '.join(sorted(members))}")
     return (Scene(". ".join(pool), (0.0,), (picture,), sentences=tuple(pool)),) if pool else ()
 
 
-def _kind(about: dict[str, Any]) -> str:
+def _kind(about: dict[str, Any], members: Members) -> str:
     if "segments" in about:
         return "document"
     if "original_caption" in about:
         return "pixelprose"
     if any(field in about for field in DREAMLIP):
         return "dreamlip"
+    if any(suffix in members for suffix in TEXTS) or any(about.get(field) for field in PAIR_FIELDS):
+        return "text"
     raise ValueError(_lacks(about, (*DREAMLIP, *PIXELPROSE[:1])))
 
 
