@@ -2,6 +2,7 @@
 # make test       the suite, without tests that take minutes each
 # make test-slow  those: a build is hit at every operation on the disk (half an hour on 2 cores)
 # make check      what CI runs: both, ruff, mypy
+# make test-clients  third-party programs read a release, each in an environment of its own (needs a network; ARGS="tables")
 # make mutants    plant single faults and see whether tests notice (hours; ARGS="storage --each 0")
 PYTHON ?= python3
 VENV := .venv
@@ -9,9 +10,9 @@ BIN := $(VENV)/bin
 # Cleared (make CONSTRAINTS=) pip chooses the newest torch, with CUDA.
 CONSTRAINTS ?= -c constraints.txt
 
-.PHONY: demo test test-slow lint check mutants clean help
+.PHONY: demo test test-slow lint check test-clients mutants clean help
 help:
-	@sed -n 's/^# //p' Makefile | head -5
+	@sed -n 's/^# //p' Makefile | head -6
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,8 +37,11 @@ lint: $(VENV)/installed
 
 check: test test-slow lint
 
+test-clients: $(VENV)/installed
+	$(BIN)/python tests/clients $(ARGS)
+
 mutants: $(VENV)/installed
 	$(BIN)/python tests/mutants $(ARGS)
 
 clean:
-	rm -rf $(VENV) demo builds dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .clients demo builds dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -98,7 +98,7 @@ def read(members: Members, roles: Sequence[str], threshold: float, noise: float)
     if pages.is_page(about):
         return Document(_clips(_here(pages.read_page(about, members))), page=True)
     video = next((bytes(members[suffix]) for suffix in VIDEOS if suffix in members), b"")
-    if video and "clips" in about:
+    if video and "clips" in about and not _is_span(about["clips"]):
         return Document(_cut(about["clips"]), video)
     text = _text(members, about)
     if video:
@@ -220,6 +220,11 @@ def _cut(clips: Any) -> tuple[Clip, ...]:
         if text:
             found.append(Clip(text, span=(_seconds(clip["start"]), _seconds(clip["end"]))))
     return tuple(found)
+
+
+def _is_span(clips: Any) -> bool:
+    """Whether `clips` is video2dataset's: the [start, end] that this file was cut from, not clips with captions."""
+    return isinstance(clips, list) and all(isinstance(clip, list) for clip in clips)
 
 
 def _seconds(time: Any) -> float:
