@@ -12,10 +12,14 @@ from interlink.release.statistics import Statistics
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a Parquet file, for Croissant. kind: `sc:Text`, …; `{thing}` in about: a video, or a page."""
+    """A column of a Parquet file, for Croissant. kind: `sc:Text`, …; `{thing}` in about: a video, or a page.
+
+    column: its name in the file, if it is another.
+    """
 
     kind: str
     about: str
+    column: str = ""
 
 
 # Columns that several formats share.
@@ -53,9 +57,10 @@ class Description:
     """The output of a format.
 
     about: one line for the card. records: their number, by split (or file). globs: split -> its files, if Hugging
-    Face's `datasets` can open them. columns: of Parquet files with one row per document (the first is the key), for
-    Croissant. default: whether `datasets` opens this format if none is named. loses: the `FIELDS` that it leaves out.
-    empty: the reason if it has no records. loader: how `datasets` opens it if it is no configuration of the card.
+    Face's `datasets` can open them. columns: of its Parquet files, for Croissant; the first `keys` of them are the key.
+    default: whether `datasets` opens this format if none is named. loses: the `FIELDS` that it leaves out. empty: the
+    reason if it has no records. loader: how `datasets` opens it if it is no configuration of the card. media: glob of
+    single files of media -> their MIME type.
     """
 
     about: str
@@ -66,6 +71,8 @@ class Description:
     loses: frozenset[str] = frozenset()
     empty: str = "No document has what it needs"
     loader: str = ""
+    keys: int = 1
+    media: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

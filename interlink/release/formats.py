@@ -41,10 +41,9 @@ class Format(ABC):
     """Writes documents into its own folder of the release, `<name>/`, one after another.
 
     name: its registered name. about: one line for the card. options_class: the options of `--set <name>.key=value`;
-    none by default. columns: of its Parquet files, for Croissant (see `Description`). loses: the `about.FIELDS` that it
-    does not carry; a release names them. empty: why it may have no records. loader: how `datasets` opens
-    its files, in Markdown, for the card. `add` and `close` write through
-    `self.target`, and keep `self.records` (number of records by split) and `self.globs` up to date.
+    none by default. For the card and Croissant, see `Description`: columns (the first `keys` identify a row), loses,
+    empty, loader, and media_files (glob -> MIME type). `add` and `close` write through `self.target`, and keep
+    `self.records` (number of records by split) and `self.globs` up to date.
     """
 
     name: ClassVar[str]
@@ -54,6 +53,8 @@ class Format(ABC):
     loses: ClassVar[frozenset[str]] = frozenset()
     empty: ClassVar[str] = Description.empty
     loader: ClassVar[str] = ""
+    keys: ClassVar[int] = 1
+    media_files: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         self.target, self.settings = target, settings
@@ -82,6 +83,8 @@ class Format(ABC):
             loses=self.loses,
             empty=self.empty,
             loader=self.loader,
+            keys=self.keys,
+            media=self.media_files,
         )
 
 

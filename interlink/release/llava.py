@@ -8,7 +8,7 @@ file. Pictures of clips without text are left out. Costs one file per picture or
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from interlink.release.about import FIELDS
@@ -67,6 +67,7 @@ class Llava(_Conversations):
     """One conversation per clip; with the old setting `conversation: document`, one per document."""
 
     name: ClassVar[str] = "llava"
+    media_files: ClassVar[Mapping[str, str]] = {"llava/images/*/*": "image/jpeg"}
     about: ClassVar[str] = "conversations about a clip with one picture, in LLaVA's JSON, with a folder of images"
     loader: ClassVar[str] = '`load_dataset("json", data_files="llava/train.json")`, without the pictures'
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"clip_times", "frame_times"}
@@ -80,6 +81,7 @@ class LlavaDocument(_Conversations):
     """One conversation per document."""
 
     name: ClassVar[str] = "llava-document"
+    media_files: ClassVar[Mapping[str, str]] = {"llava-document/images/*/*": "image/jpeg"}
     about: ClassVar[str] = "conversations about a document with all its pictures, in LLaVA's JSON, with their folder"
     loader: ClassVar[str] = "not by `datasets`: `image` is a name or a list, which its loader refuses; use `messages`"
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"images", "clip_times", "frame_times"}
@@ -92,6 +94,7 @@ class LlavaVideo(_Conversations):
     """One conversation per clip with a video file."""
 
     name: ClassVar[str] = "llava-video"
+    media_files: ClassVar[Mapping[str, str]] = {"llava-video/videos/*/*": "video/mp4"}
     media: ClassVar[str] = "videos"
     about: ClassVar[str] = "conversations about a clip's video file, in LLaVA's JSON, with a folder of videos"
     loader: ClassVar[str] = '`load_dataset("json", data_files="llava-video/train.json")`, without the videos'

@@ -9,6 +9,7 @@ pictures and one file per picture or video.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -91,6 +92,7 @@ class Messages(_Chats):
     """Also `messages/<split>-00000.parquet`; split `val` opens as `validation`."""
 
     name: ClassVar[str] = "messages"
+    media_files: ClassVar[Mapping[str, str]] = {"messages/images/*/*": "image/jpeg"}
     about: ClassVar[str] = "chat messages about a document with its images, as Parquet and JSON lines"
     media: ClassVar[str] = "images"
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"images", "clip_times", "frame_times"}
@@ -119,6 +121,7 @@ class VideoMessages(_Chats):
     """One conversation per clip with a video file."""
 
     name: ClassVar[str] = "messages-video"
+    media_files: ClassVar[Mapping[str, str]] = {"messages-video/videos/*/*": "video/mp4"}
     about: ClassVar[str] = "chat messages about a clip's video file, as JSON lines with a folder of videos"
     loader: ClassVar[str] = '`load_dataset("json", data_files="messages-video/train.jsonl")`, without the videos'
     media: ClassVar[str] = "videos"

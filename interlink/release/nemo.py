@@ -8,11 +8,12 @@ byte_size, frame_index); the bytes are inline, so readers do not need it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from interlink.release.about import Column
 from interlink.release.formats import Format
 from interlink.release.parts import ParquetParts
 from interlink.release.settings import ReleaseSettings
@@ -43,6 +44,19 @@ class Nemo(Format):
     name: ClassVar[str] = "nemo"
     about: ClassVar[str] = "interleaved rows of NeMo Curator, a row an element"
     loses: ClassVar[frozenset[str]] = frozenset({"clip_files"})
+    keys: ClassVar[int] = 2
+    columns: ClassVar[Mapping[str, Column]] = {
+        "id": Column("sc:Text", "the document's key", "sample_id"),
+        "position": Column("sc:Integer", "place of the element in the document; -1 = the document as JSON"),
+        "modality": Column("sc:Text", "text, image or metadata"),
+        "content_type": Column("sc:Text", "MIME type of the element"),
+        "text_content": Column("sc:Text", "the text of a text"),
+        "image": Column("sc:ImageObject", "the image of an image", "binary_content"),
+        "role": Column("sc:Text", "of a text: caption, narration, speech or ocr"),
+        "start": Column("sc:Float", "seconds in the {thing}"),
+        "end": Column("sc:Float", "seconds in the {thing}"),
+        "clip": Column("sc:Integer", "number of the clip in the document"),
+    }
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)

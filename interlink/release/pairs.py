@@ -8,11 +8,12 @@ rewriting), and the origin of the pair. Costs a copy of the bytes and a read of 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from interlink.release.about import FIELDS
+from interlink.release.about import FIELDS, Column
 from interlink.release.formats import Format
 from interlink.release.recorded import RecordedTars, sample_key
 from interlink.release.settings import ReleaseSettings
@@ -37,6 +38,17 @@ class Pairs(Format):
     about: ClassVar[str] = "image-caption pairs in tars as img2dataset writes and COSMOS reads them"
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"images", "frame_times", "clip_times"}
     loader: ClassVar[str] = '`load_dataset("webdataset", data_files="pairs/train/*.tar")`'
+
+    columns: ClassVar[Mapping[str, Column]] = {
+        "key": Column("sc:Text", "the sample's key in its tar"),
+        "document": Column("sc:Text", "the key of its document"),
+        "caption": Column("sc:Text", "the text of the clip"),
+        "url": Column("sc:Text", "where the {thing} is"),
+        "sha256": Column("sc:Text", "of the picture"),
+        "time": Column("sc:Float", "of the picture, seconds in the {thing}"),
+        "start": Column("sc:Float", "of the clip, seconds in the {thing}"),
+        "end": Column("sc:Float", "of the clip, seconds in the {thing}"),
+    }
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)

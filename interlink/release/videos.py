@@ -7,11 +7,12 @@ seconds that the file contains; a copied file begins at the keyframe before the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from interlink.release.about import FIELDS
+from interlink.release.about import FIELDS, Column
 from interlink.release.formats import Format
 from interlink.release.recorded import RecordedTars, sample_key
 from interlink.release.settings import ReleaseSettings
@@ -37,6 +38,15 @@ class Videos(Format):
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"clip_times", "clip_files"}
     loader: ClassVar[str] = '`load_dataset("webdataset", data_files="videos/train/*.tar")`'
     empty: ClassVar[str] = "The build has no clip files: set keyframes.clip_files and shard.clip_files"
+
+    columns: ClassVar[Mapping[str, Column]] = {
+        "key": Column("sc:Text", "the sample's key in its tar"),
+        "document": Column("sc:Text", "the key of its document"),
+        "caption": Column("sc:Text", "the text of the clip"),
+        "url": Column("sc:Text", "where the {thing} is"),
+        "start": Column("sc:Float", "of the clip, seconds in the {thing}"),
+        "end": Column("sc:Float", "of the clip, seconds in the {thing}"),
+    }
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)
