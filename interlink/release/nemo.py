@@ -1,6 +1,7 @@
 """nemo: the interleaved rows of NeMo Curator, one row per element, which its readers and filters open directly.
 
-The reserved columns, then `role`, `start`, `end` (seconds) and `clip`. Position -1 is the document's metadata: its
+The reserved columns, then `role`, `start`, `end` (seconds) and `clip` of every element, and the same as fields of one
+modality (`image_…`, `text_…`), which Curator's writer of tars asks for. Position -1 is the document's metadata: its
 canonical JSON. `source_ref` is the place of an element in the build's shards (JSON: path, member, byte_offset,
 byte_size, frame_index); the bytes are inline, so readers do not need it.
 """
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from interlink.release.about import Column
 from interlink.release.formats import Format
+from interlink.release.obelics import fields_of
 from interlink.release.parts import ParquetParts
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import SPLITS, Sample
@@ -34,6 +36,12 @@ SCHEMA = pa.schema(
         pa.field("start", pa.float64()),
         pa.field("end", pa.float64()),
         pa.field("clip", pa.int32()),
+        pa.field("image_time", pa.float64()),
+        pa.field("image_clip", pa.int32()),
+        pa.field("text_role", pa.string()),
+        pa.field("text_start", pa.float64()),
+        pa.field("text_end", pa.float64()),
+        pa.field("text_clip", pa.int32()),
     ]
 )
 
@@ -95,6 +103,7 @@ def rows(sample: Sample) -> Iterator[dict[str, Any]]:
             "start": element.start,
             "end": element.end,
             "clip": element.clip,
+            **fields_of(element),
         }
         if picture is None:
             content = {"modality": "text", "content_type": "text/plain", "text_content": element.text}

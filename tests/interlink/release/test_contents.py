@@ -250,3 +250,17 @@ def test_each_full_tar_of_pairs_has_its_table_and_statistics(tmp_path: Path, mon
     assert [json.loads((folder / f"0000{n}_stats.json").read_text())["count"] for n in range(3)] == [3, 3, 2]
     assert pq.read_table(folder / "00001.parquet")["key"].to_pylist() == ["doc0-003", "doc1-000", "doc1-001"]
     assert made.formats == {"pairs": {"train": 8}}
+
+
+def test_fields_of_one_modality_are_as_many_as_its_elements(tmp_path: Path) -> None:
+    """NeMo Curator's reader of tars counts images and texts apart: `per_image_fields`, `per_text_fields`."""
+    make(put(Storage(str(tmp_path / "root")), [simple(0)]), tmp_path / "out", "obelics", "nemo", val_share=0.0)
+    about = json.loads(dict(read_tar(tmp_path / "out" / "obelics" / "train-00000.tar"))["doc0.json"])
+    assert (about["image_time"], about["image_clip"]) == ([1.25, 3.5, 6.25, 8.5], [0, 0, 1, 1])
+    assert (about["text_role"], about["text_clip"]) == (["caption", "caption"], [0, 1])
+    assert (about["text_start"], about["text_end"]) == ([0.0, 5.0], [5.0, 10.0])
+    rows = pq.read_table(tmp_path / "out" / "nemo").to_pylist()
+    for name in ("image_time", "image_clip", "text_role", "text_start", "text_end", "text_clip"):
+        modality = name.partition("_")[0]
+        assert [row[name] for row in rows if row["modality"] == modality] == about[name]
+        assert all(row[name] is None for row in rows if row["modality"] != modality)
