@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from interlink.encodings import decode
 from interlink.errors import StageError, UserError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Kind = Literal["ids", "texts", "pictures"]
 TEXT_BANDS = 32
 _MASK = 2**64 - 1
 
@@ -37,7 +38,7 @@ class Benchmarks:
     _buckets: dict[bytes, list[int]] = field(default_factory=dict)
 
     @staticmethod
-    def load(sets: Mapping[str, Sequence[str]]) -> Benchmarks:
+    def load(sets: Mapping[Kind, Sequence[str]]) -> Benchmarks:
         """Reads files of ids and texts (a line each), and pictures (files, or all below a folder).
 
         Raises UserError where a file is missing, cannot be read for certain, or has no item.
