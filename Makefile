@@ -3,6 +3,7 @@
 # make test       the suite, without tests that take minutes each
 # make test-slow  those: a build is hit at every operation on the disk (half an hour on 2 cores)
 # make check      what CI runs: both, ruff, mypy
+# make test-clients  third-party programs read a release, each in an environment of its own (needs a network; ARGS="tables")
 # make mutants    plant single faults and see whether tests notice (hours; ARGS="storage --each 0")
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 # Cleared (make CONSTRAINTS=) pip chooses the newest torch, with CUDA.
 CONSTRAINTS ?= -c constraints.txt
 
-.PHONY: demo demo-speech test test-slow lint check mutants clean help
+.PHONY: demo demo-speech test test-slow lint check test-clients mutants clean help
 help:
 	@sed -n 's/^# //p' Makefile | head -6
 
@@ -41,8 +42,11 @@ lint: $(VENV)/installed
 
 check: test test-slow lint
 
+test-clients: $(VENV)/installed
+	$(BIN)/python tests/clients $(ARGS)
+
 mutants: $(VENV)/installed
 	$(BIN)/python tests/mutants $(ARGS)
 
 clean:
-	rm -rf $(VENV) demo builds dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .clients demo builds dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

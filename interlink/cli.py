@@ -307,6 +307,8 @@ def release(
     for name, records in made.formats.items():
         records_by_split = ", ".join(f"{split} {count:,}" for split, count in sorted(records.items()))
         console.print(f"{name:<9} {records_by_split}", highlight=False)
+    for note in made.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{made.files} files, {made.bytes / 1e6:,.1f} MB: {made.url}", highlight=False, soft_wrap=True)
 
 

@@ -10,7 +10,8 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -247,9 +248,12 @@ class Storage:
             self.file_system().rm(self.full(path), recursive=True)
 
     def scratch_file(self, suffix: str) -> tuple[Path, int]:
-        """A new file in `scratch`, and its open descriptor; to be committed with `put`, or removed."""
-        descriptor, path = tempfile.mkstemp(prefix=TEMPORARY, suffix=suffix, dir=self.scratch())
-        return Path(path), descriptor
+        """A new file in `scratch`, and its open descriptor; to be committed with `put`, or removed.
+
+        Its mode is 0666 less the umask, unlike that of `tempfile.mkstemp`: others may read what is committed.
+        """
+        path = self.scratch() / f"{TEMPORARY}{uuid.uuid4().hex}{suffix}"
+        return path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
 
     def remove_leftovers(self, folder: str) -> None:
         """Removes what a killed process was writing directly below `folder` of a local storage.
@@ -280,6 +284,17 @@ def _inside(path: str) -> str:
 
 def _temporary(target: Path) -> Path:
     return target.parent / f"{TEMPORARY}{os.getpid()}-{threading.get_ident()}-{target.name}"
+
+
+def usual_mode(paths: Iterable[Path]) -> None:
+    """Gives files that a library wrote with mode 0600 the mode of new files: 0666 less the umask."""
+    for path in paths:
+        probe = _temporary(path)
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL, 0o666))  # reading the umask itself is not safe with threads
+        try:
+            path.chmod(probe.stat().st_mode & 0o777)
+        finally:
+            probe.unlink()
 
 
 def sync_file(path: Path) -> None:

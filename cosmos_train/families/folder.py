@@ -19,10 +19,11 @@ from torch import nn
 from cosmos_train import recipe as recipes
 from cosmos_train.errors import UserError
 from cosmos_train.families.base import Trained, exported_kind
-from cosmos_train.models.backends import open_clip, transformers
+from cosmos_train.families.words import write_tokenizer
+from cosmos_train.models.backends import open_clip
 from cosmos_train.models.settings import VisionSettings
 from cosmos_train.recipe import Recipe
-from cosmos_train.stream.tokenizer import END_OF_CHUNK, VISUAL, Tokenizer
+from cosmos_train.stream.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
 Model = TypeVar("Model", bound=nn.Module)
@@ -38,7 +39,7 @@ def write_folder(
 
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     save_torch_state_dict(state, str(out), max_shard_size=_SHARD)
-    _write_tokenizer(out, trained.tokenizer)
+    write_tokenizer(out, trained.tokenizer, recipe.data.max_tokens)
     _write_json(out / "preprocessor_config.json", processor)
     config = {
         "model_type": kind,
@@ -103,18 +104,6 @@ def tower_config(name: str) -> dict[str, Any]:
     config = open_clip().get_model_config(name)
     fields = {"quick_gelu": bool(config.get("quick_gelu", False)), **config["vision_cfg"]}
     return fields | ({"timm_model_pretrained": False} if fields.get("timm_model_name") else {})
-
-
-def _write_tokenizer(out: Path, tokenizer: Tokenizer) -> None:
-    names = tokenizer.names
-    transformers().PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer.backend,
-        bos_token=names["begin"],
-        eos_token=names["end"],
-        pad_token=names["pad"],
-        additional_special_tokens=[VISUAL, END_OF_CHUNK],
-    ).save_pretrained(str(out))
-    tokenizer.save(out / "tokenizer.json")  # in our own form: reading it back gives the trained tokenizer
 
 
 def _shared(model: nn.Module) -> list[list[str]]:

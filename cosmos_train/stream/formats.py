@@ -23,6 +23,7 @@ from interlink.shards.names import TEXTS as TEXTS
 from interlink.shards.names import VIDEOS as VIDEOS
 from interlink.shards.pages import IMAGES as IMAGES
 from interlink.shards.pages import line
+from interlink.shards.released import whole
 from interlink.values import known_text, known_texts, text_of
 
 _CUT_FIELDS = ("caption", "text", "narration")  # of a clip of a whole video
@@ -93,6 +94,8 @@ def read(members: Members, roles: Sequence[str], threshold: float, noise: float,
     key: of the sample.
     """
     about = _json(members)
+    if ours := whole(about, members):  # a release of ours: the record carries the document
+        about, members = ours[0], {name: memoryview(data) for name, data in ours[1].items()}
     if "segments" in about:
         return Document(_interleaved(about, members, roles))
     if pages.is_mmc4(about):
@@ -101,7 +104,7 @@ def read(members: Members, roles: Sequence[str], threshold: float, noise: float,
         slots = pages.read_page(about, members, key)
         return Document(_clips(_here(slots)), page=True, lost=_lost(slots))
     video = next((bytes(members[suffix]) for suffix in VIDEOS if suffix in members), b"")
-    if video and "clips" in about:
+    if video and "clips" in about and not _is_span(about["clips"]):
         return Document(_cut(about["clips"]), video)
     text = _text(members, about)
     if video:
@@ -241,6 +244,11 @@ def _cut(clips: Any) -> tuple[Clip, ...]:
         if text:
             found.append(Clip(text, span=(_seconds(clip["start"]), _seconds(clip["end"]))))
     return tuple(found)
+
+
+def _is_span(clips: Any) -> bool:
+    """Whether `clips` is video2dataset's: the [start, end] that this file was cut from, not clips with captions."""
+    return isinstance(clips, list) and all(isinstance(clip, list) for clip in clips)
 
 
 def _seconds(time: Any) -> float:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from cosmos_train.stream.index import Columns, Lengths, join, read_columns, read_lengths
+from cosmos_train.stream.rows import SUFFIXES, Rows, find
 from cosmos_train.stream.tar import Members, parse
-from interlink.shards import resolve
 from interlink.shards.index import split
 from interlink.shards.runs import bare
 
@@ -38,9 +38,15 @@ class Reader:
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self.shards = resolve(list(paths))
+        self.shards = find(paths)
         self._places = [split(shard) for shard in self.shards]
-        self.columns = [read_columns(*place) for place in self._places]
+        self._rows = {
+            number: Rows(*self._places[number]) for number, shard in enumerate(self.shards) if shard.endswith(SUFFIXES)
+        }
+        self.columns = [
+            self._rows[number].columns if number in self._rows else read_columns(*place)
+            for number, place in enumerate(self._places)
+        ]
         for shard, columns in zip(self.shards, self.columns, strict=True):
             for note in columns.notes:
                 log.warning("%s: %s", shard, note)
@@ -85,7 +91,12 @@ class Reader:
     def ranges(self, numbers: Sequence[int], on_read: OnRead = unwatched) -> list[bytes | Exception]:
         """The bytes of each sample, headers included, or the error of reading it."""
         found: dict[int, bytes | Exception] = {}
-        remote = [number for number in numbers if not self._places[self.locate(number)[0]][0].is_local]
+        shards = {number: self.locate(number)[0] for number in numbers}
+        remote = [
+            number
+            for number, shard in shards.items()
+            if not self._places[shard][0].is_local and shard not in self._rows
+        ]
         if len(remote) > 1:
             found = self._together(remote, on_read)
         for number in numbers:  # local shards, a single sample, and retries of the joint request
@@ -111,11 +122,13 @@ class Reader:
                 if attempt == _ATTEMPTS - 1:
                     return error
                 time.sleep(_PAUSE * 2**attempt)
-            except EOFError as error:
+            except (EOFError, ValueError) as error:  # ValueError: a row that is no record
                 return error
         raise AssertionError("unreachable")
 
     def _range(self, shard: int, offset: int, size: int) -> bytes:
+        if shard in self._rows:
+            return self._rows[shard].sample(offset)
         storage, name = self._places[shard]
         if not storage.is_local:
             return storage.read_range(name, offset, size)

@@ -9,6 +9,7 @@ from typing import Literal
 from cosmos_train.errors import UserError
 from cosmos_train.families.registry import family_of
 from cosmos_train.train.starting import family_at, load_any
+from interlink.storage import usual_mode
 
 Part = Literal["teacher", "student"]
 
@@ -32,6 +33,7 @@ def export(checkpoint: Path, out: Path, average: bool = False, part: Part = "tea
     try:
         out.mkdir(parents=True, exist_ok=True)
         family_of(trained.recipe).export(out, trained, model, part)
+        usual_mode(path for path in out.rglob("*") if path.is_file())
     except (OSError, RuntimeError) as error:  # torch and safetensors report a full disk differently
         raise UserError(
             f"cannot write to {out}: {error}", "free disk space, remove the folder, then export again"

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _MAPPED = 64 * 2**20  # bytes of a file that stay mapped while it is indexed
 
 
+_PREFIX = "v_"  # of ActivityNet's video ids, in some of its files and in the names of its videos
+
+
 class AnnotationFile:
     """Annotations by video. name: the file's name; revision: 16 digits of its sha256."""
 
@@ -61,18 +64,18 @@ class AnnotationFile:
     def find(self, video_id: str, item_id: str, path: str) -> list[Span] | None:
         """The spans of a video in order of time; None where the file does not have it.
 
-        Looks for the site's id, the item's id and the name of the video's file. Several rows of one video are joined.
+        Looks for the site's id, the item's id and the name of the video's file, then for each with or without the
+        prefix `v_` of ActivityNet's ids. Several rows of one video are joined.
         Raises StageError `unreadable` with file and video where the entry is damaged, or another video of that name
         cannot be distinguished from it.
         """
         full = str(PurePosixPath(path).with_suffix("")) if path else ""
-        for key in dict.fromkeys((video_id, item_id, PurePosixPath(full).name, PurePosixPath(path).name)):
-            if not key:
-                continue
+        keys = [key for key in (video_id, item_id, PurePosixPath(full).name, PurePosixPath(path).name) if key]
+        for key in dict.fromkeys((*keys, *map(_other_form, keys))):
             entries = list(self._entries(key))
             names = {name for name, _ in entries}
             if len(names) > 1:
-                entries = [entry for entry in entries if entry[0] == full]
+                entries = [entry for entry in entries if entry[0] in (full, _other_form(full))]
                 if not entries:
                     examples = ", ".join(sorted(names)[:3])
                     raise StageError("unreadable", f"{self.name} has several videos named {key} ({examples})")
@@ -174,3 +177,9 @@ def _place(key: str) -> int:
     return int.from_bytes(
         hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True
     )
+
+
+def _other_form(key: str) -> str:
+    """A video's id without the prefix `v_`, or with it."""
+    folder, slash, name = key.rpartition("/")
+    return folder + slash + (name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else _PREFIX + name)

@@ -12,6 +12,7 @@ from interlink.errors import StageError
 from interlink.values import known_texts
 
 PAGE_TEXT = "text"  # name of a page's text in annotations.*.columns
+PAGE_SPEECH = "speech"  # of a page that is a document of a release of ours: what was said
 _ENDS = (".", "!", "?", "…", '"', ")")
 
 
@@ -22,8 +23,13 @@ def of_source(columns: Sequence[str], listed: Mapping[str, Any], fetched: Mappin
     into one, each ending with a full stop. The spelling of a missing value (`nan`, `None`) is no text. Raises
     StageError `unreadable` for objects and booleans.
     """
-    if listed["kind"] == "page" and PAGE_TEXT in columns:
-        texts = json.loads(fetched["info"] or "{}").get("texts") or []
+    if listed["kind"] == "page" and (PAGE_TEXT in columns or PAGE_SPEECH in columns):
+        info = json.loads(fetched["info"] or "{}")
+        if "places" in info:  # a release of ours: its clips have times
+            kind = PAGE_TEXT if PAGE_TEXT in columns else PAGE_SPEECH
+            clips = info["places"]["clips"]
+            return [Span(clip[kind], clip["start"], clip["end"]) for clip in clips if clip[kind]]
+        texts = (info.get("texts") or []) if PAGE_TEXT in columns else []
         return [Span(text, float(slot), slot + 1.0) for slot, text in enumerate(texts) if text]
     cells = {**json.loads(listed["metadata"] or "{}"), "title": listed["title"]}
     found: list[str] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from interlink.encodings import decode
 from interlink.errors import Dropped, StageError, UserError
 from interlink.fetch.local import irregular
 from interlink.ids import safe_id
-from interlink.shards import index, pages, tar
+from interlink.shards import curated, index, pages, released, tar
 from interlink.stage import Row
 
 KIND = "page"
@@ -64,6 +65,10 @@ def _places(path: Path, kind: str) -> Iterator[tuple[str, dict[str, int]]]:
                     yield entry.key, {"offset": entry.offset, "size": entry.size}
         elif kind == ".parquet":
             with pq.ParquetFile(path) as table:
+                if curated.is_curated(table.schema_arrow.names):
+                    for key, first, rows in curated.samples(table):
+                        yield key, {"first": first, "rows": rows}
+                    return
                 for group in range(table.num_row_groups):
                     for row in range(table.metadata.row_group(group).num_rows):
                         yield "", {"group": group, "row": row}
@@ -78,6 +83,16 @@ def _places(path: Path, kind: str) -> Iterator[tuple[str, dict[str, int]]]:
         raise UserError(f"{path} cannot be read: {error}", "copy it again, or remove it from the source") from error
 
 
+@dataclass(frozen=True)
+class Released:
+    """A document of a release of ours. texts: of its elements, None for a picture; pictures: in order; places: see
+    `interlink.shards.released.placed`."""
+
+    texts: list[str | None]
+    pictures: list[bytes]
+    places: dict[str, Any]
+
+
 class Reader:
     """Reads pages. Keeps the last row group of Parquet in memory, since its pages are read one after another."""
 
@@ -86,6 +101,7 @@ class Reader:
         self._images = Path(images).expanduser().resolve() if images else None
         self._group: tuple[str, int] | None = None
         self._rows: list[dict[str, Any]] = []
+        self._held: tuple[str, int, Any] | None = None  # the last row group of several rows a sample
 
     def read(self, uri: str, place: Mapping[str, int]) -> tuple[str, list[str | pages.Slot]]:
         """(URL of the page, its texts and images in order). Raises StageError, or Dropped (no_images)."""
@@ -116,6 +132,8 @@ class Reader:
 
     def _record(self, path: Path, place: Mapping[str, int]) -> tuple[dict[str, Any], dict[str, Any], str]:
         """The record, the members of its sample, and the sample's key."""
+        if "rows" in place:
+            return curated.record(self._span(path, place["first"], place["rows"])), {}, ""
         if "group" in place:
             about: Any = self._row(path, place["group"], place["row"])
             return about, {}, ""
@@ -136,6 +154,38 @@ class Reader:
         if not isinstance(about, dict):
             raise ValueError(f"the record is a {type(about).__name__}, not an object")
         return about, members, key
+
+    def _span(self, path: Path, first: int, count: int) -> list[dict[str, Any]]:
+        """Some rows of a file with a sample of several rows; they may lie in two row groups."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path) as table:
+            found, begin = [], 0
+            for group in range(table.num_row_groups):
+                end = begin + table.metadata.row_group(group).num_rows
+                if begin < first + count and end > first:
+                    rows = self._group_of(table, path, group)
+                    found += rows.slice(max(0, first - begin), min(end, first + count) - max(begin, first)).to_pylist()
+                begin = end
+            return found
+
+    def _group_of(self, table: Any, path: Path, group: int) -> Any:
+        if self._held is None or self._held[:2] != (str(path), group):
+            self._held = (str(path), group, table.read_row_group(group, columns=curated.columns(table)))
+        return self._held[2]
+
+    def released(self, uri: str, place: Mapping[str, int]) -> Released | None:
+        """The record as a document of a release of ours; None if it is something else, or cannot be read."""
+        try:
+            about, members, _ = self._record(Path(uri), place)
+            found = released.whole(about, members)
+            if found is None:
+                return None
+            document, pictures = found
+            texts, places = released.placed(document)
+        except (OSError, ValueError, KeyError, TypeError, IndexError, tar.ShardError, RecursionError):
+            return None  # `read` gives the reason
+        return Released(texts, list(pictures.values()), places)
 
     def _row(self, path: Path, group: int, row: int) -> dict[str, Any]:
         import pyarrow.parquet as pq

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from interlink.errors import UserError
+from interlink.fetch import pair_tars
 from interlink.fetch.addresses import completed, parse_url
 from interlink.fetch.columns import find_columns
 from interlink.fetch.counts import SourceCounts
@@ -19,7 +20,7 @@ from interlink.ids import safe_id
 from interlink.stage import Row
 from interlink.values import known_text, known_texts
 
-KIND = "pair"
+KIND = pair_tars.KIND
 COLUMNS = {
     "id": ("id", "uid", "key", "image_id"),
     "url": ("url", "URL", "image_url", "image_urls", "Image Path", "ImagePath", "img_url", "contentUrl"),
@@ -31,12 +32,16 @@ COLUMNS = {
 def scan(
     path: Path, header: tuple[str, ...], named: dict[str, str], images: Path, counts: SourceCounts
 ) -> Iterator[Row]:
-    """A row for each picture; an entry without one is a failed row. Raises UserError without a picture column.
+    """A row for each picture of a list, or sample of tars; an entry without one is a failed row.
 
+    Raises UserError without a picture column.
     header: columns of a list without a header line. named: role -> column from the recipe; else the usual names.
     images: folder of the pictures without a URL. Rows of one picture become one row: columns in which they differ hold
     the list of their values. Holds all rows in memory.
     """
+    if path.is_dir() or path.suffix.lower() == ".tar":
+        yield from pair_tars.scan(path)
+        return
     usual = {name.casefold() for names in (*COLUMNS.values(), named.values()) for name in names if name}
     columns, records = read_list(path, header, usual)
     if columns == ("",):

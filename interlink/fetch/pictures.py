@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from interlink.errors import Dropped, StageError
-from interlink.fetch import img2dataset, pages, pairs
+from interlink.fetch import img2dataset, pages, pair_tars, pairs
 from interlink.fetch.img2dataset import Fetched, ImageSettings
 from interlink.fetch.local import irregular
 from interlink.shards.pages import Slot
@@ -28,13 +28,14 @@ Folder = Callable[[], AbstractContextManager[Path]]
 
 @dataclass
 class _Open:
-    """An item with missing pictures. slots: place -> its picture, or the reason why there is none."""
+    """An item whose pictures are collected. slots: place -> its picture, or the reason why there is none."""
 
     item: Item
     url: str
     texts: list[str | None] = field(default_factory=list)
     slots: dict[int, bytes | Exception] = field(default_factory=dict)
     waiting: int = 0
+    places: dict[str, Any] = field(default_factory=dict)  # times and clips of a release of ours
 
 
 def fetch_all(items: Iterator[Item], settings: ImageSettings, folder: Folder) -> Iterator[Row]:
@@ -69,10 +70,18 @@ def _begin(
     if source["kind"] == pairs.KIND:
         if source["uri"].startswith(("http://", "https://")):
             return _Open(item, source["uri"], waiting=1), [(0, source["uri"])]
+        if place := pair_tars.place_of(source["metadata"]):
+            return _Open(item, "", slots={0: pair_tars.picture(Path(source["uri"]), place, settings.max_megabytes)}), []
         return _Open(item, "", slots={0: _file(Path(source["uri"]), settings)}), []
     place = json.loads(source["metadata"])
     images = place.pop("images", "")
     reader = readers.setdefault(images, pages.Reader(images))
+    if ours := reader.released(source["uri"], place):
+        empty = [number for number, text in enumerate(ours.texts) if text is None]
+        about = ours.places["source"]
+        return _Open(
+            item, about.get("url", ""), ours.texts, dict(zip(empty, ours.pictures, strict=True)), places=ours.places
+        ), []
     url, slots = reader.read(source["uri"], place)
     found = _Open(item, url, [slot if isinstance(slot, str) else None for slot in slots])
     wanted = []
@@ -121,9 +130,9 @@ def _row(opened: _Open) -> Row:
         "media": "",
         "sha256": hashlib.sha256(b"".join(kept[slot] for slot in sorted(kept))).hexdigest(),
         "size": sum(map(len, kept.values())),
-        "title": item.rows["collect"]["title"] or "",
+        "title": item.rows["collect"]["title"] or opened.places.get("source", {}).get("title", ""),
         "url": opened.url,
-        "info": json.dumps({"texts": opened.texts}, ensure_ascii=False) if opened.texts else "{}",
+        "info": json.dumps(_info(opened), ensure_ascii=False),
         "subtitles": [],
         "pictures": [
             {
@@ -136,6 +145,14 @@ def _row(opened: _Open) -> Row:
     }
     message = f"{len(lost)} of {len(opened.slots)} pictures are missing: {lost[min(lost)]}" if lost else ""
     return Row(item.id, fields, partial=bool(lost), message=message)
+
+
+def _info(opened: _Open) -> dict[str, Any]:
+    """The texts of a page by slot; of a release of ours also times and clips, and the licence."""
+    if not opened.places:
+        return {"texts": opened.texts} if opened.texts else {}
+    licence = opened.places["source"].get("licence", "")
+    return {"texts": opened.texts, "places": opened.places, **({"licence": licence} if licence else {})}
 
 
 def _problem(error: Exception | None) -> str:

@@ -108,6 +108,16 @@ def _openable(formats: Mapping[str, Description]) -> dict[str, Description]:
     return {}
 
 
+def _how_to_open(formats: Mapping[str, Description]) -> str:
+    """Configurations of the card, and a line for each format that is none."""
+    openable = _openable(formats)
+    others = [(name, one.loader) for name, one in formats.items() if name not in openable and one.loader]
+    if not others:
+        return ""
+    lines = ["`datasets` opens all configurations of a folder with one loader. For the others, name the loader:"]
+    return "\n".join([lines[0], "", *(f"- `{name}`: {loader}" for name, loader in others)])
+
+
 def size_band(total: int) -> str:
     """The Hub's name for a number of records: `n<1K`, `1K<n<10K`, … `n>1T`."""
     place = min(max(0, len(str(total)) - 3), len(_BANDS))
@@ -150,10 +160,12 @@ def _contents(about: About) -> str:
                 for name, one in about.formats.items()
             ],
         ),
+        "\n".join(f"- {escaped(note)}." for note in about.notes()),
+        _how_to_open(about.formats),
         "`SHA256SUMS` has the sum of every file (`sha256sum -c SHA256SUMS`), `RELEASE.json` the counts and choices, "
         "`recipe.lock.json` everything that shaped the build, `croissant.json` the description for machines.",
     ]
-    return "\n\n".join(lines)
+    return "\n\n".join(line for line in lines if line)
 
 
 def _funnel(stages: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,18 +1,18 @@
 """croissant.json: a machine-readable description of the release (MLCommons Croissant 1.0, JSON-LD).
 
-Lists every file with its checksum, except LLaVA's single pictures, and the documents as a record set if a Parquet
-format holds them.
+Lists every file with its checksum, except single pictures and videos, which are file sets. Each format with Parquet
+files has a record set: documents, elements (`nemo`, with the images) or pairs.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from interlink.release.about import About, Column
+from interlink.release.about import About, Description
 from interlink.release.settings import ReleaseSettings
 from interlink.release.statistics import Statistics, by_frequency
 from interlink.release.target import File
@@ -72,7 +72,7 @@ def croissant(about: About, files: Sequence[File]) -> bytes:
         content["creator"] = {"@type": "sc:Organization", "name": settings.creator}
     if settings.citation:
         content["citeAs"] = settings.citation
-    content["distribution"] = [_file(file) for file in files]
+    content["distribution"] = [*map(_file, files), *_file_sets(about, files)]
     if record := _records(about, files):
         content["recordSet"] = record
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
@@ -124,33 +124,65 @@ def _file(file: File) -> dict[str, Any]:
     }
 
 
-def _records(about: About, files: Sequence[File]) -> list[dict[str, Any]]:
-    """A record set for each Parquet file of the first format with columns; the file name contains the split."""
+def _tables(about: About, files: Sequence[File]) -> dict[str, list[str]]:
+    """Format with columns -> globs of its Parquet files, if it has any."""
+    found: dict[str, list[str]] = {}
     for name, one in about.formats.items():
-        parts = [f.path for f in files if f.path.startswith(f"{name}/") and f.path.endswith(".parquet")]
+        parts = [file.path for file in files if file.path.startswith(f"{name}/") and file.path.endswith(".parquet")]
         if one.columns and parts:
-            return [_record(path, one.columns, about.statistics.thing) for path in parts]
-    return []
+            found[name] = sorted({f"{PurePosixPath(path).parent}/*.parquet" for path in parts})
+    return found
 
 
-def _record(path: str, columns: Mapping[str, Column], thing: str) -> dict[str, Any]:
-    """The first column is the key."""
-    name = PurePosixPath(path).stem
+def _file_sets(about: About, files: Sequence[File]) -> list[dict[str, Any]]:
+    """The Parquet files of each record set, and the media that formats write as single files."""
+    sets = [
+        (_tables_id(name), globs, "application/x-parquet", f"The Parquet files of {name}.")
+        for name, globs in _tables(about, files).items()
+    ]
+    for name, one in about.formats.items():
+        if one.records:
+            sets += [(f"{name}-media", [glob], kind, f"The media of {name}.") for glob, kind in one.media.items()]
+    return [
+        {
+            "@type": "cr:FileSet",
+            "@id": name,
+            "name": name,
+            "description": about_,
+            "encodingFormat": kind,
+            "includes": globs[0] if len(globs) == 1 else globs,
+        }
+        for name, globs, kind, about_ in sets
+    ]
+
+
+def _tables_id(name: str) -> str:
+    return f"{name}-files"
+
+
+def _records(about: About, files: Sequence[File]) -> list[dict[str, Any]]:
+    """A record set for each format with columns."""
+    return [_record(name, about.formats[name], about.statistics.thing) for name in _tables(about, files)]
+
+
+def _record(name: str, one: Description, thing: str) -> dict[str, Any]:
+    """Its first columns are the key."""
+    key = [{"@id": f"{name}/{column}"} for column in list(one.columns)[: one.keys]]
     return {
         "@type": "cr:RecordSet",
         "@id": name,
         "name": name,
-        "description": f"The documents of {path}.",
-        "key": {"@id": f"{name}/{next(iter(columns))}"},
+        "description": f"{one.about[0].upper()}{one.about[1:]}.",
+        "key": key[0] if len(key) == 1 else key,
         "field": [
             {
                 "@type": "cr:Field",
-                "@id": f"{name}/{name_}",
-                "name": name_,
-                "description": column.about.format(thing=thing),
-                "dataType": column.kind,
-                "source": {"fileObject": {"@id": path}, "extract": {"column": name_}},
+                "@id": f"{name}/{column}",
+                "name": column,
+                "description": facts.about.format(thing=thing),
+                "dataType": facts.kind,
+                "source": {"fileSet": {"@id": _tables_id(name)}, "extract": {"column": facts.column or column}},
             }
-            for name_, column in columns.items()
+            for column, facts in one.columns.items()
         ],
     }

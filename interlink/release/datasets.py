@@ -1,7 +1,8 @@
 """datasets: a folder that Hugging Face's `datasets.load_dataset` opens, with decoded images.
 
 One row per document in the layout of OBELICS: `images` and `texts` have the same length, and exactly one of them holds
-a value at each position; `metadata` and `general_metadata` are JSON. The Parquet schema marks the image column, so
+a value at each position; `metadata` and `general_metadata` are JSON; `files` has the clips' video and sound files. The
+Parquet schema marks the image column, so
 writing does not need the library.
 """
 
@@ -37,20 +38,28 @@ _LISTS = {"texts": "string", "roles": "string", "starts": "float64", "ends": "fl
 _ARROW = {"string": pa.string(), "float64": pa.float64(), "int32": pa.int32()}
 
 
-def _schema() -> pa.Schema:
-    features: dict[str, Any] = {name: {"dtype": kind, "_type": "Value"} for name, kind in _VALUES.items()}
-    fields = [pa.field(name, _ARROW[kind]) for name, kind in _VALUES.items()]
-    # A list with one entry means "list of" in every version of the library.
-    features["images"] = [{"_type": "Image"}]
-    fields.append(pa.field("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))))
-    for name, kind in _LISTS.items():
-        features[name] = [{"dtype": kind, "_type": "Value"}]
-        fields.append(pa.field(name, pa.list_(_ARROW[kind])))
-    info = json.dumps({"info": {"features": features}})
-    return pa.schema(fields, metadata={"huggingface": info})
+Feature = tuple[pa.DataType, Any]  # a column's type, and its description for the library
+IMAGES: Feature = (pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])), [{"_type": "Image"}])
+FILES: Feature = (
+    pa.list_(pa.struct([("name", pa.string()), ("bytes", pa.binary())])),
+    [{name: {"dtype": kind, "_type": "Value"} for name, kind in (("name", "string"), ("bytes", "binary"))}],
+)
 
 
-SCHEMA = _schema()
+def with_features(columns: Mapping[str, Feature]) -> pa.Schema:
+    """A Parquet schema that tells `datasets` the features. A list with one entry means "list of" in every version."""
+    info = json.dumps({"info": {"features": {name: feature for name, (_, feature) in columns.items()}}})
+    return pa.schema([(name, kind) for name, (kind, _) in columns.items()], metadata={"huggingface": info})
+
+
+SCHEMA = with_features(
+    {
+        **{name: (_ARROW[kind], {"dtype": kind, "_type": "Value"}) for name, kind in _VALUES.items()},
+        "images": IMAGES,
+        **{name: (pa.list_(_ARROW[kind]), [{"dtype": kind, "_type": "Value"}]) for name, kind in _LISTS.items()},
+        "files": FILES,
+    }
+)
 
 
 class Datasets(Format):
@@ -68,7 +77,7 @@ class Datasets(Format):
         self._parts = {split: ParquetParts(target, self.name, hub_split(split), SCHEMA, limit) for split in SPLITS}
 
     def add(self, sample: Sample) -> None:
-        size = sum(picture.size for picture in sample.pictures.values()) + 2 * len(sample.text)
+        size = sum(one.size for one in (*sample.pictures.values(), *sample.files.values())) + 2 * len(sample.text)
         self._parts[sample.split].add([row(sample)], size)
         self.count(sample.split)
 
@@ -104,4 +113,5 @@ def row(sample: Sample) -> dict[str, Any]:
         "starts": [e.start for e in elements],
         "ends": [e.end for e in elements],
         "clips": [e.clip for e in elements],
+        "files": [{"name": f"{sample.key}.{file.name}", "bytes": file.data} for file in sample.files.values()],
     }

@@ -24,7 +24,13 @@ FORMATS = {
     "datasets": "interlink.release.datasets:Datasets",
     "obelics": "interlink.release.obelics:Obelics",
     "nemo": "interlink.release.nemo:Nemo",
+    "mmc4": "interlink.release.mmc4:Mmc4",
     "pairs": "interlink.release.pairs:Pairs",
+    "videos": "interlink.release.videos:Videos",
+    "messages": "interlink.release.messages:Messages",
+    "messages-video": "interlink.release.messages:VideoMessages",
+    "llava-video": "interlink.release.llava:LlavaVideo",
+    "llava-document": "interlink.release.llava:LlavaDocument",
     "llava": "interlink.release.llava:Llava",
 }
 ALL = "all"
@@ -35,14 +41,20 @@ class Format(ABC):
     """Writes documents into its own folder of the release, `<name>/`, one after another.
 
     name: its registered name. about: one line for the card. options_class: the options of `--set <name>.key=value`;
-    none by default. columns: of its Parquet files, for Croissant (see `Description`). `add` and `close` write through
-    `self.target`, and keep `self.records` (number of records by split) and `self.globs` up to date.
+    none by default. For the card and Croissant, see `Description`: columns (the first `keys` identify a row), loses,
+    empty, loader, and media_files (glob -> MIME type). `add` and `close` write through `self.target`, and keep
+    `self.records` (number of records by split) and `self.globs` up to date.
     """
 
     name: ClassVar[str]
     about: ClassVar[str]
     options_class: ClassVar[type[Settings]] = Settings
     columns: ClassVar[Mapping[str, Column]] = {}
+    loses: ClassVar[frozenset[str]] = frozenset()
+    empty: ClassVar[str] = Description.empty
+    loader: ClassVar[str] = ""
+    keys: ClassVar[int] = 1
+    media_files: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         self.target, self.settings = target, settings
@@ -63,7 +75,17 @@ class Format(ABC):
 
     def description(self) -> Description:
         """The description for the card, Croissant and RELEASE.json, after `close`."""
-        return Description(self.about, self.records, self.globs, self.columns)
+        return Description(
+            self.about,
+            self.records,
+            self.globs,
+            self.columns,
+            loses=self.loses,
+            empty=self.empty,
+            loader=self.loader,
+            keys=self.keys,
+            media=self.media_files,
+        )
 
 
 def format_names() -> list[str]:

@@ -12,6 +12,7 @@ import json
 from typing import Any, ClassVar, TextIO
 
 from interlink.ids import keyed_hash
+from interlink.release.about import FIELDS
 from interlink.release.formats import Format
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample, clip_text
@@ -25,6 +26,8 @@ class Howto(Format):
 
     name: ClassVar[str] = "howto"
     about: ClassVar[str] = "the TSV files of Howto-Interlink7M (`video`, `clips`, `path`): all clips, and sampled clips"
+    loses: ClassVar[frozenset[str]] = frozenset(FIELDS)
+    loader: ClassVar[str] = '`load_dataset("csv", data_files="howto/*_all_clips_train.tsv", sep="\\t")`'
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)

@@ -1,90 +1,108 @@
-"""llava: conversations in LLaVA's JSON with an `images` folder, for instruction tuning.
+"""llava, llava-document, llava-video: conversations in LLaVA's JSON with a folder of media, for instruction tuning.
 
-One conversation per document: for each clip with text a question with its pictures (`<image>` once for each) and the
-text as the answer. For trainers that take one picture, one conversation per clip with its middle picture. Pictures of
-clips without text are left out. Costs one file per picture.
+`llava`: one conversation per clip with its middle picture, for trainers that take one picture (LLaVA 1.5, CuMo).
+`llava-document`: one per document with all pictures (LLaVA-NeXT, Qwen-VL). `llava-video`: one per clip with its video
+file. Pictures of clips without text are left out. Costs one file per picture or video.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
-from typing import Any, ClassVar, TextIO
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
+from interlink.release.about import FIELDS
+from interlink.release.conversation import (
+    IMAGE,
+    VIDEO,
+    Conversation,
+    Lines,
+    about_clips,
+    about_document,
+    about_videos,
+    write_pictures,
+)
 from interlink.release.formats import Format
 from interlink.release.settings import ReleaseSettings
-from interlink.release.source import Picture, Sample, clip_text, spaced
+from interlink.release.source import Sample
 from interlink.release.target import Target
-from interlink.shards.document import Clip
 
-FIRST = "What happens in this part of the video?"
-NEXT = "And what happens next?"
-MARK = "<image>"
+QWEN_VL = "qwen_vl.json"
 
 
-class Llava(Format):
-    """`llava/<split>.json` and `llava/images/<document>/<name>`; image paths are relative to `llava/images`."""
+class _Conversations(Format):
+    """`<name>/<split>.json` and `<name>/<media>/<document>/<file>`; paths are relative to `<name>/<media>`."""
 
-    name: ClassVar[str] = "llava"
-    about: ClassVar[str] = "conversations in LLaVA's JSON, with a folder of images"
+    media: ClassVar[str] = "images"
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)
-        self._files: dict[str, TextIO] = {}
-
-    def add(self, sample: Sample) -> None:
-        clips = [
-            (number, clip, answer, pictures)
-            for number, (clip, pictures) in enumerate(
-                zip(sample.document.clips, sample.pictures_of_clips(), strict=True)
-            )
-            if (answer := clip_text(clip, self.settings.texts))
-        ]
-        if self.settings.conversation == "document":
-            if clips:
-                self._add_conversation(sample, sample.key, clips)
-            return
-        for number, clip, answer, pictures in clips:
-            if pictures:
-                self._add_conversation(
-                    sample, f"{sample.key}-{number:03d}", [(number, clip, answer, spaced(pictures, 1))]
-                )
+        self._lines = Lines(target, lambda split: f"{self.name}/{split}.json", array=True)
 
     def close(self) -> None:
-        for split, file in self._files.items():
-            file.write("\n]\n")
-            file.close()
-            self.target.finish(f"llava/{split}.json")
+        if splits := self._lines.close():
+            sets = {
+                f"{self.settings.name}_{split}": {"annotation_path": f"{split}.json", "data_path": self.media}
+                for split in splits
+            }
+            self.target.write(f"{self.name}/{QWEN_VL}", (json.dumps(sets, indent=1) + "\n").encode())
 
-    def _add_conversation(
-        self, sample: Sample, key: str, clips: Sequence[tuple[int, Clip, str, list[tuple[Picture, float]]]]
-    ) -> None:
-        """One conversation about these clips: (number, clip, answer, pictures with times)."""
+    def _add(self, split: str, about: Conversation, media: dict[str, Any], mark: str) -> None:
         turns: list[dict[str, str]] = []
-        images: list[str] = []
-        times: list[float] = []
-        for _, _, answer, pictures in clips:
-            for picture, time in pictures:
-                path = f"{sample.key}/{picture.name}"
-                self.target.write(f"llava/images/{path}", picture.data, one_of_many=True)
-                images.append(path)
-                times.append(time)
-            question = MARK * len(pictures) + ("\n" if pictures else "") + (NEXT if turns else FIRST)
-            turns.append({"from": "human", "value": question})
-            # Readers count the placeholders of images, video and audio, so a text must not contain them.
-            turns.append({"from": "gpt", "value": re.sub(r"<(image|video|audio)>", r"\1", answer)})
-        entry: dict[str, Any] = {"id": key}
-        if images:
-            entry["image"] = images[0] if len(images) == 1 else images
-        entry |= {"conversations": turns, "times": times}
-        entry["clips"] = [
-            {"clip": number, "start": clip.start, "end": clip.end, "images": len(pictures)}
-            for number, clip, _, pictures in clips
-        ]
-        if sample.split not in self._files:
-            file = self.target.begin(f"llava/{sample.split}.json")
-            self._files[sample.split] = file.open("w", encoding="utf-8", newline="\n")
-        comma = ",\n" if self.records.get(sample.split) else "[\n"
-        self._files[sample.split].write(comma + json.dumps(entry, ensure_ascii=False))
-        self.count(sample.split)
+        for turn in about.turns:
+            turns.append({"from": "human", "value": turn.asked(mark)})
+            turns.append({"from": "gpt", "value": turn.answered()})
+        clips = [turn.place() for turn in about.turns]
+        self._lines.add(split, {"id": about.key, **media, "conversations": turns, "times": about.times, "clips": clips})
+        self.count(split)
+
+    def _add_with_pictures(self, sample: Sample, found: Iterable[Conversation]) -> None:
+        for about in found:
+            paths = write_pictures(self.target, f"{self.name}/{self.media}", sample, about.pictures)
+            media = {"image": paths[0] if len(paths) == 1 else paths} if paths else {}
+            self._add(sample.split, about, media, IMAGE)
+
+
+class Llava(_Conversations):
+    """One conversation per clip; with the old setting `conversation: document`, one per document."""
+
+    name: ClassVar[str] = "llava"
+    media_files: ClassVar[Mapping[str, str]] = {"llava/images/*/*": "image/jpeg"}
+    about: ClassVar[str] = "conversations about a clip with one picture, in LLaVA's JSON, with a folder of images"
+    loader: ClassVar[str] = '`load_dataset("json", data_files="llava/train.json")`, without the pictures'
+    loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"clip_times", "frame_times"}
+
+    def add(self, sample: Sample) -> None:
+        form = about_document if self.settings.conversation == "document" else about_clips
+        self._add_with_pictures(sample, form(sample, self.settings))
+
+
+class LlavaDocument(_Conversations):
+    """One conversation per document."""
+
+    name: ClassVar[str] = "llava-document"
+    media_files: ClassVar[Mapping[str, str]] = {"llava-document/images/*/*": "image/jpeg"}
+    about: ClassVar[str] = "conversations about a document with all its pictures, in LLaVA's JSON, with their folder"
+    loader: ClassVar[str] = "not by `datasets`: `image` is a name or a list, which its loader refuses; use `messages`"
+    loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"images", "clip_times", "frame_times"}
+
+    def add(self, sample: Sample) -> None:
+        self._add_with_pictures(sample, about_document(sample, self.settings))
+
+
+class LlavaVideo(_Conversations):
+    """One conversation per clip with a video file."""
+
+    name: ClassVar[str] = "llava-video"
+    media_files: ClassVar[Mapping[str, str]] = {"llava-video/videos/*/*": "video/mp4"}
+    media: ClassVar[str] = "videos"
+    about: ClassVar[str] = "conversations about a clip's video file, in LLaVA's JSON, with a folder of videos"
+    loader: ClassVar[str] = '`load_dataset("json", data_files="llava-video/train.json")`, without the videos'
+    loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"clip_times", "clip_files"}
+    empty: ClassVar[str] = "The build has no clip files: set keyframes.clip_files and shard.clip_files"
+
+    def add(self, sample: Sample) -> None:
+        for about, name, data in about_videos(sample, self.settings):
+            path = f"{sample.key}/{name}"
+            self.target.write(f"{self.name}/{self.media}/{path}", data, one_of_many=True)
+            self._add(sample.split, about, {"video": path}, VIDEO)

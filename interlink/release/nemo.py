@@ -1,6 +1,7 @@
 """nemo: the interleaved rows of NeMo Curator, one row per element, which its readers and filters open directly.
 
-The reserved columns, then `role`, `start`, `end` (seconds) and `clip`. Position -1 is the document's metadata: its
+The reserved columns, then `role`, `start`, `end` (seconds) and `clip` of every element, and the same as fields of one
+modality (`image_…`, `text_…`), which Curator's writer of tars asks for. Position -1 is the document's metadata: its
 canonical JSON. `source_ref` is the place of an element in the build's shards (JSON: path, member, byte_offset,
 byte_size, frame_index); the bytes are inline, so readers do not need it.
 """
@@ -8,12 +9,14 @@ byte_size, frame_index); the bytes are inline, so readers do not need it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from interlink.release.about import Column
 from interlink.release.formats import Format
+from interlink.release.obelics import fields_of
 from interlink.release.parts import ParquetParts
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import SPLITS, Sample
@@ -33,6 +36,12 @@ SCHEMA = pa.schema(
         pa.field("start", pa.float64()),
         pa.field("end", pa.float64()),
         pa.field("clip", pa.int32()),
+        pa.field("image_time", pa.float64()),
+        pa.field("image_clip", pa.int32()),
+        pa.field("text_role", pa.string()),
+        pa.field("text_start", pa.float64()),
+        pa.field("text_end", pa.float64()),
+        pa.field("text_clip", pa.int32()),
     ]
 )
 
@@ -42,6 +51,20 @@ class Nemo(Format):
 
     name: ClassVar[str] = "nemo"
     about: ClassVar[str] = "interleaved rows of NeMo Curator, a row an element"
+    loses: ClassVar[frozenset[str]] = frozenset({"clip_files"})
+    keys: ClassVar[int] = 2
+    columns: ClassVar[Mapping[str, Column]] = {
+        "id": Column("sc:Text", "the document's key", "sample_id"),
+        "position": Column("sc:Integer", "place of the element in the document; -1 = the document as JSON"),
+        "modality": Column("sc:Text", "text, image or metadata"),
+        "content_type": Column("sc:Text", "MIME type of the element"),
+        "text_content": Column("sc:Text", "the text of a text"),
+        "image": Column("sc:ImageObject", "the image of an image", "binary_content"),
+        "role": Column("sc:Text", "of a text: caption, narration, speech or ocr"),
+        "start": Column("sc:Float", "seconds in the {thing}"),
+        "end": Column("sc:Float", "seconds in the {thing}"),
+        "clip": Column("sc:Integer", "number of the clip in the document"),
+    }
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)
@@ -80,6 +103,7 @@ def rows(sample: Sample) -> Iterator[dict[str, Any]]:
             "start": element.start,
             "end": element.end,
             "clip": element.clip,
+            **fields_of(element),
         }
         if picture is None:
             content = {"modality": "text", "content_type": "text/plain", "text_content": element.text}

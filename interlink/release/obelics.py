@@ -1,20 +1,27 @@
 """obelics: webdataset tars in the layout of OBELICS and MINT-1T.
 
-A sample is `<key>.json` and its images. The JSON has two lists of the same length, `texts` and `images` (names of
-members); at each position exactly one of them holds a value. `roles`, `starts`, `ends` (seconds) and `clips` have the
-same length; `metadata` and `general_metadata` are JSON in a string, as in OBELICS. Costs a copy of the bytes.
+A sample is `<key>.json`, its images and the clips' video and sound files. The JSON has two lists of the same length,
+`texts` and `images` (names of members); at each position exactly one of them holds a value. `roles`, `starts`, `ends`
+(seconds) and `clips` have the same length. `image_time` and `image_clip` have a value per image, `text_role`,
+`text_start`, `text_end` and `text_clip` one per text, as NeMo Curator's reader takes them (`per_image_fields`,
+`per_text_fields`). `metadata` and `general_metadata` are JSON in a string, as in OBELICS. Costs a copy of the bytes.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from interlink.release.formats import Format
 from interlink.release.parts import COUNTS, TarParts
 from interlink.release.settings import ReleaseSettings
-from interlink.release.source import SPLITS, Sample
+from interlink.release.source import SPLITS, Element, Sample
 from interlink.release.target import Target
+
+# Names that no other column has: Curator's reader and writer take a field for one modality.
+PER_IMAGE = ("image_time", "image_clip")
+PER_TEXT = ("text_role", "text_start", "text_end", "text_clip")
 
 
 class Obelics(Format):
@@ -22,6 +29,9 @@ class Obelics(Format):
 
     name: ClassVar[str] = "obelics"
     about: ClassVar[str] = "webdataset tars with `texts` and `images` lists, as OBELICS and MINT-1T have them"
+    loader: ClassVar[str] = (
+        "not by `datasets`: samples have different members, which its loader refuses; use webdataset"
+    )
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)
@@ -34,7 +44,8 @@ class Obelics(Format):
 
     def add(self, sample: Sample) -> None:
         content = json.dumps(lists(sample), ensure_ascii=False).encode()
-        members = [("json", content), *((name, picture.data) for name, picture in sample.pictures.items())]
+        files = {**sample.pictures, **sample.files}
+        members = [("json", content), *((name, file.data) for name, file in files.items())]
         self._parts[sample.split].add(sample.key, members)
         self.count(sample.split)
 
@@ -58,9 +69,23 @@ def lists(sample: Sample) -> dict[str, Any]:
         "starts": [e.start for e in elements],
         "ends": [e.end for e in elements],
         "clips": [e.clip for e in elements],
+        **per_modality(elements),
         **about(sample),
         "document": json.loads(sample.text),
     }
+
+
+def per_modality(elements: Sequence[Element]) -> dict[str, list[Any]]:
+    """The fields with one value per image, and those with one per text."""
+    rows = [fields_of(element) for element in elements]
+    return {name: [row[name] for row in rows if name in row] for name in (*PER_IMAGE, *PER_TEXT)}
+
+
+def fields_of(element: Element) -> dict[str, Any]:
+    """The `PER_IMAGE` or `PER_TEXT` fields of one element."""
+    if element.picture is not None:
+        return dict(zip(PER_IMAGE, (element.start, element.clip), strict=True))
+    return dict(zip(PER_TEXT, (element.role, element.start, element.end, element.clip), strict=True))
 
 
 def about(sample: Sample) -> dict[str, str]:

@@ -1,27 +1,26 @@
 """pairs: image-caption tars as img2dataset writes them and COSMOS reads them: `<key>.jpg`, `.txt`, `.json`.
 
-A pair is a picture with its clip's text; clips without text have none. The JSON has img2dataset's fields,
-`original_caption` (the speech; PixelProse uses this name for captions before rewriting), and the origin of the pair.
-Costs a copy of the bytes and a read of each picture's header.
+A pair is a picture with its clip's text; clips without text have none. Its key is the document's with the picture's
+name. The JSON has img2dataset's fields, `original_caption` (the speech; PixelProse uses this name for captions before
+rewriting), and the origin of the pair. Costs a copy of the bytes and a read of each picture's header.
 """
 
 from __future__ import annotations
 
 import io
-import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from interlink.release.about import FIELDS, Column
 from interlink.release.formats import Format
-from interlink.release.parts import COUNTS, TarParts
+from interlink.release.recorded import RecordedTars, sample_key
 from interlink.release.settings import ReleaseSettings
-from interlink.release.source import SPLITS, Picture, Sample, clip_text, spaced
+from interlink.release.source import Picture, Sample, clip_text, spaced
 from interlink.release.target import Target
-from interlink.shards import tar
 
-PAIRS_PER_TAR = 10_000  # as in img2dataset; four digits of the key
+PAIRS_PER_TAR = 10_000  # as in img2dataset
 _TEXT = ("key", "caption", "original_caption", "url", "status", "error_message", "exif", "sha256", "document", "image")
 SCHEMA = pa.schema(
     [
@@ -37,16 +36,23 @@ class Pairs(Format):
 
     name: ClassVar[str] = "pairs"
     about: ClassVar[str] = "image-caption pairs in tars as img2dataset writes and COSMOS reads them"
+    loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"images", "frame_times", "clip_times"}
+    loader: ClassVar[str] = '`load_dataset("webdataset", data_files="pairs/train/*.tar")`'
+
+    columns: ClassVar[Mapping[str, Column]] = {
+        "key": Column("sc:Text", "the sample's key in its tar"),
+        "document": Column("sc:Text", "the key of its document"),
+        "caption": Column("sc:Text", "the text of the clip"),
+        "url": Column("sc:Text", "where the {thing} is"),
+        "sha256": Column("sc:Text", "of the picture"),
+        "time": Column("sc:Float", "of the picture, seconds in the {thing}"),
+        "start": Column("sc:Float", "of the clip, seconds in the {thing}"),
+        "end": Column("sc:Float", "of the clip, seconds in the {thing}"),
+    }
 
     def __init__(self, target: Target, settings: ReleaseSettings) -> None:
         super().__init__(target, settings)
-        limit = settings.file_megabytes * 2**20
-
-        def parts(split: str) -> TarParts:
-            return TarParts(target, lambda number: f"pairs/{split}/{number:05d}.tar", limit, PAIRS_PER_TAR)
-
-        self._parts = {split: parts(split) for split in SPLITS}
-        self._records: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}  # JSONs of the open tar
+        self._tars = RecordedTars(target, self.name, SCHEMA, settings.file_megabytes * 2**20, PAIRS_PER_TAR)
 
     def add(self, sample: Sample) -> None:
         clips = zip(sample.document.clips, sample.pictures_of_clips(), strict=True)
@@ -59,22 +65,10 @@ class Pairs(Format):
                 self._pair(sample, picture, caption, clip.speech or caption, place)
 
     def close(self) -> None:
-        for split, parts in self._parts.items():
-            if parts.counts:
-                parts.close()
-                self._finish_tar(split, parts.number)
-                counts = {path.rpartition("/")[2]: count for path, count in parts.counts.items()}
-                for name in COUNTS:
-                    self.target.write(f"pairs/{split}/{name}", (json.dumps(counts, indent=1) + "\n").encode())
-                self.globs[split] = f"pairs/{split}/*.tar"
+        self.globs |= self._tars.close()
 
     def _pair(self, sample: Sample, picture: Picture, caption: str, original: str, place: dict[str, Any]) -> None:
-        split, parts = sample.split, self._parts[sample.split]
-        before = len(parts.counts)
-        parts.make_room(picture.size + 4 * len(caption) + 2 * len(original) + 16 * tar.BLOCK)
-        if before and len(parts.counts) > before:
-            self._finish_tar(split, before - 1)
-        key = f"{parts.number:05d}{parts.count:04d}"
+        key = sample_key(sample.key, picture.name.partition(".")[0])
         width, height = _size(picture)
         record = {
             "key": key,
@@ -93,29 +87,8 @@ class Pairs(Format):
             "image": picture.name,
             **place,
         }
-        content = json.dumps(record, ensure_ascii=False, indent=4).encode()
-        parts.add(key, [(picture.suffix, picture.data), ("txt", caption.encode()), ("json", content)])
-        self._records[split].append(record)
-        self.count(split)
-
-    def _finish_tar(self, split: str, number: int) -> None:
-        """Writes the Parquet and statistics files of a finished tar."""
-        rows, self._records[split] = self._records[split], []
-        path = f"pairs/{split}/{number:05d}.parquet"
-        table = pa.Table.from_pylist(rows, schema=SCHEMA)
-        pq.write_table(table, self.target.begin(path), compression="zstd")
-        self.target.finish(path)
-        stats = {
-            "count": len(rows),
-            "successes": len(rows),
-            "failed_to_download": 0,
-            "failed_to_resize": 0,
-            **dict.fromkeys(
-                ("duration", "start_time", "end_time"), 0.0
-            ),  # nothing was downloaded, and no clock is read
-            "status_dict": {"success": len(rows)},
-        }
-        self.target.write(f"pairs/{split}/{number:05d}_stats.json", (json.dumps(stats, indent=4) + "\n").encode())
+        self._tars.add(sample.split, key, [(picture.suffix, picture.data), ("txt", caption.encode())], record)
+        self.count(sample.split)
 
 
 def _size(picture: Picture) -> tuple[int, int]:

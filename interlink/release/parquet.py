@@ -15,7 +15,7 @@ from interlink.release.about import FACTS, Column
 from interlink.release.formats import Format
 from interlink.release.parts import ParquetParts
 from interlink.release.settings import ReleaseSettings
-from interlink.release.source import SPLITS, Sample
+from interlink.release.source import SPLITS, Member, Sample
 from interlink.release.target import Target
 
 _SOURCE = ("video_id", "url", "path", "title", "category", "licence", "dataset")
@@ -40,7 +40,7 @@ CLIP = pa.struct(
         ("scores", pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))),
     ]
 )
-IMAGE = pa.struct(
+FILE = pa.struct(
     [
         ("name", pa.string()),
         ("sha256", pa.string()),
@@ -55,7 +55,8 @@ SCHEMA = pa.schema(
         *((name, pa.string()) for name in _SOURCE),
         ("elements", pa.list_(ELEMENT)),
         ("clips", pa.list_(CLIP)),
-        ("images", pa.list_(IMAGE)),
+        ("images", pa.list_(FILE)),
+        ("files", pa.list_(FILE)),  # video and sound of clips
         ("text_tokens", pa.int32()),
         ("document", pa.string()),  # the canonical JSON, with everything
     ]
@@ -113,10 +114,19 @@ def row(sample: Sample) -> dict[str, Any]:
             }
             for clip in document.clips
         ],
-        "images": [
-            {"name": p.name, "sha256": p.sha256, "shard": sample.shard, "offset": p.offset, "size": p.size}
-            for p in sample.pictures.values()
-        ],
+        "images": [_place(sample, picture) for picture in sample.pictures.values()],
+        "files": [_place(sample, file) for file in sample.files.values()],
         "text_tokens": document.text_tokens(),
         "document": sample.text,
+    }
+
+
+def _place(sample: Sample, file: Member) -> dict[str, Any]:
+    """The name, checksum and place of a file in the build's shards."""
+    return {
+        "name": file.name,
+        "sha256": file.sha256,
+        "shard": sample.shard,
+        "offset": file.offset,
+        "size": file.size,
     }

@@ -35,13 +35,17 @@ _PRIVATE = ("cookies", "proxy", "ydl_options")
 
 @dataclass(frozen=True)
 class Made:
-    """The content of a release. formats: name -> records by split (or file); documents: by split; bytes: of all."""
+    """The content of a release. formats: name -> records by split (or file); documents: by split; bytes: of all.
+
+    notes: what the formats leave out of the build.
+    """
 
     url: str
     formats: dict[str, dict[str, int]]
     documents: dict[str, int]
     files: int
     bytes: int
+    notes: list[str]
 
 
 def release(
@@ -105,7 +109,16 @@ def _write_release(
         target.write(CROISSANT, croissant(about, target.files))
         target.commit(_describe(about, shards, target))
         documents = dict(sorted(about.statistics.documents.items()))
-        return Made(target.storage.url, about.records, documents, target.count, target.bytes)
+        notes = [*_deprecated(settings), *about.notes()]
+        return Made(target.storage.url, about.records, documents, target.count, target.bytes, notes)
+
+
+def _deprecated(settings: ReleaseSettings) -> list[str]:
+    """A sentence for each setting that another one replaces."""
+    if not settings.conversation:
+        return []
+    name = "llava-document" if settings.conversation == "document" else "llava"
+    return [f"--set conversation={settings.conversation} is deprecated: use --format {name}"]
 
 
 def public(value: Any) -> Any:
@@ -151,6 +164,7 @@ def _describe(about: About, shards: manifest.Manifest, target: Target) -> bytes:
     content = {
         "settings": about.settings.json_dict(),
         "formats": about.records,
+        "notes": about.notes(),
         "documents": dict(sorted(statistics.documents.items())),
         "videos": len(statistics.videos),
         "clips": int(sum(v * n for v, n in statistics.clips_per_document.counts.items())),

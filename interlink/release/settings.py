@@ -45,18 +45,17 @@ class ReleaseSettings(Settings):
         0.69, gt=0, le=1, description="share of a document's clips in the TSV of sampled clips (at least two)"
     )
     images_per_clip: int = Field(0, ge=0, description="most image-caption pairs of a clip, evenly spaced (0 = all)")
-    conversation: Literal["document", "clip"] = Field(
-        "document",
-        description="a conversation in `llava`: a document with all its pictures, for LLaVA-NeXT and later, or a clip "
-        "with one picture, for LLaVA 1.5 and CuMo",
+    conversation: Literal["", "document", "clip"] = Field(
+        "", description="deprecated: the form of `llava`; choose the format `llava` (clip) or `llava-document`"
     )
     file_megabytes: int = Field(512, ge=1, description="approximate size of a Parquet file or tar")
     sample_documents: int = Field(3, ge=0, description="documents shown in the card")
     options: dict[str, dict[str, Any]] = Field({}, description="format -> its options: --set FORMAT.key=value")
 
     def json_dict(self) -> dict[str, Any]:
-        """All settings as plain data; `options` only if not empty."""
-        return self.model_dump(mode="json", exclude=None if self.options else {"options"})
+        """All settings as plain data; `options` and `conversation` only if not empty."""
+        unset = {name for name in ("options", "conversation") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=unset)
 
     @staticmethod
     def load(sets: Sequence[str] = ()) -> ReleaseSettings:

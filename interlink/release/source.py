@@ -1,4 +1,4 @@
-"""Reads documents from committed shards, with their images and the place of each image. One pass over every byte.
+"""Reads documents from committed shards, with their members and the place of each. One pass over every byte.
 
 Shards are read in spans of some megabytes, so that a remote root costs few round trips. The checksums of the manifest
 are verified on the way (1.8 GB/s). Memory: one span.
@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from interlink.errors import UserError
@@ -18,22 +18,24 @@ from interlink.ids import MAX_LENGTH, keyed_hash
 from interlink.release.settings import ReleaseSettings, TextKind
 from interlink.shards import document as documents
 from interlink.shards import index, manifest, tar
-from interlink.shards.document import Clip, Document, Frames
+from interlink.shards.document import Clip, Document, File, Frames
 from interlink.storage import Storage
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
+VIDEO = ("copy", "exact")  # values of a clip file's `how` that mean video; the others are sound
 SPAN = 16 * 2**20  # bytes read at once, unless one sample is larger
 
 _KEY = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_-]{{0,{MAX_LENGTH + 20}}}")
 _SHARD = re.compile(r"[A-Za-z0-9_-]{1,80}\.tar")
 _IMAGE = re.compile(r"[A-Za-z0-9_-]{1,40}\.(jpg|jpeg|png|webp)")
+_FILE = re.compile(r"[A-Za-z0-9_-]{1,40}\.(mp4|m4a|flac)")
 _REPAIR = "run `interlink verify`, then build the shards again: interlink build --fresh shard"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One image of a document, and its place: bytes [offset, offset + size) of the shard hold the data."""
+class Member:
+    """One file of a document, and its place: bytes [offset, offset + size) of the shard hold the data."""
 
     name: str
     data: bytes
@@ -45,12 +47,28 @@ class Picture:
         return self.name.rpartition(".")[2]
 
     @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Picture(Member):
+    """One image of a document."""
+
+    @property
     def content_type(self) -> str:
         return f"image/{'jpeg' if self.suffix in ('jpg', 'jpeg') else self.suffix}"
 
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
+
+@dataclass(frozen=True)
+class Video:
+    """The video file of one clip. number: of the clip in its document; sounds: the clip's sound files."""
+
+    number: int
+    clip: Clip
+    file: File
+    data: bytes
+    sounds: tuple[Member, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,7 @@ class Element:
 
 @dataclass(frozen=True)
 class Sample:
-    """A document as stored in a shard. text: its canonical JSON; pictures: by name, in the document's order."""
+    """A document as stored in a shard. text: its canonical JSON; pictures, files: by name, in the document's order."""
 
     key: str
     shard: str
@@ -76,6 +94,7 @@ class Sample:
     text: str
     offset: int  # of the JSON's bytes in the shard
     pictures: dict[str, Picture]
+    files: dict[str, Member] = field(default_factory=dict)  # of the clips: video and sound
 
     def elements(self) -> list[Element]:
         """The pictures and texts in order, one element each."""
@@ -94,6 +113,17 @@ class Sample:
         for element in self.elements():
             if element.picture is not None:
                 found[element.clip].append((element.picture, element.start))
+        return found
+
+    def videos(self) -> list[Video]:
+        """The clips that have a video file, in order."""
+        found: list[Video] = []
+        for number, clip in enumerate(self.document.clips):
+            files = clip.files or []
+            sounds = tuple(self.files[file.name] for file in files if file.how not in VIDEO)
+            found += [
+                Video(number, clip, file, self.files[file.name].data, sounds) for file in files if file.how in VIDEO
+            ]
         return found
 
 
@@ -164,7 +194,7 @@ def _sample(path: str, shard: str, entry: index.Entry, data: bytes, settings: Re
         raise UserError(f"{path}: {key!r} is not the key of a document", _REPAIR)
     text, at = "", 0
     pictures: dict[str, Picture] = {}
-    others: list[str] = []
+    others: dict[str, Member] = {}
     try:
         for member in tar.members(io.BytesIO(data)):
             content = data[member.data : member.data + member.size]
@@ -174,17 +204,25 @@ def _sample(path: str, shard: str, entry: index.Entry, data: bytes, settings: Re
             elif member.name.startswith(f"{key}.") and _IMAGE.fullmatch(name := member.name[len(key) + 1 :]):
                 pictures[name] = Picture(name, content, offset, member.size)
             else:
-                others.append(member.name)
+                name = member.name.removeprefix(f"{key}.")
+                if name == member.name:
+                    raise ValueError(f"{name!r} does not belong to document {key}")
+                others[name] = Member(name, content, offset, member.size)
         document = documents.load(text)
     except ValueError as error:
         raise UserError(f"{path} [{key}]: {error}", _REPAIR) from error
-    clip_files = {f"{key}.{name}" for name in document.files()}  # no format includes them; `document` names them
-    if strange := [name for name in others if name not in clip_files]:
+    files = document.files()
+    if strange := [name for name in others if name not in files]:
         raise UserError(f"{path}: {strange[0]!r} does not belong to document {key}", _REPAIR)
+    if missing := [name for name in files if name not in others]:
+        raise UserError(f"{path} [{key}]: clip file {missing[0]} is missing", _REPAIR)
+    if bad := [name for name in files if not _FILE.fullmatch(name)]:
+        raise UserError(f"{path} [{key}]: {bad[0]!r} is not the name of a clip file", _REPAIR)
     wanted = document.images()
     if missing := [name for name in wanted if name not in pictures]:
         raise UserError(f"{path} [{key}]: image {missing[0]} is missing", _REPAIR)
     if document.id != key:
         raise UserError(f"{path} [{key}]: the document has the id {document.id!r}", _REPAIR)
     split = split_of(document.source.video_id, settings)
-    return Sample(key, shard, split, document, text, at, {name: pictures[name] for name in wanted})
+    shown = {name: pictures[name] for name in wanted}
+    return Sample(key, shard, split, document, text, at, shown, {name: others[name] for name in files})

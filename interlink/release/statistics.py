@@ -75,6 +75,7 @@ class Statistics:
     datasets: Counter[str] = field(default_factory=Counter)
     models: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stage, id@revision)
     prompts: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stage, hash)
+    optional: Counter[str] = field(default_factory=Counter)  # fields (`about.FIELDS`) that only some builds have
 
     def add(self, sample: Sample) -> None:
         document = sample.document
@@ -93,6 +94,8 @@ class Statistics:
         self.datasets[document.source.dataset or "not stated"] += 1
         self.models.update(document.provenance.models.items())
         self.prompts.update(document.provenance.prompts.items())
+        self.optional["clip_files"] += len(sample.files)
+        self.optional["regions"] += sum(len(clip.regions or ()) for clip in document.clips)
 
     @property
     def total(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from interlink.ids import keyed_hash
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 FRAME_BANDS = 64  # of one number: copies that share a tenth of their pieces are compared with probability 0.999
+_TEXT_LIKENESS = 0.7  # of benchmarks' texts if duplicate_text is off
 TEXT_BANDS = 32  # of two numbers: texts of Jaccard similarity 0.5 are compared with probability 0.9999
 
 
@@ -43,9 +45,11 @@ class Decision:
 
 
 def decide(videos: Sequence[tuple[str, Mapping[str, Any]]], settings: SelectSettings, seed: int) -> list[Decision]:
-    """A decision for each (id, sketch), in order. Applies duplicates, similarity, balance and clusters."""
+    """A decision for each (id, sketch), in order. Applies benchmarks, duplicates, similarity, balance and clusters."""
     sketches = dict(videos)
     decisions = [Decision(name, fields={"duplicate_of": "", "duplicate_by": "", "concept": ""}) for name, _ in videos]
+    if settings.evaluation_sets:
+        _drop_benchmarks(decisions, sketches, settings)
     if (bits := settings.duplicate_frames) is not None:
         _drop_alike(decisions, sketches, "frames", 1 - bits / 64, FRAME_BANDS, _alike_frames)
     if (least := settings.duplicate_text) is not None:
@@ -58,6 +62,21 @@ def decide(videos: Sequence[tuple[str, Mapping[str, Any]]], settings: SelectSett
     if settings.clusters:
         _cluster(decisions, sketches, settings)
     return decisions
+
+
+def _drop_benchmarks(
+    decisions: Sequence[Decision], sketches: Mapping[str, Mapping[str, Any]], settings: SelectSettings
+) -> None:
+    """Drops videos that are like an item of a benchmark."""
+    from interlink.select.evaluation import Benchmarks
+
+    benchmarks = Benchmarks.load(settings.evaluation_sets)
+    least = _TEXT_LIKENESS if settings.duplicate_text is None else settings.duplicate_text
+    for decision in decisions:
+        found = benchmarks.like(decision.id, sketches[decision.id], least, settings.evaluation_bits)
+        if found:
+            path, kind, value = found
+            decision.drop("evaluation_set", f"like an item of {PurePath(path).name} by {kind}: {value:.2f}")
 
 
 def _drop_alike(

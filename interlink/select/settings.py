@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from interlink.settings import Settings
+from interlink.settings import Settings, added
 
 
 class SketchSettings(Settings):
@@ -40,4 +40,15 @@ class SelectSettings(Settings):
     clusters: int = Field(0, ge=0, description="k of k-means over mean vectors (needs score.vectors); 0 = none")
     keep_share: float = Field(
         1.0, gt=0, le=1, description="share of every cluster that stays, evenly spread by distance to its centre"
+    )
+    evaluation_sets: dict[Literal["ids", "texts", "pictures"], tuple[str, ...]] = added(
+        {},
+        "benchmarks whose items are dropped: files of ids and of texts (a line each), folders of pictures; texts are "
+        "compared as by duplicate_text (0.7 if that is off)",
+    )
+    evaluation_bits: float = added(
+        4.0,
+        "evaluation_sets: a frame that differs from a picture in at most this many of 64 bits is like it",
+        ge=0,
+        le=64,
     )

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, field_validator
 
 from interlink.errors import UserError
+from interlink.fetch import pair_tars
 from interlink.fetch.addresses import SITE_ID, YOUTUBE_ID, YOUTUBE_TEMPLATE, completed, parse_url
 from interlink.fetch.columns import find_columns
 from interlink.fetch.counts import SourceCounts
@@ -115,6 +116,8 @@ def _scan(source: Path, settings: SourceSettings, counts: SourceCounts) -> Itera
     kind = settings.kind
     if kind in ("pairs", "pages"):
         return _not_empty(_with_defaults(_scan_pictures(source, settings, counts), settings), settings)
+    if kind in ("auto", "folder") and pair_tars.holds_videos(source, settings.extensions):
+        return _not_empty(_with_defaults(pair_tars.scan(source, pair_tars.FILE), settings), settings)
     if kind == "auto":
         kind = "folder" if source.is_dir() or _is_media(source.name, settings) else "list"
     if kind == "list" and source.is_dir():

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from interlink.errors import UserError
-from interlink.fetch import pictures
+from interlink.fetch import pair_tars, pictures
 from interlink.fetch.img2dataset import ImageSettings
 from interlink.fetch.local import Sidecars, Subtitle, digest
 from interlink.fetch.pacing import Pacer
@@ -138,6 +138,8 @@ class Download(Stage):
 
     def _process(self, item: Item, transfer: Transfer) -> Row:
         source = item.rows["collect"]
+        if place := pair_tars.place_of(source["metadata"]):
+            return self._from_tar(item, source, place, transfer)
         if source["kind"] == "file":
             return self._local(item, source, transfer)
         return self._remote(item, source, transfer)
@@ -149,6 +151,19 @@ class Download(Stage):
         more, more_lost = self._further_subtitles(source, path.stem, path.parent)
         fields = {"media": str(path), "sha256": sha256, "size": size, "url": "", "info": "{}"}
         return _row(item.id, fields, source["title"] or "", sidecars + more, lost + more_lost)
+
+    def _from_tar(self, item: Item, source: Any, place: pair_tars.Place, transfer: Transfer) -> Row:
+        """A video inside a tar: a copy becomes a file of the build, since decoders need a file."""
+        path, root = Path(source["uri"]), self.context.root
+        with _own_folder(root.scratch()) as folder:
+            file = folder / f"video{PurePosixPath(source['path']).suffix}"
+            pair_tars.extract(path, place, file, self._most_bytes)
+            sha256, size = digest(file, transfer.progress, self._most_bytes)
+            media = f"media/{item.id}{file.suffix}"
+            with transfer.resting():
+                root.put(media, file)
+        fields = {"media": media, "sha256": sha256, "size": size, "url": "", "info": "{}"}
+        return _row(item.id, fields, source["title"] or "", [], [])
 
     def _remote(self, item: Item, source: Any, transfer: Transfer) -> Row:
         try:

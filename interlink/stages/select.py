@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from interlink.select.decide import decide
 from interlink.select.settings import SelectSettings
 from interlink.settings import Settings
-from interlink.stage import Item, Row, Stage
+from interlink.stage import Context, Item, Row, Stage
 
 
 class Select(Stage):
@@ -26,6 +26,13 @@ class Select(Stage):
     @staticmethod
     def needs(settings: SelectSettings) -> tuple[str, ...]:
         return ("sketch",)
+
+    @staticmethod
+    def check(settings: SelectSettings, context: Context) -> None:
+        if settings.evaluation_sets:
+            from interlink.select.evaluation import Benchmarks
+
+            Benchmarks.load(settings.evaluation_sets)
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         """Yields all rows at the end, in order. The row of a dropped video holds the basis of the decision."""

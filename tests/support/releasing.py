@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from interlink.release import Made, ReleaseSettings, release
 from interlink.release.formats import GROUP
 from interlink.release.source import clip_text
 from interlink.shards import ShardWriter, manifest
-from interlink.shards.document import Clip, Document, Frames, Provenance, Source, Text, image_name
+from interlink.shards.document import Clip, Document, File, Frames, Provenance, Source, Text, image_name
 from interlink.shards.names import shard_name
 from interlink.storage import Storage
 from telling import jpeg
@@ -27,6 +27,7 @@ class Made_:
 
     document: Document
     images: dict[str, bytes]
+    files: dict[str, bytes] = field(default_factory=dict)
 
     def elements(self) -> list[tuple[Any, ...]]:
         """(clip, start, end, role, text or picture) of every element, in order."""
@@ -115,12 +116,23 @@ def simple(number: int, clips: int = 2) -> Made_:
     return Made_(document, {name: jpeg(number + n) for n, name in enumerate(document.images())})
 
 
+def filmed(made: Made_, number: int = 0, data: bytes = b"moving", sound: bytes = b"") -> Made_:
+    """The document with a video file, and perhaps a sound file, of one clip."""
+    clip = made.document.clips[number]
+    clip.files = [File(name=f"c{number}.mp4", how="copy", start=clip.start - 0.5, end=clip.end)]
+    made.files[f"c{number}.mp4"] = data
+    if sound:
+        clip.files.append(File(name=f"c{number}.m4a", how="m4a", start=clip.start, end=clip.end))
+        made.files[f"c{number}.m4a"] = sound
+    return made
+
+
 def put(storage: Storage, documents: list[Made_], shard_bytes: int = 60_000) -> Storage:
     """The documents as the finished shards of a build."""
     with ShardWriter(storage, "shards/f1", lambda n: shard_name("000-0000", n), shard_bytes) as writer:
         for made in documents:
             found = made.document
-            members = [("json", found.dump().encode()), *made.images.items()]
+            members = [("json", found.dump().encode()), *made.images.items(), *made.files.items()]
             writer.add(found.id, members, len(made.images), len(found.clips), found.text_tokens())
     manifest.commit(storage, "shards/f1", manifest.build_manifest(storage, "shards/f1", writer.names, "f1", "told"))
     return storage

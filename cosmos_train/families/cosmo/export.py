@@ -72,5 +72,13 @@ material its words mean nothing.
 
     cosmos_train generate FOLDER frame0.jpg frame1.jpg
 
+In Python (`pip install interlink`; transformers' `AutoModel` does not know this architecture, the tokenizer loads with
+`AutoTokenizer`):
+
+    from pathlib import Path
+    from cosmos_train.train.starting import load_any
+
+    trained, model = load_any(Path("FOLDER"))
+
 As the captioner of a build: `caption: {{engine: "checkpoint:FOLDER"}}` in an interlink recipe.
 """

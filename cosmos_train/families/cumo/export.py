@@ -69,4 +69,12 @@ A CuMo of {millions:.1f} M parameters ({lm} language model{experts}), trained fo
 shards with signature `{trained.shards[:16]}`. Prompt version: `{recipe.data.talk.prompt}`.
 
     cosmos_train evaluate FOLDER --task scienceqa --data DIR
+
+In Python (`pip install interlink`; transformers' `AutoModel` does not know this architecture, the tokenizer loads with
+`AutoTokenizer`):
+
+    from pathlib import Path
+    from cosmos_train.train.starting import load_any
+
+    trained, model = load_any(Path("FOLDER"))
 """

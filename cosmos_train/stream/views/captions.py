@@ -25,6 +25,7 @@ DREAMLIP = (
     "longLLA_captions",
 )  # fmt: skip
 PIXELPROSE = ("original_caption", "caption")
+PAIR_FIELDS = ("caption", "text")  # of the json of a pair without a text member
 
 _ENDS = re.compile(r"\n|</s>|\.")
 
@@ -72,7 +73,7 @@ def scenes(members: Members, roles: Sequence[str], settings: ViewSettings) -> tu
     about = json.loads(decoded(members, "json")) if "json" in members else {}
     if not isinstance(about, dict):
         raise ValueError(f"its json is a {type(about).__name__}, not an object")
-    kind = settings.captions if settings.captions != "auto" else _kind(about)
+    kind = settings.captions if settings.captions != "auto" else _kind(about, members)
     if kind == "document":
         return _of_document(about, members, roles)
     if kind == "text":
@@ -84,19 +85,24 @@ def scenes(members: Members, roles: Sequence[str], settings: ViewSettings) -> tu
             raise ValueError(_lacks(about, fields))
         whole = {"original_caption"} if settings.whole_original else set()
         pool = [one for field in fields for one in sentences_of(about.get(field), field, field in whole)]
+    if kind == "text" and not pool:
+        field = next((field for field in PAIR_FIELDS if about.get(field)), "")
+        pool = sentences_of(about.get(field), field)
     picture = next((bytes(members[suffix]) for suffix in IMAGES if suffix in members), None)
     if picture is None:
         raise ValueError(f"holds no picture, but {', '.join(sorted(members))}")
     return (Scene(". ".join(pool), (0.0,), (picture,), sentences=tuple(pool)),) if pool else ()
 
 
-def _kind(about: dict[str, Any]) -> str:
+def _kind(about: dict[str, Any], members: Members) -> str:
     if "segments" in about:
         return "document"
     if "original_caption" in about:
         return "pixelprose"
     if any(field in about for field in DREAMLIP):
         return "dreamlip"
+    if any(suffix in members for suffix in TEXTS) or any(about.get(field) for field in PAIR_FIELDS):
+        return "text"
     raise ValueError(_lacks(about, (*DREAMLIP, *PIXELPROSE[:1])))
 
 

@@ -27,7 +27,8 @@ class ViewSettings(Settings):
     captions: Literal["auto", "dreamlip", "pixelprose", "document", "text"] = Field(
         default="auto",
         description="source of the sentences: DreamLIP's seven json fields, PixelProse's two, the clips of our "
-        "documents (all of their texts in data.text), or a pair's own text; auto: one of the first three",
+        "documents (all of their texts in data.text), or a pair's own text; auto: the first of these "
+        "that a sample has",
     )
     whole_original: bool = Field(
         default=False,

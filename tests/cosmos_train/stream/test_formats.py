@@ -310,3 +310,13 @@ def test_the_matching_has_the_greatest_sum(gain: list[list[int]]) -> None:
             for chosen in itertools.permutations(range(rows), columns)
         )
     assert sum(table[row, column] for row, column in found) == pytest.approx(best)
+
+
+def test_a_clip_of_video2dataset_is_one_clip_of_its_file() -> None:
+    """Its clipping subsampler leaves the spans that the file was cut from in `clips`."""
+    from cosmos_train.stream.formats import read
+
+    about = {"key": "000000000_00000", "caption": "a hand", "clips": [["00:00:05.000", "00:00:09.000"]]}
+    members = {"mp4": memoryview(b"video"), "json": memoryview(described(about))}
+    (clip,) = read(members, ("caption",), 0.2, 0.0).fixed
+    assert (clip.text, clip.span) == ("a hand", (0.0, float("inf")))

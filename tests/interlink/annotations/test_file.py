@@ -146,3 +146,21 @@ def test_a_look_up_does_not_depend_on_the_size_of_the_file(tmp_path: Path, root:
     parsing = time.process_time()
     json.loads(path.read_bytes())
     assert parsing - began < 100 * (time.process_time() - parsing) / 4  # parsing it for each would cost 100 times that
+
+
+@pytest.mark.parametrize(("listed", "wanted"), [("v_abc", "abc"), ("abc", "v_abc"), ("v_abc", "v_abc")])
+def test_ids_of_activitynet_meet_with_and_without_their_prefix(
+    tmp_path: Path, root: Storage, listed: str, wanted: str
+) -> None:
+    path = tmp_path / "train.json"
+    entries = {listed: {"duration": 9.0, "timestamps": [[0.0, 4.0]], "sentences": ["one"]}}
+    path.write_text(json.dumps({**entries, "other": {"timestamps": [], "sentences": []}}))
+    found = opened(path, root)
+    assert found.find(wanted, "x", "") == found.find("x", "x", f"videos/{wanted}.mp4") == [Span("one", 0.0, 4.0)]
+
+
+def test_an_exact_id_comes_before_its_other_form(tmp_path: Path, root: Storage) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({n: {"timestamps": [[0, 1]], "sentences": [n]} for n in ("v_abc", "abc")}))
+    found = opened(path, root)
+    assert [found.find(n, "x", "")[0].text for n in ("abc", "v_abc")] == ["abc", "v_abc"]  # type: ignore[index]

@@ -153,7 +153,7 @@ def test_img2datasets_files_have_its_keys_and_names(out: Path) -> None:
         *("original_width", "original_height", "exif", "sha256"),
     }
     with tarfile.open(folder / "00000.tar") as tar:
-        assert tar.getnames()[:3] == ["000000000.jpg", "000000000.txt", "000000000.json"]
+        assert tar.getnames()[:3] == ["doc0-000.jpg", "doc0-000.txt", "doc0-000.json"]
 
 
 def test_the_loaders_of_cosmo_and_open_clip_find_how_many_samples_a_tar_has(out: Path) -> None:
@@ -199,7 +199,7 @@ def test_llava_conversations_keep_the_rules_of_its_trainers(out: Path) -> None:
     as many `<image>` as pictures, `image` one name or a list of them below the image folder."""
     from PIL import Image
 
-    entries = json.loads((out / "llava" / "train.json").read_text())
+    entries = json.loads((out / "llava-document" / "train.json").read_text())
     for entry in entries:
         assert [turn["from"] for turn in entry["conversations"]] == ["human", "gpt"] * (
             len(entry["conversations"]) // 2
@@ -208,7 +208,7 @@ def test_llava_conversations_keep_the_rules_of_its_trainers(out: Path) -> None:
         assert all(value.startswith("<image>") for value in questions if "<image>" in value)
         assert "".join(turn["value"] for turn in entry["conversations"]).count("<image>") == len(entry["image"])
         for name in entry["image"]:
-            assert Image.open(io.BytesIO((out / "llava" / "images" / name).read_bytes())).mode == "RGB"
+            assert Image.open(io.BytesIO((out / "llava-document" / "images" / name).read_bytes())).mode == "RGB"
     assert len({entry["id"] for entry in entries}) == 4
 
 
@@ -218,7 +218,7 @@ def test_trainers_of_one_picture_take_a_conversation_a_clip(documents: list[Made
     from cosmos_train.stream.talk.convert import pack_llava
 
     storage = put(Storage(str(tmp_path / "root")), documents)
-    make(storage, tmp_path / "out", "llava", val_share=0.0, conversation="clip")
+    make(storage, tmp_path / "out", "llava", val_share=0.0)
     folder = tmp_path / "out" / "llava"
     entries = json.loads((folder / "train.json").read_text())
     assert len({entry["id"] for entry in entries}) == len(entries) == 11  # of twelve clips, one says nothing
@@ -236,7 +236,7 @@ def test_trainers_of_one_picture_take_a_conversation_a_clip(documents: list[Made
     [
         (
             EVERY_FORMAT,
-            {"parquet": 4, "datasets": 4, "nemo": 40},
+            {"parquet": 4, "datasets": 4, "nemo": 40, "messages": 4},
         ),  # a row an element: 3 texts, 6 pictures, the metadata
         (("howto", "pairs"), {"pairs": 22}),
         (("howto",), {"howto": 4}),

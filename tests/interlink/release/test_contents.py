@@ -209,10 +209,10 @@ def test_a_pair_has_the_picture_the_text_and_the_origin(tmp_path: Path) -> None:
     records = pq.read_table(folder / "00000.parquet").to_pylist()
     names = list(made.images)
     assert [(one["key"], one["clip"], one["time"], one["image"]) for one in records] == [
-        ("000000000", 0, 1.25, names[0]),
-        ("000000001", 0, 3.5, names[1]),
-        ("000000002", 2, 11.25, names[4]),
-        ("000000003", 2, 13.5, names[5]),
+        ("doc0-000", 0, 1.25, names[0]),
+        ("doc0-001", 0, 3.5, names[1]),
+        ("doc0-004", 2, 11.25, names[4]),
+        ("doc0-005", 2, 13.5, names[5]),
     ]
     first, last = records[0], records[-1]
     assert (first["caption"], first["original_caption"]) == ("A hand does step 0.", "now step 0")
@@ -225,9 +225,9 @@ def test_a_pair_has_the_picture_the_text_and_the_origin(tmp_path: Path) -> None:
     assert (stats["count"], stats["successes"], stats["failed_to_download"]) == (4, 4, 0)
     assert (stats["failed_to_resize"], stats["duration"], stats["status_dict"]) == (0, 0.0, {"success": 4})
     members = dict(read_tar(folder / "00000.tar"))
-    assert members["000000000.txt"] == b"A hand does step 0."
-    assert members["000000000.jpg"] == made.images[names[0]]
-    assert json.loads(members["000000000.json"]) == first
+    assert members["doc0-000.txt"] == b"A hand does step 0."
+    assert members["doc0-000.jpg"] == made.images[names[0]]
+    assert json.loads(members["doc0-000.json"]) == first
     assert not (tmp_path / "out" / "pairs" / "val").exists()
 
 
@@ -248,7 +248,7 @@ def test_each_full_tar_of_pairs_has_its_table_and_statistics(tmp_path: Path, mon
     assert json.loads((folder / "num_samples.json").read_text()) == {"00000.tar": 3, "00001.tar": 3, "00002.tar": 2}
     assert [pq.read_metadata(folder / f"0000{n}.parquet").num_rows for n in range(3)] == [3, 3, 2]
     assert [json.loads((folder / f"0000{n}_stats.json").read_text())["count"] for n in range(3)] == [3, 3, 2]
-    assert pq.read_table(folder / "00001.parquet")["key"].to_pylist() == ["000010000", "000010001", "000010002"]
+    assert pq.read_table(folder / "00001.parquet")["key"].to_pylist() == ["doc0-003", "doc1-000", "doc1-001"]
     assert made.formats == {"pairs": {"train": 8}}
 
 
@@ -270,3 +270,17 @@ def test_howto_counts_from_the_first_picture_of_a_video_whose_clock_starts_elsew
         rows = list(csv.DictReader(file, delimiter="\t"))
     times = [[clip["clip"] for clip in json.loads(row["clips"])] for row in rows]
     assert times == [["0:00:00 - 0:00:05", "0:00:05 - 0:00:10"]] * 3
+
+
+def test_fields_of_one_modality_are_as_many_as_its_elements(tmp_path: Path) -> None:
+    """NeMo Curator's reader of tars counts images and texts apart: `per_image_fields`, `per_text_fields`."""
+    make(put(Storage(str(tmp_path / "root")), [simple(0)]), tmp_path / "out", "obelics", "nemo", val_share=0.0)
+    about = json.loads(dict(read_tar(tmp_path / "out" / "obelics" / "train-00000.tar"))["doc0.json"])
+    assert (about["image_time"], about["image_clip"]) == ([1.25, 3.5, 6.25, 8.5], [0, 0, 1, 1])
+    assert (about["text_role"], about["text_clip"]) == (["caption", "caption"], [0, 1])
+    assert (about["text_start"], about["text_end"]) == ([0.0, 5.0], [5.0, 10.0])
+    rows = pq.read_table(tmp_path / "out" / "nemo").to_pylist()
+    for name in ("image_time", "image_clip", "text_role", "text_start", "text_end", "text_clip"):
+        modality = name.partition("_")[0]
+        assert [row[name] for row in rows if row["modality"] == modality] == about[name]
+        assert all(row[name] is None for row in rows if row["modality"] != modality)

@@ -27,7 +27,7 @@ from interlink.shards import ShardWriter, manifest
 from interlink.shards.document import File
 from interlink.shards.names import shard_name
 from interlink.storage import Storage
-from releasing import EVERY_FORMAT, LOCK, make, put, simple
+from releasing import EVERY_FORMAT, LOCK, filmed, make, put, simple
 from telling import jpeg
 
 
@@ -236,8 +236,8 @@ def test_a_file_name_with_tabs_and_quotes_stays_one_column(tmp_path: Path) -> No
 def test_a_mark_inside_a_text_is_not_taken_for_a_picture(tmp_path: Path) -> None:
     made = simple(0, clips=1)
     made.document.clips[0].caption = "It says <image> on the box, and <video>."
-    make(put(Storage(str(tmp_path / "root")), [made]), tmp_path / "out", "llava", val_share=0.0)
-    (entry,) = json.loads((tmp_path / "out" / "llava" / "train.json").read_text())
+    make(put(Storage(str(tmp_path / "root")), [made]), tmp_path / "out", "llava-document", val_share=0.0)
+    (entry,) = json.loads((tmp_path / "out" / "llava-document" / "train.json").read_text())
     assert sum(turn["value"].count("<image>") for turn in entry["conversations"]) == len(entry["image"]) == 2
     assert entry["conversations"][1]["value"] == "It says image on the box, and video."
 
@@ -332,11 +332,30 @@ def test_croissant_is_valid_and_its_records_are_the_documents(root: Storage, tmp
         keys = {
             row[f"{records.id}/id"].decode()
             for records in found.metadata.record_sets
+            if records.id not in ("pairs", "videos")
             for row in found.records(records.id)
         }
         assert keys == ({f"doc{n}" for n in range(8)} if formats != ("pairs",) else set())
-        listed = {file["contentUrl"] for file in json.loads((out / "croissant.json").read_text())["distribution"]}
+        files = json.loads((out / "croissant.json").read_text())["distribution"]
+        listed = {file["contentUrl"] for file in files if file["@type"] == "cr:FileObject"}
         assert listed <= contents(out).keys()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_elements_images_and_pairs_are_records_of_croissant(tmp_path: Path) -> None:
+    croissant = pytest.importorskip("mlcroissant", reason="pip install mlcroissant, to validate the Croissant file")
+    documents = [filmed(simple(n)) for n in range(3)]
+    make(put(Storage(str(tmp_path / "root")), documents), tmp_path / "out", val_share=0.4, published="2025-01-31")
+    found = croissant.Dataset(jsonld=str(tmp_path / "out" / "croissant.json"))
+    assert {one.id for one in found.metadata.record_sets} == {"parquet", "datasets", "nemo", "pairs", "videos"}
+    elements = list(found.records("nemo"))
+    assert [one["nemo/modality"] for one in elements].count(b"image") == 12
+    images = [one["nemo/image"] for one in elements if one["nemo/modality"] == b"image"]
+    assert {image.size for image in images} == {(48, 32)}
+    assert sum(1 for _ in found.records("pairs")) == 12 and sum(1 for _ in found.records("videos")) == 3
+    sets = {one["@id"]: one for one in json.loads((tmp_path / "out" / "croissant.json").read_text())["distribution"]}
+    assert sets["llava-media"]["includes"] == "llava/images/*/*"
+    assert len(list((tmp_path / "out").glob(sets["llava-media"]["includes"]))) == 6
 
 
 @pytest.mark.parametrize(

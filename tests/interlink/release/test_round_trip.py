@@ -169,9 +169,9 @@ def test_pairs_by_stock_webdataset_with_the_keys_of_img2dataset(documents: list[
             beside = pq.read_table(path.with_suffix(".parquet")).to_pylist()
             read = list(webdataset.WebDataset(str(path), shardshuffle=False))
             assert json.loads((path.parent / f"{path.stem}_stats.json").read_text())["successes"] == len(read)
-            for number, (sample, row) in enumerate(zip(read, beside, strict=True)):
+            for sample, row in zip(read, beside, strict=True):
                 told = json.loads(sample["json"])
-                assert sample["__key__"] == told["key"] == f"{path.stem}{number:04d}"
+                assert sample["__key__"] == told["key"] == f"{told['document']}-{told['image'][:3]}"
                 assert told == row
                 assert told["caption"] == sample["txt"].decode()
                 assert (told["width"], told["height"]) == (48, 32)
@@ -190,8 +190,9 @@ def test_pairs_by_stock_webdataset_with_the_keys_of_img2dataset(documents: list[
 def test_llava_conversations_with_their_images(documents: list[Made_]) -> None:
     from PIL import Image
 
-    for out in each(documents, "llava"):
-        told = [entry for path in split_files(out, "llava/*.json") for entry in json.loads(path.read_text())]
+    for out in each(documents, "llava-document"):
+        files = split_files(out, "llava-document/train.json") + split_files(out, "llava-document/val.json")
+        told = [entry for path in files for entry in json.loads(path.read_text())]
         by_id = {entry["id"]: entry for entry in told}
         assert len(by_id) == len(told)
         for made in documents:
@@ -202,7 +203,10 @@ def test_llava_conversations_with_their_images(documents: list[Made_]) -> None:
                 continue
             assert entry is not None
             names = entry.get("image", [])
-            data = [(out / "llava" / "images" / n).read_bytes() for n in ([names] if isinstance(names, str) else names)]
+            data = [
+                (out / "llava-document" / "images" / n).read_bytes()
+                for n in ([names] if isinstance(names, str) else names)
+            ]
             asked, answered = entry["conversations"][::2], entry["conversations"][1::2]
             assert [turn["value"].count("<image>") for turn in asked] == [len(pictures) for *_, pictures in clips]
             assert [turn["value"] for turn in answered] == [text for _, _, text, _ in clips]

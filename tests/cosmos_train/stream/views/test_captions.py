@@ -49,9 +49,9 @@ def test_fields_that_are_neither_text_nor_lists_of_text_are_named() -> None:
 
 def test_a_json_without_the_fields_is_explained() -> None:
     with pytest.raises(
-        ValueError, match=r"has none of raw_caption.*original_caption but caption, url.*save_additional_columns"
+        ValueError, match=r"has none of raw_caption.*original_caption but sha256, url.*save_additional_columns"
     ):
-        pool({"url": "x", "caption": "a cat"})
+        pool({"url": "x", "sha256": "0"})
     with pytest.raises(ValueError, match=r"has none of original_caption, caption but raw_caption"):
         pool({"raw_caption": "a cat"}, captions="pixelprose")
 
@@ -117,3 +117,12 @@ def test_a_pool_that_is_too_small_is_repeated() -> None:
     assert found.total() == 6
     assert set(found.values()) == {1, 2}
     assert len(crops(["only"], SETTINGS, random)) == 8
+
+
+def test_a_plain_pair_is_read_by_its_own_text() -> None:
+    """img2dataset without more columns, and users of open_clip: a txt, or the json's caption."""
+    assert pool({"url": "x", "caption": "A cat. On a mat."}) == ("A cat", "On a mat")
+    assert pool({"caption": "", "text": "a dog"}) == ("a dog",)
+    members = {"jpg": memoryview(b"picture"), "txt": memoryview(b"a bird")}
+    (scene,) = scenes(members, ("caption",), ViewSettings())
+    assert scene.sentences == ("a bird",)

@@ -28,13 +28,14 @@ from interlink.storage import Storage
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 90, 3)).astype(np.uint8)
 
 
-def pairs(folder: Path, jsons: list[Any]) -> Path:
+def pairs(folder: Path, jsons: list[Any], text: bytes = b"a pair") -> Path:
     """A tar as img2dataset writes it, without an index."""
     picture = io.BytesIO()
     Image.fromarray(NOISE).save(picture, "JPEG")
     with ShardWriter(Storage(str(folder)), "", lambda number: f"{number:05d}.tar", 10**6) as writer:
         for number, about in enumerate(jsons):
-            members = [("jpg", picture.getvalue()), ("json", json.dumps(about).encode()), ("txt", b"a pair")]
+            members = [("jpg", picture.getvalue()), ("json", json.dumps(about).encode())]
+            members += [("txt", text)] if text else []
             writer.add(f"{number:09d}", members, images=1, clips=1, text_tokens=1)
     for index in folder.glob("*.parquet"):
         index.unlink()
@@ -137,7 +138,7 @@ def test_recaptioned_pairs_without_an_index_are_read(tmp_path: Path, words: Toke
 
 
 def test_shards_without_the_fields_stop_the_run_and_say_what_to_do(tmp_path: Path, words: Tokenizer) -> None:
-    folder = pairs(tmp_path / "pairs", [{"url": "x"}] * 3 + [{"raw_caption": "fine"}])
+    folder = pairs(tmp_path / "pairs", [{"url": "x"}] * 3 + [{"raw_caption": "fine"}], text=b"")
     with pytest.raises(UserError, match=r"75% of the samples cannot be used.*has none of raw_caption") as caught:
         batches(cosmos_recipe(folder), words, 2)
     assert "save_additional_columns" in caught.value.what
