@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interlink.media.look import Look
+from interlink.segment.wipes import WipeLimits, wipe
 
 SPANS = (4, 5, 6, 8, 10, 13, 17, 22, 28, 36, 46)  # numbers of looks from A to B that are tested
 LONGEST = 1.7  # most seconds from A to B
@@ -72,8 +73,8 @@ class Shares:
 class Mixtures:
     """Takes looks in order of time and returns the transition that ends there, if any. Memory: 47 vectors."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, limits: Limits | None = None, wipes: WipeLimits | None = None) -> None:
+        self._limits, self._wipes = limits or Limits(), wipes or WipeLimits()
         self._times: deque[float] = deque(maxlen=SPANS[-1] + 1)
         self._vectors: deque[NDArray[np.float32]] = deque(maxlen=SPANS[-1] + 1)
         self._lumas: deque[NDArray[np.uint8]] = deque(maxlen=SPANS[-1] + 1)
@@ -121,7 +122,12 @@ class Mixtures:
             inside = np.stack([self._vectors[number] for number in range(first + 1, last)])
             shares = mixture(before[at], after, inside, self._limits)
             if shares is not None and self._fine(shares, first, last):
-                best = self._gradual(shares, first, weight)
+                best = self._gradual(shares.x, shares.y, first, weight)
+                continue
+            new = wipe(before[at], after, inside, self._wipes)
+            if new is not None:
+                y = np.concatenate([[0.0], new, [1.0]])
+                best = self._gradual(1 - y, y, first, weight)
         return best
 
     def _fine(self, shares: Shares, first: int, last: int) -> bool:
@@ -132,8 +138,7 @@ class Mixtures:
         rest = looks[1:-1] - np.tensordot(parts.T, np.stack([before, after, np.ones_like(before)]), 1)
         return float(np.mean(rest**2)) <= self._limits.fine**2 * float(np.mean((before - after) ** 2))
 
-    def _gradual(self, shares: Shares, first: int, weight: float) -> Gradual:
-        x, y = shares.x, shares.y
+    def _gradual(self, x: NDArray[np.float64], y: NDArray[np.float64], first: int, weight: float) -> Gradual:
         begins = int(np.flatnonzero((x >= 1 - EDGE) & (y <= EDGE))[-1])
         ends = begins + int(np.flatnonzero((y[begins:] >= 1 - EDGE) & (x[begins:] <= EDGE))[0])
         middle = begins + int(np.flatnonzero(y[begins:] >= np.maximum(x[begins:], EDGE))[0])
