@@ -25,7 +25,7 @@ NEAREST = 1 / 46  # seconds; looks closer together than this are thinned
 EDGE = 0.1  # share of the other picture at the start and end of a transition
 LUMA = 160  # values of a vector that are luma, of 240
 FLAT = 64.0  # variance (8 grey levels) below which a picture counts as flat: black, white, one colour
-_GREY = np.concatenate([np.ones(LUMA), np.zeros(240 - LUMA)]).astype(np.float32)
+BAR = 8.0  # grey levels above black up to which a cell may belong to a black bar
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def mixture(
     before: NDArray[np.float32], after: NDArray[np.float32], inside: NDArray[np.float32], limits: Limits
 ) -> Shares | None:
     """The n vectors `inside` as mixtures of `before` and `after`; None if they are not, or change in one step."""
-    basis = np.stack([before, after, _GREY])
+    basis = np.stack([before, after, _grey(before, after)])
     gram = basis @ basis.T + np.eye(3)
     bound = limits.residual**2 * float(((before - after) ** 2).sum())
     middle = inside[len(inside) // 2]  # tested first: it rules out most stretches
@@ -186,9 +186,19 @@ def _compare(
     Returns (n,) whether they show different pictures (neither is flat and they do not correlate), and (n,) the variance
     of both and of the change between them.
     """
-    a = pictures[:, :LUMA] - pictures[:, :LUMA].mean(axis=1, keepdims=True)
-    b = other[:LUMA] - other[:LUMA].mean()
-    contrasts, contrast = (a * a).mean(axis=1), float((b * b).mean())
-    product = (a @ b) / LUMA
+    a, b = pictures[:, :LUMA], other[:LUMA]
+    lit = (np.maximum(a, b) > BAR).astype(np.float32)  # bars are the same in every scene
+    count = np.maximum(lit.sum(axis=1), 1.0)
+    a, b = (a - ((a * lit).sum(axis=1) / count)[:, None]) * lit, (b - (lit @ b / count)[:, None]) * lit
+    contrasts, contrast = (a * a).sum(axis=1) / count, (b * b).sum(axis=1) / count
+    product = (a * b).sum(axis=1) / count
     like = product / np.sqrt((contrasts + FLAT) * (contrast + FLAT))
-    return (like <= limit) & (contrasts > FLAT) & (contrast > FLAT), 2 * (contrasts + contrast - product)
+    shown = count >= LUMA / 4
+    return (like <= limit) & (contrasts > FLAT) & (contrast > FLAT) & shown, 2 * (contrasts + contrast - product)
+
+
+def _grey(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(240,) 1 for luma, outside of black bars."""
+    grey = np.zeros_like(before)
+    grey[:LUMA] = np.maximum(before[:LUMA], after[:LUMA]) > BAR
+    return grey
