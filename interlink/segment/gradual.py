@@ -36,7 +36,9 @@ class Limits:
     scene in which only the light changes stays above. residual: greatest root mean square of the residual over that
     change. fine: the same over all pixels of the looks; a pan by less than a cell is a mixture of cells, not of pixels.
     step: greatest change of x and y in one look; more is a hard cut, or two with a plain picture between them. direct:
-    least ratio of 1 to the distance that x, and y, travels; they must not go back and forth.
+    least ratio of 1 to the distance that x, and y, travels; they must not go back and forth. moving, moving_fine:
+    residual and fine where x falls and y rises evenly, as in a dissolve of two moving scenes: by at most `uneven` (root
+    mean square) from a straight line.
     """
 
     least: float = 20.0
@@ -45,6 +47,9 @@ class Limits:
     fine: float = 0.27
     step: float = 0.6
     direct: float = 0.85
+    moving: float = 0.32
+    moving_fine: float = 0.36
+    uneven: float = 0.06
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,8 @@ class Mixtures:
         before, after = looks[0], looks[-1]
         parts = np.stack([shares.x[1:-1], shares.y[1:-1], shares.grey]).astype(np.float32)
         rest = looks[1:-1] - np.tensordot(parts.T, np.stack([before, after, np.ones_like(before)]), 1)
-        return float(np.mean(rest**2)) <= self._limits.fine**2 * float(np.mean((before - after) ** 2))
+        fine = self._limits.moving_fine if _even(shares.x, shares.y, self._limits) else self._limits.fine
+        return float(np.mean(rest**2)) <= fine**2 * float(np.mean((before - after) ** 2))
 
     def _gradual(self, x: NDArray[np.float64], y: NDArray[np.float64], first: int, weight: float) -> Gradual:
         begins = int(np.flatnonzero((x >= 1 - EDGE) & (y <= EDGE))[-1])
@@ -159,23 +165,30 @@ def mixture(
     """The n vectors `inside` as mixtures of `before` and `after`; None if they are not, or change in one step."""
     basis = np.stack([before, after, _grey(before, after)])
     gram = basis @ basis.T + np.eye(3)
-    bound = limits.residual**2 * float(((before - after) ** 2).sum())
+    change = float(((before - after) ** 2).sum())
     middle = inside[len(inside) // 2]  # tested first: it rules out most stretches
     rest = middle - np.linalg.solve(gram, basis @ middle) @ basis
-    if float((rest**2).sum()) > 4 * bound:
+    if float((rest**2).sum()) > 4 * limits.residual**2 * change:
         return None
     shares = np.linalg.solve(gram, basis @ inside.T)
     rest = inside - shares.T @ basis
-    if float((rest**2).sum(axis=1).mean()) > bound:
-        return None
     x = np.concatenate([[1.0], shares[0], [0.0]])
     y = np.concatenate([[0.0], shares[1], [1.0]])
+    residual = limits.moving if _even(x, y, limits) else limits.residual
+    if float((rest**2).sum(axis=1).mean()) > residual**2 * change:
+        return None
     falls, rises = -np.diff(x), np.diff(y)
     if float(np.minimum(falls, rises).max()) > limits.step or min(float(falls.max()), float(rises.max())) > limits.step:
         return None
     if max(float(np.abs(falls).sum()), float(np.abs(rises).sum())) > 1 / limits.direct:
         return None
     return Shares(x, y, shares[2])
+
+
+def _even(x: NDArray[np.float64], y: NDArray[np.float64], limits: Limits) -> bool:
+    """Whether x falls and y rises along straight lines."""
+    line = np.linspace(0, 1, len(y))
+    return float(np.mean((y - line) ** 2) + np.mean((1 - x - line) ** 2)) <= 2 * limits.uneven**2
 
 
 def _compare(

@@ -94,7 +94,7 @@ class Shots(Segmenter):
         self._picture_seen = False
         self._owed = False  # a boundary is due when this black stretch ends
         self._shown = False  # whether it showed something
-        self._empty = False  # whether its last frame showed nothing
+        self._empty = False  # whether the last frame showed nothing
 
     def feed(self, look: Look) -> list[Verdict]:
         self._changes.append(difference(self._looks[-1], look) if self._looks else 0.0)
@@ -159,7 +159,7 @@ class Shots(Segmenter):
                 return None
             change = difference(before, look)
             most = max(most, change)
-            if change < FLASH * most and (change < LEAST_CHANGE or structure(before, look) >= BACK):
+            if change < FLASH * most and (change < LEAST_CHANGE or structure(before.luma, look.luma) >= BACK):
                 return look.time
         return None
 
@@ -222,12 +222,12 @@ class Shots(Segmenter):
         if look.cut is not None and number > 0:
             self._candidates.append(_Candidate(number, look.cut, skipped=True))
         cut = number > 0 and self._is_cut(number)
+        shown, was_empty = _shows(look), self._empty
+        self._empty = not shown
         if brightness <= (BLACK_ABOVE if self._black else BLACK_BELOW):
-            shown = _shows(look)
             self._shown = shown or (self._black and self._shown)
-            if shown and self._black and self._empty and self._picture_seen:
+            if shown and was_empty and self._picture_seen:
                 self._candidates.append(_Candidate(number, look.time, title=True))
-            self._empty = not shown
         if self._black:
             if brightness <= BLACK_ABOVE:
                 self._black_frames.add(number)
@@ -274,8 +274,8 @@ class Shots(Segmenter):
             return False
         before, look = self._looks[at - 1], self._looks[at]
         if ratio >= STILL_RATIO and change >= STILL_CHANGE:
-            return structure(before, look, changed=True) < LIT  # of a slide much stays; what changes is new
-        return ratio * (1 - likeness(*without_bars(before, look))) >= LEAST_SCORE and structure(before, look) < LIT
+            return structure(before.luma, look.luma, changed=True) < LIT  # of a slide much stays; what changes is new
+        return ratio * (1 - likeness(*without_bars(before, look))) >= LEAST_SCORE and structure(before.luma, look.luma) < LIT
 
 
 def _shows(look: Look) -> bool:

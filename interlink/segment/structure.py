@@ -22,14 +22,14 @@ CHANGED = 6.0  # mean change of luma of a block that counts as changed
 LEAST_ROWS = 12  # a picture between bars has at least so many rows and columns of a look
 
 
-def structure(a: Look, b: Look, changed: bool = False) -> float:
-    """The share (0..1) of structure that both looks have, by contrast. changed: only of blocks that changed.
+def structure(a: NDArray[np.uint8], b: NDArray[np.uint8], changed: bool = False) -> float:
+    """The share (0..1) of structure that the luma (40, 64) of both looks has, by contrast.
 
-    0 where neither has any.
+    changed: only of blocks that changed. 0 where neither has any.
     """
-    x, y = a.luma.astype(np.float32), b.luma.astype(np.float32)
-    black = (a.luma <= BLACK) & (b.luma <= BLACK)
-    first, second = _gradients(x, black), _gradients(y, black)
+    x, y = a.astype(np.float32), b.astype(np.float32)
+    rows, columns = _lit(a, b)
+    first, second = _gradients(x, rows, columns), _gradients(y, rows, columns)
     strong, other, both = _blocks(first, first), _blocks(second, second), _blocks(first, second)
     most = np.maximum(strong, other)
     floor = CONTRAST * BLOCK * BLOCK
@@ -43,20 +43,28 @@ def structure(a: Look, b: Look, changed: bool = False) -> float:
 
 def without_bars(a: Look, b: Look) -> tuple[Look, Look]:
     """The two looks without rows and columns at the edges that are black in both (letterbox)."""
-    lit = np.maximum(a.luma, b.luma) > BLACK
-    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
-    if not len(rows) or min(np.ptp(rows), np.ptp(columns)) + 1 < LEAST_ROWS:
-        return a, b
-    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    part = _lit(a.luma, b.luma)
     return replace(a, luma=a.luma[part]), replace(b, luma=b.luma[part])
 
 
-def _gradients(luma: NDArray[np.float32], black: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """(2, 40, 64) across and down, 0 where one of the pixels is black."""
+def _lit(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """The rows and the columns between black bars; all of them where too few are left."""
+    lit = np.maximum(a, b) > BLACK
+    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
+    if not len(rows) or min(np.ptp(rows), np.ptp(columns)) + 1 < LEAST_ROWS:
+        return slice(0, a.shape[0]), slice(0, a.shape[1])
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _gradients(luma: NDArray[np.float32], rows: slice, columns: slice) -> NDArray[np.float32]:
+    """(2, 40, 64) across and down, 0 within two pixels of what lies outside `rows` and `columns`."""
     found = np.zeros((2, *luma.shape), np.float32)
-    found[0, :, 1:-1] = (luma[:, 2:] - luma[:, :-2]) * ~(black[:, 2:] | black[:, :-2])
-    found[1, 1:-1] = (luma[2:] - luma[:-2]) * ~(black[2:] | black[:-2])
-    return found
+    inner = slice(rows.start + 2, rows.stop - 2), slice(columns.start + 2, columns.stop - 2)
+    found[0, :, 1:-1] = luma[:, 2:] - luma[:, :-2]
+    found[1, 1:-1] = luma[2:] - luma[:-2]
+    kept = np.zeros_like(found)
+    kept[(slice(None), *inner)] = found[(slice(None), *inner)]
+    return kept
 
 
 def _blocks(a: NDArray[np.float32], b: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
