@@ -164,7 +164,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--repeat", type=int, default=2, help="runs of each contender; the least CPU time counts")
     parser.add_argument("--each", type=int, default=42, help="accuracy: events of each kind with each encoder")
     parser.add_argument("--encoders", nargs="+", choices=ENCODERS, default=list(ENCODERS), help="accuracy: only these")
-    parser.add_argument("--contenders", nargs="+", choices=ACCURACY, default=list(ACCURACY), help="accuracy: only these")
+    parser.add_argument(
+        "--contenders", nargs="+", choices=ACCURACY, default=list(ACCURACY), help="accuracy: only these"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON to stdout")
     parser.add_argument("--lines", action="store_true", help="print the ffmpeg lines that made the materials")
     add_folders(parser)

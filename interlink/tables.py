@@ -76,7 +76,7 @@ CLIP = pa.struct(
         ("end", pa.float64()),
         # Mean change between looks at least a second apart (grey levels, 0..765); null: too short for two looks.
         ("motion", pa.float64()),
-        # Share (0..1) of the clip that shows a talking head; null: too short, or without colour.
+        # Share (0..1) of the clip that shows a speaker in a still shot; null: too short, or no face detector.
         ("talking", pa.float64()),
         ("print", pa.float64()),  # median of the frames
         ("sharpness", pa.float64()),  # median of the candidate frames; low = blurred

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from interlink.media.look import Look, difference, likeness
+from interlink.media.look import Look, difference, distance, likeness
 from interlink.segment.gradual import GAP, LONGEST, Gradual, Limits, Mixtures
 from interlink.segment.structure import structure, without_bars
 from interlink.segment.verdict import Segmenter, Verdict, Video
@@ -31,6 +31,7 @@ STILL_RATIO, STILL_CHANGE = (
 LIT = 0.4  # share of the structure that stays the same from which on a change is one of light, a shadow or a hand
 FLASH = 0.35  # back to this share of the change …
 RETURN = 0.55  # … within so many seconds (half a second, and a frame): a flash
+ONE_WAY = 0.6  # least change of the mean luma, over the mean change of luma, if the light changes
 BACK = 0.25  # least share of the structure that is the same after a flash as before it
 TITLE = 0.5  # seconds for which something must be visible on black to be a title with a clip of its own
 BLACK_BELOW, BLACK_ABOVE = 18.0, 19.0  # mean luma that begins and ends a black stretch (16 = black)
@@ -64,9 +65,9 @@ class Shots(Segmenter):
 
     A flash has no boundary: within half a second the picture before it returns. Nor has a change of light.
 
-    A dissolve, a wipe, or a fade that never reaches black, begins a clip with the first picture that shows more of the new
-    scene than of the old one; if some of the boundaries above lie within it, the last of them is used instead. None of
-    its pictures is settled.
+    A dissolve, a wipe, or a fade that never reaches black, begins a clip with the first picture that shows more of the
+    new scene than of the old one; if some of the boundaries above lie within it, the last of them is used instead. None
+    of its pictures is settled. What contains a flash or a change of light is none of these.
     """
 
     cuts = True
@@ -88,6 +89,7 @@ class Shots(Segmenter):
         self._skipped: set[int] = set()  # numbers of looks before which a boundary was skipped
         self._mixtures = Mixtures(limits)
         self._gradual: deque[Gradual] = deque()  # in order; those that reach beyond the verdicts already returned
+        self._lights: deque[float] = deque()  # times of flashes and changes of light
         self._gap = 0  # number of the latest frame that comes long after its predecessor
         self._black = False
         self._black_frames: set[int] = set()
@@ -140,6 +142,8 @@ class Shots(Segmenter):
             candidate = self._candidates.popleft()
             until = self._vanishes(candidate) if candidate.title else self._returns(candidate)
             if until is not None:
+                if not candidate.title:
+                    self._lights.append(candidate.time)
                 while self._candidates and self._candidates[0].time <= until:
                     self._candidates.popleft()
             elif candidate.skipped:
@@ -204,7 +208,11 @@ class Shots(Segmenter):
             for boundary, _ in self._boundaries
         )
         begins = any(boundary == number for boundary, _ in self._boundaries)
+        while self._lights and self._lights[0] < look.time - LONGEST:
+            self._lights.popleft()
         for known in self._gradual:
+            if any(known.start < time <= known.end for time in self._lights):
+                continue
             near = near or known.start < look.time < known.end
             inside = [time for _, time in self._boundaries if known.start < time <= known.end]
             if known.start < look.time <= known.end:  # of several boundaries the last: where the picture returns
@@ -259,6 +267,11 @@ class Shots(Segmenter):
             end += 1
         return range(begin, end)
 
+    def _light(self, before: Look, look: Look) -> None:
+        """Notes a change of light, if it is one: most of the picture gets brighter, or darker."""
+        if abs(look.brightness - before.brightness) >= ONE_WAY * distance(before.luma, look.luma) * 255:
+            self._lights.append(look.time)
+
     def _is_cut(self, number: int) -> bool:
         at = number - self._first
         change = self._changes[at]
@@ -274,8 +287,14 @@ class Shots(Segmenter):
             return False
         before, look = self._looks[at - 1], self._looks[at]
         if ratio >= STILL_RATIO and change >= STILL_CHANGE:
-            return structure(before.luma, look.luma, changed=True) < LIT  # of a slide much stays; what changes is new
-        return ratio * (1 - likeness(*without_bars(before, look))) >= LEAST_SCORE and structure(before.luma, look.luma) < LIT
+            if structure(before.luma, look.luma, changed=True) < LIT:
+                return True  # of a slide much stays; what changes is new
+            self._light(before, look)
+            return False
+        if structure(before.luma, look.luma) >= LIT:
+            self._light(before, look)
+            return False
+        return ratio * (1 - likeness(*without_bars(before, look))) >= LEAST_SCORE
 
 
 def _shows(look: Look) -> bool:

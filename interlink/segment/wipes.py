@@ -96,7 +96,9 @@ def _border(
     counted = weights
     for _ in range(FITS):
         weighted = basis * counted[:, None]
-        solved = np.linalg.solve(basis.T @ weighted + 1e-6 * np.eye(basis.shape[1], dtype=np.float32), weighted.T @ times)
+        solved = np.linalg.solve(
+            basis.T @ weighted + 1e-6 * np.eye(basis.shape[1], dtype=np.float32), weighted.T @ times
+        )
         border = basis @ solved
         rest = np.abs(times - border)
         counted = weights / (1 + (rest / (LOOSE * count)) ** 2)

@@ -23,6 +23,7 @@ from interlink.settings import Settings, added, operational
 from interlink.stage import Blob, Context, Item, PerItem, Resources, Row
 
 if TYPE_CHECKING:
+    from interlink.engines.faces import Faces
     from interlink.media.choose import Chosen
     from interlink.media.decode import Decoded
     from interlink.media.look import Look
@@ -44,6 +45,11 @@ class KeyframesSettings(SegmentSettings):
     )
     speech_weight: float = added(
         0.0, "multiply the quality of a `best` frame during speech by (1 + this); needs transcribe", ge=0, le=10
+    )
+    faces: Literal["none", "mtcnn"] = added(
+        "none",
+        "detector of faces for a clip's `talking`, which is null without one: a picture a second is searched; "
+        "needs transcribe, and the weights of facenet-pytorch",
     )
     decode: Literal["sparse", "full"] = Field(
         "sparse", description="decode keyframes and groups that may contain a cut (sparse), or every picture (full)"
@@ -88,18 +94,20 @@ class Keyframes(PerItem):
     """One row per video: its clips, each with frames as JPEG. The schema is tables.KEYFRAMES."""
 
     name: ClassVar[str] = "keyframes"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     isolated: ClassVar[bool] = True
     settings_class: ClassVar[type[Settings]] = KeyframesSettings
 
     def __init__(self, settings: KeyframesSettings, context: Context) -> None:
         super().__init__(settings, context)
         self.settings: KeyframesSettings = settings
+        self.faces: Faces | None = None
 
     @staticmethod
     def needs(settings: KeyframesSettings) -> tuple[str, ...]:
         follows = settings.segmenter_class.needs(settings.of_segmenter)
-        listens = ("transcribe",) if settings.speech_weight > 0 and "transcribe" not in follows else ()
+        asks = settings.speech_weight > 0 or settings.faces != "none"
+        listens = ("transcribe",) if asks and "transcribe" not in follows else ()
         return ("download", *follows, *listens)
 
     @staticmethod
@@ -121,6 +129,10 @@ class Keyframes(PerItem):
     @staticmethod
     def check(settings: KeyframesSettings, context: Context) -> None:
         settings.segmenter_class.check(settings.of_segmenter)
+        if settings.faces != "none":
+            from interlink.engines.faces import check_faces
+
+            check_faces()
         if _wants_files(settings):
             from interlink.media.clipfile import ffmpeg_program
 
@@ -128,6 +140,10 @@ class Keyframes(PerItem):
 
     def open(self) -> None:
         self.settings.segmenter_class.prepare(self.settings.of_segmenter)
+        if self.settings.faces != "none":
+            from interlink.engines.faces import Faces
+
+            self.faces = Faces()
         if _wants_files(self.settings):
             from interlink.media.clipfile import ffmpeg_program
 
@@ -157,7 +173,9 @@ class Keyframes(PerItem):
                     probe = describe(container, path)
                     self._check(probe)
                     try:
-                        row = _Pass(self.settings, container, probe, segmenter, screen, spoken, full).row(item.id)
+                        row = _Pass(self.settings, container, probe, segmenter, screen, spoken, full, self.faces).row(
+                            item.id
+                        )
                     except Unusable:
                         segmenter = make_segmenter(self.settings, video)
                         continue  # the full decode finds the fault, and keeps what can be decoded
@@ -202,6 +220,7 @@ class _Pass:
         screen: _Screen,
         spoken: Sequence[tuple[float, float]] | None,
         full: bool,
+        faces: Faces | None = None,
     ) -> None:
         """spoken: intervals of speech, for the choice of frames."""
         from interlink.media.choose import Pool, Speech
@@ -226,6 +245,8 @@ class _Pass:
         self.clips = Clips(self.segmenter, lengths, Pool(cell), choice)
         self.full = full or settings.decode == "full" or self.segmenter.spacing == 0
         self.start: float | None = None  # time of the first picture, seconds
+        self.faces = faces
+        self.examined = -inf  # time of the latest picture that was searched for faces
 
     def row(self, item_id: str) -> Row:
         """The row. Raises Unusable where the sparse pass cannot continue."""
@@ -303,7 +324,21 @@ class _Pass:
         from interlink.media.choose import Still
 
         self.screen.picture = decoded.frame
-        self.clips.feed(Still(decoded.frame, look, self.looker, self.maker), sound=not decoded.damaged)
+        still = Still(decoded.frame, look, self.looker, self.maker)
+        self.clips.feed(still, sound=not decoded.damaged, speaker=self._speaker(decoded))
+
+    def _speaker(self, decoded: Decoded) -> bool | None:
+        """Whether a picture shows a large face while somebody speaks; None where it is not searched."""
+        from interlink.media.facts import EVERY
+
+        if self.faces is None or decoded.time - self.examined < EVERY:
+            return None
+        self.examined = decoded.time
+        if not self.speech.at(decoded.time):
+            return False
+        width, height = self.size
+        wide = max(1, round(width * self.faces.height / height))
+        return self.faces.largest(self.looker.upright(decoded.frame, wide, self.faces.height)) > 0
 
     def _filled(self) -> list[Clip]:
         """The clips, with their wanted pictures read in a second pass. A clip without pictures joins its neighbour."""
