@@ -19,6 +19,8 @@ from interlink.media.look import Look
 from interlink.segment.wipes import WipeLimits, wipe
 
 SPANS = (4, 5, 6, 8, 10, 13, 17, 22, 28, 36, 46)  # numbers of looks from A to B that are tested
+WIPE_EVERY = 3  # looks from one that is tested as the end of a wipe to the next; a wipe is seen until LONGEST later
+WIPE_SPANS = SPANS[1::2]  # tested for wipes, which need not be met as exactly as mixtures
 LONGEST = 1.7  # most seconds from A to B
 GAP = 0.34  # seconds between two looks above which the content between them is unknown
 NEAREST = 1 / 46  # seconds; looks closer together than this are thinned
@@ -80,6 +82,7 @@ class Mixtures:
 
     def __init__(self, limits: Limits | None = None, wipes: WipeLimits | None = None) -> None:
         self._limits, self._wipes = limits or Limits(), wipes or WipeLimits()
+        self._looks = 0
         self._times: deque[float] = deque(maxlen=SPANS[-1] + 1)
         self._vectors: deque[NDArray[np.float32]] = deque(maxlen=SPANS[-1] + 1)
         self._lumas: deque[NDArray[np.uint8]] = deque(maxlen=SPANS[-1] + 1)
@@ -100,6 +103,7 @@ class Mixtures:
         times.append(look.time)
         vectors.append(vector)
         self._lumas.append(look.luma)
+        self._looks += 1
         last = len(times) - 1
         spans = [span for span in SPANS if span <= last and look.time - times[last - span] <= LONGEST]
         return self._found(spans, last) if spans else None
@@ -129,7 +133,8 @@ class Mixtures:
             if shares is not None and self._fine(shares, first, last):
                 best = self._gradual(shares.x, shares.y, first, weight)
                 continue
-            new = wipe(before[at], after, inside, self._wipes)
+            tested = self._looks % WIPE_EVERY == 0 and spans[at] in WIPE_SPANS
+            new = wipe(before[at], after, inside, self._wipes) if tested else None
             if new is not None:
                 y = np.concatenate([[0.0], new, [1.0]])
                 best = self._gradual(1 - y, y, first, weight)
