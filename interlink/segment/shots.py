@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 
 from interlink.media.look import Look, difference, distance, likeness
 from interlink.segment.gradual import GAP, LONGEST, Gradual, Limits, Mixtures
@@ -32,6 +34,7 @@ LIT = 0.4  # share of the structure that stays the same from which on a change i
 FLASH = 0.35  # back to this share of the change …
 RETURN = 0.55  # … within so many seconds (half a second, and a frame): a flash
 ONE_WAY = 0.6  # least change of the mean luma, over the mean change of luma, if the light changes
+AT_ONCE = 0.25  # most that the looks before and after change the same way, over that change
 BACK = 0.25  # least share of the structure that is the same after a flash as before it
 TITLE = 0.5  # seconds for which something must be visible on black to be a title with a clip of its own
 BLACK_BELOW, BLACK_ABOVE = 18.0, 19.0  # mean luma that begins and ends a black stretch (16 = black)
@@ -89,6 +92,7 @@ class Shots(Segmenter):
         self._skipped: set[int] = set()  # numbers of looks before which a boundary was skipped
         self._mixtures = Mixtures(limits)
         self._gradual: deque[Gradual] = deque()  # in order; those that reach beyond the verdicts already returned
+        self._back = -inf  # time at which the picture before the latest flash was back
         self._lights: deque[float] = deque()  # times of flashes and changes of light
         self._gap = 0  # number of the latest frame that comes long after its predecessor
         self._black = False
@@ -140,12 +144,13 @@ class Shots(Segmenter):
         """Accepts or refuses the candidates of which enough later frames are known."""
         while self._candidates and (final or self._looks[-1].time - self._candidates[0].time > RETURN):
             candidate = self._candidates.popleft()
+            if candidate.time <= self._back:
+                continue
             until = self._vanishes(candidate) if candidate.title else self._returns(candidate)
             if until is not None:
                 if not candidate.title:
                     self._lights.append(candidate.time)
-                while self._candidates and self._candidates[0].time <= until:
-                    self._candidates.popleft()
+                self._back = until
             elif candidate.skipped:
                 self._skipped.add(candidate.number)
             else:
@@ -267,9 +272,17 @@ class Shots(Segmenter):
             end += 1
         return range(begin, end)
 
-    def _light(self, before: Look, look: Look) -> None:
-        """Notes a change of light, if it is one: most of the picture gets brighter, or darker."""
-        if abs(look.brightness - before.brightness) >= ONE_WAY * distance(before.luma, look.luma) * 255:
+    def _light(self, at: int) -> None:
+        """Notes a change of light, if it is one: most of the picture gets brighter, or darker, and that at once.
+
+        In a fade the looks before and after change the same way.
+        """
+        before, look = self._looks[at - 1], self._looks[at]
+        step = look.brightness - before.brightness
+        if abs(step) < ONE_WAY * distance(before.luma, look.luma) * 255:
+            return
+        levels = [self._looks[i].brightness for i in range(max(at - 2, 0), min(at + 2, len(self._looks)))]
+        if sum((b - a) / step > AT_ONCE for a, b in pairwise(levels)) == 1:
             self._lights.append(look.time)
 
     def _is_cut(self, number: int) -> bool:
@@ -289,10 +302,10 @@ class Shots(Segmenter):
         if ratio >= STILL_RATIO and change >= STILL_CHANGE:
             if structure(before.luma, look.luma, changed=True) < LIT:
                 return True  # of a slide much stays; what changes is new
-            self._light(before, look)
+            self._light(at)
             return False
         if structure(before.luma, look.luma) >= LIT:
-            self._light(before, look)
+            self._light(at)
             return False
         return ratio * (1 - likeness(*without_bars(before, look))) >= LEAST_SCORE
 

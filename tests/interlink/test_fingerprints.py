@@ -204,7 +204,8 @@ def earlier() -> Lock:
     return decode(EARLIER.read_bytes(), "recipe.lock.json")
 
 
-def test_the_fingerprints_of_rule_1_can_still_be_computed() -> None:
+def test_the_fingerprints_of_rule_1_can_still_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interlink.stages.keyframes.Keyframes.version", 4)  # as when that root was made
     lock = earlier()
     assert lock.root_version == 1
     shapes = Recipe.load(lock.recipe).shapes
