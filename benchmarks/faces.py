@@ -1,6 +1,6 @@
 """Precision and recall of the face detector behind `talking`, on frames of real clips that were labelled by eye.
 
-A frame counts as positive if it shows a face, not cut by an edge below the eyes, of at least 0.2 of the picture's height.
+A frame is positive if it shows a face of at least 0.2 of the height of the picture.
 """
 
 from __future__ import annotations
