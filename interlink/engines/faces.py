@@ -45,6 +45,17 @@ def check_faces() -> None:
         raise UserError("the face detector mtcnn needs the weights in facenet-pytorch", INSTALL, 2)
 
 
+def check_detector(name: str) -> None:
+    """As `check_faces`, unless the detector is `none`."""
+    if name != "none":
+        check_faces()
+
+
+def make_detector(name: str) -> Faces | None:
+    """The detector of a name: `none`, `mtcnn`. Raises UserError as `check_faces`."""
+    return None if name == "none" else Faces()
+
+
 class Faces:
     """Finds faces, on the CPU. height: of the pictures that it searches, pixels."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from interlink.engines.faces import check_detector, make_detector
 from interlink.errors import StageError
 from interlink.fetch.facts import stated_seconds
 from interlink.segment.settings import SegmentSettings, make_segmenter
@@ -76,10 +77,8 @@ class KeyframesSettings(SegmentSettings):
     deadline_per_megabyte: float = operational(30.0, "… or this many per megabyte, if it is not", since_rule=2, ge=0)
 
     def unread(self) -> frozenset[str]:
-        pictures, sound = (
-            self.clip_files != "none",
-            self.clip_audio != "none",
-        )  # codecs that cannot be copied are encoded
+        # Codecs that cannot be copied are encoded.
+        pictures, sound = self.clip_files != "none", self.clip_audio != "none"
         unused = [] if pictures else ["clip_height"]
         return super().unread().union(unused if pictures or sound else [*unused, "clip_megabytes"])
 
@@ -129,10 +128,7 @@ class Keyframes(PerItem):
     @staticmethod
     def check(settings: KeyframesSettings, context: Context) -> None:
         settings.segmenter_class.check(settings.of_segmenter)
-        if settings.faces != "none":
-            from interlink.engines.faces import check_faces
-
-            check_faces()
+        check_detector(settings.faces)
         if _wants_files(settings):
             from interlink.media.clipfile import ffmpeg_program
 
@@ -140,10 +136,7 @@ class Keyframes(PerItem):
 
     def open(self) -> None:
         self.settings.segmenter_class.prepare(self.settings.of_segmenter)
-        if self.settings.faces != "none":
-            from interlink.engines.faces import Faces
-
-            self.faces = Faces()
+        self.faces = make_detector(self.settings.faces)
         if _wants_files(self.settings):
             from interlink.media.clipfile import ffmpeg_program
 
@@ -226,6 +219,7 @@ class _Pass:
         from interlink.media.choose import Pool, Speech
         from interlink.media.jpeg import JpegMaker
         from interlink.media.look import Looker
+        from interlink.media.speakers import Speakers
         from interlink.segment.clips import Choice, Clips
         from interlink.segment.lengths import Lengths
 
@@ -245,8 +239,7 @@ class _Pass:
         self.clips = Clips(self.segmenter, lengths, Pool(cell), choice)
         self.full = full or settings.decode == "full" or self.segmenter.spacing == 0
         self.start: float | None = None  # time of the first picture, seconds
-        self.faces = faces
-        self.examined = -inf  # time of the latest picture that was searched for faces
+        self.speakers = Speakers(faces, self.speech, self.looker)
 
     def row(self, item_id: str) -> Row:
         """The row. Raises Unusable where the sparse pass cannot continue."""
@@ -325,20 +318,7 @@ class _Pass:
 
         self.screen.picture = decoded.frame
         still = Still(decoded.frame, look, self.looker, self.maker)
-        self.clips.feed(still, sound=not decoded.damaged, speaker=self._speaker(decoded))
-
-    def _speaker(self, decoded: Decoded) -> bool | None:
-        """Whether a picture shows a large face while somebody speaks; None where it is not searched."""
-        from interlink.media.facts import EVERY
-
-        if self.faces is None or decoded.time - self.examined < EVERY:
-            return None
-        self.examined = decoded.time
-        if not self.speech.at(decoded.time):
-            return False
-        width, height = self.size
-        wide = max(1, round(width * self.faces.height / height))
-        return self.faces.largest(self.looker.upright(decoded.frame, wide, self.faces.height)) > 0
+        self.clips.feed(still, sound=not decoded.damaged, speaker=self.speakers.at(decoded, self.size))
 
     def _filled(self) -> list[Clip]:
         """The clips, with their wanted pictures read in a second pass. A clip without pictures joins its neighbour."""
