@@ -67,7 +67,7 @@ def read_ceiling(root: Storage) -> Ceiling | None:
 
 def missing_parts() -> list[str]:
     """A line for each part that no extra of this package installs, and that is absent."""
-    from interlink.engines.faces import INSTALL, is_installed
+    from interlink.engines.detector import INSTALL, is_installed
 
     return [] if is_installed() else [f"keyframes.faces=mtcnn needs the weights in facenet-pytorch: {INSTALL}"]
 

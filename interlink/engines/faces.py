@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from interlink.errors import UserError
+from interlink.engines.detector import PACKAGE, check_detector
 
 if TYPE_CHECKING:
     import torch
 
-PACKAGE = "facenet_pytorch"
-INSTALL = "pip install --no-deps facenet-pytorch"
 LEAST = 0.2  # height of a face over the picture's
 CELL, STRIDE = 12, 2  # pixels that P-Net sees at once, and from one place to the next
 FACTOR = 0.709  # from one size of the pyramid to the next: half the area
@@ -31,29 +29,6 @@ OVERLAP = (0.5, 0.7, 0.7, 0.5)  # most intersection over union: in one size, ove
 
 Weights = dict[str, Any]
 Boxes = NDArray[np.float32]  # (n, 5) left, top, right, bottom in pixels, probability
-
-
-def is_installed() -> bool:
-    return find_spec(PACKAGE) is not None
-
-
-def check_faces() -> None:
-    """Raises UserError where torch or the weights are missing."""
-    if find_spec("torch") is None:
-        raise UserError("the face detector mtcnn needs torch", "pip install 'interlink[models]'", 2)
-    if not is_installed():
-        raise UserError("the face detector mtcnn needs the weights in facenet-pytorch", INSTALL, 2)
-
-
-def check_detector(name: str) -> None:
-    """As `check_faces`, unless the detector is `none`."""
-    if name != "none":
-        check_faces()
-
-
-def make_detector(name: str) -> Faces | None:
-    """The detector of a name: `none`, `mtcnn`. Raises UserError as `check_faces`."""
-    return None if name == "none" else Faces()
 
 
 class Faces:
@@ -202,7 +177,7 @@ def _kept(boxes: Boxes, overlap: float) -> NDArray[np.intp]:
 @lru_cache(maxsize=1)
 def _load() -> tuple[Weights, Weights, Weights]:
     """The weights of P-Net, R-Net and O-Net, once per process, on one thread."""
-    check_faces()
+    check_detector("mtcnn")
     import torch
 
     torch.set_num_threads(1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from interlink.engines.faces import check_detector, make_detector
+from interlink.engines.detector import check_detector, make_detector
 from interlink.errors import StageError
 from interlink.fetch.facts import stated_seconds
 from interlink.segment.settings import SegmentSettings, make_segmenter

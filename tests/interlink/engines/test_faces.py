@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from interlink.engines import faces
+from interlink.engines import detector
+from interlink.engines.faces import Faces
 from interlink.errors import UserError
 
 
@@ -20,17 +21,17 @@ def picture(path: Path, time: float) -> np.ndarray:
 
 
 def test_without_the_weights_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faces, "is_installed", lambda: False)
+    monkeypatch.setattr(detector, "is_installed", lambda: False)
     with pytest.raises(UserError, match="facenet-pytorch") as raised:
-        faces.check_faces()
+        detector.check_detector("mtcnn")
     assert raised.value.do == "pip install --no-deps facenet-pytorch"
 
 
 def test_two_hosts_are_found_and_hands_at_a_bowl_are_none(shared_data: Path) -> None:
-    if not faces.is_installed():
-        pytest.skip(f"the weights of the face detector are not installed: {faces.INSTALL}")
-    path, detector = shared_data / "clips" / "mixing_bowl_two_hosts.mp4", faces.Faces()
+    if not detector.is_installed():
+        pytest.skip(f"the weights of the face detector are not installed: {detector.INSTALL}")
+    path, faces = shared_data / "clips" / "mixing_bowl_two_hosts.mp4", Faces()
 
-    assert detector.largest(picture(path, 1.3)) == 0.0
-    assert len(detector.find(picture(path, 10.3))) == 2
-    assert detector.largest(picture(path, 10.3)) == pytest.approx(0.39, abs=0.05)
+    assert faces.largest(picture(path, 1.3)) == 0.0
+    assert len(faces.find(picture(path, 10.3))) == 2
+    assert faces.largest(picture(path, 10.3)) == pytest.approx(0.39, abs=0.05)
