@@ -45,12 +45,13 @@ def judge(path: Path, times: tuple[float, ...]) -> list[bool]:
     """Whether each frame, the first one at or after its time less 5 ms, has a large face."""
     import av
 
-    from interlink.engines.faces import Faces
+    from interlink.engines.detector import make_detector
     from interlink.media.look import Looker
     from interlink.media.orientation import orientation_of
     from interlink.media.probe import square_pixels
 
-    faces, looker, wanted, found = Faces(), Looker(), sorted(times), {}
+    faces, looker, wanted, found = make_detector("mtcnn"), Looker(), sorted(times), {}
+    assert faces is not None
     with av.open(str(path)) as container:
         ratio = container.streams.video[0].sample_aspect_ratio or 1
         for frame in container.decode(video=0):

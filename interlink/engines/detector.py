@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interlink.errors import UserError
@@ -16,6 +17,13 @@ INSTALL = "pip install --no-deps facenet-pytorch"
 
 def is_installed() -> bool:
     return find_spec(PACKAGE) is not None
+
+
+def _weights() -> Path:
+    """The folder of the files of weights."""
+    found = find_spec(PACKAGE)
+    assert found is not None and found.submodule_search_locations
+    return Path(found.submodule_search_locations[0]) / "data"
 
 
 def check_detector(name: str) -> None:
@@ -32,6 +40,7 @@ def make_detector(name: str) -> Faces | None:
     """The detector, or None. Raises UserError as `check_detector`."""
     if name == "none":
         return None
+    check_detector(name)
     from interlink.engines.faces import Faces
 
-    return Faces()
+    return Faces(_weights())

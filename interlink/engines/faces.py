@@ -9,14 +9,11 @@ searched for.
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-from interlink.engines.detector import PACKAGE, check_detector
 
 if TYPE_CHECKING:
     import torch
@@ -36,9 +33,9 @@ class Faces:
 
     height: ClassVar[int] = 240
 
-    def __init__(self) -> None:
-        """Raises UserError where torch or the weights are missing."""
-        self._weights = _load()
+    def __init__(self, folder: Path) -> None:
+        """folder: of the files of weights."""
+        self._weights = _load(folder)
 
     def largest(self, picture: NDArray[np.uint8]) -> float:
         """The height of the largest face over the picture's (0..1); 0: none of at least LEAST.
@@ -175,15 +172,11 @@ def _kept(boxes: Boxes, overlap: float) -> NDArray[np.intp]:
 
 
 @lru_cache(maxsize=1)
-def _load() -> tuple[Weights, Weights, Weights]:
+def _load(folder: Path) -> tuple[Weights, Weights, Weights]:
     """The weights of P-Net, R-Net and O-Net, once per process, on one thread."""
-    check_detector("mtcnn")
     import torch
 
     torch.set_num_threads(1)
-    found = find_spec(PACKAGE)
-    assert found is not None and found.submodule_search_locations
-    folder = Path(found.submodule_search_locations[0]) / "data"
     p, r, o = (
         torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=True) for name in ("pnet", "rnet", "onet")
     )

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from interlink.engines import detector
-from interlink.engines.faces import Faces
 from interlink.errors import UserError
 
 
@@ -30,7 +29,8 @@ def test_without_the_weights_the_error_says_what_to_install(monkeypatch: pytest.
 def test_two_hosts_are_found_and_hands_at_a_bowl_are_none(shared_data: Path) -> None:
     if not detector.is_installed():
         pytest.skip(f"the weights of the face detector are not installed: {detector.INSTALL}")
-    path, faces = shared_data / "clips" / "mixing_bowl_two_hosts.mp4", Faces()
+    path, faces = shared_data / "clips" / "mixing_bowl_two_hosts.mp4", detector.make_detector("mtcnn")
+    assert faces is not None
 
     assert faces.largest(picture(path, 1.3)) == 0.0
     assert len(faces.find(picture(path, 10.3))) == 2
