@@ -19,6 +19,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet $(CONSTRAINTS) -e '.[all,dev]'
+	$(BIN)/pip install --quiet --no-deps facenet-pytorch  # weights of a face detector; its pins exclude our torch
 	touch $@
 
 demo: $(VENV)/installed

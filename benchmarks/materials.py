@@ -55,17 +55,18 @@ class Truth:
 
     start: float
     end: float
-    kind: str  # hard | dissolve | black
+    kind: str  # hard | dissolve | black | fade | wipe | flash | light
 
 
 @dataclass(frozen=True)
 class Material:
-    """A video and what is true of it."""
+    """A video and what is true of it. calm: events that are no transition."""
 
     name: str
     path: Path
     seconds: float
     truth: tuple[Truth, ...]
+    calm: tuple[Truth, ...] = ()
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:

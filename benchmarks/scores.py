@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from benchmarks.materials import Material, Truth
 
 BLOCK = 10.0  # seconds of video that are drawn together
+BEFORE, AFTER = 0.15, 0.6  # seconds around a flash or a change of light in which a wrong cut counts as caused by it
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,38 @@ def match(truths: tuple[Truth, ...], found: list[float], slack: float) -> tuple[
         else:
             missed.append(truth)
     return right, missed, left
+
+
+def by_kind(pairs: list[tuple[Material, list[float]]], rates: dict[str, float]) -> dict[str, Any]:
+    """Per kind of transition the recall with its interval; per kind of other event, the false cuts per minute of it."""
+    found: dict[str, list[int]] = {}
+    false: dict[str, list[float]] = {}
+    for material, cuts in pairs:
+        _, missed, wrong = match(material.truth, cuts, 1.01 / rates[material.name])
+        for truth in material.truth:
+            count = found.setdefault(truth.kind, [0, 0])
+            count[0] += truth not in missed
+            count[1] += 1
+        for event in material.calm:
+            inside = [time for time in wrong if event.start - BEFORE <= time <= event.end + AFTER]
+            caused = false.setdefault(event.kind, [0.0, 0.0, 0.0])
+            caused[0] += len(inside)
+            caused[1] += event.end - event.start + BEFORE + AFTER
+            caused[2] += 1
+    recalls = {
+        kind: {"found": right, "of": of, "recall": round(right / of, 3), "interval": wilson(right, of)}
+        for kind, (right, of) in sorted(found.items())
+    }
+    rest = {
+        kind: {"false": int(cuts), "of": int(events), "per_minute": round(60 * cuts / seconds, 2)}
+        for kind, (cuts, seconds, events) in sorted(false.items())
+    }
+    return {**recalls, **rest}
+
+
+def wilson(right: int, of: int) -> list[float]:
+    """The 95 % interval of a share (Wilson, 1927)."""
+    z = 1.96
+    middle = (right + z * z / 2) / (of + z * z)
+    reach = z * (right * (of - right) / of + z * z / 4) ** 0.5 / (of + z * z)
+    return [round(max(0.0, middle - reach), 3), round(min(1.0, middle + reach), 3)]

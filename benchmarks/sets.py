@@ -38,12 +38,6 @@ def _others(talk: Shot) -> tuple[Shot, ...]:
     return tuple(shot for shot in JUDGE if shot[0] != talk[0])
 
 
-def judged(maker: Maker, folder: Path) -> list[Material]:
-    """What accuracy is measured on: joined real clips, and the sample world."""
-    faded = [maker.faded(f"joined-{n}", JUDGE, 14, fixed_gop(2) if n % 2 else x264()) for n in range(8)]
-    return faded + world(folder / "world-judge", 20_001, 30)
-
-
 def tuned(maker: Maker, folder: Path) -> list[Material]:
     """What the sweep sees."""
     return [

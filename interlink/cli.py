@@ -174,7 +174,7 @@ def doctor(
     from dataclasses import asdict
 
     from interlink.api import Build
-    from interlink.doctor import captioner_ceiling
+    from interlink.doctor import captioner_ceiling, missing_parts
     from interlink.report import terminal
     from interlink.report.summary import rates
 
@@ -194,6 +194,8 @@ def doctor(
         f"opening took {found.opening:.1f} s)",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
+    for line in missing_parts():
+        console_of().print(line, highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: interlink retry out --class throttled,network")

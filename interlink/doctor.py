@@ -65,6 +65,13 @@ def read_ceiling(root: Storage) -> Ceiling | None:
         return None
 
 
+def missing_parts() -> list[str]:
+    """A line for each part that no extra of this package installs, and that is absent."""
+    from interlink.engines.detector import INSTALL, is_installed
+
+    return [] if is_installed() else [f"keyframes.faces=mtcnn needs the weights in facenet-pytorch: {INSTALL}"]
+
+
 def _block(build: Build, name: str) -> StageBlock:
     for block in build.recipe.blocks:
         if block.name == name:

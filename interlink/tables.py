@@ -44,15 +44,12 @@ MARK = pa.struct(
     [
         ("text", pa.string()),  # without its brackets
         ("kind", pa.string()),  # music | sound | speaker | overlay | long (speech in a cue that stands far too long)
-        ("start", pa.float64()),
-        ("end", pa.float64()),
+        *((name, pa.float64()) for name in ("start", "end")),
     ]
 )
 
 # Seconds of sound in the file, and the shares of them (0..1) that are speech, silence, and other sound (music, noise).
-SOUND = pa.struct(
-    [("seconds", pa.float64()), ("speech", pa.float64()), ("silence", pa.float64()), ("other", pa.float64())]
-)
+SOUND = pa.struct([(name, pa.float64()) for name in ("seconds", "speech", "silence", "other")])
 
 FRAME = pa.struct(
     [
@@ -60,8 +57,7 @@ FRAME = pa.struct(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("sharpness", pa.float64()),  # variance of the Laplacian on the grey thumbnail
-        # Smallest distance (0..1) to the frames chosen before it in the clip; 1 for the first.
-        ("novelty", pa.float64()),
+        ("novelty", pa.float64()),  # smallest distance (0..1) to the clip's frames chosen before it; 1 for the first
         ("light", pa.float64()),  # mean luma, 0 (black) to 1 (white)
         ("settled", pa.bool_()),  # not in or next to a transition
         ("print", pa.float64()),  # share (0..1) of the picture that looks like printed text
@@ -88,7 +84,7 @@ CLIP = pa.struct(
         ("end", pa.float64()),
         # Mean change between looks at least a second apart (grey levels, 0..765); null: too short for two looks.
         ("motion", pa.float64()),
-        # Share (0..1) of the clip that shows a talking head; null: too short, or without colour.
+        # Share (0..1) of the clip that shows a speaker in a still shot; null: too short, or no face detector.
         ("talking", pa.float64()),
         ("print", pa.float64()),  # median of the frames
         ("sharpness", pa.float64()),  # median of the candidate frames; low = blurred

@@ -46,7 +46,7 @@ class FilterSettings(Settings):
     brightest: float | None = Field(None, ge=0, le=1, description="greatest brightness of a clip")
     motion: float | None = Field(None, ge=0, description="least motion of a clip (mean change of grey levels)")
     talking: float | None = Field(
-        None, ge=0, le=1, description="largest share of a clip that shows a talking head, 0..1"
+        None, ge=0, le=1, description="largest share of a clip that shows a speaker, 0..1; needs keyframes.faces"
     )
     printed: float | None = Field(
         None, ge=0, le=1, description="largest share of a clip's frames that looks like print, 0..1"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from interlink.media.cues import talks
+from interlink.media.cues import is_still
 from interlink.media.look import Look, difference
 
 EVERY = 1.0  # least seconds between the looks that motion is measured on
@@ -33,11 +33,15 @@ class Facts:
         self._steps: deque[_Step] = deque()
         self._last: Look | None = None
         self._dark: float | None = None
+        self._speaker = (-1e18, False)  # time of the latest examined look, and whether it shows a speaker
         self.black: list[tuple[float, float]] = []
         self.frozen: list[tuple[float, float]] = []
 
-    def feed(self, look: Look, cut: bool) -> None:
-        """Takes the next look. cut: whether a clip begins with it."""
+    def feed(self, look: Look, cut: bool, speaker: bool | None = None) -> None:
+        """Takes the next look. cut: whether a clip begins with it. speaker: whether it shows a face while somebody
+        speaks; None: it was not examined."""
+        if speaker is not None:
+            self._speaker = look.time, speaker
         black = look.brightness <= BLACK
         if black and self._dark is None:
             self._dark = look.time
@@ -54,7 +58,9 @@ class Facts:
         if cut:
             return
         change = difference(last, look)
-        self._steps.append(_Step(last.time, look.time, change, talks(last, look)))
+        examined, speaker = self._speaker
+        talks = speaker and is_still(last, look) if examined > last.time else None
+        self._steps.append(_Step(last.time, look.time, change, talks))
         if change < FROZEN:
             if self.frozen and self.frozen[-1][1] == last.time:
                 self.frozen[-1] = (self.frozen[-1][0], look.time)
@@ -74,7 +80,7 @@ class Facts:
         return round(sum(inside) / len(inside), 3) if inside else None
 
     def talking(self, start: float, end: float) -> float | None:
-        """The share (0..1) of a clip, by time, that shows a talking head; None if unknown."""
+        """The share (0..1) of a clip, by time, that shows a speaker in a still shot; None if unknown."""
         known = [(step.end - step.start, step.talks) for step in self._inside(start, end) if step.talks is not None]
         whole = sum(seconds for seconds, _ in known)
         return round(sum(seconds for seconds, there in known if there) / whole, 4) if whole else None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from interlink.media.orientation import orientation_of
 from interlink.media.tone import tone_of
 
 WIDTH, HEIGHT = 64, 40  # of a look, for any aspect ratio: looks are compared for change, not for shape
@@ -47,7 +48,7 @@ class Looker:
     def __init__(self) -> None:
         from av.video.reformatter import Interpolation, VideoReformatter
 
-        self._thumbnail, self._grey = VideoReformatter(), VideoReformatter()
+        self._thumbnail, self._grey, self._colour = VideoReformatter(), VideoReformatter(), VideoReformatter()
         self._area, self._bilinear = Interpolation.AREA, Interpolation.BILINEAR
 
     def look(self, time: float, frame: Any) -> Look:
@@ -56,6 +57,13 @@ class Looker:
             frame = tone.shown(frame, WIDTH, HEIGHT, self._area)
         small = self._thumbnail.reformat(frame, WIDTH, HEIGHT, format="yuv420p", interpolation=self._area, threads=1)
         return Look(time, _plane(small, 0), np.stack([_plane(small, 1), _plane(small, 2)]))
+
+    def upright(self, frame: Any, width: int, height: int) -> NDArray[np.uint8]:
+        """(height, width, 3) RGB picture as it is shown, not as stored."""
+        turn = orientation_of(frame)
+        size = turn.size(width, height)
+        small = self._colour.reformat(frame, *size, format="rgb24", interpolation=self._area, threads=1)
+        return turn.turn(small.to_ndarray())
 
     def sharpness(self, frame: Any) -> float:
         """Variance of the Laplacian (4 neighbours) on the grey picture with a short side of 144 pixels."""

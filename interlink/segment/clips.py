@@ -57,6 +57,7 @@ class _Waiting:
     still: Still | None
     time: float
     sound: bool
+    speaker: bool | None
 
 
 @dataclass
@@ -79,9 +80,9 @@ class Clips:
         self._began = False
         self._past: deque[float] = deque()  # times of the pictures of open clips
 
-    def feed(self, still: Still, sound: bool) -> None:
-        """Takes the next picture. sound: whether it is undamaged."""
-        self._waiting.append(_Waiting(still, still.look.time, sound))
+    def feed(self, still: Still, sound: bool, speaker: bool | None = None) -> None:
+        """Takes the next picture. sound: whether it is undamaged. speaker: as in `Facts.feed`."""
+        self._waiting.append(_Waiting(still, still.look.time, sound, speaker))
         self._held += still.size
         self._settle(self.segmenter.feed(still.look))
         self._thin()
@@ -106,7 +107,7 @@ class Clips:
             still = waiting.still
             if still is not None:
                 self._held -= still.size
-                self.facts.feed(still.look, begins)
+                self.facts.feed(still.look, begins, waiting.speaker)
                 self.pool.offer(still, verdict.settled, begins_shot=begins, damaged=not waiting.sound)
 
     def _pass(self, until: float, including: bool = False) -> None:

@@ -16,15 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interlink.media.look import Look
+from interlink.segment.wipes import WipeLimits, wipe
 
 SPANS = (4, 5, 6, 8, 10, 13, 17, 22, 28, 36, 46)  # numbers of looks from A to B that are tested
+WIPE_EVERY = 3  # looks from one that is tested as the end of a wipe to the next; a wipe is seen until LONGEST later
+WIPE_SPANS = SPANS[1::2]  # tested for wipes, which need not be met as exactly as mixtures
 LONGEST = 1.7  # most seconds from A to B
 GAP = 0.34  # seconds between two looks above which the content between them is unknown
 NEAREST = 1 / 46  # seconds; looks closer together than this are thinned
 EDGE = 0.1  # share of the other picture at the start and end of a transition
 LUMA = 160  # values of a vector that are luma, of 240
 FLAT = 64.0  # variance (8 grey levels) below which a picture counts as flat: black, white, one colour
-_GREY = np.concatenate([np.ones(LUMA), np.zeros(240 - LUMA)]).astype(np.float32)
+BAR = 8.0  # grey levels above black up to which a cell may belong to a black bar
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Limits:
     scene in which only the light changes stays above. residual: greatest root mean square of the residual over that
     change. fine: the same over all pixels of the looks; a pan by less than a cell is a mixture of cells, not of pixels.
     step: greatest change of x and y in one look; more is a hard cut, or two with a plain picture between them. direct:
-    least ratio of 1 to the distance that x, and y, travels; they must not go back and forth.
+    least ratio of 1 to the distance that x, and y, travels; they must not go back and forth. moving, moving_fine:
+    residual and fine where x falls and y rises evenly, as in a dissolve of two moving scenes: by at most `uneven` (root
+    mean square) from a straight line.
     """
 
     least: float = 20.0
@@ -44,6 +49,9 @@ class Limits:
     fine: float = 0.27
     step: float = 0.6
     direct: float = 0.85
+    moving: float = 0.32
+    moving_fine: float = 0.36
+    uneven: float = 0.06
 
 
 @dataclass(frozen=True)
@@ -72,8 +80,9 @@ class Shares:
 class Mixtures:
     """Takes looks in order of time and returns the transition that ends there, if any. Memory: 47 vectors."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, limits: Limits | None = None, wipes: WipeLimits | None = None) -> None:
+        self._limits, self._wipes = limits or Limits(), wipes or WipeLimits()
+        self._looks = 0
         self._times: deque[float] = deque(maxlen=SPANS[-1] + 1)
         self._vectors: deque[NDArray[np.float32]] = deque(maxlen=SPANS[-1] + 1)
         self._lumas: deque[NDArray[np.uint8]] = deque(maxlen=SPANS[-1] + 1)
@@ -94,6 +103,7 @@ class Mixtures:
         times.append(look.time)
         vectors.append(vector)
         self._lumas.append(look.luma)
+        self._looks += 1
         last = len(times) - 1
         spans = [span for span in SPANS if span <= last and look.time - times[last - span] <= LONGEST]
         return self._found(spans, last) if spans else None
@@ -121,7 +131,13 @@ class Mixtures:
             inside = np.stack([self._vectors[number] for number in range(first + 1, last)])
             shares = mixture(before[at], after, inside, self._limits)
             if shares is not None and self._fine(shares, first, last):
-                best = self._gradual(shares, first, weight)
+                best = self._gradual(shares.x, shares.y, first, weight)
+                continue
+            tested = self._looks % WIPE_EVERY == 0 and spans[at] in WIPE_SPANS
+            new = wipe(before[at], after, inside, self._wipes) if tested else None
+            if new is not None:
+                y = np.concatenate([[0.0], new, [1.0]])
+                best = self._gradual(1 - y, y, first, weight)
         return best
 
     def _fine(self, shares: Shares, first: int, last: int) -> bool:
@@ -130,10 +146,10 @@ class Mixtures:
         before, after = looks[0], looks[-1]
         parts = np.stack([shares.x[1:-1], shares.y[1:-1], shares.grey]).astype(np.float32)
         rest = looks[1:-1] - np.tensordot(parts.T, np.stack([before, after, np.ones_like(before)]), 1)
-        return float(np.mean(rest**2)) <= self._limits.fine**2 * float(np.mean((before - after) ** 2))
+        fine = self._limits.moving_fine if _even(shares.x, shares.y, self._limits) else self._limits.fine
+        return float(np.mean(rest**2)) <= fine**2 * float(np.mean((before - after) ** 2))
 
-    def _gradual(self, shares: Shares, first: int, weight: float) -> Gradual:
-        x, y = shares.x, shares.y
+    def _gradual(self, x: NDArray[np.float64], y: NDArray[np.float64], first: int, weight: float) -> Gradual:
         begins = int(np.flatnonzero((x >= 1 - EDGE) & (y <= EDGE))[-1])
         ends = begins + int(np.flatnonzero((y[begins:] >= 1 - EDGE) & (x[begins:] <= EDGE))[0])
         middle = begins + int(np.flatnonzero(y[begins:] >= np.maximum(x[begins:], EDGE))[0])
@@ -152,25 +168,32 @@ def mixture(
     before: NDArray[np.float32], after: NDArray[np.float32], inside: NDArray[np.float32], limits: Limits
 ) -> Shares | None:
     """The n vectors `inside` as mixtures of `before` and `after`; None if they are not, or change in one step."""
-    basis = np.stack([before, after, _GREY])
+    basis = np.stack([before, after, _grey(before, after)])
     gram = basis @ basis.T + np.eye(3)
-    bound = limits.residual**2 * float(((before - after) ** 2).sum())
+    change = float(((before - after) ** 2).sum())
     middle = inside[len(inside) // 2]  # tested first: it rules out most stretches
     rest = middle - np.linalg.solve(gram, basis @ middle) @ basis
-    if float((rest**2).sum()) > 4 * bound:
+    if float((rest**2).sum()) > 4 * limits.residual**2 * change:
         return None
     shares = np.linalg.solve(gram, basis @ inside.T)
     rest = inside - shares.T @ basis
-    if float((rest**2).sum(axis=1).mean()) > bound:
-        return None
     x = np.concatenate([[1.0], shares[0], [0.0]])
     y = np.concatenate([[0.0], shares[1], [1.0]])
+    residual = limits.moving if _even(x, y, limits) else limits.residual
+    if float((rest**2).sum(axis=1).mean()) > residual**2 * change:
+        return None
     falls, rises = -np.diff(x), np.diff(y)
     if float(np.minimum(falls, rises).max()) > limits.step or min(float(falls.max()), float(rises.max())) > limits.step:
         return None
     if max(float(np.abs(falls).sum()), float(np.abs(rises).sum())) > 1 / limits.direct:
         return None
     return Shares(x, y, shares[2])
+
+
+def _even(x: NDArray[np.float64], y: NDArray[np.float64], limits: Limits) -> bool:
+    """Whether x falls and y rises along straight lines."""
+    line = np.linspace(0, 1, len(y))
+    return float(np.mean((y - line) ** 2) + np.mean((1 - x - line) ** 2)) <= 2 * limits.uneven**2
 
 
 def _compare(
@@ -181,9 +204,19 @@ def _compare(
     Returns (n,) whether they show different pictures (neither is flat and they do not correlate), and (n,) the variance
     of both and of the change between them.
     """
-    a = pictures[:, :LUMA] - pictures[:, :LUMA].mean(axis=1, keepdims=True)
-    b = other[:LUMA] - other[:LUMA].mean()
-    contrasts, contrast = (a * a).mean(axis=1), float((b * b).mean())
-    product = (a @ b) / LUMA
+    a, b = pictures[:, :LUMA], other[:LUMA]
+    lit = (np.maximum(a, b) > BAR).astype(np.float32)  # bars are the same in every scene
+    count = np.maximum(lit.sum(axis=1), 1.0)
+    a, b = (a - ((a * lit).sum(axis=1) / count)[:, None]) * lit, (b - (lit @ b / count)[:, None]) * lit
+    contrasts, contrast = (a * a).sum(axis=1) / count, (b * b).sum(axis=1) / count
+    product = (a * b).sum(axis=1) / count
     like = product / np.sqrt((contrasts + FLAT) * (contrast + FLAT))
-    return (like <= limit) & (contrasts > FLAT) & (contrast > FLAT), 2 * (contrasts + contrast - product)
+    shown = count >= LUMA / 4
+    return (like <= limit) & (contrasts > FLAT) & (contrast > FLAT) & shown, 2 * (contrasts + contrast - product)
+
+
+def _grey(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(240,) 1 for luma, outside of black bars."""
+    grey = np.zeros_like(before)
+    grey[:LUMA] = np.maximum(before[:LUMA], after[:LUMA]) > BAR
+    return grey

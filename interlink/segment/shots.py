@@ -11,9 +11,13 @@ The numbers below are in grey levels of the 64 x 40 look and were set on real cl
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 
-from interlink.media.look import Look, difference, likeness
+from interlink.media.look import Look, difference, distance, likeness
 from interlink.segment.gradual import GAP, LONGEST, Gradual, Limits, Mixtures
+from interlink.segment.structure import structure, without_bars
 from interlink.segment.verdict import Segmenter, Verdict, Video
 
 AROUND = 3  # frames on each side in the local average
@@ -26,7 +30,13 @@ STILL_RATIO, STILL_CHANGE = (
     12.0,
     15.0,
 )  # a sudden change of a still picture (a slide) is a cut even if much stays the same
-FLASH = 0.35  # back to this share of the change within AROUND frames: a flash
+LIT = 0.4  # share of the structure that stays the same from which on a change is one of light, a shadow or a hand
+FLASH = 0.35  # back to this share of the change …
+RETURN = 0.55  # … within so many seconds (half a second, and a frame): a flash
+ONE_WAY = 0.6  # least change of the mean luma, over the mean change of luma, if the light changes
+AT_ONCE = 0.25  # most that the looks before and after change the same way, over that change
+BACK = 0.25  # least share of the structure that is the same after a flash as before it
+TITLE = 0.5  # seconds for which something must be visible on black to be a title with a clip of its own
 BLACK_BELOW, BLACK_ABOVE = 18.0, 19.0  # mean luma that begins and ends a black stretch (16 = black)
 APART = 0.25  # least seconds between two transitions
 STILL = 0.6  # AROUND changes in a row up to this mean that no transition is going on
@@ -36,16 +46,31 @@ SHOWN_ABOVE, SHOWN_PIXELS = (
 )  # brightness and number of pixels of the look above which something small (a title) is visible
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A boundary that later frames may still refuse. number: of the first frame after it.
+
+    skipped: the boundary lies between two looks. title: something appears on black.
+    """
+
+    number: int
+    time: float
+    skipped: bool = False
+    title: bool = False
+
+
 class Shots(Segmenter):
     """The default segmenter.
 
     A stretch of black between two pictures has one boundary: its first frame if the cut to black was hard, else the
     frame at which the picture returns. Black before the first or after the last picture has none. A hard cut out of a
-    stretch that showed something (a title, a night scene) is a further boundary.
+    stretch that showed something (a title, a night scene) is a further boundary, and so is the appearance of a title.
 
-    A dissolve, or a fade that never reaches black, begins a clip with the first picture that shows more of the new
-    scene than of the old one; if some of the boundaries above lie within it, the last of them is used instead. None of
-    its pictures is settled.
+    A flash has no boundary: within half a second the picture before it returns. Nor has a change of light.
+
+    A dissolve, a wipe, or a fade that never reaches black, begins a clip with the first picture that shows more of the
+    new scene than of the old one; if some of the boundaries above lie within it, the last of them is used instead. None
+    of its pictures is settled. What contains a flash or a change of light is none of these.
     """
 
     cuts = True
@@ -62,15 +87,20 @@ class Shots(Segmenter):
         self._seen = 0
         self._decided = 0
         self._given = 0
+        self._candidates: deque[_Candidate] = deque()
         self._boundaries: deque[tuple[int, float]] = deque()  # numbers and times of frames
+        self._skipped: set[int] = set()  # numbers of looks before which a boundary was skipped
         self._mixtures = Mixtures(limits)
         self._gradual: deque[Gradual] = deque()  # in order; those that reach beyond the verdicts already returned
+        self._back = -inf  # time at which the picture before the latest flash was back
+        self._lights: deque[float] = deque()  # times of flashes and changes of light
         self._gap = 0  # number of the latest frame that comes long after its predecessor
         self._black = False
         self._black_frames: set[int] = set()
         self._picture_seen = False
         self._owed = False  # a boundary is due when this black stretch ends
         self._shown = False  # whether it showed something
+        self._empty = False  # whether the last frame showed nothing
 
     def feed(self, look: Look) -> list[Verdict]:
         self._changes.append(difference(self._looks[-1], look) if self._looks else 0.0)
@@ -89,11 +119,16 @@ class Shots(Segmenter):
         while self._decided + lookahead < self._seen:
             self._decide(self._decided)
             self._decided += 1
+        self._resolve(final=not lookahead)
         guard = GUARD if lookahead else 0
         verdicts = []
         while self._given + guard < self._decided and (not lookahead or self._free(self._given)):
-            cut = self._looks[self._given - self._first].cut
-            if cut is not None:
+            if self._candidates and self._candidates[0].number <= self._given + GUARD:
+                break
+            if self._given in self._skipped:
+                self._skipped.remove(self._given)
+                cut = self._looks[self._given - self._first].cut
+                assert cut is not None
                 verdicts.append(Verdict(cut, boundary=True, settled=True))
             verdicts.append(self._verdict(self._given))
             self._given += 1
@@ -104,6 +139,48 @@ class Shots(Segmenter):
             self._black_frames.discard(self._first)
             self._first += 1
         return verdicts
+
+    def _resolve(self, final: bool) -> None:
+        """Accepts or refuses the candidates of which enough later frames are known."""
+        while self._candidates and (final or self._looks[-1].time - self._candidates[0].time > RETURN):
+            candidate = self._candidates.popleft()
+            if candidate.time <= self._back:
+                continue
+            until = self._vanishes(candidate) if candidate.title else self._returns(candidate)
+            if until is not None:
+                if not candidate.title:
+                    self._lights.append(candidate.time)
+                self._back = until
+            elif candidate.skipped:
+                self._skipped.add(candidate.number)
+            else:
+                self._boundaries.append((candidate.number, candidate.time))
+
+    def _returns(self, candidate: _Candidate) -> float | None:
+        """The time at which the picture before a candidate is back, if it is a flash."""
+        before = self._looks[candidate.number - 1 - self._first]
+        if before.brightness <= BLACK_ABOVE:
+            return None
+        most = 0.0
+        for at in range(candidate.number - self._first, len(self._looks)):
+            look = self._looks[at]
+            if look.time - candidate.time > RETURN:
+                return None
+            change = difference(before, look)
+            most = max(most, change)
+            if change < FLASH * most and (change < LEAST_CHANGE or structure(before.luma, look.luma) >= BACK):
+                return look.time
+        return None
+
+    def _vanishes(self, candidate: _Candidate) -> float | None:
+        """The candidate's own time, if what appears on black is no title: it grows to a picture, or goes soon."""
+        for at in range(candidate.number - self._first, len(self._looks)):
+            look = self._looks[at]
+            if look.time - candidate.time > TITLE:
+                return None
+            if look.brightness > BLACK_ABOVE or not _shows(look):
+                return candidate.time
+        return candidate.time
 
     def _note(self, found: Gradual | None) -> None:
         """Stores a transition, or replaces the same one seen less completely."""
@@ -136,7 +213,11 @@ class Shots(Segmenter):
             for boundary, _ in self._boundaries
         )
         begins = any(boundary == number for boundary, _ in self._boundaries)
+        while self._lights and self._lights[0] < look.time - LONGEST:
+            self._lights.popleft()
         for known in self._gradual:
+            if any(known.start < time <= known.end for time in self._lights):
+                continue
             near = near or known.start < look.time < known.end
             inside = [time for _, time in self._boundaries if known.start < time <= known.end]
             if known.start < look.time <= known.end:  # of several boundaries the last: where the picture returns
@@ -151,26 +232,31 @@ class Shots(Segmenter):
     def _decide(self, number: int) -> None:
         look = self._looks[number - self._first]
         brightness = look.brightness
+        if look.cut is not None and number > 0:
+            self._candidates.append(_Candidate(number, look.cut, skipped=True))
         cut = number > 0 and self._is_cut(number)
+        shown, was_empty = _shows(look), self._empty
+        self._empty = not shown
         if brightness <= (BLACK_ABOVE if self._black else BLACK_BELOW):
-            shown = int((look.luma > SHOWN_ABOVE).sum()) >= SHOWN_PIXELS
             self._shown = shown or (self._black and self._shown)
+            if shown and was_empty and self._picture_seen:
+                self._candidates.append(_Candidate(number, look.time, title=True))
         if self._black:
             if brightness <= BLACK_ABOVE:
                 self._black_frames.add(number)
                 return
             self._black = False
             if self._owed or (cut and self._shown):
-                self._boundaries.append((number, look.time))
+                self._candidates.append(_Candidate(number, look.time))
         elif brightness <= BLACK_BELOW:
             self._black = True
             self._black_frames.add(number)
             self._owed = self._picture_seen and not cut
             if self._picture_seen and cut:
-                self._boundaries.append((number, look.time))
+                self._candidates.append(_Candidate(number, look.time))
             return
         elif cut:
-            self._boundaries.append((number, look.time))
+            self._candidates.append(_Candidate(number, look.time))
         self._picture_seen = True
 
     def _run(self, at: int) -> range:
@@ -186,6 +272,19 @@ class Shots(Segmenter):
             end += 1
         return range(begin, end)
 
+    def _light(self, at: int) -> None:
+        """Notes a change of light, if it is one: most of the picture gets brighter, or darker, and that at once.
+
+        In a fade the looks before and after change the same way.
+        """
+        before, look = self._looks[at - 1], self._looks[at]
+        step = look.brightness - before.brightness
+        if abs(step) < ONE_WAY * distance(before.luma, look.luma) * 255:
+            return
+        levels = [self._looks[i].brightness for i in range(max(at - 2, 0), min(at + 2, len(self._looks)))]
+        if sum((b - a) / step > AT_ONCE for a, b in pairwise(levels)) == 1:
+            self._lights.append(look.time)
+
     def _is_cut(self, number: int) -> bool:
         at = number - self._first
         change = self._changes[at]
@@ -199,10 +298,18 @@ class Shots(Segmenter):
         ratio = change / ((sum(moving) / len(moving) if moving else 0.0) + 1.0)
         if ratio < LEAST_RATIO:
             return False
-        before = self._looks[at - 1]
-        after = [self._looks[i] for i in near if i > at]
-        if any(difference(before, later) < FLASH * change for later in after):
-            return False
+        before, look = self._looks[at - 1], self._looks[at]
         if ratio >= STILL_RATIO and change >= STILL_CHANGE:
-            return True
-        return ratio * (1 - likeness(before, self._looks[at])) >= LEAST_SCORE
+            if structure(before.luma, look.luma, changed=True) < LIT:
+                return True  # of a slide much stays; what changes is new
+            self._light(at)
+            return False
+        if structure(before.luma, look.luma) >= LIT:
+            self._light(at)
+            return False
+        return ratio * (1 - likeness(*without_bars(before, look))) >= LEAST_SCORE
+
+
+def _shows(look: Look) -> bool:
+    """Whether a dark picture shows something small, such as a title."""
+    return int((look.luma > SHOWN_ABOVE).sum()) >= SHOWN_PIXELS

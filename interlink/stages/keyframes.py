@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from interlink.engines.detector import check_detector, make_detector
 from interlink.errors import StageError
 from interlink.fetch.facts import stated_seconds
 from interlink.segment.settings import SegmentSettings, make_segmenter
@@ -22,6 +23,7 @@ from interlink.settings import Settings, added, operational
 from interlink.stage import Context, Item, PerItem, Resources, Row
 
 if TYPE_CHECKING:
+    from interlink.engines.faces import Faces
     from interlink.media.decode import Decoded
     from interlink.media.look import Look
     from interlink.media.probe import Probe
@@ -46,6 +48,11 @@ class KeyframesSettings(SegmentSettings):
     speech_weight: float = added(
         0.0, "multiply the quality of a `best` frame during speech by (1 + this); needs transcribe", ge=0, le=10
     )
+    faces: Literal["none", "mtcnn"] = added(
+        "none",
+        "detector of faces for a clip's `talking`, which is null without one: a picture a second is searched; "
+        "needs transcribe, and the weights of facenet-pytorch",
+    )
     decode: Literal["sparse", "full"] = Field(
         "sparse", description="decode keyframes and groups that may contain a cut (sparse), or every picture (full)"
     )
@@ -65,16 +72,12 @@ class KeyframesSettings(SegmentSettings):
     deadline_seconds: float = operational(
         60.0, "an item counts as stalled after this many seconds, plus …", since_rule=2, gt=0
     )
-    deadline_per_second: float = operational(
-        4.0, "… this many per second of video, if its length is known", since_rule=2, ge=0
-    )
+    deadline_per_second: float = operational(4.0, "… this many per second of video, if known", since_rule=2, ge=0)
     deadline_per_megabyte: float = operational(30.0, "… or this many per megabyte, if it is not", since_rule=2, ge=0)
 
     def unread(self) -> frozenset[str]:
-        pictures, sound = (
-            self.clip_files != "none",
-            self.clip_audio != "none",
-        )  # codecs that cannot be copied are encoded
+        # Codecs that cannot be copied are encoded.
+        pictures, sound = self.clip_files != "none", self.clip_audio != "none"
         unused = [] if pictures else ["clip_height"]
         return super().unread().union(unused if pictures or sound else [*unused, "clip_megabytes"])
 
@@ -96,11 +99,13 @@ class Keyframes(PerItem):
     def __init__(self, settings: KeyframesSettings, context: Context) -> None:
         super().__init__(settings, context)
         self.settings: KeyframesSettings = settings
+        self.faces: Faces | None = None
 
     @staticmethod
     def needs(settings: KeyframesSettings) -> tuple[str, ...]:
         follows = settings.segmenter_class.needs(settings.of_segmenter)
-        listens = ("transcribe",) if settings.speech_weight > 0 and "transcribe" not in follows else ()
+        asks = settings.speech_weight > 0 or settings.faces != "none"
+        listens = ("transcribe",) if asks and "transcribe" not in follows else ()
         return ("download", *follows, *listens)
 
     @staticmethod
@@ -113,9 +118,8 @@ class Keyframes(PerItem):
 
     @staticmethod
     def resources(settings: KeyframesSettings) -> Resources:
-        files = (
-            2 * settings.clip_megabytes + 200 if _wants_files(settings) else 0
-        )  # twice the bytes, for pickling, and 200 MB for x264
+        # Twice the bytes, for pickling, and 200 MB for x264.
+        files = 2 * settings.clip_megabytes + 200 if _wants_files(settings) else 0
         return Resources(cpus=1.0, memory_mb=settings.segmenter_class.memory_mb(settings.of_segmenter) + files)
 
     @staticmethod
@@ -126,9 +130,11 @@ class Keyframes(PerItem):
     @staticmethod
     def check(settings: KeyframesSettings, context: Context) -> None:
         settings.segmenter_class.check(settings.of_segmenter)
+        check_detector(settings.faces)
 
     def open(self) -> None:
         self.settings.segmenter_class.prepare(self.settings.of_segmenter)
+        self.faces = make_detector(self.settings.faces)
 
     def deadline(self, item: Item) -> float:
         row, settings = item.rows["download"], self.settings
@@ -153,7 +159,7 @@ class Keyframes(PerItem):
                 with open_media(path) as container:
                     probe = describe(container, path)
                     self._check(probe)
-                    one = _Pass(self.settings, container, probe, segmenter, screen, spoken, full)
+                    one = _Pass(self.settings, container, probe, segmenter, screen, spoken, full, self.faces)
                     try:
                         row = one.row(item.id)
                     except Unusable:
@@ -207,12 +213,14 @@ class _Pass:
         screen: _Screen,
         spoken: Sequence[tuple[float, float]] | None,
         full: bool,
+        faces: Faces | None = None,
     ) -> None:
         """spoken: intervals of speech, for the choice of frames."""
         from interlink.media.choose import Pool, Speech
         from interlink.media.finish import Treatment
         from interlink.media.jpeg import JpegMaker
         from interlink.media.look import Looker
+        from interlink.media.speakers import Speakers
         from interlink.segment.clips import Choice, Clips
         from interlink.segment.lengths import Lengths
 
@@ -235,6 +243,7 @@ class _Pass:
         self.start: float | None = None  # time of the first picture, seconds
         self.treatment = Treatment()
         self.seeks = True  # whether each time occurs once
+        self.speakers = Speakers(faces, self.speech, self.looker)
 
     def row(self, item_id: str) -> Row:
         """The row. Raises Unusable where the sparse pass cannot continue."""
@@ -317,7 +326,8 @@ class _Pass:
         from interlink.media.choose import Still
 
         self.screen.picture = decoded.frame
-        self.clips.feed(Still(decoded.frame, look, self.looker, self.maker), sound=not decoded.damaged)
+        still = Still(decoded.frame, look, self.looker, self.maker)
+        self.clips.feed(still, sound=not decoded.damaged, speaker=self.speakers.at(decoded, self.size))
 
     def _filled(self) -> list[Clip]:
         """The clips, with their wanted pictures read in a second pass. A clip without pictures joins its neighbour."""

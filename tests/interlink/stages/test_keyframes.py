@@ -100,12 +100,14 @@ def test_expected_hard_cuts_are_found_within_a_frame(run: Run, shared_data: Path
 
 
 def test_hard_cuts_and_fades_of_a_trailer(run: Run, shared_data: Path) -> None:
-    hard = [frame / 24 for frame in (286, 348, 372, 523, 573, 610, 624)]
+    hard = [frame / 24 for frame in (286, 348, 356, 372, 523, 573, 610, 624)]
+    white_out, title = 94 / 24, 176 / 24
 
     found = starts(run(shared_data / "clips" / "sintel_trailer_30s.mp4", merge_below=0))
 
-    assert all(min(abs(cut - start) for start in found) <= 1.01 / 24 for cut in hard)
-    assert len(found) == 1 + len(hard) + 2  # two fades through black
+    assert all(min(abs(cut - start) for start in found) <= 1.01 / 24 for cut in (*hard, white_out, title))
+    # The first clip, two fades through black, and two that are none: a fade-out under a zoom, and a gesture.
+    assert len(found) == 1 + len(hard) + 2 + 2 + 2
 
 
 def test_no_clip_is_shorter_than_two_seconds_unless_asked_for(run: Run, shared_data: Path) -> None:
