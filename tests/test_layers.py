@@ -26,7 +26,8 @@ INTERLINK = (
     ("segment", "interleave", "score", "narrate", "select", "engines", "media", "fetch", "subtitles", "annotations",
      "sample", "text", "prompts"),
     ("shards",),
-    ("stage", "settings", "fingerprints", "tables", "storage", "errors", "ids", "plugins", "values", "encodings"),
+    ("stage", "settings", "fingerprints", "tables", "storage", "errors", "ids", "plugins", "values", "encodings",
+     "processes"),
 )  # fmt: skip
 COSMOS_TRAIN = (
     ("__main__",),

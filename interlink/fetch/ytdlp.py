@@ -2,8 +2,10 @@
 
 Every request goes through `Session.urlopen`, which applies the rate limit, reports progress, counts bytes and records
 errors. Costs about 0.1 core-seconds per transfer, and the bytes. It reads no configuration files and writes no cookies.
-It may run ffmpeg (to merge video and sound of sites that separate them) and the JavaScript runtime that yt-dlp finds
-for sites that need one. A recipe cannot add other commands.
+It may run ffmpeg (to merge local files of sites that separate video and sound) and the JavaScript runtime that yt-dlp
+finds for sites that need one. A recipe cannot add other commands, and no program other than this one fetches.
+
+The build calls it in a child process (interlink.fetch.child), which judges every connection.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,17 +21,26 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yt_dlp
+from yt_dlp.downloader import get_suitable_downloader
+from yt_dlp.downloader.external import ExternalFD
+from yt_dlp.downloader.rtmp import RtmpFD
 from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
+from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 
 from interlink.errors import StageError
 from interlink.fetch.classify import classify, is_refusal, retry_after
 from interlink.fetch.local import Subtitle
-from interlink.fetch.pacing import Pacer
+from interlink.fetch.pacing import Pace
 from interlink.fetch.transfers import Transfer
+from interlink.media.probe import FORMATS
 from interlink.subtitles.files import SUFFIXES
 
 _READ_BYTES = 1 << 16  # most bytes per read: a transfer slower than this per stall_seconds counts as stalled
-_MOST_PAGE_BYTES = 64 << 20
+_MOST_PAGE_BYTES = 4_000_000  # of a web page
+_MOST_TEXT_BYTES = 16_000_000  # of a playlist, a subtitle file or another text that is read whole
+_LONGEST_HOST = 255  # characters
+_PYTHON_HANDLERS = ("Urllib", "Requests", "Websockets")  # those that use Python's sockets, where connections are judged
+_WARNINGS = 3  # the last ones of yt-dlp that a message keeps
 _NO_MEDIA_TYPES = (
     "text/",
     "image/",
@@ -88,7 +100,7 @@ class Fetched:
 class Session(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
     """A YoutubeDL for one transfer, with rate limit, progress and byte count."""
 
-    def __init__(self, options: dict[str, Any], transfer: Transfer, pacer: Pacer, most_bytes: float) -> None:
+    def __init__(self, options: dict[str, Any], transfer: Transfer, pacer: Pace, most_bytes: float) -> None:
         self.transfer = transfer
         self.pacer = pacer
         self.most_bytes = most_bytes
@@ -96,13 +108,16 @@ class Session(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         self.content_types: dict[str, str] = {}
         self.last_error: Exception | None = None
         self.silent_error: Exception | None = None
-        super().__init__(options)
+        self.warnings: deque[str] = deque(maxlen=_WARNINGS)
+        super().__init__({**options, "logger": _Logger(self.warnings)})
+        # yt-dlp would ask ffprobe, or ffmpeg, about a file without limits on formats. The mp4 muxer needs no answer.
+        self.params["postprocessor_args"] = {"ffmpeg_i": ["-protocol_whitelist", "file", "-format_whitelist", FORMATS]}
 
     def urlopen(self, req: Any) -> Any:
         url = req if isinstance(req, str) else req.url
-        host = urlsplit(url).netloc.rpartition("@")[2].lower()
+        host = _host(url)
         self.transfer.progress()
-        self.pacer.wait(host, self.transfer.sleep)
+        self.pacer.wait(host, self.transfer)
         try:
             response = super().urlopen(req)
         except HTTPError as error:
@@ -122,6 +137,18 @@ class Session(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         self._watch(response)
         return response
 
+    def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
+        """Without handlers whose connections Python does not see (libcurl)."""
+        return super().build_request_director([one for one in handlers if one.RH_KEY in _PYTHON_HANDLERS], preferences)
+
+    def dl(self, name: str, info: dict[str, Any], subtitle: bool = False, test: bool = False) -> Any:
+        """Downloads with yt-dlp's own downloaders only: other programs would ignore pace, limits and the guard."""
+        if info.get("url"):
+            loader = get_suitable_downloader(info, self.params, to_stdout=False)
+            if loader is None or issubclass(loader, ExternalFD | RtmpFD):
+                raise StageError("unsupported", f"only another program could fetch it ({info.get('protocol')})")
+        return super().dl(name, info, subtitle=subtitle, test=test)
+
     def _count(self, size: int, announced: int = 0) -> None:
         self.received += size
         if self.received + announced > self.most_bytes:
@@ -130,6 +157,7 @@ class Session(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
     def _watch(self, response: Any) -> None:
         """Wraps the reads of a response body: they report progress, count bytes and record errors."""
         read = response.read
+        is_page = "html" in self.content_types[response.url]
 
         def watched(size: int) -> bytes:
             try:
@@ -146,28 +174,43 @@ class Session(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         def watched_read(size: int | None = None) -> bytes:
             if size is not None and size >= 0:
                 return watched(size)
-            blocks, total = [], 0
+            blocks, total, most = [], 0, _MOST_TEXT_BYTES
             while block := watched(_READ_BYTES):
+                if not blocks and (is_page or block.lstrip()[:1] == b"<"):
+                    most = _MOST_PAGE_BYTES
                 blocks.append(block)
                 total += len(block)
-                if total > _MOST_PAGE_BYTES:
-                    raise StageError("no_media", f"a page of more than {_MOST_PAGE_BYTES} bytes")
+                if total > most:
+                    raise StageError("too_large", f"a page of more than {most} bytes")
             return b"".join(blocks)
 
         response.read = watched_read
 
 
-class _Silent:
-    """A silent logger for yt-dlp: errors are raised as exceptions."""
+class _Logger:
+    """Keeps the last warnings of yt-dlp; errors are raised as exceptions."""
+
+    def __init__(self, warnings: deque[str]) -> None:
+        self._warnings = warnings
 
     def debug(self, message: str) -> None: ...
 
-    def warning(self, message: str) -> None: ...
+    def warning(self, message: str) -> None:
+        self._warnings.append(" ".join(message.split())[:200])
 
     def error(self, message: str) -> None: ...
 
 
-def fetch(url: str, folder: Path, wishes: Wishes, transfer: Transfer, pacer: Pacer) -> Fetched:
+def _no_program(self: ExternalFD, filename: str, info: dict[str, Any]) -> bool:
+    raise StageError("unsupported", "only another program could fetch it, and those ignore the limits")
+
+
+# Its own downloaders hand some streams over to ffmpeg. Merging is the only use of ffmpeg here, on local files.
+ExternalFD.real_download = _no_program
+FFmpegPostProcessor.get_audio_codec = lambda self, path: None
+
+
+def fetch(url: str, folder: Path, wishes: Wishes, transfer: Transfer, pacer: Pace) -> Fetched:
     """Fetches one media file into `folder` (empty, on a disk). Raises StageError.
 
     Makes one attempt; the executor retries network, throttled and stalled.
@@ -180,11 +223,11 @@ def fetch(url: str, folder: Path, wishes: Wishes, transfer: Transfer, pacer: Pac
         except StageError as error:
             raise _without(folder, error) from error
         except Exception as error:
-            found = classify(error, session.last_error, session.silent_error)
+            found = classify(error, session.last_error, session.silent_error, session.warnings)
             if isinstance(found, StageError):
                 by_words = found.error_class in ("blocked", "throttled") and session.last_error is None
                 if by_words:  # a status has already lowered the rate
-                    pacer.refused(urlsplit(url).netloc.rpartition("@")[2].lower())
+                    pacer.refused(_host(url))
                 raise _without(folder, found) from error
             raise
 
@@ -193,7 +236,7 @@ def _fetch(url: str, folder: Path, wishes: Wishes, session: Session) -> Fetched:
     info, lost = _one_video(session.extract_info(url, download=False))
     _check(info, wishes, session)
     subtitles = _subtitles(info, folder, wishes, session, lost)
-    session.received = 0  # the limit applies to the media file
+    session.received, session.most_bytes = 0, wishes.most_bytes  # the limit applies to the media file
     done = session.process_ie_result(info, download=True)
     files = [
         Path(entry["filepath"]) for entry in (done or {}).get("requested_downloads") or [] if entry.get("filepath")
@@ -255,14 +298,13 @@ def _subtitles(info: dict[str, Any], folder: Path, wishes: Wishes, session: Sess
         name = f"{origin}.{language}.{track['ext']}"
         target = folder / name
         try:
+            session.received, session.most_bytes = 0, _MOST_TEXT_BYTES
             if track.get("data") is not None:
                 target.write_text(track["data"], encoding="utf-8")
             else:
                 track = {**track, "http_headers": track.get("http_headers") or info.get("http_headers")}
                 session.dl(str(target), track, subtitle=True)
             found.append(Subtitle(name, "" if language == "und" else language, target.read_bytes()))
-        except StageError:
-            raise
         except Exception as error:
             reason = classify(error, session.last_error, session.silent_error)
             if not isinstance(reason, StageError) or reason.error_class in ("throttled", "network", "stalled"):
@@ -298,7 +340,6 @@ def _options(folder: Path, wishes: Wishes) -> dict[str, Any]:
         **wishes.extra,
         "outtmpl": {"default": str(folder / "media.%(ext)s")},
         "cachedir": str(wishes.cache),
-        "logger": _Silent(),
         "quiet": True,
         "color": "never",
         "no_warnings": True,
@@ -316,6 +357,7 @@ def _options(folder: Path, wishes: Wishes) -> dict[str, Any]:
         "fixup": "never",
         "merge_output_format": "mp4/mkv",
         "ffmpeg_location": _ffmpeg(),
+        "external_downloader": {"default": "native"},
     }
     if wishes.cookies:
         options["cookiefile"] = io.StringIO(
@@ -334,6 +376,11 @@ def _ffmpeg() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
+def _host(url: str) -> str:
+    """The name under which requests to a URL are paced."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()[:_LONGEST_HOST]
+
+
 def _is_timeout(error: BaseException | None) -> bool:
     depth = 0
     while error is not None and depth < 8:
@@ -345,4 +392,4 @@ def _is_timeout(error: BaseException | None) -> bool:
 
 def _without(folder: Path, error: StageError) -> StageError:
     """The same error, with local paths removed from its message."""
-    return StageError(error.error_class, str(error).replace(f"{folder}/", ""), error.retry_after)
+    return type(error)(error.error_class, str(error).replace(f"{folder}/", ""), error.retry_after)

@@ -29,7 +29,7 @@ def clock() -> Clock:
 def seconds_for(requests: int, pacer: Pacer, clock: Clock, host: str = "a") -> float:
     began = clock.now
     for _ in range(requests):
-        pacer.wait(host, clock.sleep)
+        pacer.wait(host, clock)
     return clock.now - began
 
 
@@ -76,7 +76,7 @@ def test_beyond_patience_the_request_is_given_back_with_the_seconds_that_are_lef
     pacer.refused("a", retry_after=500)
     clock.sleep(100)
     with pytest.raises(StageError) as caught:
-        pacer.wait("a", clock.sleep)
+        pacer.wait("a", clock)
     assert caught.value.error_class == "throttled"
     assert caught.value.retry_after == pytest.approx(400)
 

@@ -354,7 +354,7 @@ def test_a_timeout_is_found_among_the_causes() -> None:
 
 def test_a_page_without_end_is_no_medium(server: MediaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for most, fits in ((len(CLIP), True), (len(CLIP) - 1, False)):
-        monkeypatch.setattr(ytdlp, "_MOST_PAGE_BYTES", most)
+        monkeypatch.setattr(ytdlp, "_MOST_TEXT_BYTES", most)
         with Session({"quiet": True, "proxy": ""}, Transfer(), Paced(), 1e9) as session:
             response = session.urlopen(server.url("/clip.mp4"))
             if fits:
