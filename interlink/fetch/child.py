@@ -224,7 +224,9 @@ def plain(error: BaseException) -> StageError | UserError:
     if isinstance(error, Abandoned):
         return StageError("stalled", "abandoned")
     if isinstance(error, OSError) and error.errno in FULL_DISK:
-        return UserError(f"the disk is full: {os.strerror(error.errno or errno.ENOSPC)}", "free space, then run it again")
+        return UserError(
+            f"the disk is full: {os.strerror(error.errno or errno.ENOSPC)}", "free space, then run it again"
+        )
     if isinstance(error, SetupFault):
         return SetupFault(error.error_class, str(error)[:_LONGEST])
     if isinstance(error, StageError):

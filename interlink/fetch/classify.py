@@ -33,8 +33,14 @@ from interlink.fetch.transfers import FULL_DISK
 # In order: the first match decides.
 _WORDS: tuple[tuple[str, str], ...] = (
     ("throttled", r"too many requests|rate.?limit|try again later|page needs to be reloaded|something went wrong"),
-    ("network", r"failed to extract any player response|fragment (?:\d+ )?not found|being processed|processing this video"),
-    ("no_media", r"incomplete (?:\w+ )?id\b|looks truncated|no videos? tab|not have a \w+ tab|file is empty|empty file"),
+    (
+        "network",
+        r"failed to extract any player response|fragment (?:\d+ )?not found|being processed|processing this video",
+    ),
+    (
+        "no_media",
+        r"incomplete (?:\w+ )?id\b|looks truncated|no videos? tab|not have a \w+ tab|file is empty|empty file",
+    ),
     ("unreadable", r"ffmpeg exited"),
     ("blocked", r"precondition check failed|playback on other websites|self.?harm"),
     ("unsupported", r"\bDRM\b|live event|live stream|is (?:not currently|currently) live|premieres? in|is offline"),
@@ -42,7 +48,10 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("blocked", r"not a bot|captcha|sign in|log ?in|logged.in|cookies|members.only|join this channel|subscri"),
     ("blocked", r"confirm your age|age.restricted|inappropriate|your country|your location|geo.?restrict|blocked"),
     ("blocked", r"premium|purchase|paid|rent(?:al|ed)? |payment|password|forbidden|authenticat"),
-    ("gone", r"private|removed|deleted|terminated|suspended|no longer (?:available|exists)|does not exist|doesn't exist"),
+    (
+        "gone",
+        r"private|removed|deleted|terminated|suspended|no longer (?:available|exists)|does not exist|doesn't exist",
+    ),
     ("gone", r"video (?:is )?(?:un|not )available|isn't available|not found|has been closed|expired"),
     ("no_video", r"requested format is not available"),
     ("no_media", r"no video formats|no media|no video could be found|there(?:'s| is) no video|no playable"),

@@ -105,7 +105,10 @@ class Pacer:
 
 @dataclass(frozen=True)
 class Request:
-    """A request that waits for its turn. owner: the process that sends it. grant: called once, perhaps with a refusal."""
+    """A request that waits for its turn.
+
+    owner: the process that sends it. grant: called once, perhaps with a refusal.
+    """
 
     owner: object
     grant: Callable[[StageError | None], None]

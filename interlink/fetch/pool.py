@@ -257,10 +257,9 @@ class Pool:
             self._pacer.refused(message.host, message.retry_after)
         elif isinstance(message, Ready):
             child.ready = True
-        elif isinstance(message, Done):
-            if (task := child.tasks.pop(message.number, None)) is not None:
-                child.alone = False
-                self._finish(task, message.error)
+        elif isinstance(message, Done) and (task := child.tasks.pop(message.number, None)) is not None:
+            child.alone = False
+            self._finish(task, message.error)
 
     def _finish(self, task: _Task, error: Exception | None) -> None:
         task.error = error

@@ -97,8 +97,9 @@ def transfer_all(
 ) -> Iterator[Row]:
     """One row per item, as each is finished. `work` runs in a thread; its exception becomes the item's row.
 
-    A transfer without progress for `stall_seconds`, or with more than `most_seconds` of work, is stalled. At most `concurrency` items are taken and not yet yielded. An error that is not an Exception, or not the item's
-    fault (UserError), stops all transfers and is raised here.
+    A transfer without progress for `stall_seconds`, or with more than `most_seconds` of work, is stalled. At most
+    `concurrency` items are taken and not yet yielded. An error that is not an Exception, or not the item's fault
+    (UserError), stops all transfers and is raised here.
     """
     done: SimpleQueue[tuple[Transfer, Row | BaseException]] = SimpleQueue()
     running: dict[Transfer, str] = {}

@@ -174,7 +174,8 @@ class Session(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         def watched_read(size: int | None = None) -> bytes:
             if size is not None and size >= 0:
                 return watched(size)
-            blocks, total, most = [], 0, _MOST_TEXT_BYTES
+            blocks: list[bytes] = []
+            total, most = 0, _MOST_TEXT_BYTES
             while block := watched(_READ_BYTES):
                 if not blocks and (is_page or block.lstrip()[:1] == b"<"):
                     most = _MOST_PAGE_BYTES

@@ -42,6 +42,7 @@ def test_every_url_lands_in_its_class_and_retry_fetches_what_then_works(sample_c
         urls.write_text("\n".join(server.url(path) for path in CLASSES))
         sets = [f"source.path={urls}", "executor.kind=inline", "download.stall_seconds=2", "retry.base_seconds=0.05"]
         sets += ["retry.longest_seconds=0.2", "retry.max_attempts=2", "download.requests_per_second=50", "name=urls"]
+        sets += ["download.allow_hosts=[127.0.0.1]"]
         sets += ["download.patience_seconds=3", "interleave.require_text=false", "source.kind=list"]
         build = Build(SAMPLE, tmp_path / "root", sets)
         outcome = build.run()
