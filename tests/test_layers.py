@@ -27,7 +27,7 @@ INTERLINK = (
      "sample", "text", "prompts"),
     ("shards",),
     ("stage", "settings", "fingerprints", "tables", "storage", "errors", "ids", "plugins", "values", "encodings",
-     "processes"),
+     "processes", "redaction"),
 )  # fmt: skip
 COSMOS_TRAIN = (
     ("__main__",),

@@ -25,12 +25,13 @@ from interlink.fetch.faults import SetupFault
 from interlink.fetch.guard import Guard
 from interlink.fetch.transfers import FULL_DISK, Abandoned, Transfer
 from interlink.processes import die_with
+from interlink.redaction import redact_text
 
 if TYPE_CHECKING:
     from interlink.fetch.ytdlp import Wishes
 
 BEAT = 0.25  # seconds between reports
-LEASE = 1.0  # seconds in which a granted request must be sent
+LEASE = 0.5  # seconds in which a granted request must be sent
 ANSWER = "fetched.pickle"  # file with the result, in the transfer's folder
 _LONGEST = 4000  # characters of a message: what goes through the connection stays small, so that no read is cut
 
@@ -210,13 +211,13 @@ class _Child:
             found = ytdlp.fetch(task.url, task.folder, self._wishes, transfer, self._link)
             (task.folder / ANSWER).write_bytes(pickle.dumps(found))
         except BaseException as raised:
-            error = plain(raised)
+            error = plain(raised, task.url)
         self._transfers.pop(task.number, None)
         self._link.send(Done(task.number, error))
 
 
-def plain(error: BaseException) -> StageError | UserError:
-    """The error as it is reported to the parent: small, and of a class that both know."""
+def plain(error: BaseException, url: str = "") -> StageError | UserError:
+    """The error as it is reported to the parent: small, without the secrets of `url`, of a class that both know."""
     from interlink.stage import failed
 
     if isinstance(error, UserError):
@@ -228,11 +229,11 @@ def plain(error: BaseException) -> StageError | UserError:
             f"the disk is full: {os.strerror(error.errno or errno.ENOSPC)}", "free space, then run it again"
         )
     if isinstance(error, SetupFault):
-        return SetupFault(error.error_class, str(error)[:_LONGEST])
+        return SetupFault(error.error_class, redact_text(str(error), url)[:_LONGEST])
     if isinstance(error, StageError):
-        return StageError(error.error_class, str(error)[:_LONGEST], error.retry_after)
+        return StageError(error.error_class, redact_text(str(error), url)[:_LONGEST], error.retry_after)
     row = failed("", error)
-    return StageError(row.error_class, row.message[:_LONGEST])
+    return StageError(row.error_class, redact_text(row.message, url)[:_LONGEST])
 
 
 def _serve(descriptor: int) -> None:
@@ -242,8 +243,9 @@ def _serve(descriptor: int) -> None:
     link = Link(Connection(descriptor))
     spec: Spec = link.receive()
     spec.guard().install()
-    from interlink.fetch import ytdlp  # noqa: F401 - the slow import, before the first transfer
+    from interlink.fetch import ytdlp
 
+    ytdlp.prepare()
     _Child(link, spec.wishes).serve()
 
 

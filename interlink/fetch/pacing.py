@@ -18,6 +18,7 @@ from interlink.fetch.transfers import Transfer
 
 _SLOWEST = 1 / 32
 _RECOVERY = 1 / 16
+MARGIN = 0.95  # share of the rate that is granted: a request is sent a moment after its turn, so turns may bunch up
 _LONGEST_REST = 24 * 3600.0  # seconds; a longer Retry-After is ignored
 
 

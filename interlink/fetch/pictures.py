@@ -16,6 +16,7 @@ from typing import Any
 from interlink.errors import Dropped, StageError
 from interlink.fetch import img2dataset, pages, pairs
 from interlink.fetch.img2dataset import Fetched, ImageSettings
+from interlink.redaction import redact_text, redact_url
 from interlink.shards.pages import Slot
 from interlink.stage import Blob, Item, Row, failed
 
@@ -91,15 +92,17 @@ def _begin(
 def _ask(urls: list[tuple[str, _Open, int]], settings: ImageSettings, folder: Folder) -> Iterator[Row]:
     with folder() as place:
         for one in img2dataset.fetch([url for url, _, _ in urls], place, settings):
-            _, opened, slot = urls[one.number]
-            opened.slots[slot] = _checked(one, opened, settings)
+            url, opened, slot = urls[one.number]
+            opened.slots[slot] = _checked(one, url, opened, settings)
             opened.waiting -= 1
             if not opened.waiting:
                 yield _row(opened)
                 opened.slots.clear()
 
 
-def _checked(one: Fetched, opened: _Open, settings: ImageSettings) -> bytes | Exception:
+def _checked(one: Fetched, url: str, opened: _Open, settings: ImageSettings) -> bytes | Exception:
+    if isinstance(one.error, StageError):
+        return StageError(one.error.error_class, redact_text(str(one.error), url), one.error.retry_after)
     if one.error is not None:
         return one.error
     if settings.hash_column and opened.item.rows["collect"]["kind"] == pairs.KIND:
@@ -121,7 +124,7 @@ def _row(opened: _Open) -> Row:
         "sha256": hashlib.sha256(b"".join(kept[slot] for slot in sorted(kept))).hexdigest(),
         "size": sum(map(len, kept.values())),
         "title": item.rows["collect"]["title"] or "",
-        "url": opened.url,
+        "url": redact_url(opened.url),
         "info": json.dumps({"texts": opened.texts}, ensure_ascii=False) if opened.texts else "{}",
         "subtitles": [],
         "pictures": [

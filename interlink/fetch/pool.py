@@ -124,14 +124,13 @@ class _Child:
 class Pool:
     """Children that fetch. `fetch` is thread-safe; `close` ends them all.
 
-    spec: what they share. silence: seconds without a report after which a child is ended.
+    spec: what they share. most: children at once.
     """
 
-    def __init__(self, spec: Spec, pacer: Pacer, most: int, silence: float = SILENCE) -> None:
+    def __init__(self, spec: Spec, pacer: Pacer, most: int) -> None:
         self._spec = spec
         self._pacer = pacer
         self._most = most
-        self._silence = silence
         self._numbers = itertools.count()
         self._deaths = itertools.count(1)
         self._inbox: SimpleQueue[tuple[_Task, bool]] = SimpleQueue()  # (task, whether it is abandoned)
@@ -269,7 +268,7 @@ class Pool:
         if not child.ready:
             return START_SECONDS
         known = any(task.url in self._guilty for task in child.tasks.values())
-        return self._silence / 4 if known else self._silence
+        return SILENCE / 4 if known else SILENCE
 
     def _lost(self, child: _Child, silent: bool) -> None:
         """Ends a child that is silent or has died, and looks for the transfer that is guilty of it."""

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from interlink.errors import UserError
 from interlink.ids import safe_id
 from interlink.recipe import StageBlock
+from interlink.redaction import redact_text
 from interlink.runtime.partition import OPEN
 from interlink.runtime.workspace import Workspace
 from interlink.settings import Settings, marks_of
@@ -269,7 +270,7 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
         if name in common or value in (None, "", "{}"):
             continue
         if isinstance(value, _PLAIN):
-            found[name] = value
+            found[name] = redact_text(value) if isinstance(value, str) else value
         elif isinstance(value, list):
             found[name] = len(value)
     return found

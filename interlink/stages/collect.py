@@ -23,6 +23,7 @@ from interlink.errors import UserError
 from interlink.fetch.addresses import SITE_ID, YOUTUBE_ID, YOUTUBE_TEMPLATE, parse_url
 from interlink.fetch.lists import BadLine, Record, metadata, read_list
 from interlink.ids import safe_id
+from interlink.redaction import has_user_info, redact_text
 from interlink.settings import Settings
 from interlink.stage import Row
 
@@ -80,6 +81,8 @@ class SourceSettings(Settings):
     def _has_place_for_id(cls, template: str) -> str:
         if "{id}" not in template:
             raise ValueError("must contain {id}")
+        if has_user_info(template):
+            raise ValueError("must not contain a user name or password; use download.cookies")
         return template
 
 
@@ -242,7 +245,7 @@ def _record_row(record: Record, names: dict[str, str], folder: Path, settings: S
         row = _entry_row(entry, where, folder, settings)
     else:
         text = json.dumps(record.cells, default=str, ensure_ascii=True)
-        return _bad_entry(f"{where} {text}", f"{where}: no id, URL or path in {text[:200]}")
+        return _bad_entry(f"{where} {text}", f"{where}: no id, URL or path in {redact_text(text)[:200]}")
     if item_id and (path or url) and row.status == "ok":
         row.id = safe_id(item_id)
         row.fields["video_id"] = item_id
@@ -263,13 +266,15 @@ def _record_row(record: Record, names: dict[str, str], folder: Path, settings: S
 def _entry_row(entry: str, where: str, folder: Path, settings: SourceSettings) -> Row:
     """The row of one path, URL or bare id."""
     if not entry.isprintable():
-        return _bad_entry(entry, f"{where}: {_printable(entry)!r} has unprintable characters")
+        return _bad_entry(entry, f"{where}: {_printable(redact_text(entry))!r} has unprintable characters")
     if entry.lower().startswith("file://"):
         entry = unquote(urlsplit(entry).path)
     elif "://" in entry:
         address = parse_url(entry)
         if address is None:
-            return _bad_entry(entry, f"{where}: {entry[:200]!r} is not a URL")
+            return _bad_entry(entry, f"{where}: {redact_text(entry)[:200]!r} is not a URL")
+        if has_user_info(address.url):
+            return _with_user_info(entry, where)
         item_id = safe_id(address.video_id) if address.video_id else safe_id(address.url, name=address.stem)
         return _row(item_id, "url", address.url, "", address.video_id or item_id, settings)
     target = folder / Path(entry).expanduser()
@@ -278,10 +283,16 @@ def _entry_row(entry: str, where: str, folder: Path, settings: SourceSettings) -
     return _id_row(entry, where, settings)
 
 
+def _with_user_info(entry: str, where: str) -> Row:
+    message = f"{where}: a URL with a user name or password; keep them in a cookie file (download.cookies)"
+    no_real_entry = f"\n{entry}"
+    return _failed(safe_id(no_real_entry, name="url"), "unsupported", message)
+
+
 def _id_row(entry: str, where: str, settings: SourceSettings) -> Row:
     pattern = YOUTUBE_ID if settings.url_template == YOUTUBE_TEMPLATE else SITE_ID
     if not pattern.fullmatch(entry):
-        return _bad_entry(entry, f"{where}: {entry[:200]!r} is neither a path, a URL nor an id")
+        return _bad_entry(entry, f"{where}: {redact_text(entry)[:200]!r} is neither a path, a URL nor an id")
     return _row(safe_id(entry), "url", settings.url_template.replace("{id}", entry), "", entry, settings)
 
 
@@ -313,7 +324,7 @@ def _row(item_id: str, kind: str, uri: str, path: str, video_id: str, settings: 
 
 def _bad_entry(text: str, message: str) -> Row:
     no_real_entry = f"\n{text}"  # so that it cannot have the id of a valid entry
-    return _failed(safe_id(no_real_entry, name=text[:40]), "no_media", _printable(message))
+    return _failed(safe_id(no_real_entry, name=redact_text(text)[:40]), "no_media", _printable(message))
 
 
 def _failed(item_id: str, error_class: str, message: str) -> Row:

@@ -34,9 +34,10 @@ from interlink.fetch.faults import Faults, SetupFault
 from interlink.fetch.guard import Allowed
 from interlink.fetch.img2dataset import ImageSettings
 from interlink.fetch.local import Sidecars, Subtitle, digest
-from interlink.fetch.pacing import Pacer
+from interlink.fetch.pacing import MARGIN, Pacer
 from interlink.fetch.pool import Pool, processes
 from interlink.fetch.transfers import Transfer, transfer_all
+from interlink.redaction import redact_url
 from interlink.settings import Settings, added, operational
 from interlink.stage import Blob, Context, Item, Resources, Row, Stage
 
@@ -84,8 +85,8 @@ class DownloadSettings(Settings):
     allow_hosts: tuple[str, ...] = operational(
         (), "Hosts that may have addresses outside the public internet: names, addresses, networks; :port limits one."
     )
-    proxy: str | None = operational(None, "Proxy URL; empty = none, unset = the environment's.")
-    cookies: str = operational("", "Cookie file in Netscape format; only read, never written.")
+    proxy: str | None = operational(None, "Proxy URL; empty = none, unset = the environment's.", private=True)
+    cookies: str = operational("", "Cookie file in Netscape format; only read, never written.", private=True)
     images: ImageSettings = added(ImageSettings(), "how the pictures of pairs and pages are fetched")
     ydl_options: dict[str, Any] = Field({}, description="More options of yt-dlp: " + ", ".join(sorted(ALLOWED_OPTIONS)))
 
@@ -108,7 +109,7 @@ class Download(Stage):
     """Stage `download`; its rows follow `interlink.tables.DOWNLOAD`."""
 
     name: ClassVar[str] = "download"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     settings_class: ClassVar[type[Settings]] = DownloadSettings
 
     def __init__(self, settings: DownloadSettings, context: Context) -> None:
@@ -139,7 +140,7 @@ class Download(Stage):
         settings = self.settings
         self.check(settings, self.context)
         self._cookies = _cookies(settings)
-        self._pacer = Pacer(settings.requests_per_second, settings.burst, settings.patience_seconds)
+        self._pacer = Pacer(MARGIN * settings.requests_per_second, settings.burst, settings.patience_seconds)
         self._sidecars = Sidecars()
         self._faults = Faults()
         self._set_aside = 0  # items of paused hosts
@@ -218,7 +219,7 @@ class Download(Stage):
             with transfer.resting():
                 root.put(media, fetched.file)
         more, lost = self._further_subtitles(source, PurePosixPath(url).stem)
-        fields = {"media": media, "sha256": sha256, "size": size, "url": url, "info": fetched.info}
+        fields = {"media": media, "sha256": sha256, "size": size, "url": redact_url(url), "info": fetched.info}
         return _row(item.id, fields, source["title"] or fetched.title, fetched.subtitles + more, fetched.lost + lost)
 
     def _children(self) -> Pool:
