@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from interlink.errors import UserError
+from interlink.report.visible import visible
 
 app = typer.Typer(
     name="interlink",
@@ -370,9 +371,9 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"interlink: {error.what}", file=sys.stderr)
+        print(f"interlink: {visible(error.what)}", file=sys.stderr)
         if error.do:
-            print(f"  {error.do}", file=sys.stderr)
+            print(f"  {visible(error.do)}", file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
         print("interlink: stopped; committed rows are kept, the same command continues", file=sys.stderr)

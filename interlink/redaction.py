@@ -110,7 +110,9 @@ def _redact_named(value: Any) -> Any:
 
 def _is_secret(piece: str) -> bool:
     name, _, value = piece.partition("=")
-    return bool(_SECRET.search(unquote(name)) or _JWT.search(unquote(value)))
+    plain = unquote(unquote(value))  # a URL in a URL may be quoted twice
+    nested = re.findall(r"[?&;#]([^=?&;#]+)=", plain)
+    return bool(any(map(_SECRET.search, [unquote(name), *nested])) or _JWT.search(plain) or has_user_info(plain))
 
 
 def _matrix(found: re.Match[str]) -> str:

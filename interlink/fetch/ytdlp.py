@@ -1,9 +1,9 @@
 """Fetches one media file from a URL with the library yt-dlp: a direct file, an HTML5 page, or any supported site.
 
-Every request goes through `interlink.fetch.session`, which applies the rate limit, reports progress, counts bytes and records
-errors. Costs about 0.1 core-seconds per transfer, and the bytes. It reads no configuration files and writes no cookies.
-It may run ffmpeg (to merge local files of sites that separate video and sound) and the JavaScript runtime that yt-dlp
-finds for sites that need one. A recipe cannot add other commands, and no program other than this one fetches.
+Every request goes through `interlink.fetch.session`, which applies the rate limit, reports progress, counts bytes and
+records errors. Costs about 0.1 core-seconds per transfer, and the bytes. It reads no configuration files and writes no
+cookies. It may run ffmpeg (to merge local files of sites that separate video and sound) and the JavaScript runtime that
+yt-dlp finds for sites that need one. A recipe cannot add other commands, and no program other than this one fetches.
 
 The build calls it in a child process (interlink.fetch.child), which judges every connection.
 """

@@ -8,12 +8,14 @@ from collections import Counter
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from interlink.engines.ceiling import Ceiling
 from interlink.report.status import Status
+from interlink.report.visible import visible
 from interlink.runtime.plan import Event
 
 
@@ -106,7 +108,9 @@ def status_table(status: Status) -> Table:
         why = [f"{reason} {count}" for reason, count in sorted((stage.reasons + stage.errors).items())]
         why += [f"{what}: {count}" for what, count in sorted(stage.lost.items())]
         cells = [stage.ok, stage.partial, stage.dropped, stage.failed, stage.pending]
-        table.add_row(name, *(str(c) if c else "·" for c in cells), f"{stage.seconds:.1f}", ", ".join(why))
+        table.add_row(
+            name, *(str(c) if c else "·" for c in cells), f"{stage.seconds:.1f}", escape(visible(", ".join(why)))
+        )
     return table
 
 

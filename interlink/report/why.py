@@ -21,6 +21,7 @@ from interlink.errors import UserError
 from interlink.ids import safe_id
 from interlink.recipe import StageBlock
 from interlink.redaction import redact_text
+from interlink.report.visible import visible
 from interlink.runtime.partition import OPEN
 from interlink.runtime.workspace import Workspace
 from interlink.settings import Settings, marks_of
@@ -125,6 +126,9 @@ class Why:
 
     def lines(self) -> Iterator[str]:
         """The same for people."""
+        return map(visible, self._lines())
+
+    def _lines(self) -> Iterator[str]:
         yield f"{self.id}{f'   {self.title}' if self.title else ''}   (partition {self.partition})"
         for step in self.steps:
             yield from _step_lines(step)
@@ -235,7 +239,7 @@ def _find(workspace: Workspace, name: str) -> tuple[str, str]:
                 return item, partition
             if by_key is None and document_keys(item, 1)[0] in (name, stem):
                 by_key = item, partition
-            if by_source is None and (name in others or name == Path(others[1]).stem):
+            if by_source is None and (name in others or name == Path(others[1] or "").stem):
                 by_source = item, partition
             ids.append(item)
     if found := by_key or by_source:

@@ -22,6 +22,9 @@ from interlink.redaction import REDACTED, has_user_info, redact_data, redact_tex
         ("https://a/x?q=eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", "https://a/x"),
         ("https://a/x;jsessionid=1F;page=2?v=1", "https://a/x;page=2?v=1"),
         ("https://a/x#access_token=1", "https://a/x"),
+        ("https://a/x?to=https%3A%2F%2Fb%2Fy%3Fsig%3D1&v=1", "https://a/x?v=1"),
+        ("https://a/x?to=/y?sig=1", "https://a/x"),
+        ("https://a/x?to=https://b/y", "https://a/x?to=https://b/y"),
     ],
 )
 def test_signatures_tokens_and_user_info_leave_a_url(url: str, kept: str) -> None:
