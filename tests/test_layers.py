@@ -27,7 +27,7 @@ INTERLINK = (
      "sample", "text", "prompts"),
     ("shards",),
     ("stage", "settings", "fingerprints", "tables", "storage", "errors", "ids", "plugins", "values", "encodings",
-     "processes", "redaction"),
+     "processes", "redaction", "containers"),
 )  # fmt: skip
 COSMOS_TRAIN = (
     ("__main__",),
@@ -48,6 +48,7 @@ FROM_THE_TRAINER = (
     "interlink.errors",
     "interlink.values",
     "interlink.encodings",
+    "interlink.containers",
 )
 DOORS = {
     "cosmos_train.plugins": ("interlink.plugins",),

@@ -13,11 +13,11 @@ from yt_dlp.downloader.rtmp import RtmpFD
 from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 
+from interlink.containers import FORMATS
 from interlink.errors import StageError
 from interlink.fetch.classify import is_refusal, retry_after
 from interlink.fetch.pacing import Pace
 from interlink.fetch.transfers import Transfer
-from interlink.media.probe import FORMATS
 
 _READ_BYTES = 1 << 16  # most bytes per read: a transfer slower than this per stall_seconds counts as stalled
 MOST_PAGE_BYTES = 4_000_000  # of a web page
