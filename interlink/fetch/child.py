@@ -14,7 +14,6 @@ import pickle
 import sys
 import threading
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from interlink.errors import StageError, UserError
 from interlink.fetch.faults import SetupFault
 from interlink.fetch.guard import Guard
+from interlink.fetch.reach import reach
 from interlink.fetch.transfers import FULL_DISK, Abandoned, Transfer
 from interlink.processes import die_with
 from interlink.redaction import redact_text
@@ -47,10 +47,7 @@ class Spec:
     allow_hosts: tuple[str, ...]
 
     def guard(self) -> Guard:
-        proxy = self.wishes.proxy
-        if proxy is not None:
-            return Guard(self.allow_hosts, [proxy] if proxy else [], only_proxy=bool(proxy))
-        return Guard(self.allow_hosts, [url for name, url in urllib.request.getproxies().items() if name != "no"])
+        return Guard(**reach(self.allow_hosts, self.wishes.proxy))
 
 
 @dataclass(frozen=True)

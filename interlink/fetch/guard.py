@@ -6,6 +6,9 @@ nothing but fetch. Code that does not use Python's sockets (libcurl, ffmpeg) is 
 
 Behind a proxy the hook sees only the proxy. Then the target of every HTTP request is resolved and judged when the
 request is sent. The proxy resolves the name again: a name that changes its address in between is not seen.
+
+It needs nothing but the standard library, so that another environment's interpreter can run it too
+(interlink.fetch.guarded).
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+if TYPE_CHECKING:
+    Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # Internal, though `is_global` of some Python versions says otherwise: special-purpose and site-local addresses, and a
@@ -91,12 +95,15 @@ class Allowed:
 class Guard:
     """Judges connections. allow: hosts that may have internal addresses. proxies: URLs of the proxies in use.
 
-    only_proxy: nothing but the proxies is reached, whatever the address.
+    only_proxy: nothing but the proxies is reached, whatever the address. own: addresses of this machine, which are
+    internal even where they are public. local_sockets: whether sockets of this machine (AF_UNIX) may be used.
     """
 
     allow: Sequence[str] = ()
     proxies: Sequence[str] = ()
     only_proxy: bool = False
+    own: Sequence[str] = ()
+    local_sockets: bool = False
     _allowed: list[Allowed] = field(init=False)
     _through: list[Allowed] = field(init=False)
     _own: frozenset[Address] = field(init=False)
@@ -104,7 +111,7 @@ class Guard:
     def __post_init__(self) -> None:
         self._allowed = [Allowed.parse(entry) for entry in self.allow]
         self._through = [_endpoint(url) for url in self.proxies]
-        self._own = _own_addresses()
+        self._own = frozenset(map(ipaddress.ip_address, self.own))
 
     def install(self) -> None:
         """Judges every connection and every program of this process from now on."""
@@ -142,6 +149,8 @@ class Guard:
 
     def _connect(self, family: int, target: Any) -> None:
         if family not in (socket.AF_INET, socket.AF_INET6):
+            if self.local_sockets:
+                return
             raise BlockedAddress("only internet addresses are reached from here")
         try:
             address, port = ipaddress.ip_address(target[0]), int(target[1])
@@ -155,7 +164,7 @@ class Guard:
 
     def _request(self, data: Any) -> None:
         """Judges the target of an HTTP request that may go through a proxy."""
-        if not isinstance(data, bytes | bytearray) or not (head := _HEAD.match(data)):
+        if not isinstance(data, (bytes, bytearray)) or not (head := _HEAD.match(data)):
             return
         target = head[1].decode("latin-1")
         if target.startswith("/"):
@@ -185,18 +194,9 @@ def _endpoint(url: str) -> Allowed:
     return entry
 
 
-def _own_addresses() -> frozenset[Address]:
-    """The addresses of this machine, which may be public ones."""
-    import psutil
-
-    found = (one.address.partition("%")[0] for many in psutil.net_if_addrs().values() for one in many
-             if one.family in (socket.AF_INET, socket.AF_INET6))  # fmt: skip
-    return frozenset(ipaddress.ip_address(text) for text in found)
-
-
 def _judge_program(arguments: Any) -> None:
     """Programs (ffmpeg, a JavaScript runtime) get local files only: their connections are not seen."""
-    texts = [arguments] if isinstance(arguments, str | bytes) else list(arguments or ())
+    texts = [arguments] if isinstance(arguments, (str, bytes)) else list(arguments or ())
     for text in texts:
         plain = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
         if _REMOTE.search(plain):

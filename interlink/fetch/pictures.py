@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +37,12 @@ class _Open:
     waiting: int = 0
 
 
-def fetch_all(items: Iterator[Item], settings: ImageSettings, folder: Folder) -> Iterator[Row]:
+def fetch_all(
+    items: Iterator[Item], settings: ImageSettings, folder: Folder, reach: Mapping[str, Any]
+) -> Iterator[Row]:
     """One row per item of KINDS. folder: makes an empty folder for a run of img2dataset, and removes it.
+
+    reach: the hosts that it may reach (interlink.fetch.reach).
 
     Raises UserError if pictures have URLs and img2dataset is missing.
     """
@@ -55,10 +59,10 @@ def fetch_all(items: Iterator[Item], settings: ImageSettings, folder: Folder) ->
         if not wanted:
             yield _row(found)
         if len(urls) >= MOST_URLS:
-            yield from _ask(urls, settings, folder)
+            yield from _ask(urls, settings, folder, reach)
             urls = []
     if urls:
-        yield from _ask(urls, settings, folder)
+        yield from _ask(urls, settings, folder, reach)
 
 
 def _begin(
@@ -89,9 +93,11 @@ def _begin(
     return found, wanted
 
 
-def _ask(urls: list[tuple[str, _Open, int]], settings: ImageSettings, folder: Folder) -> Iterator[Row]:
+def _ask(
+    urls: list[tuple[str, _Open, int]], settings: ImageSettings, folder: Folder, reach: Mapping[str, Any]
+) -> Iterator[Row]:
     with folder() as place:
-        for one in img2dataset.fetch([url for url, _, _ in urls], place, settings):
+        for one in img2dataset.fetch([url for url, _, _ in urls], place, settings, reach):
             url, opened, slot = urls[one.number]
             opened.slots[slot] = _checked(one, url, opened, settings)
             opened.waiting -= 1

@@ -36,6 +36,7 @@ from interlink.fetch.img2dataset import ImageSettings
 from interlink.fetch.local import Sidecars, Subtitle, digest
 from interlink.fetch.pacing import MARGIN, Pacer
 from interlink.fetch.pool import Pool, processes
+from interlink.fetch.reach import reach
 from interlink.fetch.transfers import Transfer, transfer_all
 from interlink.redaction import redact_url
 from interlink.settings import Settings, added, operational
@@ -163,7 +164,9 @@ class Download(Stage):
         # The items of a partition are of one kind. Before another kind begins, running transfers are finished.
         for are_pictures, group in groupby(items, lambda item: item.rows["collect"]["kind"] in pictures.KINDS):
             if are_pictures:
-                yield from pictures.fetch_all(group, self.settings.images, self._folder)
+                settings = self.settings
+                hosts = reach(settings.allow_hosts, settings.proxy)
+                yield from pictures.fetch_all(group, settings.images, self._folder, hosts)
             else:
                 yield from self._transfers(group)
 

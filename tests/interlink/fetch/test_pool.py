@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "video/mp4")
         self.send_header("Content-Length", str(len(CLIP)))
         if refused:
-            self.send_header("Retry-After", "1")
+            self.send_header("Retry-After", "3")
         self.end_headers()
         self.wfile.write(CLIP)
 
@@ -126,7 +126,7 @@ def test_three_processes_keep_one_pace_and_a_killed_one_never_raises_it(server: 
     times = sorted(server.times)
     assert RATE * 0.9 <= rate <= RATE * 1.2
     assert most_in(times, 10.0) <= RATE * 10 + BURST
-    assert sum(refused + 0.2 < one < refused + 0.9 for one in times) == 0, "one child's refusal silences all"
+    assert sum(refused + 0.8 < one < refused + 2.8 for one in times) == 0, "one child's refusal silences all"
     assert set(eight.ended) <= {"ok", "throttled"}, "what ran in the killed process ran again"
 
 
