@@ -24,7 +24,7 @@ from interlink.fetch.addresses import SITE_ID, YOUTUBE_ID, YOUTUBE_TEMPLATE, par
 from interlink.fetch.lists import BadLine, Record, metadata, read_list
 from interlink.ids import safe_id
 from interlink.redaction import has_user_info, redact_text
-from interlink.settings import Settings
+from interlink.settings import Settings, added
 from interlink.stage import Row
 
 MEDIA_EXTENSIONS = (
@@ -56,6 +56,10 @@ class SourceSettings(Settings):
     images_path: str = Field(
         "",
         description="Folder of the pictures of pairs (by path) or pages (by name); empty = the list's folder.",
+    )
+    files_below: str = added(
+        "",
+        "Folder below which a list may name files by absolute paths, `..` or file://; empty = only below the list's.",
     )
     recursive: bool = Field(True, description="Search the subfolders of a source folder.")
     extensions: tuple[str, ...] = Field(MEDIA_EXTENSIONS, description="File extensions of media.")
@@ -300,6 +304,10 @@ def _listed_file_row(target: Path, entry: str, folder: Path, settings: SourceSet
     target = Path(os.path.normpath(target))
     if target.is_relative_to(folder):
         return _file_row(target, target.relative_to(folder).as_posix(), settings)
+    below = Path(settings.files_below).expanduser().absolute().resolve() if settings.files_below else None
+    if below is None or not target.resolve().is_relative_to(below):
+        why = "outside the list's folder; set source.files_below to a folder that holds it"
+        return _failed(safe_id(entry, name=target.stem), "unreadable", f"{_printable(entry)}: {why}")
     row = _file_row(target, entry, settings)
     row.fields["path"] = target.name  # documents contain no local paths
     return row
