@@ -59,7 +59,7 @@ def test_the_items_of_a_paused_host_get_no_row_and_the_build_stops_at_the_end(
 
     stage.open()
     rows = []
-    with pytest.raises(UserError, match="5 items stay open.*Requested format is not available"):
+    with pytest.raises(UserError, match=r"5 items stay open.*Requested format is not available"):
         for row in stage.run(items()):
             rows.append(row)
     stage.close()
