@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from interlink.errors import FAILURES, UserError
 from interlink.recipe import Recipe, differences
+from interlink.redaction import redacted_keys
 from interlink.report.advice import advice
 from interlink.report.status import Status, Trouble, build_status, troubles
 from interlink.runtime.choosing import choose
@@ -226,6 +227,11 @@ class Build:
         confirm: Callable[[list[Redo]], bool] | None,
         report: Report | None,
     ) -> Outcome:
+        if unstored := list(redacted_keys(self.recipe.base.model_dump(mode="json"))):
+            raise UserError(
+                f"the root does not store {', '.join(unstored)}, which may be secret",
+                f"give it again: --set {unstored[0]}=…, or go on without it: --set {unstored[0]}=null",
+            )
         old = self.workspace.lock()
         lock = lock_of(self.recipe, old, fresh)
         before = old.fingerprints if old else {}

@@ -25,6 +25,7 @@ from interlink.cli_options import (
     split_names,
 )
 from interlink.errors import UserError
+from interlink.report.visible import visible
 
 app = typer.Typer(
     name="interlink",
@@ -360,9 +361,9 @@ def main() -> None:
 
             print_json({"error": error.what, "do": error.do, "code": error.code})
         else:
-            print(f"interlink: {error.what}", file=sys.stderr)
+            print(f"interlink: {visible(error.what)}", file=sys.stderr)
             if error.do:
-                print(f"  {error.do}", file=sys.stderr)
+                print(f"  {visible(error.do)}", file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
         print("interlink: stopped; committed rows are kept, the same command continues", file=sys.stderr)

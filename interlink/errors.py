@@ -22,8 +22,8 @@ FAILURES: dict[str, FailureClass] = {
     f.name: f
     for f in (
         FailureClass("gone", "removed, private, 404 or 410"),
-        FailureClass("blocked", "403, bot check, geographic, age or membership wall"),
-        FailureClass("throttled", "429 or 503, the server asks clients to wait", retries=True),
+        FailureClass("blocked", "403, bot check, geographic, age or membership wall; an internal address"),
+        FailureClass("throttled", "429, 503, 509 or 529, the server asks clients to wait", retries=True),
         FailureClass("network", "timeout, reset, name lookup, truncated body", retries=True),
         FailureClass("no_media", "a page or file without media"),
         FailureClass("no_video", "media without a video stream"),

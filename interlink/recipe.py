@@ -17,7 +17,8 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from interlink.errors import UserError
 from interlink.fingerprints import Shape, fingerprints
-from interlink.settings import Settings
+from interlink.redaction import REDACTED, redact_data
+from interlink.settings import Settings, marks_of
 from interlink.stage import Stage
 from interlink.stages import DEFAULT_STAGES, STAGES, implementation, stage_class
 from interlink.stages.collect import SourceSettings
@@ -102,10 +103,15 @@ class Recipe:
         return self.base.name
 
     def dump(self) -> dict[str, Any]:
-        """Every key with its value, defaults included, as plain data."""
+        """Every key with its value, defaults included, as plain data to store: secrets are redacted."""
         data = self.base.model_dump(mode="json")
         data["stages"] = list(data["stages"])
-        return data
+        for block in self.blocks:
+            for name, info in type(block.settings).model_fields.items():
+                if marks_of(info).private and getattr(block.settings, name):
+                    data[block.name][name] = REDACTED
+        redacted: dict[str, Any] = redact_data(data)
+        return redacted
 
     @property
     def shapes(self) -> list[Shape]:

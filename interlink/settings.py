@@ -3,6 +3,7 @@
 A field has a description (`interlink stages` prints it) and may have one of these marks:
 
     operational  how a stage works, not what its rows say (workers, time limits): never in the fingerprint
+    private      not stored in the locks of a build, because it may hold or lead to a secret
     added        came after its block was first released: in the fingerprint only where it differs from its default
 
 A block says in `unread` which fields have no effect under the present choice, such as the blocks of other engines.
@@ -32,10 +33,15 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Marks:
-    """See the module. since_rule: the fingerprint rule from which on an operational field is left out."""
+    """See the module.
+
+    private: the value is never stored, such as a proxy with a password. since_rule: the fingerprint rule from which on
+    an operational field is left out.
+    """
 
     operational: bool = False
     added: bool = False
+    private: bool = False
     since_rule: int = 1
 
 
@@ -47,9 +53,9 @@ def added(default: Any, description: str, **limits: Any) -> Any:
     return _marked(Marks(added=True), default, description, limits)
 
 
-def operational(default: Any, description: str, *, since_rule: int = 1, **limits: Any) -> Any:
+def operational(default: Any, description: str, *, since_rule: int = 1, private: bool = False, **limits: Any) -> Any:
     """A field that changes how a stage works but not what its rows say."""
-    return _marked(Marks(operational=True, since_rule=since_rule), default, description, limits)
+    return _marked(Marks(operational=True, private=private, since_rule=since_rule), default, description, limits)
 
 
 def _marked(marks: Marks, default: Any, description: str, limits: Mapping[str, Any]) -> Any:

@@ -150,8 +150,11 @@ class Storage:
                 "make room or mend the permissions and run the same command again: what was committed is kept",
             ) from error
 
-    def write(self, path: str, data: bytes, durable: bool = True) -> None:
-        """Commits `data` under `path`, replacing what was there. Not `durable`: a power cut may lose it, never half."""
+    def write(self, path: str, data: bytes, durable: bool = True, private: bool = False) -> None:
+        """Commits `data` under `path`, replacing what was there. Not `durable`: a power cut may lose it, never half.
+
+        private: only the owner of a local file may read it.
+        """
         if not self.is_local:
             self.file_system().pipe_file(self.full(path), data)
             return
@@ -159,6 +162,8 @@ class Storage:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(target)
         try:
+            if private:
+                temporary.touch(0o600)
             with temporary.open("wb") as file:
                 file.write(data)
                 if durable:

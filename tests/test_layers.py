@@ -28,7 +28,7 @@ INTERLINK = (
      "sample", "text", "prompts"),
     ("shards",),
     ("stage", "settings", "fingerprints", "tables", "storage", "errors", "ids", "plugins", "values", "encodings",
-     "delimited", "alphabets"),
+     "delimited", "alphabets", "processes", "redaction", "containers"),
 )  # fmt: skip
 COSMOS_TRAIN = (
     ("__main__",),
@@ -49,6 +49,7 @@ FROM_THE_TRAINER = (
     "interlink.errors",
     "interlink.values",
     "interlink.encodings",
+    "interlink.containers",
 )
 DOORS = {
     "cosmos_train.plugins": ("interlink.plugins",),

@@ -17,6 +17,7 @@ from cosmos_train.evaluate.inside import inside
 from cosmos_train.evaluate.preprocess import Preprocess
 from cosmos_train.evaluate.readers.folder import IMAGES, Media
 from cosmos_train.stream.decode import Frame, choose_times
+from interlink.containers import LOCAL_ONLY
 
 Clip = tuple[NDArray[np.uint8], NDArray[np.float32]]  # frames (F, 3, size, size), times (F,) seconds since the first
 Decode = Callable[[bytes], Frame]  # a picture's bytes as a frame
@@ -64,7 +65,7 @@ def _from_folder(path: Path, media: Media, count: int, decode: Decode) -> tuple[
 def _from_video(path: Path, media: Media, count: int) -> tuple[list[Frame], Sequence[float]]:
     import av
 
-    with av.open(str(path)) as container:
+    with av.open(f"file:{path}", options=LOCAL_ONLY) as container:
         if not container.streams.video:
             raise ValueError("there is no video in it")
         stream = container.streams.video[0]

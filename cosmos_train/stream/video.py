@@ -14,6 +14,7 @@ import av
 import numpy as np
 
 from cosmos_train.stream.decode import Frame
+from interlink.containers import LOCAL_ONLY
 
 _RUN = 2.0  # seconds to decode through instead of seeking: a keyframe is rarely nearer
 
@@ -50,7 +51,7 @@ def frames_at(data: bytes, times: Sequence[float], smallest: int) -> list[Frame]
 
 def _open(data: bytes) -> Any:
     try:
-        container = av.open(io.BytesIO(data))
+        container = av.open(io.BytesIO(data), options=LOCAL_ONLY)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ValueError(f"is no video: {error}") from error
     if not container.streams.video:

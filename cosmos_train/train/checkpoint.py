@@ -201,7 +201,7 @@ def load(path: Path) -> Loaded:
         state = State(**json.loads((folder / "state.json").read_text()))
         recipe = recipes.load(str(folder / "recipe.yaml"))
         tokenizer = Tokenizer.load(folder / "tokenizer.json", state.tokenizer)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"the checkpoint {folder} is damaged: {error}", "use another one") from error
     return Loaded(folder, recipe, state, tokenizer)
 

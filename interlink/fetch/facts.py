@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -13,3 +14,13 @@ def stated_seconds(info: Any) -> float:
         return float(duration) if duration else 0.0
     except (ValueError, TypeError, AttributeError):
         return 0.0
+
+
+def working_seconds(row: Mapping[str, Any], per_second: float, per_megabyte: float) -> float:
+    """Most seconds that work on a media file may take, from its row in the table `download`.
+
+    The size decides. A duration that the site states can only shorten the time, because anyone can state one.
+    """
+    by_size = per_megabyte * (row.get("size") or 0) / 1e6
+    stated = stated_seconds(row.get("info"))
+    return min(by_size, per_second * stated) if stated else by_size

@@ -1,21 +1,24 @@
 """Fetches pictures by URL with the program img2dataset: writes its URL list, reads its tars and status tables.
 
-It starts in some seconds, then sends requests to `threads` servers at once. Pictures are kept as served, without
-re-encoding. Results are read shard by shard while it runs, so that a kill loses only the shards in work and the last
-finished one. The executor retries.
+It starts in some seconds, then sends requests to `threads` servers at once. It runs under the guard of the build
+(interlink.fetch.guarded), at a limited rate per host. Pictures are kept as served, without re-encoding. Results are
+read shard by shard while it runs, so that a kill loses only the shards in work and the last finished one. The executor
+retries.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -24,6 +27,7 @@ from interlink.fetch.status import class_of_status
 from interlink.settings import Settings, operational
 
 PROGRAM = "INTERLINK_IMG2DATASET"  # environment variable: its path, if it has a separate environment
+GUARD = "INTERLINK_GUARD"  # environment variable: see interlink.fetch.guarded
 SHARD = 200  # pictures per shard
 PROCESSES = 2  # while one waits for the slowest server of its shard, another continues
 START_SECONDS = 120.0  # time for its imports
@@ -41,6 +45,7 @@ class ImageSettings(Settings):
         True, description="drop pictures with an X-Robots-Tag of noai, noimageai, noindex or noimageindex (opted_out)"
     )
     max_megabytes: float = Field(20.0, gt=0, description="larger pictures fail as too_large (10^6 bytes)")
+    requests_per_second: float = operational(20.0, "most requests a second to one host", gt=0)
     hash_column: str = Field(
         "", description="column of the list with the picture's sha256 (DataComp); other content fails as gone"
     )
@@ -70,10 +75,11 @@ def program() -> list[str]:
     return [found]
 
 
-def fetch(urls: Sequence[str], folder: Path, settings: ImageSettings) -> Iterator[Fetched]:
+def fetch(urls: Sequence[str], folder: Path, settings: ImageSettings, reach: Mapping[str, Any]) -> Iterator[Fetched]:
     """Yields one Fetched per URL, as shards are finished. folder: empty; the caller removes it.
 
-    A URL without a result is `crash`, or `stalled` if no shard was finished for too long.
+    reach: the hosts that it may reach (interlink.fetch.reach). A URL without a result is `crash`, or `stalled` if no
+    shard was finished for too long. Raises UserError if the program runs without the guard.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -84,12 +90,14 @@ def fetch(urls: Sequence[str], folder: Path, settings: ImageSettings) -> Iterato
     most = START_SECONDS + settings.timeout_seconds * (2 + PROCESSES * -(-min(SHARD, len(urls)) // settings.threads))
     asked = set(range(len(urls)))
     end = "stalled"
-    with _running([*command, *_arguments(listed, out, settings)], folder / "log") as process:
+    environment = _guarded(folder, settings, reach)
+    with _running([*command, *_arguments(listed, out, settings)], folder / "log", environment) as process:
         seen: set[str] = set()
         moved = time.monotonic()
         while time.monotonic() - moved < most:
             ended = process.poll() is not None  # before listing, so that no finished shard is missed
             for name in _finished(out, seen):
+                _check_guarded(folder, process.pid)
                 for one in _read(out / name, settings):
                     asked.discard(one.number)
                     yield one
@@ -111,6 +119,10 @@ def explain(status: str, message: str) -> Exception:
     found = re.search(r"HTTP Error (\d{3})", message)
     if found:
         return StageError(class_of_status(int(found[1])), message)
+    if "is not a public address" in message or "is not the proxy" in message:
+        return StageError("blocked", message)
+    if re.search(r"more than \d+ bytes", message):
+        return StageError("too_large", message)
     if "X-Robots-Tag" in message:
         return Dropped("opted_out", message)
     if status == "failed_to_resize":
@@ -125,8 +137,8 @@ def explain(status: str, message: str) -> Exception:
 class _running:
     """Runs the program; leaving the block kills it with all its children."""
 
-    def __init__(self, command: list[str], log: Path) -> None:
-        self._command, self._log = command, log
+    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str]) -> None:
+        self._command, self._log, self._environment = command, log, environment
 
     def __enter__(self) -> subprocess.Popen[bytes]:
         quiet = {"WANDB_MODE": "disabled", "NO_ALBUMENTATIONS_UPDATE": "1"}
@@ -137,7 +149,7 @@ class _running:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **quiet},
+                env={**os.environ, **quiet, **self._environment},
             )
         return self._process
 
@@ -145,6 +157,39 @@ class _running:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
+
+
+def _guarded(folder: Path, settings: ImageSettings, reach: Mapping[str, Any]) -> dict[str, str]:
+    """The environment in which each Python process runs interlink.fetch.guarded first."""
+    bounds = {
+        "guard": {**reach, "local_sockets": True},  # its own processes talk through them
+        "requests_per_second": settings.requests_per_second / PROCESSES,
+        "burst": max(1.0, settings.requests_per_second / PROCESSES),
+        "most_bytes": int(settings.max_megabytes * 1e6),
+        "most_seconds": 3.0 * settings.timeout_seconds,
+    }
+    path = folder / "guard.json"
+    path.write_text(json.dumps(bounds))
+    path.chmod(0o600)  # a proxy may have a password
+    first = str(Path(__file__).with_name("guarded"))
+    others = os.environ.get("PYTHONPATH", "")
+    return {GUARD: str(path), "PYTHONPATH": os.pathsep.join(filter(None, [first, others])), **_proxies(reach)}
+
+
+def _proxies(reach: Mapping[str, Any]) -> dict[str, str]:
+    """The proxy of the recipe in the variables that urllib reads; the environment's own otherwise."""
+    if not reach["only_proxy"]:
+        return {}
+    (proxy,) = reach["proxies"]
+    return {"http_proxy": proxy, "https_proxy": proxy, "no_proxy": ""}
+
+
+def _check_guarded(folder: Path, leash: int) -> None:
+    if not {path.name for path in folder.glob("guarded-*")} - {f"guarded-{leash}"}:
+        raise UserError(
+            "img2dataset runs without the guard that keeps it away from internal addresses",
+            f"set {PROGRAM} to a program whose Python reads PYTHONPATH",
+        )
 
 
 def _arguments(listed: Path, out: Path, settings: ImageSettings) -> list[str]:

@@ -17,6 +17,7 @@ from interlink.fetch.columns import find_columns
 from interlink.fetch.counts import SourceCounts
 from interlink.fetch.lists import BadLine, Record, metadata, read_list
 from interlink.ids import safe_id
+from interlink.redaction import has_user_info, redact_text
 from interlink.stage import Row
 from interlink.values import known_text, known_texts
 
@@ -108,9 +109,11 @@ def _row(record: Record, roles: dict[str, str], images: Path) -> Row:
     if url and (address := parse_url(url)) is None and "://" not in url:
         path, url = path or url, ""  # DreamLIP's `Image Path` holds either
     elif url and (address is None or not address.url.startswith(("http://", "https://"))):
-        return _bad(record.line, f"{url[:200]!r} is not an http URL")
+        return _bad(record.line, f"{redact_text(url)[:200]!r} is not an http URL")
+    elif url and has_user_info(url):
+        return _bad(record.line, "a URL with a user name or password")
     if not url and not path:
-        return _bad(record.line, f"no URL and no path in {json.dumps(record.cells, default=str)[:200]}")
+        return _bad(record.line, f"no URL and no path in {redact_text(json.dumps(record.cells, default=str))[:200]}")
     if path and not path.isprintable():
         return _bad(record.line, f"{path!r} has unprintable characters")
     local = not url

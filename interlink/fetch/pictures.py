@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from interlink.errors import Dropped, StageError
 from interlink.fetch import img2dataset, pages, pair_tars, pairs
 from interlink.fetch.img2dataset import Fetched, ImageSettings
 from interlink.fetch.local import irregular
+from interlink.redaction import redact_text, redact_url
 from interlink.shards.pages import Slot
 from interlink.stage import Blob, Item, Row, failed
 
@@ -38,8 +39,12 @@ class _Open:
     places: dict[str, Any] = field(default_factory=dict)  # times and clips of a release of ours
 
 
-def fetch_all(items: Iterator[Item], settings: ImageSettings, folder: Folder) -> Iterator[Row]:
+def fetch_all(
+    items: Iterator[Item], settings: ImageSettings, folder: Folder, reach: Mapping[str, Any]
+) -> Iterator[Row]:
     """One row per item of KINDS. folder: makes an empty folder for a run of img2dataset, and removes it.
+
+    reach: the hosts that it may reach (interlink.fetch.reach).
 
     Raises UserError if pictures have URLs and img2dataset is missing.
     """
@@ -56,10 +61,10 @@ def fetch_all(items: Iterator[Item], settings: ImageSettings, folder: Folder) ->
         if not wanted:
             yield _row(found)
         if len(urls) >= MOST_URLS:
-            yield from _ask(urls, settings, folder)
+            yield from _ask(urls, settings, folder, reach)
             urls = []
     if urls:
-        yield from _ask(urls, settings, folder)
+        yield from _ask(urls, settings, folder, reach)
 
 
 def _begin(
@@ -98,18 +103,22 @@ def _begin(
     return found, wanted
 
 
-def _ask(urls: list[tuple[str, _Open, int]], settings: ImageSettings, folder: Folder) -> Iterator[Row]:
+def _ask(
+    urls: list[tuple[str, _Open, int]], settings: ImageSettings, folder: Folder, reach: Mapping[str, Any]
+) -> Iterator[Row]:
     with folder() as place:
-        for one in img2dataset.fetch([url for url, _, _ in urls], place, settings):
-            _, opened, slot = urls[one.number]
-            opened.slots[slot] = _checked(one, opened, settings)
+        for one in img2dataset.fetch([url for url, _, _ in urls], place, settings, reach):
+            url, opened, slot = urls[one.number]
+            opened.slots[slot] = _checked(one, url, opened, settings)
             opened.waiting -= 1
             if not opened.waiting:
                 yield _row(opened)
                 opened.slots.clear()
 
 
-def _checked(one: Fetched, opened: _Open, settings: ImageSettings) -> bytes | Exception:
+def _checked(one: Fetched, url: str, opened: _Open, settings: ImageSettings) -> bytes | Exception:
+    if isinstance(one.error, StageError):
+        return StageError(one.error.error_class, redact_text(str(one.error), url), one.error.retry_after)
     if one.error is not None:
         return one.error
     if settings.hash_column and opened.item.rows["collect"]["kind"] == pairs.KIND:
@@ -131,7 +140,7 @@ def _row(opened: _Open) -> Row:
         "sha256": hashlib.sha256(b"".join(kept[slot] for slot in sorted(kept))).hexdigest(),
         "size": sum(map(len, kept.values())),
         "title": item.rows["collect"]["title"] or opened.places.get("source", {}).get("title", ""),
-        "url": opened.url,
+        "url": redact_url(opened.url),
         "info": json.dumps(_info(opened), ensure_ascii=False),
         "subtitles": [],
         "pictures": [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_CLASSES = {404: "gone", 410: "gone", 408: "network", 425: "network", 429: "throttled", 503: "throttled"}
+_CLASSES = {404: "gone", 410: "gone", 999: "blocked"}
+_CLASSES |= dict.fromkeys((408, 416, 421, 425), "network")
+_CLASSES |= dict.fromkeys((429, 503, 509, 529), "throttled")
 
 
 def class_of_status(status: int) -> str:

@@ -1,9 +1,11 @@
 """Fetches one media file from a URL with the library yt-dlp: a direct file, an HTML5 page, or any supported site.
 
-Every request goes through `Session.urlopen`, which applies the rate limit, reports progress, counts bytes and records
-errors. Costs about 0.1 core-seconds per transfer, and the bytes. It reads no configuration files and writes no cookies.
-It may run ffmpeg (to merge video and sound of sites that separate them) and the JavaScript runtime that yt-dlp finds
-for sites that need one. A recipe cannot add other commands.
+Every request goes through `interlink.fetch.session`, which applies the rate limit, reports progress, counts bytes and
+records errors. Costs about 0.1 core-seconds per transfer, and the bytes. It reads no configuration files and writes no
+cookies. It may run ffmpeg (to merge local files of sites that separate video and sound) and the JavaScript runtime that
+yt-dlp finds for sites that need one. A recipe cannot add other commands, and no program other than this one fetches.
+
+The build calls it in a child process (interlink.fetch.child), which judges every connection.
 """
 
 from __future__ import annotations
@@ -19,18 +21,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yt_dlp
-from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 
 from interlink.errors import StageError
-from interlink.fetch.classify import classify, is_refusal, retry_after
+from interlink.fetch.classify import classify
 from interlink.fetch.local import Subtitle
-from interlink.fetch.pacing import Pacer
+from interlink.fetch.pacing import Pace
+from interlink.fetch.session import MOST_TEXT_BYTES, Session, host_of
 from interlink.fetch.transfers import Transfer
+from interlink.redaction import redact_text
 from interlink.subtitles.files import SUFFIXES
 from interlink.text.languages import Label, distance, group_of, language_of, read_label
 
-_READ_BYTES = 1 << 16  # most bytes per read: a transfer slower than this per stall_seconds counts as stalled
-_MOST_PAGE_BYTES = 64 << 20
 _UNSAFE = re.compile(r"[^\w.-]")  # in a file's name
 _NO_MEDIA_TYPES = (
     "text/",
@@ -88,89 +89,14 @@ class Fetched:
     lost: list[str] = field(default_factory=list)
 
 
-class Session(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
-    """A YoutubeDL for one transfer, with rate limit, progress and byte count."""
-
-    def __init__(self, options: dict[str, Any], transfer: Transfer, pacer: Pacer, most_bytes: float) -> None:
-        self.transfer = transfer
-        self.pacer = pacer
-        self.most_bytes = most_bytes
-        self.received = 0  # bytes of all responses
-        self.content_types: dict[str, str] = {}
-        self.last_error: Exception | None = None
-        self.silent_error: Exception | None = None
-        super().__init__(options)
-
-    def urlopen(self, req: Any) -> Any:
-        url = req if isinstance(req, str) else req.url
-        host = urlsplit(url).netloc.rpartition("@")[2].lower()
-        self.transfer.progress()
-        self.pacer.wait(host, self.transfer.sleep)
-        try:
-            response = super().urlopen(req)
-        except HTTPError as error:
-            self.last_error = error
-            if is_refusal(error):
-                self.pacer.refused(host, retry_after(error))
-            raise
-        except RequestError as error:
-            self.last_error = error
-            raise
-        self.pacer.answered(host)
-        self.transfer.progress()
-        self.content_types[response.url] = (response.headers.get("Content-Type") or "").lower()
-        announced = response.headers.get("Content-Length") or ""
-        if announced.isdigit():
-            self._count(0, announced=int(announced))
-        self._watch(response)
-        return response
-
-    def _count(self, size: int, announced: int = 0) -> None:
-        self.received += size
-        if self.received + announced > self.most_bytes:
-            raise StageError("too_large", f"more than {self.most_bytes:.0f} bytes, the limit of the recipe")
-
-    def _watch(self, response: Any) -> None:
-        """Wraps the reads of a response body: they report progress, count bytes and record errors."""
-        read = response.read
-
-        def watched(size: int) -> bytes:
-            try:
-                data: bytes = read(min(size, _READ_BYTES))
-            except TransportError as error:
-                self.last_error = error
-                if _is_timeout(error):
-                    self.silent_error = error
-                raise
-            self.transfer.progress()
-            self._count(len(data))
-            return data
-
-        def watched_read(size: int | None = None) -> bytes:
-            if size is not None and size >= 0:
-                return watched(size)
-            blocks, total = [], 0
-            while block := watched(_READ_BYTES):
-                blocks.append(block)
-                total += len(block)
-                if total > _MOST_PAGE_BYTES:
-                    raise StageError("no_media", f"a page of more than {_MOST_PAGE_BYTES} bytes")
-            return b"".join(blocks)
-
-        response.read = watched_read
+def prepare() -> None:
+    """Does what the first transfer would do without progress: imports, and a pattern for each site. Costs a second."""
+    with yt_dlp.YoutubeDL({"quiet": True, "no_warnings": True}) as session:
+        for extractor in session._ies.values():
+            extractor.suitable("https://example.org/")
 
 
-class _Silent:
-    """A silent logger for yt-dlp: errors are raised as exceptions."""
-
-    def debug(self, message: str) -> None: ...
-
-    def warning(self, message: str) -> None: ...
-
-    def error(self, message: str) -> None: ...
-
-
-def fetch(url: str, folder: Path, wishes: Wishes, transfer: Transfer, pacer: Pacer) -> Fetched:
+def fetch(url: str, folder: Path, wishes: Wishes, transfer: Transfer, pacer: Pace) -> Fetched:
     """Fetches one media file into `folder` (empty, on a disk). Raises StageError.
 
     Makes one attempt; the executor retries network, throttled and stalled.
@@ -183,11 +109,11 @@ def fetch(url: str, folder: Path, wishes: Wishes, transfer: Transfer, pacer: Pac
         except StageError as error:
             raise _without(folder, error) from error
         except Exception as error:
-            found = classify(error, session.last_error, session.silent_error)
+            found = classify(error, session.last_error, session.silent_error, session.warnings)
             if isinstance(found, StageError):
                 by_words = found.error_class in ("blocked", "throttled") and session.last_error is None
                 if by_words:  # a status has already lowered the rate
-                    pacer.refused(urlsplit(url).netloc.rpartition("@")[2].lower())
+                    pacer.refused(host_of(url))
                 raise _without(folder, found) from error
             raise
 
@@ -196,7 +122,7 @@ def _fetch(url: str, folder: Path, wishes: Wishes, session: Session) -> Fetched:
     info, lost = _one_video(session.extract_info(url, download=False))
     _check(info, wishes, session)
     subtitles = _subtitles(info, folder, wishes, session, lost)
-    session.received = 0  # the limit applies to the media file
+    session.received, session.most_bytes = 0, wishes.most_bytes  # the limit applies to the media file
     done = session.process_ie_result(info, download=True)
     files = [
         Path(entry["filepath"]) for entry in (done or {}).get("requested_downloads") or [] if entry.get("filepath")
@@ -209,7 +135,8 @@ def _fetch(url: str, folder: Path, wishes: Wishes, session: Session) -> Fetched:
         raise StageError("no_media", "the file is empty" if not head else "a web page instead of a media file")
     kept = {ours: info[theirs] for theirs, ours in _INFO.items() if info.get(theirs) not in (None, "", [])}
     text = json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
-    return Fetched(files[0], str(info.get("title") or ""), text, subtitles, lost)
+    title = redact_text(str(info.get("title") or ""), url)
+    return Fetched(files[0], title, redact_text(text, url), subtitles, [redact_text(one, url) for one in lost])
 
 
 def _one_video(info: dict[str, Any] | None) -> tuple[dict[str, Any], list[str]]:
@@ -258,14 +185,13 @@ def _subtitles(info: dict[str, Any], folder: Path, wishes: Wishes, session: Sess
         name = f"{origin}.{_UNSAFE.sub('_', language)}.{track['ext']}"
         target = folder / name
         try:
+            session.received, session.most_bytes = 0, MOST_TEXT_BYTES
             if track.get("data") is not None:
                 target.write_text(track["data"], encoding="utf-8")
             else:
                 track = {**track, "http_headers": track.get("http_headers") or info.get("http_headers")}
                 session.dl(str(target), track, subtitle=True)
             found.append(Subtitle(name, _label(language).language, target.read_bytes()))
-        except StageError:
-            raise
         except Exception as error:
             reason = classify(error, session.last_error, session.silent_error)
             if not isinstance(reason, StageError) or reason.error_class in ("throttled", "network", "stalled"):
@@ -318,7 +244,6 @@ def _options(folder: Path, wishes: Wishes) -> dict[str, Any]:
         **wishes.extra,
         "outtmpl": {"default": str(folder / "media.%(ext)s")},
         "cachedir": str(wishes.cache),
-        "logger": _Silent(),
         "quiet": True,
         "color": "never",
         "no_warnings": True,
@@ -336,6 +261,7 @@ def _options(folder: Path, wishes: Wishes) -> dict[str, Any]:
         "fixup": "never",
         "merge_output_format": "mp4/mkv",
         "ffmpeg_location": _ffmpeg(),
+        "external_downloader": {"default": "native"},
     }
     if wishes.cookies:
         options["cookiefile"] = io.StringIO(
@@ -354,15 +280,6 @@ def _ffmpeg() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-def _is_timeout(error: BaseException | None) -> bool:
-    depth = 0
-    while error is not None and depth < 8:
-        if isinstance(error, TimeoutError) or "timed out" in str(error).lower():
-            return True
-        error, depth = error.__cause__ or error.__context__, depth + 1
-    return False
-
-
 def _without(folder: Path, error: StageError) -> StageError:
     """The same error, with local paths removed from its message."""
-    return StageError(error.error_class, str(error).replace(f"{folder}/", ""), error.retry_after)
+    return type(error)(error.error_class, str(error).replace(f"{folder}/", ""), error.retry_after)

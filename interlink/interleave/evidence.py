@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from interlink.engines.regions import regions_of_clips
@@ -89,7 +90,8 @@ class ClipEvidence:
 def gather(rows: Rows, settings: InterleaveSettings, roles: frozenset[str], vectors: bool) -> list[ClipEvidence]:
     """The clips of one video, in order. roles: the texts the policy places; vectors: whether to load those of score."""
     clips = rows["keyframes"]["clips"]
-    clean = _scrubbed if settings.scrub else join
+    language = rows["transcribe"].get("language") or ""
+    clean = partial(_scrubbed, language) if settings.scrub else join
     captions = {row["clip"]: clean([row["caption"] or ""]) for row in rows["caption"]["clips"]}
     flags = {row["clip"]: row.get("flag") or "" for row in rows["caption"]["clips"]}
     narrations = {row["clip"]: row for row in rows["narrate"]["clips"]} if "narrate" in rows else None
@@ -225,5 +227,5 @@ def _vectors(score: Mapping[str, Any]) -> dict[int, dict[tuple[str, int], bytes]
     return found
 
 
-def _scrubbed(texts: Sequence[str]) -> str:
-    return scrub(join(texts))[0]
+def _scrubbed(language: str, texts: Sequence[str]) -> str:
+    return scrub(join(texts), language)[0]

@@ -121,7 +121,7 @@ class InterleaveSettings(Settings):
         "ignore", description="correct: shift speech by the lead that align measured (needs align)"
     )
     lead_confidence: float = Field(0.5, ge=0, le=1, description="… where its confidence is at least this")
-    scrub: bool = Field(False, description="mask e-mail addresses and telephone numbers in all texts")
+    scrub: bool = Field(False, description="mask e-mail addresses and telephone numbers in all texts and in the title")
     assignment: AssignmentSettings = Field(AssignmentSettings(), description="settings of the assignment policy")
     step: StepSettings = Field(StepSettings(), description="settings of the step policy")
 

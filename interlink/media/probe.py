@@ -14,15 +14,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from interlink.containers import FORMATS as FORMATS
 from interlink.errors import StageError
 from interlink.media.orientation import UPRIGHT, orientation_of
 from interlink.stage import Item
 
-# Demuxers that read only one file. HLS, DASH, concat, SDP, image sequences and similar are excluded.
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,asf,ogg,rm,mxf,nut,nsv,dv,gif,ivf,"
-    "h264,hevc,m4v,av1,obu,vc1,wtv,swf,mp3,wav,flac,aac,ac3,eac3,aiff,amr,caf,w64"
-)
 # Containers that state the duration in their header, so that a shorter file is truncated.
 STATES_DURATION = ("mov,mp4", "matroska", "avi")
 ENCRYPTED_TAGS = ("encv", "drmi")  # sample entries of protected tracks

@@ -10,7 +10,11 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from interlink.report.visible import visible
+
 FRAME_HEIGHT = 150  # pixels
+MOST_WIDTH = 8 * FRAME_HEIGHT  # of a frame
+TITLE_LINES, TEXT_LINES = 3, 60  # most lines of each
 MARGIN = 14
 FONT = 15
 COLOURS = {"caption": "#1d4e89", "speech": "#444444", "narration": "#1d4e89", "ocr": "#7a4419"}
@@ -19,7 +23,7 @@ COLOURS = {"caption": "#1d4e89", "speech": "#444444", "narration": "#1d4e89", "o
 def draw_document(document: Mapping[str, Any], images: Mapping[str, bytes], path: Path, columns: int = 90) -> None:
     """Writes a PNG of one document. images: name in the document -> JPEG; columns: characters a line of text holds."""
     font = ImageFont.load_default(FONT)
-    bands = [_title(document, font)]
+    bands = [_title(document, font, columns)]
     for segment in document["segments"]:
         if segment["type"] == "frames":
             bands.append(_frames(segment, images, font))
@@ -34,15 +38,17 @@ def draw_document(document: Mapping[str, Any], images: Mapping[str, bytes], path
     page.save(path)
 
 
-def _title(document: Mapping[str, Any], font: Any) -> Image.Image:
-    return _lines([f"{document['id']}   {document['source'].get('title') or ''}"], font, "black")
+def _title(document: Mapping[str, Any], font: Any, columns: int) -> Image.Image:
+    text = f"{document['id']}   {document['source'].get('title') or ''}"
+    return _lines(_wrapped(text, columns, TITLE_LINES), font, "black")
 
 
 def _frames(segment: Mapping[str, Any], images: Mapping[str, bytes], font: Any) -> Image.Image:
     pictures = []
     for name, time in zip(segment["images"], segment["times"], strict=True):
         picture = Image.open(io.BytesIO(images[name])).convert("RGB")
-        picture = picture.resize((max(1, round(picture.width * FRAME_HEIGHT / picture.height)), FRAME_HEIGHT))
+        width = round(picture.width * FRAME_HEIGHT / picture.height)
+        picture = picture.resize((min(max(1, width), MOST_WIDTH), FRAME_HEIGHT))
         drawing = ImageDraw.Draw(picture)
         drawing.rectangle((0, 0, 62, FONT + 6), fill="black")
         drawing.text((4, 2), f"{time:.2f} s", fill="white", font=font)
@@ -56,8 +62,14 @@ def _frames(segment: Mapping[str, Any], images: Mapping[str, bytes], font: Any) 
 
 
 def _text(segment: Mapping[str, Any], font: Any, columns: int) -> Image.Image:
-    lines = textwrap.wrap(f"{segment['role']}: {segment['text']}", columns)
+    lines = _wrapped(f"{segment['role']}: {segment['text']}", columns, TEXT_LINES)
     return _lines(lines, font, COLOURS.get(segment["role"], "black"))
+
+
+def _wrapped(text: str, columns: int, most: int) -> list[str]:
+    """Lines of at most `columns` characters, at most `most` of them: a title may be as long and as odd as it likes."""
+    text = visible(" ".join(text[: 2 * columns * most].split()))
+    return textwrap.wrap(text, columns, max_lines=most, placeholder=" …") or [""]
 
 
 def _lines(lines: list[str], font: Any, colour: str) -> Image.Image:

@@ -10,8 +10,10 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
+from interlink.report.visible import visible
 from interlink.runtime.plan import Event
 from interlink.runtime.timer import Timer
 
@@ -82,7 +84,7 @@ class BuildProgress:
     def report(self, event: Event) -> None:
         """Takes in one event; thread-safe."""
         if event.kind == "note":
-            self.console.print(event.text, highlight=False, markup=False, soft_wrap=True)
+            self.console.print(visible(event.text), highlight=False, markup=False, soft_wrap=True)
             return
         now = time.monotonic()
         with self._lock:
@@ -160,7 +162,9 @@ def progress_table(stages: dict[str, StageProgress], now: float, width: int) -> 
             f"{stage.done}/{stage.total}",
             rate_text(rate) if rate else "–",
             "done" if stage.finished else duration(left) if left is not None else "–",
-            ", ".join(filter(None, (f"[yellow]{failures}[/]" if failures else "", f"[dim]{mark}[/]" if mark else ""))),
+            ", ".join(
+                filter(None, (f"[yellow]{escape(failures)}[/]" if failures else "", f"[dim]{mark}[/]" if mark else ""))
+            ),
         ]
         table.add_row(name, *([] if narrow else [_bar(stage)]), *cells)
     return table

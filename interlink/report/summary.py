@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from interlink.engines.ceiling import Ceiling
 from interlink.report.status import Status
+from interlink.report.visible import visible
 
 
 def status_table(status: Status) -> Table:
@@ -20,7 +22,9 @@ def status_table(status: Status) -> Table:
         why = [f"{reason} {count}" for reason, count in sorted((stage.reasons + stage.errors).items())]
         why += [f"{what}: {count}" for what, count in sorted(stage.lost.items())]
         cells = [stage.ok, stage.partial, stage.dropped, stage.failed, stage.pending]
-        table.add_row(name, *(str(c) if c else "·" for c in cells), f"{stage.seconds:.1f}", ", ".join(why))
+        table.add_row(
+            name, *(str(c) if c else "·" for c in cells), f"{stage.seconds:.1f}", escape(visible(", ".join(why)))
+        )
     return table
 
 

@@ -13,6 +13,7 @@ from interlink.fetch.counts import described
 from interlink.report.progress import duration
 from interlink.report.status import Status, Trouble
 from interlink.report.summary import count, status_table
+from interlink.report.visible import visible, visible_json
 from interlink.runtime.planning import Redo
 
 
@@ -31,7 +32,7 @@ def print_status(console: Console, status: Status, troubles: Iterable[Trouble]) 
     if any(stage.errors["bug"] for stage in status.stages.values()):
         first = next(trouble for trouble in troubles if trouble.why == "bug")
         console.print(f"[red]bug[/] in {first.stage}, item {first.id}:", highlight=False)
-        console.print(first.message, markup=False, highlight=False)
+        console.print(visible(first.message, keep="\n"), markup=False, highlight=False)
 
 
 def redo_text(redo: Iterable[Redo]) -> str:
@@ -42,13 +43,18 @@ def redo_text(redo: Iterable[Redo]) -> str:
 def print_troubles(console: Console, troubles: Iterable[Trouble]) -> None:
     """A line a row that failed, was dropped or is partial: the first line of its message."""
     for one in troubles:
-        message = one.message.split("\n")[0]
+        message = visible(one.message.split("\n")[0])
         outcome = " ".join(filter(None, (one.outcome, one.why)))
-        console.print(f"{one.stage:<11} {one.id}  {outcome}: {message}", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"{one.stage:<11} {visible(one.id)}  {visible(outcome)}: {message}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def print_json(data: Any) -> None:
-    print(json.dumps(data, indent=1, ensure_ascii=False))
+    print(visible_json(json.dumps(data, indent=1, ensure_ascii=False)))
 
 
 def troubles_json(troubles: Iterable[Trouble]) -> list[dict[str, Any]]:

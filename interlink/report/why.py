@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 from interlink.errors import UserError
 from interlink.ids import safe_id
 from interlink.recipe import StageBlock
+from interlink.redaction import redact_text
+from interlink.report.visible import visible
 from interlink.runtime.partition import OPEN
 from interlink.runtime.workspace import Workspace
 from interlink.settings import Settings, marks_of
@@ -124,6 +126,9 @@ class Why:
 
     def lines(self) -> Iterator[str]:
         """The same for people."""
+        return map(visible, self._lines())
+
+    def _lines(self) -> Iterator[str]:
         yield f"{self.id}{f'   {self.title}' if self.title else ''}   (partition {self.partition})"
         for step in self.steps:
             yield from _step_lines(step)
@@ -234,7 +239,7 @@ def _find(workspace: Workspace, name: str) -> tuple[str, str]:
                 return item, partition
             if by_key is None and document_keys(item, 1)[0] in (name, stem):
                 by_key = item, partition
-            if by_source is None and (name in others or name == Path(others[1]).stem):
+            if by_source is None and (name in others or name == Path(others[1] or "").stem):
                 by_source = item, partition
             ids.append(item)
     if found := by_key or by_source:
@@ -269,7 +274,7 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
         if name in common or value in (None, "", "{}"):
             continue
         if isinstance(value, _PLAIN):
-            found[name] = value
+            found[name] = redact_text(value) if isinstance(value, str) else value
         elif isinstance(value, list):
             found[name] = len(value)
     return found

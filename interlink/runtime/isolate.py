@@ -14,13 +14,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from interlink.errors import StageError
+from interlink.processes import die_with, python_path
 
 if TYPE_CHECKING:
     import psutil
@@ -108,7 +108,7 @@ class Child:
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
             start_new_session=True,
-            env={**ONE_THREAD, **os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            env={**ONE_THREAD, **os.environ, "PYTHONPATH": python_path()},
         )
         theirs.close()
         self._connection = Connection(ours.detach())
@@ -157,22 +157,6 @@ def _memory(process: psutil.Process | None, tree: bool) -> int:
         return 0
 
 
-def _die_with(parent: int) -> None:
-    """Asks the kernel to kill us when the parent dies; a thread watches where the kernel cannot."""
-    if sys.platform == "linux":
-        import ctypes
-
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os.killpg(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _serve(descriptor: int) -> None:
     """The child: builds the stage it is sent, then answers items until the parent hangs up."""
     import faulthandler
@@ -202,7 +186,7 @@ def _serve(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    _die_with(int(sys.argv[2]))
+    die_with(int(sys.argv[2]))
     # The same classes as the parent's: pickles name `interlink.runtime.isolate`, not `__main__`.
     from interlink.runtime.isolate import _serve as serve
 

@@ -29,6 +29,7 @@ from interlink.stage import Blob, Item, Row, Stage, failed
 from interlink.stages import amounts
 
 FLUSH_BYTES = 64 * 2**20
+AFTER_STALL = 0.25  # share of its deadline that a stalled item gets in later attempts
 
 
 @dataclass
@@ -58,9 +59,9 @@ class _Job:
         entry = self.state.entries.get(key)
         return entry is not None and entry.final
 
-    def crashed(self, key: str) -> bool:
+    def failed_as(self, key: str, error_class: str) -> bool:
         entry = self.state.entries.get(key)
-        return entry is not None and entry.row["error_class"] == "crash"
+        return entry is not None and entry.row["error_class"] == error_class
 
     def attempts(self, key: str) -> int:
         entry = self.state.entries.get(key)
@@ -95,6 +96,11 @@ class Worker:
         try:
             with Timer(self._flush_due) as timer:
                 return self._run(partitions, timer)
+        except UserError:  # the build stops and goes on later: what is finished is kept
+            with self._lock:
+                for job in list(self._waiting.values()):
+                    self._flush(job)
+            raise
         finally:
             self._waiting.clear()
 
@@ -203,21 +209,24 @@ class Worker:
             for job, item in pending:
                 self._claim(job, [item.id])
                 began = time.monotonic()
-                yield job, self._call(self.child, item), time.monotonic() - began
+                yield job, self._call(self.child, job, item), time.monotonic() - began
             return
         if not self._opened:
             self.stage.open()
             self._opened = True
         # An item that may have taken a worker down runs alone, so that its next crash is nobody else's.
-        suspects = [(job, item) for job, item in pending if job.crashed(item.id)]
+        suspects = [(job, item) for job, item in pending if job.failed_as(item.id, "crash")]
         for pair in suspects:
             yield from self._stream([pair])
         alone = {item.id for _, item in suspects}
         yield from self._stream([pair for pair in pending if pair[1].id not in alone])
 
-    def _call(self, child: Child, item: Item) -> Row:
+    def _call(self, child: Child, job: _Job, item: Item) -> Row:
+        deadline = self.stage.deadline(item)
+        if job.failed_as(item.id, "stalled"):  # it had its time: another attempt only asks whether the machine was slow
+            deadline *= AFTER_STALL
         try:
-            return child.call(item, self.stage.deadline(item))
+            return child.call(item, deadline)
         except StageError as error:
             return failed(item.id, error)
 

@@ -144,7 +144,8 @@ class Workspace:
         if counts is not None:
             description["source"] = counts.json()
         with self.storage.committing():
-            self.storage.write(f"generations/{number:03d}.parquet", buffer.getvalue())
+            # The only place with full URLs, which may hold tokens.
+            self.storage.write(f"generations/{number:03d}.parquet", buffer.getvalue(), private=True)
             self.storage.write(f"generations/{number:03d}.json", json.dumps(description, sort_keys=True).encode())
         self.__dict__.pop("generations", None)
         return len(new), repeats

@@ -27,7 +27,8 @@ from interlink.fetch.counts import SourceCounts
 from interlink.fetch.lists import BadLine, Comment, Record, metadata, read_list
 from interlink.fetch.local import irregular
 from interlink.ids import safe_id
-from interlink.settings import Settings
+from interlink.redaction import has_user_info, redact_text
+from interlink.settings import Settings, added
 from interlink.stage import Row
 from interlink.values import known_text, known_texts
 
@@ -63,6 +64,10 @@ class SourceSettings(Settings):
         "",
         description="Folder of the pictures of pairs (by path) or pages (by name); empty = the list's folder.",
     )
+    files_below: str = added(
+        "",
+        "Folder below which a list may name files by absolute paths, `..` or file://; empty = only below the list's.",
+    )
     recursive: bool = Field(True, description="Search the subfolders of a source folder.")
     extensions: tuple[str, ...] = Field(MEDIA_EXTENSIONS, description="File extensions of media.")
     include: tuple[str, ...] = Field((), description="Globs on the path in a source folder; empty = everything.")
@@ -93,6 +98,8 @@ class SourceSettings(Settings):
     def _has_place_for_id(cls, template: str) -> str:
         if "{id}" not in template:
             raise ValueError("must contain {id}")
+        if has_user_info(template):
+            raise ValueError("must not contain a user name or password; use download.cookies")
         return template
 
 
@@ -277,7 +284,7 @@ def _record_row(record: Record, names: dict[str, str], folder: Path, settings: S
         row = _entry_row(entry, where, folder, settings)
     else:
         text = json.dumps(record.cells, default=str, ensure_ascii=True)
-        return _bad_entry(f"{where} {text}", f"{where}: no id, URL or path in {text[:200]}")
+        return _bad_entry(f"{where} {text}", f"{where}: no id, URL or path in {redact_text(text)[:200]}")
     if row.status == "failed":
         return row
     if item_id and (path or url):
@@ -300,7 +307,7 @@ def _record_row(record: Record, names: dict[str, str], folder: Path, settings: S
 def _entry_row(entry: str, where: str, folder: Path, settings: SourceSettings) -> Row:
     """The row of one path, URL or bare id."""
     if not entry.isprintable():
-        return _bad_entry(entry, f"{where}: {_printable(entry)!r} has unprintable characters")
+        return _bad_entry(entry, f"{where}: {_printable(redact_text(entry))!r} has unprintable characters")
     if not os.path.lexists(folder / entry.partition("/")[0]) or entry.startswith("//"):
         entry = completed(entry)
     if entry.lower().startswith("file://"):
@@ -308,7 +315,9 @@ def _entry_row(entry: str, where: str, folder: Path, settings: SourceSettings) -
     elif "://" in entry:
         address = parse_url(entry)
         if address is None:
-            return _bad_entry(entry, f"{where}: {entry[:200]!r} is not a URL")
+            return _bad_entry(entry, f"{where}: {redact_text(entry)[:200]!r} is not a URL")
+        if has_user_info(address.url):
+            return _with_user_info(entry, where)
         item_id = safe_id(address.video_id) if address.video_id else safe_id(address.url, name=address.stem)
         return _row(item_id, "url", address.url, "", address.video_id or item_id, settings)
     try:
@@ -320,10 +329,16 @@ def _entry_row(entry: str, where: str, folder: Path, settings: SourceSettings) -
     return _id_row(entry, where, settings)
 
 
+def _with_user_info(entry: str, where: str) -> Row:
+    message = f"{where}: a URL with a user name or password; keep them in a cookie file (download.cookies)"
+    no_real_entry = f"\n{entry}"
+    return _failed(safe_id(no_real_entry, name="url"), "unsupported", message)
+
+
 def _id_row(entry: str, where: str, settings: SourceSettings) -> Row:
     pattern = YOUTUBE_ID if settings.url_template == YOUTUBE_TEMPLATE else SITE_ID
     if not pattern.fullmatch(entry):
-        return _bad_entry(entry, f"{where}: {entry[:200]!r} is neither a path, a URL nor an id")
+        return _bad_entry(entry, f"{where}: {redact_text(entry)[:200]!r} is neither a path, a URL nor an id")
     return _row(safe_id(entry), "url", settings.url_template.replace("{id}", entry), "", entry, settings)
 
 
@@ -331,6 +346,10 @@ def _listed_file_row(target: Path, entry: str, folder: Path, settings: SourceSet
     target = Path(os.path.normpath(target))
     if target.is_relative_to(folder):
         return _file_row(target, target.relative_to(folder).as_posix(), settings)
+    below = Path(settings.files_below).expanduser().absolute().resolve() if settings.files_below else None
+    if below is None or not target.resolve().is_relative_to(below):
+        why = "outside the list's folder; set source.files_below to a folder that holds it"
+        return _failed(safe_id(entry, name=target.stem), "unreadable", f"{_printable(entry)}: {why}")
     row = _file_row(target, entry, settings)
     row.fields["path"] = target.name  # documents contain no local paths
     return row
@@ -355,7 +374,7 @@ def _row(item_id: str, kind: str, uri: str, path: str, video_id: str, settings: 
 
 def _bad_entry(text: str, message: str) -> Row:
     no_real_entry = f"\n{text}"  # so that it cannot have the id of a valid entry
-    return _failed(safe_id(no_real_entry, name=text[:40]), "no_media", _printable(message))
+    return _failed(safe_id(no_real_entry, name=redact_text(text)[:40]), "no_media", _printable(message))
 
 
 def _failed(item_id: str, error_class: str, message: str) -> Row:

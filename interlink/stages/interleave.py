@@ -23,11 +23,13 @@ from interlink.settings import Settings
 from interlink.shards.document import Provenance, Source
 from interlink.shards.names import document_keys
 from interlink.stage import Context, Item, PerItem, Resources, Row
+from interlink.text.personal import scrub
 
 # The columns read of large tables, which also hold references to images.
 _READ = {
     "download": ("title", "url", "info"),
     "transcribe": (
+        "language",
         *(f"sentences.{field}" for field in ("text", "start", "end")),
         *(f"sentences.words.{field}" for field in ("text", "start", "end")),
     ),
@@ -98,7 +100,7 @@ class Interleave(PerItem):
         fitting = [fitted(clip, self.settings) for clip in clips]
         left += [one for _, lost in fitting for one in lost]
         chunks = cut([clip for clip, _ in fitting], self.settings)
-        source, provenance = _source(item.id, item.rows), self._provenance(item.rows)
+        source, provenance = _source(item.id, item.rows, self.settings.scrub), self._provenance(item.rows)
         documents = []
         for key, chunk in zip(document_keys(item.id, len(chunks)), chunks, strict=True):
             pieces = self._policy.arrange(chunk, f"{self.context.seed}:{key}")
@@ -161,17 +163,18 @@ def _dropped(item_id: str, left: list[LeftOut]) -> Row:
     )
 
 
-def _source(item_id: str, rows: Mapping[str, Mapping[str, Any]]) -> Source:
+def _source(item_id: str, rows: Mapping[str, Mapping[str, Any]], scrubbed: bool) -> Source:
     """The source of a document. The source list takes precedence over the site."""
     listed, fetched = rows["collect"], rows["download"]
     info = json.loads(fetched["info"] or "{}")
     path = PurePosixPath(listed["path"] or "")
     start: float = rows["keyframes"].get("start") or 0.0
+    title = listed["title"] or fetched["title"] or ""
     return Source(
         video_id=listed["video_id"] or item_id,
         url=fetched["url"] or "",
         path=path.name if path.is_absolute() else (listed["path"] or ""),
-        title=listed["title"] or fetched["title"] or "",
+        title=scrub(title, rows["transcribe"].get("language") or "")[0] if scrubbed else title,
         category=listed["category"] or "",
         licence=listed["licence"] or info.get("licence") or info.get("license") or "",
         dataset=listed["dataset"] or "",

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from interlink.engines.detector import check_detector, make_detector
 from interlink.errors import StageError
-from interlink.fetch.facts import stated_seconds
+from interlink.fetch.facts import working_seconds
 from interlink.segment.settings import SegmentSettings, make_segmenter
 from interlink.segment.verdict import Segmenter, Video
 from interlink.settings import Settings, added, operational
@@ -72,8 +72,8 @@ class KeyframesSettings(SegmentSettings):
     deadline_seconds: float = operational(
         60.0, "an item counts as stalled after this many seconds, plus …", since_rule=2, gt=0
     )
-    deadline_per_second: float = operational(4.0, "… this many per second of video, if known", since_rule=2, ge=0)
-    deadline_per_megabyte: float = operational(30.0, "… or this many per megabyte, if it is not", since_rule=2, ge=0)
+    deadline_per_second: float = operational(4.0, "… this many per second of video, if stated", since_rule=2, ge=0)
+    deadline_per_megabyte: float = operational(30.0, "… but at most this many per megabyte", since_rule=2, ge=0)
 
     def unread(self) -> frozenset[str]:
         # Codecs that cannot be copied are encoded.
@@ -138,10 +138,8 @@ class Keyframes(PerItem):
 
     def deadline(self, item: Item) -> float:
         row, settings = item.rows["download"], self.settings
-        seconds = stated_seconds(row.get("info"))
-        if seconds:
-            return settings.deadline_seconds + settings.deadline_per_second * seconds
-        return settings.deadline_seconds + settings.deadline_per_megabyte * (row.get("size") or 0) / 1e6
+        work = working_seconds(row, settings.deadline_per_second, settings.deadline_per_megabyte)
+        return settings.deadline_seconds + work
 
     def process(self, item: Item) -> Row:
         from interlink.media.decode import Unusable

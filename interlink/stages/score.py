@@ -172,6 +172,7 @@ class Score(PerItem):
         measured = [self._frames(number, images) for number, images in enumerate(frames)]
         vectors = self._texts(texts)
         verdicts = self._safety(frames, [join(words) for words in zip(texts, speech, strict=True)])
+        language, probability = self._language_of(item.rows["transcribe"], join([*texts, *speech]))
         entries = []
         for number, text in enumerate(texts):
             likeness = [
@@ -188,12 +189,11 @@ class Score(PerItem):
                     "agreement": agreement(text, speech[number]),
                     "tokens": count_tokens(text),
                     "repetition": round(repeated_share(text), 4),
-                    "personal": count_personal(text) + count_personal(speech[number]),
+                    "personal": count_personal(text, language) + count_personal(speech[number], language),
                     "safety": safety,
                     "unsafe": unsafe,
                 }
             )
-        language, probability = self._language_of(item.rows["transcribe"], join([*texts, *speech]))
         identity = self._identity
         fields = {
             **identity.columns(),

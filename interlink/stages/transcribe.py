@@ -21,7 +21,7 @@ from interlink.engines.ends import RestoreSettings, SentenceEnds
 from interlink.engines.language import LanguageDetector
 from interlink.engines.recogniser import Recogniser, RecogniserSettings, recogniser_class
 from interlink.errors import StageError
-from interlink.fetch.facts import stated_seconds
+from interlink.fetch.facts import working_seconds
 from interlink.settings import Settings, added, operational
 from interlink.stage import Context, Item, PerItem, Resources, Row
 from interlink.subtitles.sources import Found, Source, Wanted, choose
@@ -58,9 +58,9 @@ class TranscribeSettings(Settings):
     )
     deadline_seconds: float = operational(60.0, "an item counts as stalled after this many seconds, plus …", gt=0)
     deadline_per_second: float = operational(
-        10.0, "… if it decodes sound: this many per second of media, if its length is known", ge=0
+        10.0, "… if it decodes sound: this many per second of media, if the site states its length", ge=0
     )
-    deadline_per_megabyte: float = operational(300.0, "… or this many per megabyte, if it is not", ge=0)
+    deadline_per_megabyte: float = operational(300.0, "… but at most this many per megabyte", ge=0)
 
     @property
     def listener(self) -> type[Recogniser] | None:
@@ -163,9 +163,7 @@ class Transcribe(PerItem):
         reading = settings.deadline_seconds + 0.2 * megabytes  # a slow disk reads 5 MB/s
         if not settings.listens:
             return reading
-        seconds = stated_seconds(row.get("info"))
-        listening = settings.deadline_per_second * seconds or settings.deadline_per_megabyte * megabytes
-        return reading + listening
+        return reading + working_seconds(row, settings.deadline_per_second, settings.deadline_per_megabyte)
 
     def process(self, item: Item) -> Row:
         lost: list[str] = []

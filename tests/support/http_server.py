@@ -139,6 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif path == "/loop.mp4":
             self._answer(302, b"", "text/html", Location="/loop.mp4")
+        elif path == "/moved_signed.mp4":
+            self._answer(302, b"", "text/html", Location=parts.query.partition("=")[2])
         elif path == "/moved.mp4":
             self._answer(302, b"", "text/html", Location="/clip.mp4")
         elif path == "/unannounced.mp4":  # its end is the end of the connection

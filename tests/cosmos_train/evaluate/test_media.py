@@ -104,3 +104,12 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
         path.write_bytes(b"" if name.startswith("zero") else b"these are words")
     with pytest.raises(Unreadable, match=name):
         load(path, Media(name), 2, SMALL)
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.mp4", "list.ffconcat"])
+def test_a_playlist_is_no_video_so_that_no_other_file_or_host_is_opened(tmp_path: Path, name: str) -> None:
+    video(tmp_path / "a.mp4")
+    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:12\n#EXTINF:12,\na.mp4\n#EXT-X-ENDLIST\n"
+    (tmp_path / name).write_text("ffconcat version 1.0\nfile a.mp4\n" if name.endswith("concat") else playlist)
+    with pytest.raises(Unreadable, match=name):
+        load(tmp_path / name, Media(name), 2, SMALL)

@@ -82,7 +82,10 @@ def test_frames_are_scaled_down_to_the_size_asked_for(lights: Path) -> None:
     assert small.shape == (24, 32, 3)
 
 
-@pytest.mark.parametrize("data", [b"", b"no video"])
+PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/passwd\n#EXT-X-ENDLIST\n"
+
+
+@pytest.mark.parametrize("data", [b"", b"no video", PLAYLIST, b"ffconcat version 1.0\nfile /etc/passwd\n"])
 def test_what_is_no_video_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="is no video"):
         video.frames_at(data, (0.0,), 24)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -152,7 +153,7 @@ def test_what_is_no_checkpoint_or_a_damaged_one_is_refused(saver: Saver, tmp_pat
         assert caught.value.code == 2
     folder = saved(saver, 4, tensors_of(trained()[0]))
     for name, text in (("state.json", json.dumps({**asdict(state()), "new": 1})), ("recipe.yaml", "a: ["),
-                       ("tokenizer.json", "{")):  # fmt: skip
+                       ("state.json", "[" * 100_000), ("tokenizer.json", "{")):  # fmt: skip
         whole = (folder / name).read_text()
         (folder / name).write_text(text)
         with pytest.raises(UserError):
@@ -162,6 +163,40 @@ def test_what_is_no_checkpoint_or_a_damaged_one_is_refused(saver: Saver, tmp_pat
     weights.write_bytes(weights.read_bytes()[:50])
     with pytest.raises(UserError, match="step-00000004 is damaged"):
         restore(load(folder), Model())
+
+
+class Planted:
+    """A pickle that makes a file when it is loaded."""
+
+    def __init__(self, made: Path) -> None:
+        self.made = made
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.made,)
+
+
+def test_a_planted_pickle_or_tag_does_not_run(saver: Saver, tmp_path: Path) -> None:
+    """What `run --resume`, `upcycle` and the caption engine `checkpoint:` read goes through `load` and `restore`."""
+    folder = saved(saver, 4, tensors_of(trained()[0]))
+    made = tmp_path / "it_ran"
+    planted = pickle.dumps(Planted(made))
+    for name in (".metadata", "__0_0.distcp", "model.pt", "pytorch_model.bin", "optimizer.pt", "shard-x.pkl"):
+        (folder / name).write_bytes(planted)
+    restore(load(folder), Model())
+    [weights] = folder.glob("*.safetensors")
+    weights.write_bytes(planted)
+    with pytest.raises(UserError):
+        restore(load(folder), Model())
+    for name in ("state.json", "tokenizer.json", "recipe.yaml"):
+        whole = (folder / name).read_bytes()
+        for evil in (planted, f"!!python/object/apply:pathlib.Path.touch [{made}]".encode()):
+            (folder / name).write_bytes(evil)
+            with pytest.raises(UserError):
+                load(folder)
+        (folder / name).write_bytes(whole)
+    assert not made.exists()
+    pickle.loads(planted)
+    assert made.exists(), "the plant works where it is loaded"
 
 
 def test_a_failed_save_is_raised_by_the_next_call_and_leaves_nothing(saver: Saver, tmp_path: Path) -> None:

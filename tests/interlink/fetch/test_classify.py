@@ -25,6 +25,8 @@ from yt_dlp.utils import (
 
 from interlink.errors import StageError
 from interlink.fetch.classify import classify, is_refusal, retry_after
+from interlink.fetch.faults import SetupFault
+from interlink.fetch.guard import BlockedAddress
 
 
 def as_raised(cause: Exception) -> Exception:
@@ -62,6 +64,22 @@ def class_of(error: Exception) -> str:
         ("No video formats found!", "no_media"),
         ("Requested format is not available. Use --list-formats for a list of available formats", "no_video"),
         ("Unable to extract player data", "unsupported"),
+        ("The page needs to be reloaded.", "throttled"),
+        ("Something went wrong", "throttled"),
+        ("Failed to extract any player response", "network"),
+        ("fragment 3 not found, unable to continue", "network"),
+        ("This video is currently being processed. Check back later", "network"),
+        ("Precondition check failed.", "blocked"),
+        ("Playback on other websites has been disabled by the video owner", "blocked"),
+        ("The following content may contain suicide or self-harm topics", "blocked"),
+        ("This video isn’t available anymore", "gone"),
+        ("This page doesn’t exist", "gone"),
+        ("Account suspended", "gone"),
+        ("The playlist does not exist.", "gone"),
+        ("Incomplete YouTube ID abc. URL https://youtu.be/abc looks truncated.", "no_media"),
+        ("This channel does not have a videos tab", "no_media"),
+        ("The downloaded file is empty", "no_media"),
+        ("ffmpeg exited with code 1", "unreadable"),
     ],
 )
 def test_the_words_of_a_site(words: str, error_class: str):
@@ -110,6 +128,44 @@ def test_a_status_decides_before_words():
     assert (found.error_class, found.retry_after) == ("blocked", None)
     assert class_of(answer(404)) == "gone"
     assert class_of(answer(302, loop=True)) == "no_media"
+
+
+def test_statuses_outside_the_standard_have_a_class_too():
+    found = {status: class_of(answer(status)) for status in (416, 421, 509, 529, 999)}
+    assert found == {416: "network", 421: "network", 509: "throttled", 529: "throttled", 999: "blocked"}
+
+
+def test_an_internal_address_is_blocked():
+    try:
+        raise TransportError(cause=BlockedAddress("10.0.0.1 (port 80) is not a public address"))
+    except TransportError as error:
+        found = classify(as_raised(error), None, None)
+    assert isinstance(found, StageError)
+    assert found.error_class == "blocked"
+
+
+def test_the_last_warnings_are_kept_and_faults_of_the_set_up_are_known():
+    warnings = ["No supported JavaScript runtime could be found"]
+    found = classify(as_raised(ExtractorError("No video formats found!")), None, None, warnings)
+    assert isinstance(found, SetupFault)
+    assert str(found).endswith("(yt-dlp warned: No supported JavaScript runtime could be found)")
+    assert isinstance(
+        classify(as_raised(ExtractorError("Requested format is not available", expected=True)), None, None), SetupFault
+    )
+    gone = classify(as_raised(ExtractorError("Private video", expected=True)), None, None, warnings)
+    assert not isinstance(gone, SetupFault)
+
+
+def test_an_exception_that_an_extractor_did_not_foresee_is_unsupported_in_one_line():
+    from yt_dlp.utils import strip_jsonp
+
+    try:
+        strip_jsonp(None)
+    except TypeError as error:
+        found = classify(error, None, None)
+    assert isinstance(found, StageError)
+    assert found.error_class == "unsupported"
+    assert "\n" not in str(found)
 
 
 def test_each_kind_of_error_has_its_class():

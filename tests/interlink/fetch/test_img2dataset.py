@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,7 +25,9 @@ import img2dataset_stand_in
 from interlink.errors import Dropped, StageError, UserError
 from interlink.fetch import img2dataset
 from interlink.fetch.img2dataset import PROGRAM, Fetched, ImageSettings, explain, fetch, program
+from interlink.fetch.reach import reach
 
+REACH = reach(["127.0.0.1", "x"], "")
 SUPPORT = Path(img2dataset_stand_in.__file__)
 
 
@@ -63,6 +66,8 @@ def folder(tmp_path: Path) -> Path:
         ("failed_to_download", "unknown url type: 'x'", "no_media"),
         ("failed_to_download", "Use of image disallowed by X-Robots-Tag directive", "opted_out"),
         ("failed_to_resize", "Image decoding error", "unreadable"),
+        ("failed_to_download", "<urlopen error 10.0.0.1 (port 80) is not a public address; see x>", "blocked"),
+        ("failed_to_download", "more than 20000000 bytes", "too_large"),
         ("failed_to_download", "", "network"),
     ],
 )
@@ -73,13 +78,13 @@ def test_its_failures_are_told_in_our_classes(status: str, message: str, wanted:
 @pytest.mark.processes
 def test_every_url_has_an_answer_shard_by_shard(tmp_path: Path, stand_in: Path) -> None:
     urls = [f"http://x/{n}" for n in range(7)] + ["http://x/error/HTTP_Error_404"]
-    found = {one.number: one for one in fetch(urls, folder(tmp_path), ImageSettings())}
+    found = {one.number: one for one in fetch(urls, folder(tmp_path), ImageSettings(), REACH)}
     assert sorted(found) == list(range(8))
     assert all(found[n].data == img2dataset_stand_in.picture(n) for n in range(7))
     assert outcome(found[7]) == "gone"
     small = ImageSettings(max_megabytes=0.0001)
     shutil.rmtree(tmp_path / "work")
-    assert {outcome(one) for one in fetch(urls[:2], folder(tmp_path), small)} == {"too_large"}
+    assert {outcome(one) for one in fetch(urls[:2], folder(tmp_path), small, REACH)} == {"too_large"}
 
 
 @pytest.mark.processes
@@ -87,7 +92,7 @@ def test_what_it_finished_before_it_died_is_kept(
     tmp_path: Path, stand_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN", "die:2")
-    found = list(fetch([f"http://x/{n}" for n in range(8)], folder(tmp_path), ImageSettings()))
+    found = list(fetch([f"http://x/{n}" for n in range(8)], folder(tmp_path), ImageSettings(), REACH))
     assert [outcome(one) for one in found] == ["ok"] * 6 + ["crash"] * 2
     assert "ended (3)" in str(found[-1].error) and "out of patience" in str(found[-1].error)
 
@@ -99,7 +104,7 @@ def test_one_that_hangs_is_ended_with_its_children(
     monkeypatch.setenv("STAND_IN", "hang:1")
     monkeypatch.setenv("STAND_IN_PIDS", str(tmp_path / "pids"))
     monkeypatch.setattr(img2dataset, "START_SECONDS", 2.0)
-    found = list(fetch([f"http://x/{n}" for n in range(4)], folder(tmp_path), ImageSettings(timeout_seconds=1)))
+    found = list(fetch([f"http://x/{n}" for n in range(4)], folder(tmp_path), ImageSettings(timeout_seconds=1), REACH))
     assert [outcome(one) for one in found] == ["ok"] * 3 + ["stalled"]
     assert_dead(tmp_path / "pids")
 
@@ -112,7 +117,7 @@ def test_it_dies_with_the_process_that_started_it(
     monkeypatch.setenv("STAND_IN_PIDS", str(tmp_path / "pids"))
     code = (
         "import sys; from pathlib import Path; from interlink.fetch.img2dataset import *\n"
-        f"list(fetch(['http://x/1'], Path({str(folder(tmp_path))!r}), ImageSettings()))"
+        f"list(fetch(['http://x/1'], Path({str(folder(tmp_path))!r}), ImageSettings(), {REACH!r}))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -153,6 +158,36 @@ def test_where_it_is_not_installed_the_way_is_told(tmp_path: Path, monkeypatch: 
     assert "separate environment" in error.value.do and PROGRAM in error.value.do
 
 
+# -- the guard ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.processes
+def test_its_requests_are_guarded_paced_and_bounded_in_all_its_processes(
+    tmp_path: Path, stand_in: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    monkeypatch.setenv("STAND_IN", "fetch:0")
+    names = ["1", "22", "to/1", "endless", "e404", *("3" for _ in range(5))]
+    urls = [*(f"{server}/{name}" for name in names), server.replace("127.0.0.1", "127.0.0.2") + "/1"]
+    hosts = reach([server.removeprefix("http://")], "")
+    settings = ImageSettings(max_megabytes=0.1, requests_per_second=4, timeout_seconds=5)
+
+    began = time.monotonic()
+    found = {one.number: one for one in fetch(urls, folder(tmp_path), settings, hosts)}
+
+    assert [outcome(found[n]) for n in range(len(urls))] == [
+        "ok", "ok", "blocked", "too_large", "gone", *["ok"] * 5, "blocked"
+    ]  # fmt: skip
+    assert time.monotonic() - began > (len(urls) - 4) / 4, "at the rate of its host"
+
+
+@pytest.mark.processes
+def test_a_program_without_the_guard_is_refused(tmp_path: Path, stand_in: Path) -> None:
+    text = stand_in.read_text().replace(f'"{SUPPORT}"', f'-E "{SUPPORT}"')
+    stand_in.write_text(text)
+    with pytest.raises(UserError, match="without the guard"):
+        list(fetch(["http://x/1"], folder(tmp_path), ImageSettings(), REACH))
+
+
 # -- the real program -------------------------------------------------------------------------------------------
 
 
@@ -163,6 +198,17 @@ class Pictures(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.strip("/")
+        if name == "endless":
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(10_000))
+        if name == "to/1":
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.3/1")
+            self.end_headers()
+            return
         if name.startswith("e"):
             self.send_error(int(name[1:]))
             return
@@ -197,11 +243,13 @@ def test_the_real_program_on_loopback(tmp_path: Path, server: str) -> None:
         pytest.skip(f"img2dataset is not on this machine: {error.do}")
     names = ["1", "22", "noai", "e404", "e410", "e403", "e429", "e503", "e500", "bad"]
     urls = [*(f"{server}/{name}" for name in names), "http://127.0.0.1:1/refused"]
-    found = {one.number: one for one in fetch(urls, folder(tmp_path), ImageSettings(threads=4, timeout_seconds=5))}
+    found = {
+        one.number: one for one in fetch(urls, folder(tmp_path), ImageSettings(threads=4, timeout_seconds=5), REACH)
+    }
     assert [outcome(found[n]) for n in range(len(urls))] == [
         "ok", "ok", "opted_out", "gone", "gone", "blocked", "throttled", "throttled", "network", "ok", "network"
     ]  # fmt: skip
     assert [found[n].data for n in (0, 1, 9)] == [jpeg("1"), jpeg("22"), b"no picture"]  # as they came
     shutil.rmtree(tmp_path / "work")
-    (kept,) = fetch(urls[2:3], folder(tmp_path), ImageSettings(opt_out=False))
+    (kept,) = fetch(urls[2:3], folder(tmp_path), ImageSettings(opt_out=False), REACH)
     assert hashlib.sha256(kept.data).digest() == hashlib.sha256(jpeg("noai")).digest()

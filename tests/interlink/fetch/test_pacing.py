@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from interlink.errors import StageError
-from interlink.fetch.pacing import Pacer
+from interlink.fetch.pacing import Pacer, Request, Turns
 
 
 class Clock:
@@ -29,7 +29,7 @@ def clock() -> Clock:
 def seconds_for(requests: int, pacer: Pacer, clock: Clock, host: str = "a") -> float:
     began = clock.now
     for _ in range(requests):
-        pacer.wait(host, clock.sleep)
+        pacer.wait(host, clock)
     return clock.now - began
 
 
@@ -76,7 +76,7 @@ def test_beyond_patience_the_request_is_given_back_with_the_seconds_that_are_lef
     pacer.refused("a", retry_after=500)
     clock.sleep(100)
     with pytest.raises(StageError) as caught:
-        pacer.wait("a", clock.sleep)
+        pacer.wait("a", clock)
     assert caught.value.error_class == "throttled"
     assert caught.value.retry_after == pytest.approx(400)
 
@@ -130,3 +130,46 @@ def test_an_answer_adds_a_sixteenth_of_the_full_rate_and_no_more_than_all(clock:
     clock.sleep(1)
     pacer.take("a")
     assert pacer.take("a") == pytest.approx(1 / 16)
+
+
+def test_turns_come_in_order_at_the_pacers_rate(clock: Clock) -> None:
+    turns = Turns(Pacer(requests_per_second=2, burst=1, patience=60, clock=clock))
+    granted: list[str] = []
+    for name in "abc":
+        turns.ask("host", Request(name, lambda refusal, name=name: granted.append(name)))
+
+    assert turns.give() == pytest.approx(0.5)
+    assert granted == ["a"]
+    clock.sleep(0.5)
+    turns.give()
+    assert granted == ["a", "b"]
+    clock.sleep(0.5)
+    assert turns.give() == float("inf")
+    assert granted == ["a", "b", "c"]
+
+
+def test_a_dead_process_gets_no_turn_and_gives_none_back(clock: Clock) -> None:
+    turns = Turns(Pacer(requests_per_second=2, burst=2, patience=60, clock=clock))
+    granted: list[str] = []
+    owners = {"a": object(), "b": object()}
+    for name in "abab":
+        turns.ask("host", Request(owners[name], lambda refusal, name=name: granted.append(name)))
+    turns.give()
+    turns.forget(owners["a"])
+    turns.give()
+    assert granted == ["a", "b"], "the turns that the dead one had are spent"
+    clock.sleep(0.5)
+    turns.give()
+    assert granted == ["a", "b", "b"]
+
+
+def test_a_host_that_asks_for_too_much_patience_refuses_all_that_wait(clock: Clock) -> None:
+    pacer = Pacer(requests_per_second=2, burst=2, patience=60, clock=clock)
+    turns = Turns(pacer)
+    refusals: list[StageError | None] = []
+    pacer.refused("host", retry_after=100)
+    for _ in range(3):
+        turns.ask("host", Request(None, refusals.append))
+
+    assert turns.give() == float("inf")
+    assert [refusal.error_class if refusal else "" for refusal in refusals] == ["throttled"] * 3

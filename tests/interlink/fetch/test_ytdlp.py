@@ -15,10 +15,12 @@ from yt_dlp.utils import ExtractorError
 
 from http_server import VTT, MediaServer
 from interlink.errors import StageError
+from interlink.fetch import session as sessions
 from interlink.fetch import ytdlp
 from interlink.fetch.pacing import Pacer
+from interlink.fetch.session import Session, is_timeout
 from interlink.fetch.transfers import Transfer
-from interlink.fetch.ytdlp import Fetched, Session, Wishes, _check, _choose, _is_timeout, _one_video, _options
+from interlink.fetch.ytdlp import Fetched, Wishes, _check, _choose, _one_video, _options
 
 CLIP = b"\x00\x00\x00\x18ftypmp42" + bytes(200_000)
 
@@ -345,16 +347,16 @@ def test_a_timeout_is_found_among_the_causes() -> None:
             inner = outer
         return inner
 
-    assert _is_timeout(nested(0, TimeoutError()))
-    assert _is_timeout(nested(2, OSError("The read timed out")))
-    assert not _is_timeout(nested(2, OSError("reset")))
-    assert not _is_timeout(None)
-    assert (_is_timeout(nested(7, TimeoutError())), _is_timeout(nested(8, TimeoutError()))) == (True, False)
+    assert is_timeout(nested(0, TimeoutError()))
+    assert is_timeout(nested(2, OSError("The read timed out")))
+    assert not is_timeout(nested(2, OSError("reset")))
+    assert not is_timeout(None)
+    assert (is_timeout(nested(7, TimeoutError())), is_timeout(nested(8, TimeoutError()))) == (True, False)
 
 
 def test_a_page_without_end_is_no_medium(server: MediaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for most, fits in ((len(CLIP), True), (len(CLIP) - 1, False)):
-        monkeypatch.setattr(ytdlp, "_MOST_PAGE_BYTES", most)
+        monkeypatch.setattr(sessions, "MOST_TEXT_BYTES", most)
         with Session({"quiet": True, "proxy": ""}, Transfer(), Paced(), 1e9) as session:
             response = session.urlopen(server.url("/clip.mp4"))
             if fits:

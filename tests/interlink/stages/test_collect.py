@@ -150,9 +150,33 @@ def test_a_listed_file_has_the_id_it_has_in_the_folder(tmp_path: Path):
 def test_a_file_outside_the_list_s_folder_brings_no_path_of_this_machine_into_documents(tmp_path: Path):
     write(tmp_path / "clips" / "a.mp4", "x")
     entries = f"../clips/a.mp4\n{tmp_path}/clips/a.mp4\nfile://{tmp_path}/clips/a.mp4"
-    rows = rows_of(write(tmp_path / "lists" / "list.txt", entries))
+    rows = rows_of(write(tmp_path / "lists" / "list.txt", entries), files_below=str(tmp_path / "clips"))
     assert {row.fields["path"] for row in rows} == {"a.mp4"}
     assert {row.fields["uri"] for row in rows} == {str(tmp_path / "clips" / "a.mp4")}
+
+
+def test_a_list_names_files_outside_its_folder_only_below_a_folder_of_the_recipe(tmp_path: Path):
+    write(tmp_path / "clips" / "a.mp4", "x")
+    write(tmp_path / "secret" / "b.mp4", "x")
+    (tmp_path / "clips" / "link.mp4").symlink_to(tmp_path / "secret" / "b.mp4")
+    entries = "".join(
+        f"{start}secret/b.mp4\n" for start in ("../", f"{tmp_path}/", f"file://{tmp_path}/", "../clips/../")
+    )
+    listing = write(tmp_path / "lists" / "list.txt", f"{entries}../clips/link.mp4\n~/x.mp4\n")
+
+    for settings in ({}, {"files_below": str(tmp_path / "clips")}):
+        rows = rows_of(listing, **settings)
+        assert {(row.status, row.error_class) for row in rows} == {("failed", "unreadable")}
+        assert all("source.files_below" in row.message for row in rows)
+    inside = write(tmp_path / "lists" / "own.txt", f"{tmp_path}/lists/c.mp4\n./d/../c.mp4")
+    assert {row.status for row in rows_of(inside)} == {"ok"}
+
+
+def test_a_url_with_a_user_name_or_password_is_refused_and_not_shown(tmp_path: Path):
+    rows = rows_of(write(tmp_path / "list.txt", "https://ann:s3cr3t@a.example/x.mp4\nhttps://a.example/y.mp4?token=1"))
+    assert [row.status for row in rows] == ["failed", "ok"]
+    assert "download.cookies" in rows[0].message
+    assert "s3cr3t" not in f"{rows[0].id} {rows[0].message}" and "ann" not in rows[0].id
 
 
 def test_a_missing_file_is_still_an_item(tmp_path: Path):

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from interlink.errors import UserError
 from interlink.settings import marks_of
 from interlink.stage import Context, Item, Row
+from interlink.stages import download
 from interlink.stages.download import Download, DownloadSettings
 from interlink.storage import Storage
 from interlink.tables import DOWNLOAD
@@ -29,6 +31,15 @@ QUICK = {
     "proxy": "",
 }
 IMPATIENT = {"timeout_seconds": 0.7, "stall_seconds": 1.5}  # for servers that keep silent
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child process a test would cost a second each; tests of the pool and of builds have them."""
+    if find_spec("yt_dlp") is not None:
+        from direct_fetching import DirectPool
+
+        monkeypatch.setattr(download, "Pool", DirectPool)
 
 
 @pytest.fixture
@@ -112,6 +123,7 @@ sys.modules["yt_dlp"] = None
 from interlink.errors import UserError
 from interlink.settings import marks_of
 from interlink.stage import Context, Item
+from interlink.stages import download
 from interlink.stages.download import Download, DownloadSettings
 from interlink.storage import Storage
 context = Context(Storage({root.url!r}))

@@ -338,7 +338,8 @@ def test_the_deadline_grows_with_the_video(tmp_path: Path) -> None:
 
     assert deadline(size=0, info="") == 60
     assert deadline(size=10_000_000, info="{}") == 60 + 300
-    assert deadline(size=10_000_000, info='{"duration": 600}') == 60 + 2400
+    assert deadline(size=10_000_000, info='{"duration": 600}') == 60 + 300
+    assert deadline(size=10_000_000, info='{"duration": 50}') == 60 + 200
 
 
 def test_images_are_handed_over_as_blobs(run: Run, shared_data: Path) -> None:

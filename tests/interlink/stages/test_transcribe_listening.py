@@ -172,9 +172,11 @@ def test_the_deadline_grows_with_what_there_is_to_hear(shared_data: Path, tmp_pa
 
     known = item_of(media, tmp_path, size=10_000_000, info='{"duration": 3600}')
     unknown = item_of(media, tmp_path, size=10_000_000)
+    short = item_of(media, tmp_path, size=10_000_000, info='{"duration": 60}')
 
     assert reading.deadline(known) == pytest.approx(62)
-    assert listening.deadline(known) == pytest.approx(62 + 36_000)
+    assert listening.deadline(known) == pytest.approx(62 + 3_000), "a stated length never extends the deadline"
+    assert listening.deadline(short) == pytest.approx(62 + 600)
     assert listening.deadline(unknown) == pytest.approx(62 + 3_000)
     assert Transcribe.costly(listening.settings)
     assert not Transcribe.costly(reading.settings)
