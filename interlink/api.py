@@ -26,6 +26,8 @@ from interlink.runtime.lock import Lock
 from interlink.runtime.plan import Event, Report
 from interlink.runtime.planning import (
     Left,
+    Partitions,
+    Plans,
     Redo,
     check_inputs,
     check_ready,
@@ -235,12 +237,7 @@ class Build:
         old = self.workspace.lock()
         lock = lock_of(self.recipe, old, fresh)
         before = old.fingerprints if old else {}
-        redo = costly_redo(self.workspace, self.recipe, before, lock.fingerprints)
-        if redo and not (confirm and confirm(redo)):
-            from interlink.report.terminal import redo_text
-
-            what = f"this change recomputes costly rows: {redo_text(redo)}"
-            raise UserError(what, "add --yes to go ahead, or undo the change")
+        self._confirm(before, lock.fingerprints, confirm)
         if report is not None and not self.workspace.generations:
             from interlink.report.survey import survey
 
@@ -256,17 +253,7 @@ class Build:
             )
         plans = plan_stages(self.workspace, self.recipe, lock, epoch, stages)
         check_inputs(plans, partitions)
-        left = Left(plans, partitions)
-        work = left.find()
-        listen = report or (lambda event: None)
-        if work.partitions or work.runs:
-            choice = choose(self.recipe, plans, work, left.stages)
-            check_ready(self.recipe, plans, left.stages, choice.kind == "ray")
-            listen(Event("", "note", text=f"executor: {choice.kind} ({choice.why})"))
-            left.announce(work, listen)
-            execute(self.recipe, plans, work, listen, choice.kind == "ray")
-        else:
-            left.announce(work, listen)
+        worked = self._work(plans, partitions, report or (lambda event: None))
         commit_shards(self.workspace, self.recipe, partitions, lock, epoch)
         status = self.status()
         missing = {p.name: status.stages[p.name].pending for p in plans.chosen if status.stages[p.name].pending}
@@ -276,7 +263,7 @@ class Build:
         return Outcome(
             status,
             new,
-            worked=bool(work.partitions or work.runs),
+            worked=worked,
             failed_share=share,
             within_limit=share <= self.recipe.base.max_failed_share,
             changed=tuple(s for s, print_ in lock.fingerprints.items() if before.get(s, print_) != print_),
@@ -285,6 +272,31 @@ class Build:
         )
 
     # -- steps of a run -----------------------------------------------------------------------------------------
+
+    def _confirm(
+        self, before: Mapping[str, str], after: Mapping[str, str], confirm: Callable[[list[Redo]], bool] | None
+    ) -> None:
+        """Raises UserError unless costly rows may be computed again. before, after: fingerprints by stage."""
+        redo = costly_redo(self.workspace, self.recipe, before, after)
+        if redo and not (confirm and confirm(redo)):
+            from interlink.report.terminal import redo_text
+
+            what = f"this change recomputes costly rows: {redo_text(redo)}"
+            raise UserError(what, "add --yes to go ahead, or undo the change")
+
+    def _work(self, plans: Plans, partitions: Partitions, listen: Report) -> bool:
+        """Runs what is left of the chosen stages. Returns whether there was anything."""
+        left = Left(plans, partitions)
+        work = left.find()
+        if not work.partitions and not work.runs:
+            left.announce(work, listen)
+            return False
+        choice = choose(self.recipe, plans, work, left.stages)
+        check_ready(self.recipe, plans, left.stages, choice.kind == "ray")
+        listen(Event("", "note", text=f"executor: {choice.kind} ({choice.why})"))
+        left.announce(work, listen)
+        execute(self.recipe, plans, work, listen, choice.kind == "ray")
+        return True
 
     @contextmanager
     def _lease(self) -> Iterator[Lease]:
