@@ -15,6 +15,7 @@ from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 
 from interlink.containers import FORMATS
 from interlink.errors import StageError
+from interlink.fetch import merge
 from interlink.fetch.classify import is_refusal, retry_after
 from interlink.fetch.pacing import Pace
 from interlink.fetch.transfers import Transfer
@@ -138,6 +139,7 @@ def _no_program(self: ExternalFD, filename: str, info: dict[str, Any]) -> bool:
 
 
 # Its own downloaders hand some streams over to ffmpeg. Merging is the only use of ffmpeg here, on local files.
+merge.install()
 ExternalFD.real_download = _no_program
 FFmpegPostProcessor.get_audio_codec = lambda self, path: None
 
