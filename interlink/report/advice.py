@@ -10,6 +10,11 @@ MOST = 0.5  # share of the items that interleave dropped as `no_text` from which
 
 def advice(recipe: Recipe, status: Status) -> str:
     """One line with the remedy, or empty: given where at least half of the finished videos have no text."""
+    if (listed := status.stages.get("annotations")) and listed.reasons["not_annotated"] > listed.ok:
+        return (
+            f"{listed.reasons['not_annotated']} items have no text in the columns or files that annotations reads; "
+            "`interlink status ROOT --rows` names the columns that are there: --set 'annotations.clips.columns=[NAME]'"
+        )
     stage = status.stages.get("interleave")
     if stage is None:
         return ""

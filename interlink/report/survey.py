@@ -106,10 +106,10 @@ def _look(found: Survey, paths: list[Path], recipe: Recipe) -> None:
     found.speaks = None if listener is None else 0
     try:
         for path in paths:
-            found.media += 1
             try:
                 with open_media(path) as container:
                     probe = describe(container, path)
+                    found.media += 1
                     found.seconds += probe.duration or 0.0
                     tracks = [stream for stream in probe.streams if stream.kind == "subtitle"]
                     languages = {subtitle.language for subtitle in sidecars.find(path.parent, path.stem)[0]}

@@ -7,6 +7,8 @@ that count from where a player begins, a read of the media file's header.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -107,12 +109,20 @@ class Annotations(PerItem):
             where = self._files[kind].name
         else:
             spans = of_source(source.columns, listed, item.rows["download"])
-            where = f"the source list ({', '.join(source.columns)})"
+            where = _described(source.columns, listed["metadata"])
         if spans:
             return spans
         if source.missing == "drop":
             raise Dropped("not_annotated", f"{where} has no {kind} of {listed['video_id'] or item.id}")
         return None
+
+
+def _described(columns: Sequence[str], metadata: str | None) -> str:
+    """The source list by the columns that were asked; by those that it has, if it has none of these."""
+    there = sorted(json.loads(metadata or "{}"))
+    if not there or {*columns} & {*there, "title", "text", "speech"}:
+        return f"the source list ({', '.join(columns)})"
+    return f"the source list with the columns {', '.join(there)}, not {', '.join(columns)} (annotations.clips.columns),"
 
 
 def _player_start(item: Item) -> float:

@@ -122,7 +122,9 @@ def test_a_column_of_the_list_tells_the_whole_video(three_clips: Path, tmp_path:
     rows_ = "".join(f'{number},{path},"a hand, with number {number}"\n' for number, path in enumerate(paths))
     table.write_text("videoid,path,name\n" + rows_)
     recipe = "webvid"
-    build = Build(recipe, tmp_path / "root", [f"source.path={table}", "executor.kind=inline"])
+    build = Build(
+        recipe, tmp_path / "root", [f"source.path={table}", f"source.files_below={three_clips}", "executor.kind=inline"]
+    )
     assert build.run().status.documents == 3 and build.verify() == []
     for document in build.documents():
         assert [clip["caption"] for clip in document["clips"]] == [

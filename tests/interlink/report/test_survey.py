@@ -37,14 +37,14 @@ def folder(sample_clips: Path, tmp_path: Path) -> Path:
 def test_a_folder_is_counted_and_a_few_of_its_files_are_looked_at(folder: Path) -> None:
     recipe = recipe_of(folder)
     found = survey(recipe)
-    assert (dict(found.items), found.media, found.subtitled) == ({"file": 4}, 4, 1)
+    assert (dict(found.items), found.media, found.subtitled) == ({"file": 4}, 3, 1)
     assert dict(found.languages) == {"en": 1}
     lines = found.lines(recipe)
     assert lines[0] == f"source: {folder}: 4 videos"
     assert "subtitles for 1 (en 1)" in lines[1]
     assert any("broken.mp4" in line for line in lines)
     assert "keyframes (shots) → caption (transcript) → interleave (clip) → shard" in "\n".join(lines)
-    assert "missing: 3 of 4 have no subtitles, so they get no text and no document" in lines
+    assert "missing: 2 of 3 have no subtitles, so they get no text and no document" in lines
 
 
 def test_remedies_are_those_that_the_recipe_has_not_taken(folder: Path) -> None:
