@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -85,6 +86,11 @@ def _read(path: Path) -> dict[str, Tensor]:
             raise UserError(f"{path} cannot be read: {error}", "download it again") from error
     try:
         found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except UnpicklingError as error:  # torch suggests weights_only=False, which could run code in the file
+        raise UserError(
+            f"{path} holds more than weights and could run code, so it is not read",
+            "download it again, or save only its tensors",
+        ) from error
     except Exception as error:  # torch raises many types for damaged or foreign files
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path} is not a file of weights: {reason}", "download it again") from error

@@ -201,7 +201,7 @@ class Download(Stage):
 
     def _process(self, item: Item, transfer: Transfer) -> Row:
         source = item.rows["collect"]
-        if place := pair_tars.place_of(source["metadata"]):
+        if place := pair_tars.place_of(source.get("metadata") or ""):
             return self._from_tar(item, source, place, transfer)
         if source["kind"] == "file":
             return self._local(item, source, transfer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import sys
 import tarfile
@@ -150,6 +151,13 @@ def test_reported_files_that_are_not_weights_without_running_them(said: Said, sh
     assert not (tmp_path / "ran").exists()
 
 
+class Planted:
+    """Runs code where it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("touch planted",)
+
+
 def test_reported_command_for_a_model_of_another_kind(
     said: Said, shards: Path, tiny: Callable[..., Recipe], tmp_path: Path
 ) -> None:
@@ -172,7 +180,11 @@ def test_reported_command_for_a_model_of_another_kind(
         assert code == 2 and "released.pt is a file, not a run" in printed and "evaluate --task" in printed
     (tmp_path / "junk.pt").write_bytes(b"junk")
     code, printed = said("export", tmp_path / "junk.pt", tmp_path / "out")
-    assert code == 1 and "junk.pt holds more than weights" in printed and not (tmp_path / "out").exists()
+    assert code == 1 and "junk.pt is not a file of weights" in printed and not (tmp_path / "out").exists()
+    torch.save({"state_dict": Planted()}, tmp_path / "planted.pt")
+    code, printed = said("export", tmp_path / "planted.pt", tmp_path / "out")
+    assert code == 1 and "planted.pt holds more than weights and could run code" in printed
+    assert not (tmp_path / "out").exists()
     code, printed = said("export", tmp_path / "released.pt", tmp_path / "out", "--average")
     assert code == 2 and "released.pt has no averaged weights" in printed
 

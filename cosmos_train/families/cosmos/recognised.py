@@ -78,7 +78,8 @@ def recipe_of_folder(folder: Path) -> tuple[Recipe, bool]:
         reader = {name: text.pop(name) for name in ("context_length", "width", "heads", "layers")}
         vocabulary = text.pop("vocab_size")
         end = text.pop("eos_id", vocabulary - 1)
-        text.pop("pool_type", None)
+        for name in ("pool_type", "hf_tokenizer_name", "tokenizer_kwargs"):  # the folder's tokenizer.json says it all
+            text.pop(name, None)
         if vision or text or not isinstance(size, int):
             raise ValueError(f"{', '.join([*vision, *text]) or 'image_size'} is not a field of a plain CLIP")
         recipe = _recipe(folder, size, config, reader, model["embed_dim"], vocabulary, _statistics(pixels))

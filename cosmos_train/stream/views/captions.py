@@ -48,8 +48,8 @@ def sentences_of(value: Any, field: str, whole: bool = False) -> list[str]:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return []
     if isinstance(value, str):
-        text = " ".join(known_text(value).split())
-        return ([text] if text else []) if whole else split(text)
+        text = known_text(value)
+        return [line for line in (" ".join(text.split()),) if line] if whole else split(text)
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         held = f"a list with {_other(value)}" if isinstance(value, list) else type(value).__name__
         raise ValueError(

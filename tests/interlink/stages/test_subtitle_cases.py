@@ -323,4 +323,4 @@ def test_what_is_no_regular_file_is_skipped_with_a_word(watch: Watch, tmp_path: 
 
     assert texts(row) == SAID
     assert row.fields["lost"].startswith("v.de.srt: ")
-    assert row.fields["lost"].endswith("v.en.srt: not a regular file; skipped")
+    assert row.fields["lost"].endswith("v.en.srt: a named pipe, not a file")
