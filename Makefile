@@ -1,7 +1,7 @@
 # make demo       render videos, build them into documents, train on them, look at the result (a few minutes on 2 cores)
 # make demo-speech  build clips with speech (CLIPS=folder, or rendered ones spoken by espeak-ng), print words and documents
 # make test       the suite, without tests that take minutes each
-# make test-slow  those: a build is hit at every operation on the disk (half an hour on 2 cores)
+# make test-slow  those: a build is hit at every operation on the disk, builds on Ray are killed (half an hour on 2 cores)
 # make check      what CI runs: both, ruff, mypy
 # make test-clients  third-party programs read a release, each in an environment of its own (needs a network; ARGS="tables")
 # make mutants    plant single faults and see whether tests notice (hours; ARGS="storage --each 0")
@@ -34,7 +34,8 @@ test: $(VENV)/installed
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -m '(ray or processes) and not slow'
 
 test-slow: $(VENV)/installed
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m 'slow and not ray and not processes'
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -m 'slow and (ray or processes)'
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

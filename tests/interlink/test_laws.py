@@ -93,6 +93,7 @@ def test_the_same_committed_captions_give_the_same_shards(sample_clips: Path, tm
     assert {path: digest for path, digest in tables(build.workspace).items() if "/caption/" in path} == captions
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_killed_at_ten_random_moments_the_shards_are_the_same(
     sample_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -136,6 +137,7 @@ def _committed(root: Path) -> set[str]:
     return {key for name, _ in space.partitions() for key in space.partition("keyframes", print_, name).load().entries}
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_ray_on_one_and_two_cpus_gives_the_same_shards(reference: Build, sample_clips: Path, tmp_path: Path) -> None:
     for cpus in (1, 2):
@@ -145,6 +147,7 @@ def test_ray_on_one_and_two_cpus_gives_the_same_shards(reference: Build, sample_
         assert tables(build.workspace) == tables(reference.workspace)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_killed_under_ray_the_shards_are_the_same(reference: Build, sample_clips: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"

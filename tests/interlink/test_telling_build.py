@@ -139,6 +139,7 @@ def test_a_later_copy_moves_no_decision_and_no_document_of_old_partitions(sample
     assert rows_before.items() <= after.items()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_under_ray_the_whole_build_is_judged_the_same(sample_clips: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"

@@ -104,6 +104,7 @@ def test_sigterm_to_the_launcher_saves(endless: Path, tmp_path: Path) -> None:
     assert saved.world == 2
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_ray_runs_the_same_recipe_and_goes_on_after_a_worker_died(tiny: Tiny, tmp_path: Path) -> None:
     out = tmp_path / "run"

@@ -104,6 +104,7 @@ def _weights(out: Path) -> dict[str, torch.Tensor]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_kills_and_changes_of_the_number_of_processes_change_no_batch(tiny: Tiny, tmp_path: Path) -> None:
     """One process, killed; two (sharded), one of them killed; one to the end: as if nothing had happened."""
