@@ -325,13 +325,18 @@ def why(
     """Follow one id: its result and reason at every stage, scores and thresholds, the place of its documents."""
     from interlink.api import Build
     from interlink.report import terminal
+    from interlink.report.advice import remedies
 
-    found = Build(None, root).why(name, frames)
+    made = Build(None, root)
+    found = made.why(name, frames)
     if json_:
         terminal.print_json(found.json())
         return
     for line in found.lines():
         console_of().print(line, markup=False, highlight=False, soft_wrap=True)
+    if found.verdict.endswith("(no_text)"):
+        for option in remedies(made.recipe):
+            console_of().print(option, markup=False, highlight=False, soft_wrap=True)
 
 
 def _version(wanted: bool) -> None:
