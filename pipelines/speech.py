@@ -53,11 +53,12 @@ def main() -> None:
               "executor.kind=inline"],
     )  # fmt: skip
     build.run()
-    count = 0
+    count, last = 0, "ID"
     for row in build.documents():
-        count += 1
+        count, last = count + 1, row["id"]
         show(row)
-    console.print(f"{count} documents; look at them: interlink view {options.out / 'build'}", highlight=False)
+    look = f"interlink why {options.out / 'build'} {last} --frames sheets"
+    console.print(f"documents: {count}; look at one as a picture: {look}", highlight=False, soft_wrap=True)
 
 
 def show(document: dict[str, Any]) -> None:
