@@ -13,6 +13,7 @@ LAYERS = runpy.run_path(str(Path(__file__).parents[2] / "tests" / "test_layers.p
 WIDTH, HEIGHT, GAP, MARGIN, PER_ROW = 560, 34, 12, 20, 5
 SAID = {  # what a layer does, at its right
     "cli": "commands: parse, call, print", "api": "Build(recipe, root)", "doctor": "what a part does by itself",
+    "cli_options": "what the commands share",
     "runtime": "runs, looks at, exports a build", "recipe": "checked settings", "stages": "rows in, rows out",
     "segment": "what stages are made of", "shards": "the format that both packages share",
     "stage": "contracts and storage",
