@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from interlink.report.summary import count
 from interlink.shards.foreign import ShardReport, examine, tars_at
 from interlink.shards.names import MANIFEST
 from interlink.shards.resolve import LOCK
@@ -29,7 +30,7 @@ class Checked:
             last = f"{len(self.problems)} problems" if self.problems else "every shard is whole"
             return [*map(str, self.problems), last]
         damaged = sum(bool(shard.problems.counts) for shard in self.shards)
-        total = f"{len(self.shards)} tars, {sum(shard.samples for shard in self.shards)} samples"
+        total = f"{count(len(self.shards), 'tar')}, {count(sum(shard.samples for shard in self.shards), 'sample')}"
         last = f"{total}; {damaged} of the tars have problems" if damaged else f"{total}; no problems"
         return [*(line for shard in self.shards for line in shard.lines()), last]
 
