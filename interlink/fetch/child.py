@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import pickle
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlink.errors import StageError, UserError
+from interlink.fetch import answer
 from interlink.fetch.faults import SetupFault
 from interlink.fetch.guard import Guard
 from interlink.fetch.reach import reach
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 BEAT = 0.25  # seconds between reports
 LEASE = 0.5  # seconds in which a granted request must be sent
-ANSWER = "fetched.pickle"  # file with the result, in the transfer's folder
 _LONGEST = 4000  # characters of a message: what goes through the connection stays small, so that no read is cut
 
 
@@ -206,7 +205,7 @@ class _Child:
         error = None
         try:
             found = ytdlp.fetch(task.url, task.folder, self._wishes, transfer, self._link)
-            (task.folder / ANSWER).write_bytes(pickle.dumps(found))
+            answer.write(task.folder, found)
         except BaseException as raised:
             error = plain(raised, task.url)
         self._transfers.pop(task.number, None)

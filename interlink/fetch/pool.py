@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -27,8 +26,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from interlink.errors import StageError
+from interlink.fetch import answer
 from interlink.fetch.child import (
-    ANSWER,
     BEAT,
     LEASE,
     Abandon,
@@ -157,8 +156,7 @@ class Pool:
             raise
         if task.error is not None:
             raise task.error
-        found: Fetched = pickle.loads((folder / ANSWER).read_bytes())
-        return found
+        return answer.read(folder)
 
     def close(self) -> None:
         self._closing = True

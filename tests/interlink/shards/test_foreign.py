@@ -71,7 +71,7 @@ def test_the_command_takes_tars_folders_and_globs(tmp_path: Path) -> None:
     whole = tar_of(tmp_path / "00001.tar", pairs(2))
     for path, tars in ((str(whole), 1), (str(tmp_path), 1), (str(tmp_path / "deep"), 1), (str(tmp_path / "*.tar"), 1)):
         code, said = verify(path)
-        assert code == 0 and f"{tars} tars" in said and "no problems" in said, said
+        assert code == 0 and f"{tars} tar, " in said and "no problems" in said, said
     assert "2 image-text pairs (2 jpg, 2 txt)" in verify(str(whole))[1]
 
 
