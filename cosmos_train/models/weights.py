@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -84,8 +85,18 @@ def _read(path: Path) -> dict[str, Tensor]:
             return whole
         except (SafetensorError, OSError) as error:
             raise UserError(f"{path} cannot be read: {error}", "download it again") from error
+    found = load_tensors(path)
+    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
+        found = found["state_dict"]
+    tensors = found.items() if isinstance(found, dict) else ()
+    return {str(name).removeprefix("module."): one for name, one in tensors if isinstance(one, Tensor)}
+
+
+def load_tensors(path: Path) -> Any:
+    """What torch.save wrote, tensors and plain values only; nothing in the file is run. Raises UserError."""
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Files of torch before 1.6 are no zip files, and cannot be mapped into memory.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except UnpicklingError as error:  # torch suggests weights_only=False, which could run code in the file
         raise UserError(
             f"{path} holds more than weights and could run code, so it is not read",
@@ -94,7 +105,3 @@ def _read(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # torch raises many types for damaged or foreign files
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path} is not a file of weights: {reason}", "download it again") from error
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
-    tensors = found.items() if isinstance(found, dict) else ()
-    return {str(name).removeprefix("module."): one for name, one in tensors if isinstance(one, Tensor)}

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from interlink.redaction import redact_text
 from interlink.stage import Row
 
 
@@ -31,7 +32,7 @@ class SourceCounts:
 
     def add(self, what: str, example: str) -> None:
         setattr(self, what, getattr(self, what) + 1)
-        self.examples.setdefault(what, example[:200])
+        self.examples.setdefault(what, redact_text(example)[:200])
 
     def count(self, rows: Iterator[Row]) -> Iterator[Row]:
         """The rows, counted as they pass."""

@@ -49,7 +49,8 @@ def scan(source: Path, kind: str = KIND) -> Iterator[Row]:
 
     kind: KIND for pictures, FILE for videos.
 
-    Raises UserError where there is no tar, or one cannot be read.
+    A damaged tar among others is a failed row after its readable samples. Raises UserError where there is no tar, or
+    the only one cannot be read.
     """
     is_folder = source.is_dir()
     files = (
@@ -71,6 +72,12 @@ def scan(source: Path, kind: str = KIND) -> Iterator[Row]:
                     members = {suffix: member for _, suffix, member in group}
                     yield _row(path, relative, key, members, file, kind)
         except (tar.ShardError, OSError) as error:
+            if len(files) > 1:  # the others are built
+                message = f"{relative} cannot be read further: {error}"
+                yield Row(
+                    safe_id(f"\n{relative}", name=path.stem), status="failed", error_class="unreadable", message=message
+                )
+                continue
             raise UserError(f"{path} cannot be read: {error}", "copy it again, or remove it from the source") from error
 
 

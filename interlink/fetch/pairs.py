@@ -57,7 +57,7 @@ def scan(
     found: dict[str, Row] = {}
     for record in records:
         if isinstance(record, BadLine):
-            row = _bad(record.line, f"{record.message}: {record.text[:100]}")
+            row = _bad(record.line, f"{record.message}: {redact_text(record.text)[:100]}")
         elif isinstance(record, Record):
             row = _row(record, find_columns(tuple(record.cells), COLUMNS, named), images)
         else:

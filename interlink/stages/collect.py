@@ -323,7 +323,7 @@ def _entry_row(entry: str, where: str, folder: Path, settings: SourceSettings) -
     try:
         target = folder / Path(entry).expanduser()
     except RuntimeError as error:  # `~name` of nobody here
-        return _bad_entry(entry, f"{where}: {entry[:200]!r}: {error}")
+        return _bad_entry(entry, f"{where}: {redact_text(entry)[:200]!r}: {error}")
     if _is_media(entry, settings) or "/" in entry or os.path.isfile(target):  # noqa: PTH113, Path.is_file may raise
         return _listed_file_row(target, entry, folder, settings)
     return _id_row(entry, where, settings)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from cosmos_train.errors import UserError
 from cosmos_train.families.cosmos.model import EXTRA, Cosmos, Student
 from cosmos_train.models.misfit import misfit
+from cosmos_train.models.weights import load_tensors
 
 _SCALES = ("logit_scale", "distill_logit_scale")  # without dimensions in files, with one here
 _SHOWN = 5  # keys that an error names
@@ -26,16 +26,7 @@ _MOE = ".mlp.gate.weight"
 
 def read(path: Path) -> dict[str, dict[str, Tensor]]:
     """The weights in a released file by part, `student` and `teacher`, under plain names. Raises UserError."""
-    try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:  # torch suggests weights_only=False, which could run code in the file
-        raise UserError(
-            f"{path} holds more than weights and could run code, so it is not read",
-            "download it again, or save only its tensors",
-        ) from error
-    except Exception as error:  # torch raises many types for damaged or foreign files
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path} is not a file of weights: {reason}", "download it again") from error
+    found = load_tensors(path)
     if not isinstance(found, dict) or not isinstance(found.get("student"), dict):
         there = ", ".join(sorted(map(str, found))[:_SHOWN]) if isinstance(found, dict) else type(found).__name__
         raise UserError(f"{path} holds no COSMOS student, but {there}", "give a COSMOS checkpoint")

@@ -88,6 +88,18 @@ def test_rows_have_the_origin_and_what_is_no_pair_fails_alone(tmp_path: Path) ->
     assert "has no picture, but txt" in second.message and "is a list, not an object" in third.message
 
 
+def test_a_damaged_tar_among_others_costs_only_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(b"no tar" * 300)
+    with tarfile.open(tmp_path / "b.tar", "w") as file:
+        for name, data in (("0.jpg", picture(0)), ("0.txt", b"a cup")):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    damaged, whole = pairs.scan(tmp_path, (), {}, tmp_path, SourceCounts())
+    assert (damaged.status, damaged.error_class) == ("failed", "unreadable") and "a.tar" in damaged.message
+    assert whole.status == "ok"
+
+
 def test_a_tar_that_is_damaged_and_a_folder_without_tars_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"no tar" * 300)
     with pytest.raises(UserError, match=r"a\.tar cannot be read"):
