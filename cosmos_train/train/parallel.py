@@ -171,7 +171,19 @@ def parallelize(
     for block in blocks:
         fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=settings.reshard)
     fully_shard(together, mesh=mesh, mp_policy=policy, reshard_after_forward=settings.reshard)
+    _gather_once(together)
     return together
+
+
+def _gather_once(module: nn.Module) -> None:
+    """FSDP2 fails in a backward pass without exchange if a layer's weights were never gathered: those of a plain CLIP's
+    teacher never run."""
+    from torch.distributed.fsdp import FSDPModule
+
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            part.unshard()
+            part.reshard()
 
 
 def _mesh(settings: ParallelSettings, world: World) -> Any:

@@ -57,11 +57,11 @@ def cosmos_losses(views: Views) -> CosmosLosses:
     """Both losses. Processes may hold different numbers of rows, including none; the teacher gets no gradient.
 
     Only as many images as the teacher has views are contrasted: local crops of images are not (according to the
-    original, they overfit).
+    original, they overfit). Without views of the teacher every image is contrasted, and nothing is distilled.
     """
     views = views._replace(teacher_image=views.teacher_image.detach(), teacher_text=views.teacher_text.detach())
     found, first = _gathered(views)
-    seen = len(views.teacher_image)
+    seen = len(views.teacher_image) or len(views.image)
     clip = _mean_nce(
         views.image[:seen], views.text, found.image[:seen], found.text, views.scale, first
     )  # fmt: skip
@@ -93,7 +93,7 @@ def _mean_nce(mine: Tensor, theirs: Tensor, all_mine: Tensor, all_theirs: Tensor
     all_mine (K, C, E), all_theirs (I, C, E): those of all processes, ours from row `first` on.
     """
     rows, total = mine.shape[1], all_mine.shape[1]
-    if not total:
+    if not total or not len(mine):
         return (mine.sum() + theirs.sum() + scale.sum()) * 0
     matching = scale * torch.einsum("kce,ice->kic", mine, theirs)  # each row with its partner
     summed = -2 * matching.sum()

@@ -121,7 +121,8 @@ class CosmosFamily(Family):
     def work(self, batch: ViewBatch, recipe: Recipe) -> tuple[Rows, Rows]:
         from cosmos_train.families.cosmos.flops import rows_of
 
-        return rows_of(batch, False), rows_of(batch, True)
+        distilled = bool(recipe.objective.distill_weight)
+        return rows_of(batch, False, distilled), rows_of(batch, True, distilled)
 
     def plan(self, recipe: Recipe) -> Cosmos:
         import torch

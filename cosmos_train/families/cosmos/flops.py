@@ -23,8 +23,9 @@ class Rows:
     taught_pairs: int
 
 
-def rows_of(batch: ViewBatch, padded: bool) -> Rows:
-    """The work in a batch. The first text is encoded to its full length, with padding: all its tokens are used.
+def rows_of(batch: ViewBatch, padded: bool, distilled: bool) -> Rows:
+    """The work in a batch. With distillation the first text is encoded to its full length, with padding: all its
+    tokens are used.
 
     The others are encoded up to their ends, or (padded) to the end of the longest in their pass: long ones share one
     pass, short ones another.
@@ -32,11 +33,14 @@ def rows_of(batch: ViewBatch, padded: bool) -> Rows:
     if not len(batch):
         return Rows(0, 0, 0, 0, 0)
     lengths = batch.token_mask.long().mul(torch.arange(1, batch.texts.shape[2] + 1, device=batch.texts.device)).amax(-1)
-    taught, others = lengths[: len(batch.images)], [lengths[1 : len(batch.images)], lengths[len(batch.images) :]]
+    taught, others = (
+        lengths[: len(batch.images)],
+        [lengths[distilled : len(batch.images)], lengths[len(batch.images) :]],
+    )
     if padded:
         taught, *others = (part.max().expand_as(part) if len(part) else part for part in (taught, *others))
     read = torch.cat(list(others))
-    whole, rows = batch.texts.shape[2], len(batch)
+    whole, rows = batch.texts.shape[2] * distilled, len(batch)
     return Rows(
         rows,
         int(read.sum()) + rows * whole,
@@ -64,8 +68,10 @@ class CosmosFlopCount:
         pixels = 2 * visual.conv1.weight.numel()
         large_image = transformer(visual.transformer, side**2 + 1) + pixels * side**2 + 2 * visual.proj.numel()
         small_image = transformer(visual.transformer, small**2 + 1) + pixels * small**2 + 2 * visual.proj.numel()
-        self._images = views.global_views * large_image + views.local_views * small_image
-        self._pixels = pixels * (views.global_views * side**2 + views.local_views * small**2)
+        self._distilled = bool(recipe.objective.distill_weight)
+        crops = views.local_views * self._distilled
+        self._images = views.global_views * large_image + crops * small_image
+        self._pixels = pixels * (views.global_views * side**2 + crops * small**2)
         block = transformer(student.transformer, 1)
         self._pair = 4 * student.ln_final.weight.shape[0] * len(student.transformer.resblocks)
         self._token = block - self._pair
@@ -78,8 +84,8 @@ class CosmosFlopCount:
         self._poolers = sum(_pooler(texts, tokens, student.text_projection.shape[1]) for tokens in (side**2, context))
 
     def of(self, work: Rows) -> dict[str, Operations]:
-        """The student forward and twice back, the teacher forward."""
-        parts = {"token maps": self._maps, "poolers": self._poolers}
+        """The student forward and twice back; with distillation the teacher forward too."""
+        parts = {"token maps": self._maps, "poolers": self._poolers} if self._distilled else {}
         found = {name: Operations(work.rows * cost, 2 * work.rows * cost) for name, cost in parts.items()}
         found["vision"] = Operations(work.rows * self._images, work.rows * (2 * self._images - self._pixels))
         texts, taught = (
@@ -89,7 +95,7 @@ class CosmosFlopCount:
             )
         )
         found["text"] = Operations(texts, 2 * texts)
-        return found | {"teacher": Operations(work.rows * self._taught + taught, 0)}
+        return found | ({"teacher": Operations(work.rows * self._taught + taught, 0)} if self._distilled else {})
 
 
 def _pooler(queries: int, tokens: int, width: int) -> int:

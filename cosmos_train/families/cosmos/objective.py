@@ -6,6 +6,9 @@
 teacher sees the global ones. `accumulate` treats a step's batches as one: if there are several, features are computed
 first, then the loss over all of them, then each batch runs again to backpropagate its gradients (GradCache, Gao et al.
 2021); the teacher's features are kept, so it runs once. Costs the student's forward pass twice.
+
+Without distillation (`distill_weight` 0) it is plain CLIP over views: neither the teacher nor the cross-attention runs,
+nor the student on small crops of pictures, which only distillation reads.
 """
 
 from __future__ import annotations
@@ -38,26 +41,40 @@ def compute(
     taught: the teacher's features from an earlier pass over this batch. A batch without readable samples still runs, on
     a dummy sample.
     """
-    rows = len(batch.keys)
-    batch = _with_a_row(batch)
+    rows, batch = len(batch.keys), _with_a_row(batch)
+    with record_routing(model.student) as calls:
+        views = _distilled(model, batch, taught) if settings.distill_weight else _plain(model, batch)
+    if rows < len(batch.images[0]):
+        views = views.with_features([part[:, :rows] for part in views.features])
+    return views, _routing(calls, settings, views.image)
+
+
+def _distilled(model: Cosmos, batch: ViewBatch, taught: Taught | None) -> Views:
+    """The features of every view, the cross-modal ones, and the teacher's."""
     large, small = model.normalised(batch.images.flatten(0, 1)), model.normalised(batch.crops.flatten(0, 1))
     count = len(batch.images[0])
-    with record_routing(model.student) as calls:
-        images, pooled = model.student.images(large), [] if not len(small) else [model.student.visual(small)[0]]
-        first, said = _read(model.student, batch.texts, len(batch.images))
+    images, pooled = model.student.images(large), [] if not len(small) else [model.student.visual(small)[0]]
+    first, said = _read(model.student, batch.texts, len(batch.images))
     seen = torch.unflatten(torch.cat([images.pooled, *pooled]), 0, (-1, count))
     # Only the first global view's tokens are attended to, in either modality.
     cross_image, cross_text = model.student.cross(seen, said, images.tokens[:count], first)
-    routing = _routing(calls, settings, seen)
     if taught is None:
         taught = teach(model, batch, large)
-    views = Views(
-        F.normalize(seen, dim=-1), F.normalize(said, dim=-1), cross_image, cross_text, taught[0], taught[1],
-        model.student.logit_scale.exp(), model.student.distill_logit_scale.exp(),
-    )  # fmt: skip
-    if rows < count:
-        views = views.with_features([part[:, :rows] for part in views.features])
-    return views, routing
+    return Views(F.normalize(seen, dim=-1), F.normalize(said, dim=-1), cross_image, cross_text, *taught,
+                 *_scales(model.student))  # fmt: skip
+
+
+def _plain(model: Cosmos, batch: ViewBatch) -> Views:
+    """The features that the contrastive loss compares; of the others there are no views."""
+    pooled = model.student.visual(model.normalised(batch.images.flatten(0, 1)))[0]
+    images = F.normalize(torch.unflatten(pooled, 0, (len(batch.images), -1)), dim=-1)
+    texts = F.normalize(torch.cat(_in_two_passes(model.student, batch.texts, len(batch.images))), dim=-1)
+    none = images[:0]
+    return Views(images, texts, none, none, none, none, *_scales(model.student))
+
+
+def _scales(student: Student) -> tuple[Tensor, Tensor]:
+    return student.logit_scale.exp(), student.distill_logit_scale.exp()
 
 
 @torch.no_grad()
@@ -75,8 +92,11 @@ def _read(student: Student, texts: Tensor, long: int) -> tuple[Tensor, Tensor]:
     long: number of captions of several sentences; long and short ones run in separate passes, each up to its longest.
     """
     first = student.texts(texts[0])
-    others = [_pooled(student, part) for part in (texts[1:long], texts[long:]) if len(part)]
-    return first.tokens, torch.cat([first.pooled[None], *others])
+    return first.tokens, torch.cat([first.pooled[None], *_in_two_passes(student, texts[1:], long - 1)])
+
+
+def _in_two_passes(student: Student, texts: Tensor, long: int) -> list[Tensor]:
+    return [_pooled(student, part) for part in (texts[:long], texts[long:]) if len(part)]
 
 
 def _pooled(tower: Student, texts: Tensor) -> Tensor:

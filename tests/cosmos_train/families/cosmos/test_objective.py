@@ -262,11 +262,13 @@ def test_settings_that_do_not_go_together_are_refused(shards: Path) -> None:
 
 
 @pytest.mark.processes
-def test_two_ranks_replicas_or_shards_are_one(make_shards: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("weight", [1.0, pytest.param(0.0, marks=pytest.mark.slow)], ids=["distilled", "plain"])
+def test_two_ranks_replicas_or_shards_are_one(weight: float, make_shards: Callable[..., Path], tmp_path: Path) -> None:
     """Losses of three steps and the weights of student and teacher after them; samples that are missing on one rank,
-    accumulation and experts among them."""
+    accumulation and experts among them. In a plain CLIP the layers of the teacher never run."""
     shards = make_shards(documents=10, broken=(3,))
     common: dict[str, Any] = {
+        "objective__distill_weight": weight,
         "train__steps": 3, "train__accumulation": 2, "data__max_bad_share": 1.0, "train__save_every": 3,
         "optimiser__eps": 1e-3,  # biases of keys have no gradient but rounding, which Adam would make a step of
         "model__experts": {"count": 3, "top_k": 2, "places": ["vision"]}, "objective__balance_weight": 0.0,
