@@ -69,7 +69,8 @@ class Group:
         raise UserError(f"there is no {self.kind} {name!r}", hint, 2)
 
     def load(self, name: str) -> Any:
-        """The class of a name. Raises UserError, with the distribution, if it cannot be imported or has another base.
+        """The class of a name. Raises UserError, with the distribution, if it cannot be imported, has another base or
+        lacks a method that the base requires.
 
         Importing a plugin must not import heavy packages; it imports those in `open`.
         """
@@ -92,6 +93,13 @@ class Group:
             raise UserError(
                 f"the {self._named(name)} is not a {base}",
                 f"derive its class from {module}.{base} (docs/plugins.md)",
+                2,
+            )
+        if missing := sorted(getattr(found, "__abstractmethods__", ())):
+            raise UserError(
+                f"the {self._named(name)} does not define {' and '.join(missing)}",
+                f"define {'it' if len(missing) == 1 else 'them'} in {found.__module__}.{found.__qualname__} "
+                "(docs/plugins.md)",
                 2,
             )
         return found

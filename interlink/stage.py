@@ -6,6 +6,7 @@ operational (workers, attempts, isolation, commits).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -105,7 +106,7 @@ class Resources:
     workers: int = 0  # most workers; 0 = as many as fit
 
 
-class Stage:
+class Stage(ABC):
     """A step from rows to rows. Derive from it, or from `PerItem`, and override the defaults.
 
     name: of the stage, its table and its block in the recipe.
@@ -203,9 +204,9 @@ class Stage:
     def close(self) -> None:
         """Releases what `open` loaded."""
 
+    @abstractmethod
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         """Yields a row per item, in any order, each as soon as it is ready. An error of one item must not escape."""
-        raise NotImplementedError(f"{type(self).__name__} must define run")
 
     def deadline(self, item: Item) -> float:
         """Seconds after which an isolated item counts as stalled (base + k × duration)."""
@@ -236,9 +237,9 @@ class PerItem(Stage):
     def deadline(self, item: Item) -> float:
         return 120.0
 
+    @abstractmethod
     def process(self, item: Item) -> Row:
         """Returns the item's row, or raises StageError or Dropped."""
-        raise NotImplementedError(f"{type(self).__name__} must define process")
 
     def run(self, items: Iterator[Item]) -> Iterator[Row]:
         for item in items:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -120,16 +121,16 @@ class Captioner(Engine):
         """Further tables that its requests need: `annotations`, `ocr`."""
         return ()
 
+    @abstractmethod
     def open(self) -> Identity:
         """Loads the model or opens the connection. Raises UserError where the settings cannot be used."""
-        raise NotImplementedError(f"{type(self).__name__} must define open")
 
+    @abstractmethod
     def caption(self, requests: Iterable[ClipRequest]) -> Iterator[ClipCaption]:
         """Yields an answer to every request, in any order. Reads no further ahead than it can work on.
 
         An error of one clip goes into the answer's `error`. Raises UserError if no clip can ever be answered.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define caption")
 
 
 def check_engine(name: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from typing import Any, ClassVar
 
 from interlink.settings import Settings
 from interlink.stage import Resources
 
 
-class Engine:
+class Engine(ABC):
     """The constructor is cheap; `open` loads models, `close` releases them. A subclass overrides the defaults.
 
     settings: a built-in engine gets its block of the recipe; a third-party one the mapping `options`, or an instance of

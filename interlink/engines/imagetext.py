@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,17 +49,17 @@ class ImageTextSettings(Settings):
 class ImageText(Engine):
     """An image–text engine."""
 
+    @abstractmethod
     def open(self) -> Identity:
         """Loads the model. Raises UserError where the settings cannot be used."""
-        raise NotImplementedError(f"{type(self).__name__} must define open")
 
+    @abstractmethod
     def pictures(self, frames: Sequence[bytes]) -> NDArray[np.float32]:
         """(N, D) unit vectors of JPEGs. Raises StageError `unreadable`."""
-        raise NotImplementedError(f"{type(self).__name__} must define pictures")
 
+    @abstractmethod
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(N, D) unit vectors. Texts beyond the model's length are truncated."""
-        raise NotImplementedError(f"{type(self).__name__} must define texts")
 
 
 def check_image_text(name: str) -> str:

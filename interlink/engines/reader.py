@@ -5,6 +5,7 @@ Imports nothing heavy: an engine imports its libraries in `open`.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -79,13 +80,13 @@ class FrameText:
 class Reader(Engine):
     """An engine that reads pictures."""
 
+    @abstractmethod
     def open(self) -> Identity:
         """Loads the model or opens the connection. Raises UserError where the settings cannot be used."""
-        raise NotImplementedError(f"{type(self).__name__} must define open")
 
+    @abstractmethod
     def read(self, requests: Iterable[FrameRequest]) -> Iterator[FrameText]:
         """Yields an answer to every request, in any order. Reads no further ahead than it can work on."""
-        raise NotImplementedError(f"{type(self).__name__} must define read")
 
 
 def check_reader(name: str) -> str:

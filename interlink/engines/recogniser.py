@@ -5,6 +5,7 @@ Imports nothing heavy: an engine imports its libraries in `open`.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -80,17 +81,17 @@ class Recogniser(Engine):
         """What one worker needs."""
         return Resources(cpus=float(settings.threads), gpus=float(settings.device.startswith("cuda")), memory_mb=2000)
 
+    @abstractmethod
     def open(self) -> Identity:
         """Loads the model. Raises UserError where the settings cannot be used."""
-        raise NotImplementedError(f"{type(self).__name__} must define open")
 
+    @abstractmethod
     def language_of(self, utterances: Sequence[Utterance]) -> str:
         """Two letters of the language spoken in these; the settings' language if they name one."""
-        raise NotImplementedError(f"{type(self).__name__} must define language_of")
 
+    @abstractmethod
     def recognise(self, utterances: Sequence[Utterance], language: str) -> list[list[Heard]]:
         """What is heard in each utterance of a batch, with times in the container's clock."""
-        raise NotImplementedError(f"{type(self).__name__} must define recognise")
 
 
 def recogniser_class(name: str) -> type[Recogniser]:

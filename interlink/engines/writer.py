@@ -5,6 +5,7 @@ Packages add engines through the entry point group `interlink.writers`.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,17 +56,17 @@ class Writer(Engine):
         """Number of requests that it works on at once."""
         return 16
 
+    @abstractmethod
     def open(self) -> Identity:
         """Loads the model or opens the connection. Raises UserError where the settings cannot be used."""
-        raise NotImplementedError(f"{type(self).__name__} must define open")
 
+    @abstractmethod
     def write(self, requests: Iterable[WriteRequest | None]) -> Iterator[Written]:
         """Yields an answer to every request, in any order. Reads ahead no more than `parallel`.
 
         None among the requests means that there is no request yet, so answers come first. It only occurs while a
         request is in work, or if another one follows. Raises UserError if no request can ever be answered.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define write")
 
 
 def check_writer(name: str) -> str:

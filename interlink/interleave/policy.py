@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from interlink.interleave.settings import InterleaveSettings
 ALL_ROLES: frozenset[str] = frozenset(("narration", "caption", "speech", "ocr"))
 
 
-class Policy:
+class Policy(ABC):
     """An order of frames and texts. A subclass defines `arrange` and overrides defaults.
 
     roles: the texts that it places. needs: tables it reads in addition to those that every build has. reads: the blocks
@@ -27,13 +28,13 @@ class Policy:
     def __init__(self, settings: InterleaveSettings) -> None:
         self.settings = settings
 
+    @abstractmethod
     def arrange(self, clips: Sequence[ClipEvidence], seed: str) -> list[Piece]:
         """The frames and texts of one document's clips, in their order.
 
         Every text of its roles is placed once, every frame at most once (a frame that is not placed counts as left
         out). Frames, and the texts of one role, stay in the order of time. All randomness comes from `seed`.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define arrange")
 
 
 def policy_class(name: str) -> type[Policy]:

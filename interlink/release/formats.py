@@ -66,7 +66,7 @@ class Format(ABC):
     def add(self, sample: Sample) -> None:
         """Writes one document. Documents arrive in the order of the shards."""
 
-    def close(self) -> None:  # noqa: B027 - a format that writes complete files has nothing to finish
+    def close(self) -> None:  # a format that writes complete files has nothing to finish
         """Finishes open files. Called once, after the last document."""
 
     def count(self, split: str) -> None:

@@ -6,6 +6,7 @@ add checkers through the entry point group `interlink.safety`.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -34,9 +35,9 @@ class SafetyChecker(Engine):
         """Loads the model and returns its identity; None without a model. Raises UserError where it cannot run here."""
         return None
 
+    @abstractmethod
     def judge(self, clips: Sequence[Judgeable]) -> list[Verdict]:
         """(value from 0 to 1, what was found) for each clip of a video."""
-        raise NotImplementedError(f"{type(self).__name__} must define judge")
 
 
 class ClassifierSettings(Settings):

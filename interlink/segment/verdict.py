@@ -7,6 +7,7 @@ memory. Imports nothing heavy.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -41,7 +42,7 @@ class Video:
     picture: Callable[[], Any]
 
 
-class Segmenter:
+class Segmenter(ABC):
     """Finds where clips begin in one video, in one pass. Derive from it and override the defaults.
 
     settings: a built-in segmenter gets the recipe's block `keyframes`; a third-party one the mapping `options`, or an
@@ -62,8 +63,9 @@ class Segmenter:
 
     @classmethod
     def of(cls, settings: Any, video: Video) -> Segmenter:
-        """Makes the segmenter of one video. Raises Dropped where such a video cannot be divided."""
-        raise NotImplementedError(f"{cls.__name__} must define of")
+        """Makes the segmenter of one video, by default without settings. Raises Dropped where such a video cannot be
+        divided."""
+        return cls()
 
     @staticmethod
     def needs(settings: Any) -> tuple[str, ...]:
@@ -83,9 +85,9 @@ class Segmenter:
     def prepare(settings: Any) -> None:
         """Loads models, once per process, on one thread."""
 
+    @abstractmethod
     def feed(self, look: Look) -> list[Verdict]:
         """Takes the next look; returns the verdicts that are ready now."""
-        raise NotImplementedError(f"{type(self).__name__} must define feed")
 
     def finish(self) -> list[Verdict]:
         """The remaining verdicts after the last look."""

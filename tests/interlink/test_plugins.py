@@ -197,6 +197,47 @@ def test_a_class_without_its_base_is_refused_with_the_name_of_its_package(
         checker_class("acme_bare")
 
 
+def test_a_class_that_lacks_a_required_method_is_refused_before_a_build_begins(
+    sample_clips: Path, tmp_path: Path, install: Install
+) -> None:
+    source = """
+from interlink.engines.captioner import Captioner
+from interlink.engines.writer import Writer
+from interlink.interleave.policy import Policy
+from interlink.segment.verdict import Segmenter
+from interlink.stage import PerItem
+
+
+class Mute(Captioner):
+    def open(self): ...
+
+
+class Empty(Writer): ...
+
+
+class Loose(Policy): ...
+
+
+class Still(Segmenter): ...
+
+
+class Idle(PerItem): ...
+"""
+    groups = {"captioners": "Mute", "writers": "Empty", "policies": "Loose", "segmenters": "Still", "stages": "Idle"}
+    install("acme", {f"interlink.{group}": f"acme_half = acme:{name}" for group, name in groups.items()}, source=source)
+    for key, lacks in (
+        ("caption.engine=acme_half", "caption"),
+        ("keyframes.segmenter=acme_half", "feed"),
+        ("interleave.policy=acme_half", "arrange"),
+        ("stages=[download, transcribe, keyframes=acme_half]", "process"),
+    ):
+        with pytest.raises(UserError, match=rf"'acme_half' of acme 1\.2 does not define {lacks}\n"):
+            make(tmp_path, sample_clips, key)
+    with pytest.raises(UserError, match=r"does not define open and write\n") as error:
+        writer_class("acme_half")
+    assert error.value.do == "define them in acme.Empty (docs/plugins.md)"
+
+
 def test_a_stage_of_a_new_name_needs_a_schema_and_a_name_that_is_free(
     sample_clips: Path, tmp_path: Path, install: Install
 ) -> None:
