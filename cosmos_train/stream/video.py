@@ -1,7 +1,8 @@
 """Frames from video bytes at given times, with PyAV: a seek to the keyframe before each, then decoding up to it.
 
 Costs about 10 ms of a core per frame of a 360p clip with a keyframe every few seconds. Frames are as displayed: rotated
-as the container says (phones). GIFs and streams without a stated length work too.
+as the container says (phones). GIFs and streams without a stated length work too. PyAV is imported on use: a trainer of
+pictures needs none.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import av
 import numpy as np
 
 from cosmos_train.stream.decode import Frame
@@ -21,6 +21,8 @@ _RUN = 2.0  # seconds to decode through instead of seeking: a keyframe is rarely
 
 def duration(data: bytes) -> float:
     """Duration in seconds; decodes the video if the container has none. Raises ValueError if it is not a video."""
+    import av
+
     with _open(data) as container:
         stream = container.streams.video[0]
         if stream.duration is not None:
@@ -50,6 +52,8 @@ def frames_at(data: bytes, times: Sequence[float], smallest: int) -> list[Frame]
 
 
 def _open(data: bytes) -> Any:
+    import av
+
     try:
         container = av.open(io.BytesIO(data), options=LOCAL_ONLY)
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -72,6 +76,8 @@ class _Playing:
 
     def at(self, time: float) -> Any:
         """The last frame with a time of at most `time`."""
+        import av
+
         wanted = self.start + int(max(0.0, time) / self.stream.time_base)
         try:
             if self.shown is None or not 0 <= (wanted - _stamp(self.shown)) * self.stream.time_base <= _RUN:

@@ -143,7 +143,8 @@ def parallelize(
 ) -> nn.Module:
     """A module that calls compute(model, …), over all ranks. `model` itself keeps its parameter names.
 
-    dtype: number type in which sharded weights are gathered; gradients are always summed in fp32.
+    dtype: number type in which sharded weights are gathered; gradients are always summed in fp32. A single process is
+    wrapped only if it has joined a group (`world.numbers`).
     """
     blocks = list(dict.fromkeys(blocks_of(model)))
     if settings.recompute_every:
@@ -153,7 +154,7 @@ def parallelize(
         for block in blocks:
             block.compile()
     together = Parallelized(model, compute)
-    if world.size == 1:
+    if world.numbers is None:
         return together
     if settings.mode == "ddp":
         ids = [world.device.index] if world.device.type == "cuda" else None
