@@ -1,8 +1,9 @@
 """pairs: image-caption tars as img2dataset writes them and COSMOS reads them: `<key>.jpg`, `.txt`, `.json`.
 
 A pair is a picture with its clip's text; clips without text have none. Its key is the document's with the picture's
-name. `pairs.smallest_side` and `pairs.largest_aspect` leave pictures out; the card counts them. The JSON has img2dataset's fields, `original_caption` (the speech; PixelProse uses this name for captions before
-rewriting), and the origin of the pair. Costs a copy of the bytes and a read of each picture's header.
+name. `pairs.smallest_side` and `pairs.largest_aspect` leave pictures out; the card counts them. The JSON has
+img2dataset's fields, `original_caption` (the speech; PixelProse uses this name for captions before rewriting), and the
+origin of the pair. Costs a copy of the bytes and a read of each picture's header.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
-
 from pydantic import Field
 
 from interlink.release.about import FIELDS, Column
