@@ -44,6 +44,7 @@ def card(about: About) -> str:
         _distributions(about),
         _samples(about),
         _models(about),
+        _use(about),
         _licences(about),
         _commands(about),
         f"## Citation\n\n```\n{about.settings.citation.strip()}\n```" if about.settings.citation.strip() else "",
@@ -86,7 +87,7 @@ def _front_matter(about: About) -> str:
         configs.append({"config_name": name, "data_files": files, **default})
     content: dict[str, Any] = {
         "pretty_name": settings.name,
-        **_hub_licence(settings.licence),
+        **hub_licence(settings.licence),
         "task_categories": ["image-text-to-text", "image-to-text"],
         "tags": [*keywords(about.statistics), "webdataset", "interlink"],
         "size_categories": [size_band(total)],
@@ -111,11 +112,12 @@ def _openable(formats: Mapping[str, Description]) -> dict[str, Description]:
 def _how_to_open(formats: Mapping[str, Description]) -> str:
     """Configurations of the card, and a line for each format that is none."""
     openable = _openable(formats)
-    others = [(name, one.loader) for name, one in formats.items() if name not in openable and one.loader]
-    if not others:
+    lines = [f'- `{name}`: `load_dataset(FOLDER, "{name}")`' for name in openable]
+    lines += [f"- `{name}`: {one.loader}" for name, one in formats.items() if name not in openable and one.loader]
+    if not lines:
         return ""
-    lines = ["`datasets` opens all configurations of a folder with one loader. For the others, name the loader:"]
-    return "\n".join([lines[0], "", *(f"- `{name}`: {loader}" for name, loader in others)])
+    intro = "`datasets` opens the configurations of a folder, or of the dataset's id on the Hub, with one loader. For "
+    return "\n".join([f"{intro}other formats, name the loader:", "", *lines])
 
 
 def size_band(total: int) -> str:
@@ -126,7 +128,8 @@ def size_band(total: int) -> str:
     return f"{_BANDS[place - 1]}<n<{_BANDS[place]}" if place < len(_BANDS) else f"n>{_BANDS[-1]}"
 
 
-def _hub_licence(licence: str) -> dict[str, str]:
+def hub_licence(licence: str) -> dict[str, str]:
+    """The fields of a licence in the front matter of a card; none for none."""
     if not licence:
         return {}
     if licence.lower() in _LICENCES:
@@ -153,7 +156,7 @@ def _contents(about: About) -> str:
         "(words and punctuation marks). "
         f"A {statistics.thing}'s documents are all in one split, drawn by a keyed hash of its id "
         f"(seed {about.settings.seed}, {about.settings.val_share:.0%} val).",
-        _table(
+        table(
             ("folder", "holds", "records"),
             [
                 (f"`{name}/`", one.about, ", ".join(f"{s} {n:,}" for s, n in sorted(one.records.items())))
@@ -179,7 +182,7 @@ def _funnel(stages: Mapping[str, Mapping[str, Any]]) -> str:
         (
             "## From the source to the documents",
             "Rows by outcome at every stage of the build; `partial` are among the ok, and lost a part.",
-            _table(("stage", "ok", "partial", "dropped", "failed", "pending", "why"), rows),
+            table(("stage", "ok", "partial", "dropped", "failed", "pending", "why"), rows),
         )
     )
 
@@ -214,11 +217,21 @@ def _models(about: About) -> str:
         f"{stage} `{escaped(prompt)}` ({count:,})"
         for (stage, prompt), count in sorted(about.statistics.prompts.items())
     ]
-    lines = ["## Models", _table(("stage", "model or engine", "documents"), rows) if rows else "No model had a part."]
+    lines = ["## Models", table(("stage", "model or engine", "documents"), rows) if rows else "No model had a part."]
     if prompts:
         lines.append(f"Prompts, by hash: {', '.join(prompts)}.")
     lines.append("What a model wrote can be wrong; nobody has read every text.")
     return "\n\n".join(lines)
+
+
+def _use(about: About) -> str:
+    thing = about.statistics.thing
+    return (
+        "## Intended use and limits\n\n"
+        f"For training and studying models of pictures and text that belong together. It shows what its {thing}s show: "
+        "their languages, people, places and errors; it is no fair sample of the world. People may be seen and named; "
+        "it is not meant for recognising them. What was left out, and why, is in the table of stages."
+    )
 
 
 def _licences(about: About) -> str:
@@ -240,7 +253,7 @@ def _licences(about: About) -> str:
         (
             "## Licences and opt-outs",
             f"{whole} What was made from a {statistics.thing} belongs to its makers too. As the sources state it:",
-            _table(("licence", "documents"), rows),
+            table(("licence", "documents"), rows),
             f"Left out on request: {opted}." if opted else "No item was left out on request of its owner.",
             f"Each document names its {statistics.thing} (`video_id`, `url`), so that one can be found and taken out.",
         )
@@ -282,6 +295,7 @@ def _comparable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """A table in Markdown. Cells are escaped by the caller."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
