@@ -16,7 +16,7 @@ import yaml
 
 from cosmos_train.families.base import Family, Trained
 from cosmos_train.recipe import Recipe
-from interlink.release.card import escaped, hub_licence, table
+from interlink.markdown import escaped, hub_licence, table
 
 _LIMITS = (
     "It knows what its data show: their languages, people, places and errors. Nobody has read all of its data or "

@@ -7,28 +7,20 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from interlink.markdown import escaped, hub_licence, table
 from interlink.release.about import About, Description
-from interlink.release.croissant import count_of, general, keywords, licence_link
+from interlink.release.croissant import count_of, general, keywords
 from interlink.release.statistics import Distribution, by_frequency
 
 BAR = 40  # length of the longest bar, characters
 BINS = 12
-# Values of the Hub (huggingface.co/docs/hub): size categories, and ids of licences except software licences.
+# Size categories of the Hub (huggingface.co/docs/hub).
 _BANDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
-_LICENCES = frozenset(
-    (
-        *("apache-2.0", "mit", "unlicense", "c-uda", "cdla-sharing-1.0", "cdla-permissive-1.0", "cdla-permissive-2.0"),
-        *("cc", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0"),
-        *("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
-        *("cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "etalab-2.0", "gfdl", "odc-by", "odbl", "pddl"),
-        *("openrail", "unknown"),
-    )
-)
 _RECIPE = """python -c "import json; print(json.dumps(json.load(open('recipe.lock.json'))['recipe']))\""""
 _ON_REQUEST = re.compile(r"opt(ed)?_?out|take_?down|taken_?down|tombstone|robots")
 
@@ -65,12 +57,6 @@ def histogram(distribution: Distribution, unit: str) -> str:
         span = _plain(low) if high - low == 1 else f"{_plain(low)} – {_plain(high)}"
         lines.append(f"{span:>15}  {bar:<{BAR}}  {count:,}")
     return "\n".join(lines)
-
-
-def escaped(text: str) -> str:
-    """The text escaped for Markdown and HTML, on one line."""
-    text = re.sub(r"([\\`*_\[\]()#|~!])", r"\\\1", " ".join(text.split()))
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _plain(value: float) -> str:
@@ -126,17 +112,6 @@ def size_band(total: int) -> str:
     if not place:
         return f"n<{_BANDS[0]}"
     return f"{_BANDS[place - 1]}<n<{_BANDS[place]}" if place < len(_BANDS) else f"n>{_BANDS[-1]}"
-
-
-def hub_licence(licence: str) -> dict[str, str]:
-    """The fields of a licence in the front matter of a card; none for none."""
-    if not licence:
-        return {}
-    if licence.lower() in _LICENCES:
-        return {"license": licence.lower()}
-    name = re.sub(r"[^a-z0-9.]+", "-", licence.partition("://")[2] or licence, flags=re.IGNORECASE).strip("-").lower()
-    link = licence_link(licence)
-    return {"license": "other", "license_name": name, **({"license_link": link} if link else {})}
 
 
 def _hub(split: str) -> str:
@@ -293,9 +268,3 @@ def _yaml(value: Any) -> str:
 
 def _comparable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """A table in Markdown. Cells are escaped by the caller."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
