@@ -62,7 +62,11 @@ class ObjectiveSettings(Settings):
         "twice), or each batch by itself",
     )
     clip_weight: float = Field(default=1.0, ge=0, description="cosmos: weight of the contrastive loss over views")
-    distill_weight: float = Field(default=1.0, ge=0, description="cosmos: weight of the distillation loss")
+    distill_weight: float = Field(
+        default=1.0,
+        ge=0,
+        description="cosmos: weight of the distillation loss; 0: a plain CLIP, its teacher an average of its weights",
+    )
     teacher: TeacherSettings = TeacherSettings()
     balance_weight: float = Field(
         default=0.1,

@@ -57,14 +57,16 @@ def cosmos_losses(views: Views) -> CosmosLosses:
     """Both losses. Processes may hold different numbers of rows, including none; the teacher gets no gradient.
 
     Only as many images as the teacher has views are contrasted: local crops of images are not (according to the
-    original, they overfit).
+    original, they overfit). Without views of the teacher all images are, and nothing is distilled.
     """
     views = views._replace(teacher_image=views.teacher_image.detach(), teacher_text=views.teacher_text.detach())
     found, first = _gathered(views)
-    seen = len(views.teacher_image)
+    seen = len(views.teacher_image) or len(views.image)
     clip = _mean_nce(
         views.image[:seen], views.text, found.image[:seen], found.text, views.scale, first
     )  # fmt: skip
+    if not len(views.teacher_image):
+        return CosmosLosses(clip, views.distill_scale.sum() * 0)
     distill = _mean_nce(
         torch.cat([views.cross_image, views.cross_text]),
         torch.cat([views.teacher_image, views.teacher_text]),

@@ -64,8 +64,10 @@ class CosmosFlopCount:
         pixels = 2 * visual.conv1.weight.numel()
         large_image = transformer(visual.transformer, side**2 + 1) + pixels * side**2 + 2 * visual.proj.numel()
         small_image = transformer(visual.transformer, small**2 + 1) + pixels * small**2 + 2 * visual.proj.numel()
-        self._images = views.global_views * large_image + views.local_views * small_image
-        self._pixels = pixels * (views.global_views * side**2 + views.local_views * small**2)
+        self._plain = not recipe.objective.distill_weight  # see `objective`
+        crops = 0 if self._plain else views.local_views
+        self._images = views.global_views * large_image + crops * small_image
+        self._pixels = pixels * (views.global_views * side**2 + crops * small**2)
         block = transformer(student.transformer, 1)
         self._pair = 4 * student.ln_final.weight.shape[0] * len(student.transformer.resblocks)
         self._token = block - self._pair
@@ -78,8 +80,8 @@ class CosmosFlopCount:
         self._poolers = sum(_pooler(texts, tokens, student.text_projection.shape[1]) for tokens in (side**2, context))
 
     def of(self, work: Rows) -> dict[str, Operations]:
-        """The student forward and twice back, the teacher forward."""
-        parts = {"token maps": self._maps, "poolers": self._poolers}
+        """The student forward and twice back, the teacher forward (a plain CLIP has none)."""
+        parts = {} if self._plain else {"token maps": self._maps, "poolers": self._poolers}
         found = {name: Operations(work.rows * cost, 2 * work.rows * cost) for name, cost in parts.items()}
         found["vision"] = Operations(work.rows * self._images, work.rows * (2 * self._images - self._pixels))
         texts, taught = (
@@ -89,6 +91,8 @@ class CosmosFlopCount:
             )
         )
         found["text"] = Operations(texts, 2 * texts)
+        if self._plain:
+            return found
         return found | {"teacher": Operations(work.rows * self._taught + taught, 0)}
 
 

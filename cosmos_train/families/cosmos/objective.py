@@ -6,6 +6,9 @@
 teacher sees the global ones. `accumulate` treats a step's batches as one: if there are several, features are computed
 first, then the loss over all of them, then each batch runs again to backpropagate its gradients (GradCache, Gao et al.
 2021); the teacher's features are kept, so it runs once. Costs the student's forward pass twice.
+
+With `distill_weight` 0 it is a plain CLIP: teacher and cross-attention see one row, small crops of pictures are left
+out. With one view it equals open_clip's loss.
 """
 
 from __future__ import annotations
@@ -40,6 +43,9 @@ def compute(
     """
     rows = len(batch.keys)
     batch = _with_a_row(batch)
+    if not settings.distill_weight:
+        views, routing = _plain(model, batch, settings)
+        return _first(views, rows, len(batch.images[0])), routing
     large, small = model.normalised(batch.images.flatten(0, 1)), model.normalised(batch.crops.flatten(0, 1))
     count = len(batch.images[0])
     with record_routing(model.student) as calls:
@@ -55,9 +61,36 @@ def compute(
         F.normalize(seen, dim=-1), F.normalize(said, dim=-1), cross_image, cross_text, taught[0], taught[1],
         model.student.logit_scale.exp(), model.student.distill_logit_scale.exp(),
     )  # fmt: skip
-    if rows < count:
-        views = views.with_features([part[:, :rows] for part in views.features])
-    return views, routing
+    return _first(views, rows, count), routing
+
+
+def _plain(model: Cosmos, batch: ViewBatch, settings: ObjectiveSettings) -> tuple[Views, Tensor]:
+    """Features of the student alone: of the large crops and all texts."""
+    student, large = model.student, model.normalised(batch.images.flatten(0, 1))
+    count = len(batch.images[0])
+    with record_routing(student) as calls:
+        seen = torch.unflatten(student.visual(large)[0], 0, (-1, count))
+        texts = (batch.texts[: len(batch.images)], batch.texts[len(batch.images) :])
+        said = torch.cat([_pooled(student, part) for part in texts if len(part)])
+    routing = _routing(calls, settings, seen)
+    # One row runs through what this loss leaves out: replicas expect a gradient of every weight, shards a call.
+    with torch.no_grad():
+        model.teacher.images(large[:1])
+        _pooled(model.teacher, batch.texts[:1, :1])
+    images, first = student.images(large[:1]), student.texts(batch.texts[0][:1])
+    cross = student.cross(images.pooled[None], first.pooled[None], images.tokens, first.tokens)
+    unused = sum((part.float().sum() * 0 for part in cross), seen.new_zeros((), dtype=torch.float32))
+    none = seen.new_zeros((0, *seen.shape[1:]))
+    views = Views(
+        F.normalize(seen, dim=-1), F.normalize(said, dim=-1), none, none, none, none,
+        student.logit_scale.exp(), student.distill_logit_scale.exp(),
+    )  # fmt: skip
+    return views, routing + unused
+
+
+def _first(views: Views, rows: int, count: int) -> Views:
+    """The views without the dummy sample of an empty batch."""
+    return views.with_features([part[:, :rows] for part in views.features]) if rows < count else views
 
 
 @torch.no_grad()

@@ -57,6 +57,13 @@ def step(recipe: Recipe, words: Tokenizer, count: int = 1) -> tuple[dict[str, to
     return losses, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
+def assert_close(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
+    """Equal to a millionth of the norm of all gradients."""
+    norm = torch.stack([g.norm() for g in wanted.values()]).norm()
+    for name, gradient in wanted.items():
+        assert (gradient - found[name]).abs().max() < 1e-6 * norm, name
+
+
 def test_accumulated_gradients_are_those_of_the_large_batch(shards: Path, words: Tokenizer) -> None:
     whole, wanted = step(cosmos_recipe(shards, train__batch_size=12), words)
     losses, found = step(cosmos_recipe(shards, train__batch_size=4), words, 3)
@@ -65,13 +72,60 @@ def test_accumulated_gradients_are_those_of_the_large_batch(shards: Path, words:
         found
     )
     assert not [name for name in found if name.startswith("teacher")]
-    norm = torch.stack([g.norm() for g in wanted.values()]).norm()
-    for name, gradient in wanted.items():
-        assert (gradient - found[name]).abs().max() < 1e-6 * norm, name
+    assert_close(found, wanted)
     for name in ("loss", "clip", "distill"):
         assert losses[name].item() == pytest.approx(whole[name].item(), rel=1e-6)
     alone, _ = step(cosmos_recipe(shards, train__batch_size=4, objective__pool="batch"), words, 3)
     assert alone["clip"] < losses["clip"]  # fewer candidates
+
+
+PLAIN = {"objective__distill_weight": 0}
+
+
+def test_a_plain_clip_is_open_clips_loss(shards: Path, words: Tokenizer) -> None:
+    """One view of a picture and one text: value and every gradient are those of open_clip's ClipLoss."""
+    from cosmos_train.models.backends import open_clip
+
+    one = {"data__views": {"global_views": 1, "local_views": 0, "local_size": 16, "sentences": 2, "augment": 0.0}}
+    recipe = cosmos_recipe(shards, **PLAIN, **one)
+    losses, found = step(recipe, words)
+    torch.manual_seed(0)
+    student = build_cosmos(recipe, words)
+    batch = open_stream(recipe, words, open_data(recipe.data)).next()
+    seen = F.normalize(student.student.visual(student.normalised(batch.images[0]))[0], dim=-1)
+    said = F.normalize(student.student.texts(batch.texts[0]).pooled, dim=-1)
+    wanted = open_clip().loss.ClipLoss()(seen, said, student.student.logit_scale.exp())
+    assert losses["loss"].item() == losses["clip"].item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert losses["distill"] == 0
+    wanted.backward()
+    gradients = {name: p.grad for name, p in student.named_parameters() if p.grad is not None}
+    assert_close(found, gradients)
+    left_out = found.keys() - gradients.keys()
+    assert "student.distill_logit_scale" in left_out and not any(found[name].any() for name in left_out)
+
+
+def test_a_plain_clip_has_the_gradients_of_the_contrastive_loss_alone(shards: Path, words: Tokenizer) -> None:
+    """As with a teacher whose loss is multiplied by almost nothing; and small crops are left out."""
+    losses, found = step(cosmos_recipe(shards, **PLAIN), words)
+    full, wanted = step(cosmos_recipe(shards, objective__distill_weight=1e-12), words)
+    assert losses["clip"].item() == pytest.approx(full["clip"].item(), rel=1e-6)
+    assert found.keys() == wanted.keys()  # replicas and shards expect a gradient of every weight
+    assert_close(found, wanted)
+    recipe = cosmos_recipe(shards, **PLAIN)
+    model = build_cosmos(recipe, words)
+    batch = open_stream(recipe, words, open_data(recipe.data)).next()
+    views, _ = compute(model, batch, recipe.objective)
+    assert (views.image.shape, views.text.shape) == ((2, 4, 32), (5, 4, 32))
+    assert all(len(part) == 0 for part in views.features[2:])
+    useful, _ = CosmosFamily().work(batch, recipe)
+    assert CosmosFlopCount(model, recipe).of(useful).keys() == {"vision", "text"}
+
+
+def test_a_plain_clips_step_does_not_depend_on_its_split(shards: Path, words: Tokenizer) -> None:
+    whole, wanted = step(cosmos_recipe(shards, train__batch_size=12, **PLAIN), words)
+    losses, found = step(cosmos_recipe(shards, train__batch_size=4, **PLAIN), words, 3)
+    assert losses["loss"].item() == pytest.approx(whole["loss"].item(), rel=1e-6)
+    assert_close(found, wanted)
 
 
 def test_every_parameter_of_the_student_learns(shards: Path, words: Tokenizer) -> None:
@@ -262,7 +316,10 @@ def test_settings_that_do_not_go_together_are_refused(shards: Path) -> None:
 
 
 @pytest.mark.processes
-def test_two_ranks_replicas_or_shards_are_one(make_shards: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", [{}, pytest.param(PLAIN, marks=pytest.mark.slow, id="plain")])
+def test_two_ranks_replicas_or_shards_are_one(
+    make_shards: Callable[..., Path], tmp_path: Path, variant: dict[str, Any]
+) -> None:
     """Losses of three steps and the weights of student and teacher after them; samples that are missing on one rank,
     accumulation and experts among them."""
     shards = make_shards(documents=10, broken=(3,))
@@ -279,7 +336,7 @@ def test_two_ranks_replicas_or_shards_are_one(make_shards: Callable[..., Path], 
     }
     jobs = {}
     for name, settings in modes.items():
-        (tmp_path / f"{name}.yaml").write_text(dump(cosmos_recipe(shards, **common, **settings)))
+        (tmp_path / f"{name}.yaml").write_text(dump(cosmos_recipe(shards, **common, **settings, **variant)))
         paths = {"recipe": f"{name}.yaml", "out": name, "diary": f"{name}.jsonl"}
         jobs[name] = {key: str(tmp_path / path) for key, path in paths.items()}
     alone = start([jobs.pop("single")], 1)
