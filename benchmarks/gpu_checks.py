@@ -118,9 +118,9 @@ def _one_rank(mode: str, setup: Setup) -> Numbers:
 
 def _checkpoint(setup: Setup) -> Numbers:
     """Steps 1 to 6 on the device, against 1, 2 on the device, 3, 4 on the CPU, and 5, 6 on the device again."""
-    from benchmarks.loop import _shards
+    from benchmarks.loop import documents
 
-    shards = _shards(setup.folder / "shards")
+    shards = documents(setup.folder / "shards")
     straight = _losses(shards, setup.folder / "straight", [(6, setup.device)])
     moved = _losses(shards, setup.folder / "moved", [(2, setup.device), (4, "cpu"), (6, setup.device)])
     error = max(abs(a - b) / abs(a) for a, b in zip(straight, moved, strict=True))

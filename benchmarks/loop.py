@@ -47,7 +47,7 @@ def measure(pairs: int, batch_size: int, threads: int) -> Overhead:
     from cosmos_train.train.trainer import Trainer
 
     with tempfile.TemporaryDirectory() as folder:
-        shards = _shards(Path(folder) / "shards")
+        shards = documents(Path(folder) / "shards")
         settings = [
             f"data.shards={shards}", f"train.batch_size={batch_size}", f"train.threads={threads}",
             f"train.steps={pairs + _WARM + 1}", "train.save_every=1000000", "train.log_every=10",
@@ -123,7 +123,7 @@ def _summary(times: list[tuple[float, float]]) -> Overhead:
     )
 
 
-def _shards(folder: Path) -> Path:
+def documents(folder: Path) -> Path:
     """Documents of three clips with two frames each, in shards."""
     import numpy as np
     from PIL import Image

@@ -156,13 +156,15 @@ class Build:
         out: str,
         settings: ReleaseSettings | None = None,
         report: Callable[[int, int], None] | None = None,
+        keep: bool = False,
     ) -> Made:
         """Writes the finished shards in these formats to `out`, with a dataset card; see `interlink.release`."""
         from interlink.release import ReleaseSettings, release
 
         lock = (self.workspace.lock() or Lock()).model_dump(mode="json")
         stages = self.status().json()["stages"]
-        return release(self.workspace.storage, lock, stages, formats, out, settings or ReleaseSettings(), report)
+        settings = settings or ReleaseSettings()
+        return release(self.workspace.storage, lock, stages, formats, out, settings, report, keep)
 
     # -- doing --------------------------------------------------------------------------------------------------
 

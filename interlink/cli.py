@@ -284,6 +284,8 @@ def release(
     format_: Annotated[str, typer.Option("--format", help="One or more, separated by commas: {}.")] = "",
     out: Annotated[str, typer.Option(help="Folder or URL that is empty or absent.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, see docs/release.md; repeatable.")] = None,
+    push: Annotated[str, typer.Option(metavar="OWNER/NAME", help="Also upload it: a dataset of the Hub.")] = "",
+    public: Annotated[bool, typer.Option("--public", help="With --push: visible to everybody.")] = False,
     json_: Json = False,
 ) -> None:
     """Export the documents in formats of other tools, with a dataset card."""
@@ -293,18 +295,25 @@ def release(
 
     from interlink.api import Build
     from interlink.release import ReleaseSettings
+    from interlink.release import push as hub
     from interlink.report import terminal
 
     if not out:
         raise UserError("release needs --out", "for example --out release", 2)
+    hub.check_request(push, public, out)
     settings = ReleaseSettings.load(set_ or [])
     with Progress(console=console_of(json_), transient=True) as bar:
         task = bar.add_task("releasing", total=None)
-        made = Build(None, root).release(
-            split_names(format_), out, settings, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        made = Build(None, root).release(split_names(format_), out, settings, report, keep=bool(push))
+        if push:
+            bar.update(task, description=f"uploading to {push}", completed=0, total=None)
+        pushed = hub.push(Path(made.url), push, public, report=report) if push else None
     if json_:
-        terminal.print_json(asdict(made))
+        terminal.print_json(asdict(made) | ({"pushed": asdict(pushed)} if pushed else {}))
         return
     console = console_of()
     for name, records in made.formats.items():
@@ -313,6 +322,8 @@ def release(
     for note in made.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{made.files} files, {made.bytes / 1e6:,.1f} MB: {made.url}", highlight=False, soft_wrap=True)
+    if pushed:
+        console.print(pushed.line(), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: interlink why out dQw4w9WgXcQ --frames sheets")

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from interlink.errors import UserError
 
 TEMPORARY = ".tmp-"  # names that begin so are never listed
+_OPTIONS = {"hf": {"block_size": 2**16}}  # by protocol; the Hub's reads 5 MB beyond each range
 SCRATCH = ".scratch"  # folder of a local storage for files that are being made
 
 
@@ -56,10 +57,15 @@ class Storage:
             import fsspec
 
             try:
-                self._local.fs, _ = fsspec.core.url_to_fs(self.url, use_listings_cache=False, **self.options)
+                options = {
+                    "use_listings_cache": False,
+                    **_OPTIONS.get(self.url.partition("://")[0], {}),
+                    **self.options,
+                }
+                self._local.fs, _ = fsspec.core.url_to_fs(self.url, **options)
             except (ImportError, ValueError) as error:
                 raise UserError(
-                    f"cannot open {self.url}: {error}", "install the extra for it: interlink[s3] or [gcs]", 2
+                    f"cannot open {self.url}: {error}", "install the extra for it: interlink[s3], [gcs] or [hub]", 2
                 ) from error
         return self._local.fs
 

@@ -28,7 +28,8 @@ INTERLINK = (
      "sample", "text", "prompts"),
     ("shards",),
     ("stage", "settings", "fingerprints", "tables", "storage", "errors", "ids", "plugins", "values", "encodings",
-     "delimited", "alphabets", "processes", "redaction", "containers"),
+     "delimited", "alphabets", "processes", "redaction", "containers",
+     "markdown"),
 )  # fmt: skip
 COSMOS_TRAIN = (
     ("__main__",),
@@ -50,6 +51,7 @@ FROM_THE_TRAINER = (
     "interlink.values",
     "interlink.encodings",
     "interlink.containers",
+    "interlink.markdown",
 )
 DOORS = {
     "cosmos_train.plugins": ("interlink.plugins",),

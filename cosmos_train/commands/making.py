@@ -17,14 +17,15 @@ def export(
     out: Annotated[Path, typer.Argument(help="A new folder.")],
     average: Annotated[bool, typer.Option("--average", help="Export the averaged weights (train.ema_decay).")] = False,
     part: Annotated[Part, typer.Option(help="Which half of a COSMOS becomes a plain open_clip model.")] = Part.teacher,
+    licence: Annotated[str, typer.Option(help="Licence of the weights, for the model card: an SPDX id or a URL.")] = "",
 ) -> None:
-    """Write a model as a self-contained folder: safetensors, configs, tokenizer, preprocessing.
+    """Write a model as a self-contained folder: safetensors, configs, tokenizer, preprocessing, model card.
 
     Example: cosmos_train export runs/first exported
     """
     from cosmos_train.train.export import export as write
 
-    print(write(checkpoint, out, average, part.value))
+    print(write(checkpoint, out, average, part.value, licence))
 
 
 def upcycle(

@@ -120,6 +120,7 @@ class Family(ABC):
     losses: parts of `loss` to show in a line of metrics. needs: blocks of `model` that a recipe must give.
     model_options, objective_options: schemas of `model.options` and `objective.options`. expert_places: where `upcycle`
     puts experts by default. instead: advice when a command of another family is called.
+    library, hub_task, use, limits: for the model card of an export: who loads it, its task on the Hub, and sentences.
     """
 
     kind: ClassVar[str]
@@ -131,6 +132,10 @@ class Family(ABC):
     objective_options: ClassVar[type[BaseModel]] = NoOptions
     expert_places: ClassVar[tuple[str, ...]] = ()
     evaluation: ClassVar[Evaluation] = Evaluation()
+    library: ClassVar[str] = "interlink"
+    hub_task: ClassVar[str] = ""
+    use: ClassVar[str] = "Research on material like that which it was trained on."
+    limits: ClassVar[str] = "On other material its outputs mean little."
     instead: ClassVar[str] = "see cosmos_train evaluate --help"
 
     # Recipes

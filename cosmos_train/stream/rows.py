@@ -20,7 +20,7 @@ import numpy as np
 
 from cosmos_train.errors import UserError
 from cosmos_train.stream.index import Columns
-from interlink.shards import curated, resolve, tar
+from interlink.shards import curated, tar
 from interlink.storage import Storage
 
 LINES = (".jsonl", ".ndjson", ".jsonl.zip")
@@ -28,39 +28,6 @@ PARQUET = ".parquet"
 SUFFIXES = (*LINES, PARQUET)
 _GROUPS = 4  # row groups of one file kept in memory
 _PICTURES = ((b"\x89PNG", "png"), (b"RIFF", "webp"))  # how they begin; all others are taken for JPEG
-
-
-def find(paths: Sequence[str]) -> list[str]:
-    """The shards behind these paths: files of rows, and what `interlink.shards.resolve` finds.
-
-    A folder with a tar is a folder of tars: next to each, img2dataset writes a table. Raises UserError if a path has
-    neither.
-    """
-    found: list[str] = []
-    for path in paths:
-        found += _rows(path) or resolve(path)
-    return found
-
-
-def _rows(path: str) -> list[str]:
-    """The files of rows behind one path, sorted; none if it is something else."""
-    if "://" in path and not path.startswith("file://"):
-        return [path] if path.endswith(SUFFIXES) else []
-    local = Path(path.removeprefix("file://")).expanduser().absolute()
-    if local.is_file():
-        if path.endswith(SUFFIXES):
-            return [str(local)]
-        if path.endswith(".tar"):
-            return []
-        raise UserError(f"{path} is a file, and no shard", f"name a folder, a tar, or one of *{', *'.join(SUFFIXES)}")
-    if local.is_dir():
-        names = sorted(one.name for one in local.iterdir() if one.is_file() and not one.name.startswith("."))
-        if any(name.endswith((".tar", "MANIFEST.json", "recipe.lock.json")) for name in names):
-            return []
-        return [str(local / name) for name in names if name.endswith(SUFFIXES)]
-    if path.endswith(SUFFIXES) and any(mark in path for mark in "*?["):
-        return sorted(str(one) for one in Path(local.anchor).glob(str(local.relative_to(local.anchor))))
-    return []
 
 
 class Rows:

@@ -13,9 +13,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from cosmos_train.stream.find import find
 from cosmos_train.stream.index import Columns, Lengths, join, read_columns, read_lengths
-from cosmos_train.stream.rows import SUFFIXES, Rows, find
+from cosmos_train.stream.rows import SUFFIXES, Rows
 from cosmos_train.stream.tar import Members, parse
+from interlink.shards import hub
 from interlink.shards.index import split
 from interlink.shards.runs import bare
 
@@ -40,18 +42,20 @@ class Reader:
     def __init__(self, paths: Sequence[str]) -> None:
         self.shards = find(paths)
         self._places = [split(shard) for shard in self.shards]
-        self._rows = {
-            number: Rows(*self._places[number]) for number, shard in enumerate(self.shards) if shard.endswith(SUFFIXES)
-        }
-        self.columns = [
-            self._rows[number].columns if number in self._rows else read_columns(*place)
-            for number, place in enumerate(self._places)
-        ]
+        self._rows: dict[int, Rows] = {}
+        self.columns = [self._opened(number) for number in range(len(self.shards))]
         for shard, columns in zip(self.shards, self.columns, strict=True):
             for note in columns.notes:
                 log.warning("%s: %s", shard, note)
         self._ends = np.cumsum([len(columns) for columns in self.columns])
         self._files: OrderedDict[int, int] = OrderedDict()
+
+    def _opened(self, shard: int) -> Columns:
+        with hub.explained(self.shards[shard]):
+            if not self.shards[shard].endswith(SUFFIXES):
+                return read_columns(*self._places[shard])
+            self._rows[shard] = Rows(*self._places[shard])
+            return self._rows[shard].columns
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -127,11 +131,13 @@ class Reader:
         raise AssertionError("unreachable")
 
     def _range(self, shard: int, offset: int, size: int) -> bytes:
-        if shard in self._rows:
-            return self._rows[shard].sample(offset)
         storage, name = self._places[shard]
+        if shard in self._rows:
+            with hub.connection_errors(storage.url):
+                return self._rows[shard].sample(offset)
         if not storage.is_local:
-            return storage.read_range(name, offset, size)
+            with hub.connection_errors(storage.url):
+                return storage.read_range(name, offset, size)
         data = os.pread(self._file(shard), size, offset)
         if len(data) != size:
             raise EOFError(f"{self.shards[shard]}: {size} bytes wanted at {offset}, {len(data)} there")
@@ -163,8 +169,11 @@ class Reader:
             ends = [start + size for start, size in zip(starts, sizes, strict=True)]
             answers = storage.file_system().cat_ranges(names, starts, ends, on_error="return")
             for number, answer, size in zip(group, answers, sizes, strict=True):
-                whole = isinstance(answer, Exception) or len(answer) == size
-                found[number] = answer if whole else EOFError(f"{size} bytes wanted, {len(answer)} there")
+                if isinstance(answer, Exception):
+                    found[number] = hub.as_os_error(storage.url, answer)
+                else:
+                    whole = len(answer) == size
+                    found[number] = answer if whole else EOFError(f"{size} bytes wanted, {len(answer)} there")
         return found
 
     def __del__(self) -> None:

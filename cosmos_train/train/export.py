@@ -8,16 +8,23 @@ from typing import Literal
 
 from cosmos_train.errors import UserError
 from cosmos_train.families.registry import family_of
+from cosmos_train.train import card
 from cosmos_train.train.starting import family_at, load_any
 from interlink.storage import usual_mode
 
 Part = Literal["teacher", "student"]
 
 
-def export(checkpoint: Path, out: Path, average: bool = False, part: Part = "teacher") -> Path:
+CARD = "README.md"
+
+
+def export(
+    checkpoint: Path, out: Path, average: bool = False, part: Part = "teacher", licence: str = ""
+) -> Path:  # fmt: skip
     """Writes the model of a checkpoint (its folder, a run's, or a file as released) to the new folder `out`.
 
-    average: write the averaged weights. part: which half of a COSMOS becomes a plain CLIP.
+    average: write the averaged weights. part: which half of a COSMOS becomes a plain CLIP. licence: of the weights, for
+    the model card.
 
     Raises UserError if there is no checkpoint, the family has no export, `out` is not empty, or writing fails.
     """
@@ -32,7 +39,10 @@ def export(checkpoint: Path, out: Path, average: bool = False, part: Part = "tea
     there = out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        family_of(trained.recipe).export(out, trained, model, part)
+        family = family_of(trained.recipe)
+        family.export(out, trained, model, part)
+        if (out / CARD).is_file():
+            (out / CARD).write_text(card.complete((out / CARD).read_text(), trained, family, licence))
         usual_mode(path for path in out.rglob("*") if path.is_file())
     except (OSError, RuntimeError) as error:  # torch and safetensors report a full disk differently
         raise UserError(

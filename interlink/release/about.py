@@ -60,7 +60,7 @@ class Description:
     Face's `datasets` can open them. columns: of its Parquet files, for Croissant; the first `keys` of them are the key.
     default: whether `datasets` opens this format if none is named. loses: the `FIELDS` that it leaves out. empty: the
     reason if it has no records. loader: how `datasets` opens it if it is no configuration of the card. media: glob of
-    single files of media -> their MIME type.
+    single files of media -> their MIME type. left_out: what its options leave out -> the count.
     """
 
     about: str
@@ -73,6 +73,7 @@ class Description:
     loader: str = ""
     keys: int = 1
     media: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -95,7 +96,7 @@ class About:
         return {name: dict(one.records) for name, one in self.formats.items()}
 
     def notes(self) -> list[str]:
-        """What the formats leave out of this build, and formats without records: a sentence each."""
+        """What the formats and their options leave out, and formats without records: a sentence each."""
         found = []
         for field_, count in self.statistics.optional.items():
             without = [name for name, one in self.formats.items() if field_ in one.loses]
@@ -103,5 +104,10 @@ class About:
                 where = [name for name in self.formats if name not in without]
                 there = f"they are in {', '.join(where)}" if where else "no format of this release carries them"
                 found.append(f"{', '.join(without)}: without the {count:,} {FIELDS[field_]}; {there}")
+        found += [
+            f"{name}: {count:,} {what} left out"
+            for name, one in self.formats.items()
+            for what, count in sorted(one.left_out.items())
+        ]
         found += [f"{name}: no records. {one.empty}" for name, one in self.formats.items() if not one.records]
         return found

@@ -7,28 +7,20 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from interlink.markdown import escaped, hub_licence, table
 from interlink.release.about import About, Description
-from interlink.release.croissant import count_of, general, keywords, licence_link
+from interlink.release.croissant import count_of, general, keywords
 from interlink.release.statistics import Distribution, by_frequency
 
 BAR = 40  # length of the longest bar, characters
 BINS = 12
-# Values of the Hub (huggingface.co/docs/hub): size categories, and ids of licences except software licences.
+# Size categories of the Hub (huggingface.co/docs/hub).
 _BANDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
-_LICENCES = frozenset(
-    (
-        *("apache-2.0", "mit", "unlicense", "c-uda", "cdla-sharing-1.0", "cdla-permissive-1.0", "cdla-permissive-2.0"),
-        *("cc", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0"),
-        *("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
-        *("cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "etalab-2.0", "gfdl", "odc-by", "odbl", "pddl"),
-        *("openrail", "unknown"),
-    )
-)
 _RECIPE = """python -c "import json; print(json.dumps(json.load(open('recipe.lock.json'))['recipe']))\""""
 _ON_REQUEST = re.compile(r"opt(ed)?_?out|take_?down|taken_?down|tombstone|robots")
 
@@ -44,6 +36,7 @@ def card(about: About) -> str:
         _distributions(about),
         _samples(about),
         _models(about),
+        _use(about),
         _licences(about),
         _commands(about),
         f"## Citation\n\n```\n{about.settings.citation.strip()}\n```" if about.settings.citation.strip() else "",
@@ -66,12 +59,6 @@ def histogram(distribution: Distribution, unit: str) -> str:
     return "\n".join(lines)
 
 
-def escaped(text: str) -> str:
-    """The text escaped for Markdown and HTML, on one line."""
-    text = re.sub(r"([\\`*_\[\]()#|~!])", r"\\\1", " ".join(text.split()))
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def _plain(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
@@ -86,7 +73,7 @@ def _front_matter(about: About) -> str:
         configs.append({"config_name": name, "data_files": files, **default})
     content: dict[str, Any] = {
         "pretty_name": settings.name,
-        **_hub_licence(settings.licence),
+        **hub_licence(settings.licence),
         "task_categories": ["image-text-to-text", "image-to-text"],
         "tags": [*keywords(about.statistics), "webdataset", "interlink"],
         "size_categories": [size_band(total)],
@@ -111,11 +98,12 @@ def _openable(formats: Mapping[str, Description]) -> dict[str, Description]:
 def _how_to_open(formats: Mapping[str, Description]) -> str:
     """Configurations of the card, and a line for each format that is none."""
     openable = _openable(formats)
-    others = [(name, one.loader) for name, one in formats.items() if name not in openable and one.loader]
-    if not others:
+    lines = [f'- `{name}`: `load_dataset(FOLDER, "{name}")`' for name in openable]
+    lines += [f"- `{name}`: {one.loader}" for name, one in formats.items() if name not in openable and one.loader]
+    if not lines:
         return ""
-    lines = ["`datasets` opens all configurations of a folder with one loader. For the others, name the loader:"]
-    return "\n".join([lines[0], "", *(f"- `{name}`: {loader}" for name, loader in others)])
+    intro = "`datasets` opens the configurations of a folder, or of the dataset's id on the Hub, with one loader. For "
+    return "\n".join([f"{intro}other formats, name the loader:", "", *lines])
 
 
 def size_band(total: int) -> str:
@@ -124,16 +112,6 @@ def size_band(total: int) -> str:
     if not place:
         return f"n<{_BANDS[0]}"
     return f"{_BANDS[place - 1]}<n<{_BANDS[place]}" if place < len(_BANDS) else f"n>{_BANDS[-1]}"
-
-
-def _hub_licence(licence: str) -> dict[str, str]:
-    if not licence:
-        return {}
-    if licence.lower() in _LICENCES:
-        return {"license": licence.lower()}
-    name = re.sub(r"[^a-z0-9.]+", "-", licence.partition("://")[2] or licence, flags=re.IGNORECASE).strip("-").lower()
-    link = licence_link(licence)
-    return {"license": "other", "license_name": name, **({"license_link": link} if link else {})}
 
 
 def _hub(split: str) -> str:
@@ -153,7 +131,7 @@ def _contents(about: About) -> str:
         "(words and punctuation marks). "
         f"A {statistics.thing}'s documents are all in one split, drawn by a keyed hash of its id "
         f"(seed {about.settings.seed}, {about.settings.val_share:.0%} val).",
-        _table(
+        table(
             ("folder", "holds", "records"),
             [
                 (f"`{name}/`", one.about, ", ".join(f"{s} {n:,}" for s, n in sorted(one.records.items())))
@@ -179,7 +157,7 @@ def _funnel(stages: Mapping[str, Mapping[str, Any]]) -> str:
         (
             "## From the source to the documents",
             "Rows by outcome at every stage of the build; `partial` are among the ok, and lost a part.",
-            _table(("stage", "ok", "partial", "dropped", "failed", "pending", "why"), rows),
+            table(("stage", "ok", "partial", "dropped", "failed", "pending", "why"), rows),
         )
     )
 
@@ -214,11 +192,21 @@ def _models(about: About) -> str:
         f"{stage} `{escaped(prompt)}` ({count:,})"
         for (stage, prompt), count in sorted(about.statistics.prompts.items())
     ]
-    lines = ["## Models", _table(("stage", "model or engine", "documents"), rows) if rows else "No model had a part."]
+    lines = ["## Models", table(("stage", "model or engine", "documents"), rows) if rows else "No model had a part."]
     if prompts:
         lines.append(f"Prompts, by hash: {', '.join(prompts)}.")
     lines.append("What a model wrote can be wrong; nobody has read every text.")
     return "\n\n".join(lines)
+
+
+def _use(about: About) -> str:
+    thing = about.statistics.thing
+    return (
+        "## Intended use and limits\n\n"
+        f"For training and studying models of pictures and text that belong together. It shows what its {thing}s show: "
+        "their languages, people, places and errors; it is no fair sample of the world. People may be seen and named; "
+        "it is not meant for recognising them. What was left out, and why, is in the table of stages."
+    )
 
 
 def _licences(about: About) -> str:
@@ -240,7 +228,7 @@ def _licences(about: About) -> str:
         (
             "## Licences and opt-outs",
             f"{whole} What was made from a {statistics.thing} belongs to its makers too. As the sources state it:",
-            _table(("licence", "documents"), rows),
+            table(("licence", "documents"), rows),
             f"Left out on request: {opted}." if opted else "No item was left out on request of its owner.",
             f"Each document names its {statistics.thing} (`video_id`, `url`), so that one can be found and taken out.",
         )
@@ -280,8 +268,3 @@ def _yaml(value: Any) -> str:
 
 def _comparable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])

@@ -7,11 +7,11 @@ files has a record set: documents, elements (`nemo`, with the images) or pairs.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from interlink.markdown import licence_link
 from interlink.release.about import About, Description
 from interlink.release.settings import ReleaseSettings
 from interlink.release.statistics import Statistics, by_frequency
@@ -93,14 +93,6 @@ def keywords(statistics: Statistics) -> list[str]:
 def count_of(number: int, thing: str) -> str:
     """`1 video`, `2,000 videos`."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def licence_link(licence: str) -> str:
-    """The URL of a licence: a URL itself, SPDX's page for an SPDX id (a word with a number, or MIT), else ''."""
-    if "://" in licence:
-        return licence
-    name = licence.upper() if re.match(r"(cc|mit$)", licence, re.IGNORECASE) else licence
-    return f"https://spdx.org/licenses/{name}.html" if re.fullmatch(r"[\w.+-]*\d[\w.+-]*|MIT", name, re.ASCII) else ""
 
 
 def _licence(settings: ReleaseSettings, statistics: Statistics) -> Any:

@@ -43,7 +43,7 @@ class Format(ABC):
     name: its registered name. about: one line for the card. options_class: the options of `--set <name>.key=value`;
     none by default. For the card and Croissant, see `Description`: columns (the first `keys` identify a row), loses,
     empty, loader, and media_files (glob -> MIME type). `add` and `close` write through `self.target`, and keep
-    `self.records` (number of records by split) and `self.globs` up to date.
+    `self.records` (number of records by split) and `self.globs` up to date; `leave_out` counts what options exclude.
     """
 
     name: ClassVar[str]
@@ -61,6 +61,7 @@ class Format(ABC):
         self.options: Any = self.options_class.model_validate(settings.options.get(self.name, {}))
         self.records: dict[str, int] = {}
         self.globs: dict[str, str] = {}
+        self.left_out: dict[str, int] = {}
 
     @abstractmethod
     def add(self, sample: Sample) -> None:
@@ -72,6 +73,10 @@ class Format(ABC):
     def count(self, split: str) -> None:
         """Counts one record of a split."""
         self.records[split] = self.records.get(split, 0) + 1
+
+    def leave_out(self, what: str) -> None:
+        """Counts one thing that the options leave out. what: in the plural, for the card."""
+        self.left_out[what] = self.left_out.get(what, 0) + 1
 
     def description(self) -> Description:
         """The description for the card, Croissant and RELEASE.json, after `close`."""
@@ -85,6 +90,7 @@ class Format(ABC):
             loader=self.loader,
             keys=self.keys,
             media=self.media_files,
+            left_out=self.left_out,
         )
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
 
 from interlink.release.about import FIELDS
 from interlink.release.conversation import (
     IMAGE,
-    VIDEO,
     Conversation,
     Lines,
     about_clips,
@@ -26,6 +27,7 @@ from interlink.release.formats import Format
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample
 from interlink.release.target import Target
+from interlink.settings import Settings
 
 QWEN_VL = "qwen_vl.json"
 
@@ -90,10 +92,19 @@ class LlavaDocument(_Conversations):
         self._add_with_pictures(sample, about_document(sample, self.settings))
 
 
+class LlavaVideoOptions(Settings):
+    """`--set llava-video.key=value`."""
+
+    placeholder: Literal["video", "image"] = Field(
+        "video", description="stands for the video in the question: <video> (Qwen-VL) or <image> (LLaVA-NeXT)"
+    )
+
+
 class LlavaVideo(_Conversations):
     """One conversation per clip with a video file."""
 
     name: ClassVar[str] = "llava-video"
+    options_class: ClassVar[type[Settings]] = LlavaVideoOptions
     media_files: ClassVar[Mapping[str, str]] = {"llava-video/videos/*/*": "video/mp4"}
     media: ClassVar[str] = "videos"
     about: ClassVar[str] = "conversations about a clip's video file, in LLaVA's JSON, with a folder of videos"
@@ -105,4 +116,4 @@ class LlavaVideo(_Conversations):
         for about, name, data in about_videos(sample, self.settings):
             path = f"{sample.key}/{name}"
             self.target.write(f"{self.name}/{self.media}/{path}", data, one_of_many=True)
-            self._add(sample.split, about, {"video": path}, VIDEO)
+            self._add(sample.split, about, {"video": path}, f"<{self.options.placeholder}>")

@@ -1,8 +1,9 @@
 """pairs: image-caption tars as img2dataset writes them and COSMOS reads them: `<key>.jpg`, `.txt`, `.json`.
 
 A pair is a picture with its clip's text; clips without text have none. Its key is the document's with the picture's
-name. The JSON has img2dataset's fields, `original_caption` (the speech; PixelProse uses this name for captions before
-rewriting), and the origin of the pair. Costs a copy of the bytes and a read of each picture's header.
+name. `pairs.smallest_side` and `pairs.largest_aspect` leave pictures out; the card counts them. The JSON has
+img2dataset's fields, `original_caption` (the speech; PixelProse uses this name for captions before rewriting), and the
+origin of the pair. Costs a copy of the bytes and a read of each picture's header.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
+from pydantic import Field
 
 from interlink.release.about import FIELDS, Column
 from interlink.release.formats import Format
@@ -19,6 +21,7 @@ from interlink.release.recorded import RecordedTars, sample_key
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Picture, Sample, clip_text, spaced
 from interlink.release.target import Target
+from interlink.settings import Settings
 
 PAIRS_PER_TAR = 10_000  # as in img2dataset
 _TEXT = ("key", "caption", "original_caption", "url", "status", "error_message", "exif", "sha256", "document", "image")
@@ -31,12 +34,30 @@ SCHEMA = pa.schema(
 )
 
 
+class PairsOptions(Settings):
+    """`--set pairs.key=value`."""
+
+    smallest_side: int = Field(0, ge=0, description="leave out pictures whose shorter side has fewer pixels (0 = none)")
+    largest_aspect: float | None = Field(
+        None, ge=1, description="leave out pictures whose longer side is more than this times the shorter"
+    )
+
+    def problem(self, width: int, height: int) -> str:
+        """Why a picture of this size is left out; empty if it is not."""
+        if min(width, height) < self.smallest_side:
+            return f"pictures with a side under {self.smallest_side} pixels"
+        if self.largest_aspect and max(width, height) > self.largest_aspect * min(width, height):
+            return f"pictures longer than {self.largest_aspect:g} to 1"
+        return ""
+
+
 class Pairs(Format):
     """`pairs/<split>/00000.tar` with `00000.parquet` (the JSONs) and `00000_stats.json`; files with counts per tar."""
 
     name: ClassVar[str] = "pairs"
     about: ClassVar[str] = "image-caption pairs in tars as img2dataset writes and COSMOS reads them"
     loses: ClassVar[frozenset[str]] = frozenset(FIELDS) - {"images", "frame_times", "clip_times"}
+    options_class: ClassVar[type[Settings]] = PairsOptions
     loader: ClassVar[str] = '`load_dataset("webdataset", data_files="pairs/train/*.tar")`'
 
     columns: ClassVar[Mapping[str, Column]] = {
@@ -68,8 +89,11 @@ class Pairs(Format):
         self.globs |= self._tars.close()
 
     def _pair(self, sample: Sample, picture: Picture, caption: str, original: str, place: dict[str, Any]) -> None:
-        key = sample_key(sample.key, picture.name.partition(".")[0])
         width, height = _size(picture)
+        if why := self.options.problem(width, height):
+            self.leave_out(why)
+            return
+        key = sample_key(sample.key, picture.name.partition(".")[0])
         record = {
             "key": key,
             "caption": caption,

@@ -23,7 +23,7 @@ from interlink.release.formats import Format, format_classes
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Sample, samples
 from interlink.release.statistics import THINGS, Statistics, by_frequency
-from interlink.release.target import Target
+from interlink.release.target import COMMIT, Target
 from interlink.report.pictures import draw_document
 from interlink.runtime.lock import NAME, encode
 from interlink.shards import manifest
@@ -56,10 +56,12 @@ def release(
     out: str,
     settings: ReleaseSettings,
     report: Callable[[int, int], None] | None = None,
+    keep: bool = False,
 ) -> Made:
     """Writes a release of the build in `storage` to `out`, a folder or fsspec URL that is empty or absent.
 
-    stages: the funnel (`Status.json()["stages"]`). report: called with (documents so far, documents in all).
+    stages: the funnel (`Status.json()["stages"]`). report: called with (documents so far, documents in all). keep: if
+    `out` holds this very release (same shards, formats and settings), it stays and is described.
     Raises UserError where the build has no finished shards, the shards are damaged, or `out` is not empty.
     """
     folder = lock.get("shards") or ""
@@ -71,6 +73,8 @@ def release(
     if not settings.name:
         settings = settings.model_copy(update={"name": shards.recipe or "dataset"})
     classes = format_classes(formats, settings)
+    if keep and (made := _kept(out, shards, [cls.name for cls in classes], settings)):
+        return made
     kind = lock.get("recipe", {}).get("source", {}).get("kind", "")
     about = About(settings, Statistics(settings.texts, THINGS.get(kind, "video")), stages, lock)
     try:
@@ -111,6 +115,20 @@ def _write_release(
         documents = dict(sorted(about.statistics.documents.items()))
         notes = [*_deprecated(settings), *about.notes()]
         return Made(target.storage.url, about.records, documents, target.count, target.bytes, notes)
+
+
+def _kept(out: str, shards: manifest.Manifest, formats: Sequence[str], settings: ReleaseSettings) -> Made | None:
+    """The release in `out`, if it is complete and equal to the wanted one."""
+    storage = Storage(out)
+    try:
+        found = json.loads(storage.read(COMMIT))
+        same = found["settings"] == settings.json_dict() and found["source"] == _origin(shards)
+        if not same or set(found["formats"]) != set(formats):  # JSON sorts them
+            return None
+        notes = [*_deprecated(settings), *found["notes"]]
+        return Made(storage.url, found["formats"], found["documents"], found["files"], found["bytes"], notes)
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _deprecated(settings: ReleaseSettings) -> list[str]:
@@ -173,11 +191,15 @@ def _describe(about: About, shards: manifest.Manifest, target: Target) -> bytes:
         "licences": by_frequency(statistics.licences),
         "files": target.count,
         "bytes": target.bytes,
-        "source": {
-            "recipe": shards.recipe,
-            "fingerprint": shards.fingerprint,
-            "format_version": shards.format_version,
-            "shards": [{"name": shard.name, "sha256": shard.sha256} for shard in shards.shards],
-        },
+        "source": _origin(shards),
     }
     return (json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _origin(shards: manifest.Manifest) -> dict[str, Any]:
+    return {
+        "recipe": shards.recipe,
+        "fingerprint": shards.fingerprint,
+        "format_version": shards.format_version,
+        "shards": [{"name": shard.name, "sha256": shard.sha256} for shard in shards.shards],
+    }

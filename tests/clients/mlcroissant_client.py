@@ -2,6 +2,7 @@
 # requires: mlcroissant==1.1.1
 # requires: pyarrow==26.0.1
 # requires: pandas==3.1.1
+# requires: pillow==12.0.0
 
 import sys
 from pathlib import Path

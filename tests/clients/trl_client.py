@@ -1,7 +1,8 @@
 """TRL: the messages and images of a row become what its collator for vision-language models takes."""
-# requires: trl==0.26.2
-# requires: datasets==4.4.1
+# requires: trl==1.16.0
+# requires: datasets==5.2.0
 # requires: pillow==12.0.0
+# requires: torch==2.13.0
 
 import sys
 

@@ -16,6 +16,6 @@ assert len(found) == json.loads((out / "pairs/train/num_samples.json").read_text
 for image, text, about in found:
     assert image.size == (48, 32) and text == about["caption"] and text.startswith("A hand does step")
 videos = list(wds.WebDataset(str(out / "videos/train/00000.tar")))
-assert len(videos) == 5 and all(sample["mp4"] == b"moving" for sample in videos)
+assert len(videos) == 5 and all(sample["mp4"] == Path("moving.mp4").read_bytes() for sample in videos)
 documents = list(wds.WebDataset(str(out / "obelics/train-00000.tar")))
 assert len(documents) == 5 and all(len(json.loads(sample["json"])["texts"]) == 9 for sample in documents)

@@ -3,7 +3,7 @@
 # requires: wids==0.1.11
 # requires: numpy==2.3.5
 # requires: pillow==12.0.0
-# requires: torch==2.9.1
+# requires: torch==2.13.0
 
 import sys
 from pathlib import Path

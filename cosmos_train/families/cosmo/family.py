@@ -38,6 +38,9 @@ class CosMoFamily(Family):
         probe_report="cosmos_train.evaluate.probe_report:report",
     )
     instead = "a CosMo is scored by cosmos_train evaluate"
+    hub_task = "image-text-to-text"
+    use = "Captions, continuations and embeddings of interleaved frames and text, for research on instructional video."
+    limits = "It continues text and follows no instructions; what it says of a frame can be wrong."
 
     def build(self, recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> CosMo:
         from cosmos_train.families.cosmo.model import build_cosmo

@@ -34,6 +34,9 @@ class CuMoFamily(Family):
         probe="cosmos_train.evaluate.talk_probe:make_probe",
     )
     instead = "a CuMo is scored by cosmos_train evaluate --task (vqav2, scienceqa, …)"
+    hub_task = "image-text-to-text"
+    use = "Answering questions about pictures, in research on mixtures of experts."
+    limits = "Answers can be wrong and sound certain. It has had no training in refusing harmful requests."
 
     def build(self, recipe: Recipe, vocabulary: Vocabulary, weights: bool = True) -> CuMo:
         from cosmos_train.families.cumo.model import build_cumo

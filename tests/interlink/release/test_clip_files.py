@@ -57,6 +57,16 @@ def test_our_trainer_reads_the_videos(documents: list[Made_], tmp_path: Path) ->
     assert [(clip.text, clip.span) for clip in document.fixed] == [("A hand does step 0.", (0.0, float("inf")))]
 
 
+def test_llava_next_finds_its_placeholder(documents: list[Made_], tmp_path: Path) -> None:
+    """Its training code knows `<image>` alone, also for videos; Qwen-VL's wants `<video>`."""
+    options = {"llava-video": {"placeholder": "image"}}
+    make(
+        put(Storage(str(tmp_path / "root")), documents), tmp_path / "out", "llava-video", val_share=0.0, options=options
+    )
+    entries = json.loads((tmp_path / "out" / "llava-video" / "train.json").read_text())
+    assert [entry["conversations"][0]["value"].partition("\n")[0] for entry in entries] == ["<image>", "<image>"]
+
+
 def test_a_video_has_a_conversation_in_both_layouts(documents: list[Made_], tmp_path: Path) -> None:
     out = released(documents, tmp_path, "llava-video", "messages-video")
     entries = json.loads((out / "llava-video" / "train.json").read_text())

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from builds import make
+from hub_server import Hub
 from interlink.api import Build
 
 
@@ -48,6 +49,9 @@ def test_a_build_becomes_a_release_and_every_document_is_in_it(build: Build, tmp
         (["release", "ROOT", "--format", "datset", "--out", "x"], 2, "datset", "did you mean 'datasets'?"),
         (["release", "ROOT", "--format", "all", "--out", "full"], 2, "is not empty", "another --out"),
         (["release", "empty", "--format", "all", "--out", "x"], 2, "no build in", ""),
+        (["release", "ROOT", "--format", "howto", "--out", "x", "--public"], 2, "without --push", "--push OWNER/NAME"),
+        (["release", "ROOT", "--format", "howto", "--out", "x", "--push", "clips"], 2, "not the id", "OWNER/NAME"),
+        (["release", "ROOT", "--format", "howto", "--out", "s3://b/x", "--push", "a/b"], 2, "a local release", "--out"),
         (["why", "ROOT", "nobody"], 2, "no item or document 'nobody'", ""),
         (["why", "empty", "x"], 2, "no build in", ""),
     ],
@@ -65,6 +69,27 @@ def test_what_happened_and_what_to_do(
     assert do in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "full"]
+
+
+def test_a_release_is_pushed_where_hf_endpoint_says_and_the_same_command_goes_on(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("release", build.workspace.storage.url, "--format", "pairs,howto", "--out", "out", "--push", "me/clips")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    with Hub() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+        refused = interlink(*given, cwd=tmp_path)
+        assert refused.returncode == 1 and "does not accept the token" in refused.stderr
+        assert "hf_wrong" not in refused.stdout + refused.stderr and "Traceback" not in refused.stderr
+        monkeypatch.setenv("HF_TOKEN", "hf_good")
+        done = interlink(*given, cwd=tmp_path)  # the release is there: it is not written again
+        assert done.returncode == 0, done.stderr
+        assert f"{hub.url}/datasets/me/clips (private)" in done.stdout
+        assert hub.repositories["me/clips"].files.keys() == {
+            str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()
+        }
 
 
 def test_why_speaks_to_people_and_to_programs(build: Build, tmp_path: Path) -> None:
