@@ -63,6 +63,9 @@ def write(name: str, samples: Sequence[Sample], out: Path, **settings: Any) -> F
             writer.add(sample)
         writer.close()
         target.commit(b"")
+    for line in (out / "SHA256SUMS").read_text().splitlines():  # a file is finished when all of it is written
+        digest, _, path = line.partition("  ")
+        assert hashlib.sha256((out / path).read_bytes()).hexdigest() == digest
     return writer
 
 
@@ -599,6 +602,25 @@ def test_howto_has_a_file_for_each_split_and_counts_clips_of_a_video_that_goes_o
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "indent"),
+    [
+        ("obelics", "num_samples.json", 1),
+        ("llava", "qwen_vl.json", 1),
+        ("messages", "dataset_info.json", 1),
+        ("pairs", "train/sizes.json", 1),
+        ("pairs", "train/00000_stats.json", 4),
+    ],
+)
+def test_small_files_are_written_for_people(tmp_path: Path, name: str, file: str, indent: int) -> None:
+    write(name, [sampled(told())], tmp_path / "out")
+    text = (tmp_path / "out" / name / file).read_text()
+    assert text == json.dumps(json.loads(text), indent=indent) + "\n"
+    if name == "pairs":
+        record = members(tmp_path / "out" / "pairs" / "train" / "00000.tar")["doc0-000.json"].decode()
+        assert record == json.dumps(json.loads(record), indent=4, ensure_ascii=False)
+
+
 def test_no_documents_give_no_files(tmp_path: Path) -> None:
     for name in GROUP.names():
         writer = write(name, [], tmp_path / name)
@@ -676,8 +698,9 @@ def test_a_jsonl_file_of_pages_ends_before_a_page_that_exceeds_the_limit(tmp_pat
 @pytest.mark.parametrize(("name", "most"), [("pairs", 10_000), ("videos", 1_000)])
 def test_a_tar_has_as_many_samples_as_those_of_the_tools_that_it_copies(tmp_path: Path, name: str, most: int) -> None:
     with Target(str(tmp_path / "out")) as target:
-        writer: Any = GROUP.load(name)(target, ReleaseSettings())
-        assert writer._tars._parts["train"]._most == writer._tars._parts["val"]._most == most
+        writer: Any = GROUP.load(name)(target, ReleaseSettings(file_megabytes=3))
+        for split in ("train", "val"):
+            assert (writer._tars._parts[split]._most, writer._tars._parts[split]._limit) == (most, 3 * 2**20)
         writer.close()
 
 
@@ -757,3 +780,12 @@ def test_statistics_count_files_regions_pictures_and_prompts() -> None:
     assert found.tokens_per_clip.mean == 6.0  # five words and a full stop
     assert found.thing == "video" and THINGS == {"pairs": "picture", "pages": "web page"}
     assert list(by_frequency({"b": 1, "a": 1, "c": 5})) == ["c", "a", "b"]
+
+
+def test_a_clip_without_pictures_has_no_conversation_about_a_picture(tmp_path: Path) -> None:
+    made = told()
+    del made.document.segments[0]  # the pictures of clip 0
+    assert write("llava", [sampled(made)], tmp_path / "out").records == {"train": 1}
+    assert [entry["id"] for entry in json.loads((tmp_path / "out" / "llava" / "train.json").read_text())] == [
+        "doc0-001"
+    ]
