@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import signal
 import socket
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -276,11 +279,13 @@ def test_an_abandoned_transfer_leaves_the_queue_and_its_child(bench: Bench) -> N
     bench.turn()
     bench.pool._suspects.append(waiting := _Task(8, "u", bench.folder, Transfer()))
     bench.pool._queue.append(queued := _Task(9, "u", bench.folder, Transfer()))
+    bench.children[0].alone = bench.children[1].alone = True
     for task in (tasks[0], waiting, queued):
         bench.pool._let_go(task)
     assert not bench.pool._suspects and not bench.pool._queue
     one, two = bench.children
-    assert one.said()[-1] == Abandon(0) and one.tasks == {} and not one.alone
+    assert one.said()[-1] == Abandon(0) and one.tasks == {}
+    assert (one.alone, two.alone) == (False, True)
     assert [type(message) for message in two.said()] == [Begin] and list(two.tasks) == [1]
     bench.pool._tell(tasks[1], True)
     bench.turn()
@@ -404,6 +409,31 @@ def test_a_fetch_reads_the_answer_raises_the_error_and_tells_when_it_is_abandone
         with pytest.raises(Abandoned):
             bench.pool.fetch("http://a/3", tmp_path, given_up)
         assert [bench.pool._inbox.get_nowait()[1] for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "how"),
+    [
+        (-11, b"", "the process died (SIGSEGV)"),
+        (None, b"", "the process died (exit status None)"),
+        (0, b" x\n", "the process died (exit status 0): x"),
+        (3, b"a" * 700, f"the process died (exit status 3): {'a' * 600}"),
+    ],
+)
+def test_an_ended_child_is_reported_with_its_last_words(
+    code: int | None, said: bytes, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    ended: list[object] = []
+    child = pool_module._Child.__new__(pool_module._Child)
+    child.connection, child._log = Connection(ours.detach()), io.BytesIO(said)
+    child.process = SimpleNamespace(pid=99, poll=lambda: code, wait=lambda: ended.append("waited"))  # type: ignore[assignment]
+    monkeypatch.setattr(pool_module.os, "killpg", lambda pid, number: ended.append((pid, number)))
+    assert child.kill() == how
+    assert ended == [(99, signal.SIGKILL), "waited"]
+    assert child.connection.closed and child._log.closed
+    child.send("x")  # to one that has died
 
 
 # -- the child's side ---------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import pytest
 
 from interlink.release.conversation import FIRST, NEXT
 from interlink.release.formats import GROUP, Format
-from interlink.release.parts import ParquetParts, TarParts
+from interlink.release.parts import ROW_GROUP, ParquetParts, TarParts
 from interlink.release.recorded import sample_key
 from interlink.release.settings import ReleaseSettings
 from interlink.release.source import Element, Member, Picture, Sample, clip_text, spaced, split_of
@@ -731,6 +731,7 @@ def test_tars_end_at_the_byte_and_at_the_number(tmp_path: Path) -> None:
 
 
 def test_tables_end_at_the_size_and_write_groups_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ROW_GROUP == 64 * 2**20
     monkeypatch.setattr("interlink.release.parts.ROW_GROUP", 20)
     schema = pa.schema([("n", pa.int64())])
     for limit, rows, groups in (

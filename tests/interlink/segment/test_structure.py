@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def barred(luma: Luma, rows: int, columns: int, black: int = 24) -> Luma:
     return found
 
 
-CASES = {
+CASES: dict[str, Any] = {
     "the same": (picture(1), picture(1)),
     "another": (picture(1), picture(2)),
     "brighter": (picture(1, 0.5), picture(1, 0.9)),
@@ -85,6 +86,9 @@ CASES = {
     "bars that are not black": (barred(picture(1), 6, 0, 25), barred(picture(2), 6, 0, 25)),
     "a slit": (barred(picture(1), 15, 0), barred(picture(2), 15, 0)),
     "a narrow picture": (barred(picture(1), 14, 0), barred(picture(2), 14, 0)),
+    "eleven rows": tuple(
+        np.vstack([np.full((15, 64), 9, np.uint8), picture(n)[15:26], np.full((14, 64), 9, np.uint8)]) for n in (1, 2)
+    ),
     "dark": (np.full((40, 64), 24, np.uint8), np.full((40, 64), 10, np.uint8)),
 }
 

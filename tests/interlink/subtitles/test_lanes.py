@@ -284,6 +284,8 @@ def test_placed_cues_over_plain_ones_and_styles_of_songs_are_marks() -> None:
     assert laid(shown(1, 3, "la", aside="music"))[1] == []
     assert laid(shown(1, 3, "la", aside="music"), shown(5, 6, "Cafe", placed=True))[1] == ["music"]
     assert laid(shown(1, 3, "Cafe", placed=True), shown(1, 3, "Two", placed=True))[1] == []
+    sung = shown(1, 3, "la", aside="music")
+    assert laid(sung, shown(1, 3, "Cafe", placed=True), shown(5, 6, "Peel it."))[1] == ["music"]
 
 
 def test_a_text_that_is_still_on_screen_is_said_once() -> None:
@@ -335,6 +337,14 @@ def test_a_file_is_bilingual_if_half_of_the_rarer_scripts_cues_stand_with_anothe
     assert language == ("en" if bilingual else "")
     assert len(taken) == (together + english if bilingual else len(found))
     assert (taken == found) != bilingual
+
+
+def test_a_wanted_language_that_is_not_there_or_is_written_in_both_scripts_is_passed_over() -> None:
+    found = pairs(2, 0, 0)
+    assert one_language(found, ("ja", "ko", "en"))[1] == "en"
+    korean = [shown(n, n + 0.5, "국수를\n剥洋葱") for n in range(3)]
+    assert one_language(korean, ("ko",)) == (korean, "")  # Korean may be written in both
+    assert one_language(korean, ("ko", "zh"))[1] == "zh"
 
 
 def test_stated_languages_are_told_apart_first_and_in_the_order_of_the_wish() -> None:
