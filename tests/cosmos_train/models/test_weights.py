@@ -76,7 +76,7 @@ def test_what_holds_no_weights_or_code_is_refused_and_has_no_names(tmp_path: Pat
     assert "only its tensors" in caught.value.do
     torch.save({"a": ONE}, tmp_path / "bad.bin")
     (tmp_path / "bad.bin").write_bytes((tmp_path / "bad.bin").read_bytes()[:300])
-    with pytest.raises(UserError, match=r"bad\.bin is not a file of weights"):
+    with pytest.raises(UserError, match=r"bad\.bin is not a file of weights: .* "):
         read_weights(tmp_path / "bad.bin")
     (tmp_path / "bad.safetensors").write_bytes(b"words")
     for read in (read_weights, lambda path: list(weight_names(path))):
