@@ -175,6 +175,8 @@ def test_a_proxy_is_reached_at_its_port_whatever_its_address_and_nothing_else(pr
     assert not connects(judge, host, port + 1)
     assert not connects(judge, "8.8.8.8", 80)
     assert connects(judge, "10.0.0.7", 5)
+    named = Guard(proxies=["http://localhost:3128"], only_proxy=True)
+    assert connects(named, "127.0.0.1", 3128) and not connects(named, "127.0.0.1", 3129)
     open_too = Guard(proxies=[proxy])
     assert connects(open_too, "8.8.8.8", 80) and not connects(open_too, "10.0.0.7", 5)
 

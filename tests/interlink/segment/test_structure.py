@@ -73,6 +73,8 @@ CASES: dict[str, Any] = {
     "the same": (picture(1), picture(1)),
     "another": (picture(1), picture(2)),
     "brighter": (picture(1, 0.5), picture(1, 0.9)),
+    "six levels brighter": (picture(1), picture(1) + np.uint8(6)),
+    "seven levels brighter": (picture(1), picture(1) + np.uint8(7)),
     "turned over": (picture(1), 255 - picture(1)),
     "half": mixed(1.0),
     "a third": mixed(0.3),
