@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -258,3 +259,20 @@ def test_counts_are_singular_and_plural() -> None:
     assert [count_of(number, "clip") for number in (0, 1, 2, 2000)] == ["0 clips", "1 clip", "2 clips", "2,000 clips"]
     pictures = Statistics(("caption",), "picture")
     assert general(pictures) == "0 interleaved documents from 0 pictures: pictures and text."
+
+
+def test_what_formats_leave_out_is_noted_only_where_the_build_has_it() -> None:
+    found = about()
+    found.statistics.optional = Counter(clip_files=4000, regions=0)
+    nothing = "none: no records. No document has what it needs"
+    assert found.notes() == [nothing]
+    for name in ("rows", "tars"):
+        found.formats[name] = replace(found.formats[name], loses=frozenset(("clip_files", "regions")))
+    assert found.notes() == [
+        "rows, tars: without the 4,000 video and sound files of clips; they are in more, none", nothing
+    ]  # fmt: skip
+    found.formats = {"rows": found.formats["rows"]}
+    assert found.notes() == [
+        "rows: without the 4,000 video and sound files of clips; no format of this release carries them"
+    ]
+    assert found.records == {"rows": {"train": 2000, "val": 1}}

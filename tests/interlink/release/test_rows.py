@@ -630,6 +630,68 @@ def test_no_documents_give_no_files(tmp_path: Path) -> None:
         assert left == sorted(["RELEASE.json", "SHA256SUMS", *counts])
 
 
+STRINGS = "string"
+TYPES: dict[str, dict[str, str]] = {
+    "nemo": {
+        **dict.fromkeys(("sample_id", "modality", "content_type", "text_content", "source_ref"), STRINGS),
+        **dict.fromkeys(("materialize_error", "role", "text_role"), STRINGS),
+        **dict.fromkeys(("start", "end", "image_time", "text_start", "text_end"), "double"),
+        **dict.fromkeys(("position", "clip", "image_clip", "text_clip"), "int32"),
+        "binary_content": "large_binary",
+    },
+    "pairs": {
+        **dict.fromkeys(("key", "caption", "original_caption", "url", "status", "error_message", "exif"), STRINGS),
+        **dict.fromkeys(("sha256", "document", "image"), STRINGS),
+        **dict.fromkeys(("width", "height", "original_width", "original_height", "clip"), "int32"),
+        **dict.fromkeys(("time", "start", "end"), "double"),
+    },
+    "videos": {
+        **dict.fromkeys(("key", "videoid", "url", "caption", "original_caption", "title", "status"), STRINGS),
+        **dict.fromkeys(("error_message", "document", "how"), STRINGS),
+        **dict.fromkeys(("start", "end", "video_start", "video_end", "duration"), "double"),
+        "clip": "int32",
+    },
+    "datasets": {
+        **dict.fromkeys(("id", "video_id", "url", "title", "licence", "dataset", "metadata", "document"), STRINGS),
+        "general_metadata": STRINGS,
+        "images": "list<element: struct<bytes: binary, path: string>>",
+        **dict.fromkeys(("texts", "roles"), "list<element: string>"),
+        **dict.fromkeys(("starts", "ends"), "list<element: double>"),
+        "clips": "list<element: int32>",
+        "files": "list<element: struct<name: string, bytes: binary>>",
+    },
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_columns_have_their_types(tmp_path: Path, name: str) -> None:
+    write(name, [sampled(filmed(told()))], tmp_path / "out")
+    schema = pq.read_schema(next((tmp_path / "out" / name).rglob("*.parquet")))
+    assert {field.name: str(field.type) for field in schema} == TYPES[name]
+    required = {"sample_id", "position", "modality"} if name == "nemo" else set()
+    assert {field.name for field in schema if not field.nullable} == required
+
+
+@pytest.mark.parametrize("name", ["datasets", "messages"])
+def test_the_hubs_library_is_told_the_features_of_every_column(tmp_path: Path, name: str) -> None:
+    write(name, [sampled(told())], tmp_path / "out")
+    schema = pq.read_schema(next((tmp_path / "out" / name).rglob("*.parquet")))
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    assert list(features) == schema.names
+    assert features["images"] == [{"_type": "Image"}]
+    assert features["id"] == {"dtype": "string", "_type": "Value"}
+    kind = [{"dtype": "int32", "_type": "Value"}]
+    seconds = {"dtype": "float64", "_type": "Value"}
+    assert features["clips"] == (
+        kind if name == "datasets" else [{"clip": kind[0], "start": seconds, "end": seconds, "images": kind[0]}]
+    )
+    if name == "datasets":
+        assert features["starts"] == features["ends"] == [seconds]
+        assert features["files"] == [
+            {"name": {"dtype": "string", "_type": "Value"}, "bytes": {"dtype": "binary", "_type": "Value"}}
+        ]
+
+
 # -- where files end ----------------------------------------------------------------------------------------------
 
 HALF = 2**19  # bytes: two of them are one megabyte
@@ -790,3 +852,46 @@ def test_a_clip_without_pictures_has_no_conversation_about_a_picture(tmp_path: P
     assert [entry["id"] for entry in json.loads((tmp_path / "out" / "llava" / "train.json").read_text())] == [
         "doc0-001"
     ]
+
+
+def silent() -> Made_:
+    """A document with pictures whose clips have no text."""
+    made = told(3)
+    for clip in made.document.clips:
+        clip.caption = clip.speech = None
+    return made
+
+
+@pytest.mark.parametrize("name", GROUP.names())
+def test_clips_without_text_are_only_in_formats_of_whole_documents(tmp_path: Path, name: str) -> None:
+    writer = write(name, [sampled(filmed(silent()))], tmp_path / "out")
+    whole = name in ("parquet", "datasets", "obelics", "nemo")
+    assert writer.records == ({"train": 1} if whole else {})
+
+
+@pytest.mark.parametrize("name", GROUP.names())
+def test_texts_are_written_as_they_are(tmp_path: Path, name: str) -> None:
+    made = filmed(told())
+    made.document.clips[0].caption = "Füße 二"
+    write(name, [sampled(made)], tmp_path / "out")
+    texts = [path.read_text() for path in (tmp_path / "out").rglob("*") if path.suffix in (".json", ".jsonl", ".tsv")]
+    texts += [data.decode() for path in (tmp_path / "out").rglob("*.tar") for key, data in members(path).items()
+              if key.endswith((".json", ".txt"))]  # fmt: skip
+    assert not any("\\u00" in text for text in texts)
+    if name not in ("parquet", "datasets", "nemo"):
+        assert any("Füße" in text for text in texts)
+    else:
+        (row, *_) = pq.read_table(next((tmp_path / "out" / name).glob("*.parquet"))).to_pylist()
+        assert not any("\\u00" in str(value) for value in row.values() if isinstance(value, str))
+
+
+@pytest.mark.parametrize("name", ["llava", "llava-document", "llava-video", "messages", "messages-video"])
+def test_single_pictures_and_videos_are_counted_and_not_listed(tmp_path: Path, name: str) -> None:
+    with Target(str(tmp_path / "out")) as target:
+        writer = GROUP.load(name)(target, ReleaseSettings(name="told"))
+        writer.add(sampled(filmed(told())))
+        writer.close()
+        listed = {Path(file.path).suffix for file in target.files}
+        assert listed <= {".json", ".jsonl", ".parquet"}
+        assert target.count > len(target.files)
+        target.commit(b"")
