@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -434,6 +436,30 @@ def test_an_ended_child_is_reported_with_its_last_words(
     assert ended == [(99, signal.SIGKILL), "waited"]
     assert child.connection.closed and child._log.closed
     child.send("x")  # to one that has died
+
+
+def test_a_child_begins_unready_in_a_session_of_its_own_and_is_told_its_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], dict[str, Any]]] = []
+
+    def popen(command: list[str], **options: Any) -> SimpleNamespace:
+        started.append((command, {**options, "inherited": os.dup(options["pass_fds"][0])}))
+        return SimpleNamespace(pid=99)
+
+    monkeypatch.setattr(pool_module.subprocess, "Popen", popen)
+    child = pool_module._Child("the spec")  # type: ignore[arg-type]
+    assert (child.ready, child.alone, child.tasks, child.running) == (False, False, {}, {})
+    assert child.silence() < 5
+    [(command, options)] = started
+    assert command[1:4] == ["-m", "interlink.fetch.child", str(options["pass_fds"][0])]
+    assert command[4] == str(os.getpid())
+    assert options["start_new_session"] and options["env"]["PYTHONPATH"]
+    assert options["stdin"] == options["stdout"] == subprocess.DEVNULL
+    with Connection(options["inherited"]) as theirs:
+        assert theirs.recv() == "the spec"
+        child.connection.close()
+        with pytest.raises(EOFError):  # nobody else holds the parent's end
+            theirs.recv()
+    child._log.close()
 
 
 # -- the child's side ---------------------------------------------------------------------------------------------
