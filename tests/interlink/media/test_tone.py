@@ -127,3 +127,19 @@ def test_a_frame_is_shown_at_its_size_and_without_a_matrix_as_bt2020(width: int)
         codes = np.array([luma + red, green, luma + blue])
         wanted = expected("bt2020", np.rint(codes * 65535).astype(np.uint16).reshape(1, 1, 3))[0, 0]
         assert np.abs(pixels.astype(float) - wanted).max() < 2.5
+
+
+@pytest.mark.parametrize("width", [8, 7, 4])
+def test_a_frame_is_shown_from_edge_to_edge(width: int) -> None:
+    frame = av.VideoFrame(8, 6, "yuv444p10le")
+    for plane, value in zip(frame.planes, (0, 512, 512), strict=True):
+        lines = np.frombuffer(plane, np.uint16).reshape(6, -1)
+        lines[:] = value
+        if not value:
+            lines[:, :8] = np.arange(100, 900, 100)
+    frame.color_trc, frame.color_primaries, frame.colorspace, frame.color_range = 14, 9, 9, 1
+    row = Tone("bt2020").shown(frame, width, 6, None).to_ndarray()[3, :, 0].astype(int)
+    assert row.shape == (width,) and (np.diff(row) > 0).all()
+    first, last = ((value - 64) / 876 * 255 for value in (100, 800))
+    room = 0 if width == 8 else 130 / width  # the edges are mixed with their neighbours where the frame is scaled
+    assert first - 2 <= row[0] <= first + room + 2 and last - 2 * room - 2 <= row[-1] <= last + 2
