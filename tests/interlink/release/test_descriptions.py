@@ -49,7 +49,8 @@ def about(**settings: Any) -> About:
 
 FILES = [
     File("rows/train-00000.parquet", 10, "aa"), File("rows/val-00000.parquet", 11, "ab"),
-    File("more/a/x.parquet", 1, "b"), File("more/b/x.parquet", 1, "c"), File("tars/x.tar", 2, "d"),
+    File("more/d/x.parquet", 1, "b"), *(File(f"more/{part}/x.parquet", 1, "c") for part in "bacef"),
+    File("tars/x.tar", 2, "d"),
     File("README.md", 3, "e"), File("x.odd", 4, "f"), File("moreover/x.parquet", 5, "g"),
 ]  # fmt: skip
 
@@ -198,11 +199,11 @@ def test_croissant_lists_files_file_sets_and_records() -> None:
         "sha256": "aa",
     }  # fmt: skip
     kinds = [one["encodingFormat"] for one in objects]
-    assert kinds[4:7] == ["application/x-tar", "text/markdown", "application/octet-stream"]
+    assert kinds[8:11] == ["application/x-tar", "text/markdown", "application/octet-stream"]
     sets = [(one["@id"], one["includes"], one["encodingFormat"]) for one in found["distribution"] if one not in objects]
     assert sets == [
         ("rows-files", "rows/*.parquet", "application/x-parquet"),
-        ("more-files", ["more/a/*.parquet", "more/b/*.parquet"], "application/x-parquet"),
+        ("more-files", [f"more/{part}/*.parquet" for part in "abcdef"], "application/x-parquet"),
         ("tars-media", "tars/*", "video/mp4"),
     ]
     rows, more = found["recordSet"]
