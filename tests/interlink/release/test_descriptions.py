@@ -142,7 +142,8 @@ def test_roles_distributions_and_pictures_are_shown() -> None:
     assert text.endswith("## Citation\n\n```\n@misc{x}\n```\n")
     assert "\n\nA \\*set\\*.\n\n" in text
     plain = card(about())
-    assert "Sample documents" not in plain and "Citation" not in plain
+    assert "Sample documents" not in plain and "Citation" not in plain and "\n\n\n" not in plain
+    assert front(card(about(licence="https://a.example/terms")))["license_name"] == "a.example-terms"
     assert "3 interleaved documents from 2 videos: frames and text alternate in the order of time." in plain
     empty = about()
     empty.statistics.roles = Counter()

@@ -396,6 +396,9 @@ def test_pairs_have_the_sizes_and_the_origin_of_their_pictures(tmp_path: Path) -
         )
     ]
     assert pq.read_table(folder / "00000.parquet").to_pylist() == records
+    stats = {"count": 2, "successes": 2, "failed_to_download": 0, "failed_to_resize": 0, "status_dict": {"success": 2}}
+    times = dict.fromkeys(("duration", "start_time", "end_time"), 0.0)
+    assert json.loads((folder / "00000_stats.json").read_text()) == {**stats, **times}
     assert writer.records == {"train": 2, "val": 2}
     assert writer.globs == {"train": "pairs/train/*.tar", "val": "pairs/val/*.tar"}
 
