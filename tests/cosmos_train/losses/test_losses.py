@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from cosmos_train.losses.contrastive import contrastive_loss, siglip_loss
 from cosmos_train.losses.language import language_loss, token_losses
+from cosmos_train.losses.settings import ObjectiveSettings
 from cosmos_train.stream.batch import IGNORED
 
 
@@ -95,3 +96,21 @@ def test_gradients_of_the_guarded_loss_are_finite() -> None:
     contrastive_loss(media, torch.randn(3, 4), torch.tensor(5.0), torch.tensor([0, 0, 0])).backward()
     assert media.grad is not None
     assert torch.isfinite(media.grad).all()
+
+
+def test_without_settings_the_papers_losses_are_used() -> None:
+    teacher = {"momentum": 0.999, "schedule": "constant", "order": "after_step"}
+    released = ("single_pairs", "mean_of_batches", "own_process", "no_guard")
+    assert ObjectiveSettings().model_dump() == {
+        "language_weight": 1.0,
+        "contrastive_weight": 1.0,
+        "contrastive": "infonce",
+        "pairs": "first",
+        "pool": "step",
+        "clip_weight": 1.0,
+        "distill_weight": 1.0,
+        "teacher": teacher,
+        "balance_weight": 0.1,
+        "router_z_weight": 0.01,
+        "paper_compat": dict.fromkeys(released, False),
+    }

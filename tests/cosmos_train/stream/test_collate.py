@@ -235,6 +235,16 @@ def test_frames_on_the_other_clip_are_another_sample(tokens: Tokenizer) -> None:
     assert one.digest() == same.digest() != other.digest()
 
 
+def test_frames_of_the_same_time_on_the_other_clip_are_another_sample(tokens: Tokenizer) -> None:
+    frames = pictures(3)[0]
+    found = [
+        collate([Sample("a", (A, B), (frames[:cut], frames[cut:]), ((5.0,) * cut, (5.0,) * (3 - cut)))], tokens, 99)
+        for cut in (1, 2)
+    ]
+    assert torch.equal(found[0].media.frames, found[1].media.frames)
+    assert found[0].digest() != found[1].digest()
+
+
 def test_bad_samples_of_packed_rows_change_their_rows_digest(tokens: Tokenizer) -> None:
     batch = packed(tokens, 20)
     rows = batch.row_digests()

@@ -92,6 +92,18 @@ def test_everything_comes_back_as_it_was(saver: Saver, tmp_path: Path) -> None:
         assert torch.equal(one, two), name
 
 
+def test_state_of_another_shape_than_its_parameter_comes_back(saver: Saver, tmp_path: Path) -> None:
+    model, optimiser = trained()
+    rows = torch.arange(3.0)
+    optimiser.state[model.first.weight]["rows"] = rows
+    saved(saver, 4, tensors_of(model, optimiser))
+    other, second = trained(2)
+    restore(load(tmp_path), other, second)
+    assert torch.equal(second.state[other.first.weight]["rows"], rows)
+    assert second.state[other.first.weight]["exp_avg"].shape == (3, 3)
+    assert float(second.state[other.first.weight]["step"]) == 1
+
+
 def test_an_average_that_was_not_saved_starts_at_the_weights(saver: Saver, tmp_path: Path) -> None:
     model, _ = trained(2)
     saved(saver, 4, tensors_of(model, None, {"first.weight": torch.full((3, 3), 7.0)}))

@@ -81,3 +81,34 @@ def test_a_checkpoint_that_knows_no_ends_or_is_absent_is_refused(checkpoint: Pat
 
     with pytest.raises(UserError, match="absent"):
         SentenceEnds.check(RestoreSettings(model=str(tmp_path / "absent")))
+
+
+def test_each_window_has_its_context_and_only_its_own_words_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (WINDOW, CONTEXT) == (160, 32)
+    ends = SentenceEnds(RestoreSettings(model="x", threshold=0.5))
+    seen: list[tuple[str, str, int]] = []
+    sure = {"0": 0.49, "1": 0.5, "158": 0.6, "159": 0.7, "160": 0.8, "191": 0.9, "319": 0.9, "320": 0.9, "398": 1.0, "399": 1.0}  # fmt: skip  # noqa: E501
+
+    def likely(words: list[str]) -> list[float]:
+        seen.append((words[0], words[-1], len(words)))
+        return [sure.get(word, 0.0) for word in words]
+
+    monkeypatch.setattr(ends, "_likely", likely)
+    assert ends([str(n) for n in range(400)]) == [2, 159, 160, 161, 192, 320, 321, 399]
+    assert seen == [("0", "191", 192), ("128", "351", 224), ("288", "399", 112)]
+    seen.clear()
+    ends([str(n) for n in range(160)])
+    assert seen == [("0", "159", 160)]
+
+
+def test_the_end_after_a_word_is_what_its_last_token_says_of_all_labels_of_ends(checkpoint: Path) -> None:
+    import torch
+
+    ends = opened(checkpoint)
+    given = ends._tokenizer(["salt", "water"], is_split_into_words=True, return_tensors="pt")
+    shares = ends._model(**given).logits[0].float().softmax(-1)
+    assert ends._ends == [1, 3]  # `.` and `?`, not `,`
+    wanted = (shares[:, 1] + shares[:, 3])[1:3]  # after [CLS]
+    assert torch.tensor(ends._likely(["salt", "water"])).tolist() == pytest.approx(wanted.tolist(), abs=1e-6)
+    ends.close()
+    assert ends._model is None and ends._tokenizer is None

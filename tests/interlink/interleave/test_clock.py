@@ -102,3 +102,31 @@ def test_clips_that_their_captioner_does_not_know_stay_out_unless_asked_for(item
     assert (row.status, row.reason) == ("dropped", "unfamiliar")
     assert [one["reason"] for one in row.fields["left_out"]] == ["unfamiliar"]
     assert texts(flagged, filter={"unfamiliar": True})[0] == ("a red cube falls", 0.0, 10.0)
+
+
+def test_words_of_sentences_are_taken_with_their_times_and_sentences_without_words_whole() -> None:
+    sentences = [
+        {"text": "Peel it.", "start": 1.0, "end": 3.0,
+         "words": [{"text": "Peel", "start": 1.0, "end": 1.5}, {"text": "it.", "start": 1.5, "end": 2.0}]},
+        {"text": "Chop it.", "start": 4.0, "end": 5.0, "words": []},
+        {"text": "Fry it.", "start": 6.0, "end": 7.0},
+    ]  # fmt: skip
+    assert spoken_words(sentences) == (
+        Spoken("Peel", 1.0, 1.5, True, True), Spoken("it.", 1.5, 2.0, False, True),
+        Spoken("Chop it.", 4.0, 5.0, True, False), Spoken("Fry it.", 6.0, 7.0, True, False),
+    )  # fmt: skip
+
+
+def test_a_text_is_divided_where_its_words_open_sentences() -> None:
+    words = (
+        Spoken("Peel", 1.0, 1.5), Spoken("it.", 1.5, 4.0, False), Spoken("Now", 2.0, 2.5),
+        Spoken("it", 3.0, 3.2, False),
+        Spoken("fries.", 3.2, 3.5, False), Spoken("End.", 8.0, 9.0),
+    )  # fmt: skip
+    assert divided("Peel it. Now it fries.", words) == [("Peel it.", 1.0, 4.0), ("Now it fries.", 2.0, 3.5)]
+    # A masked word that opens a sentence leaves that to the next one that is there.
+    assert divided("Peel it. *** it fries.", words) == [("Peel it. ***", 1.0, 4.0), ("it fries.", 3.0, 3.5)]
+    assert span_of("Now it fries.", words) == (2.0, 3.5)
+    assert span_of("Peel it. Now", words) == (1.0, 4.0)  # the latest end, not that of the last word
+    assert span_of("nothing of it", words[2:3]) == (2.0, 2.5)
+    assert divided("x", words) == [("x", 1.0, 1.5)]

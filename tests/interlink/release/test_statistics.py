@@ -39,6 +39,10 @@ def test_bins_are_round_touch_and_hold_every_value_once() -> None:
     assert made([7]).bins(5) == [(7.0, 8.0, 1)]
     assert made([0, 1, 9, 10, 19]).bins(3) == [(0.0, 10.0, 3), (10.0, 20.0, 2)]
     assert made([3, 4, 12]).bins(3) == [(0.0, 5.0, 2), (5.0, 10.0, 0), (10.0, 15.0, 1)]
+    assert made([0, 123_456]).bins(4) == [(0.0, 50_000.0, 1), (50_000.0, 100_000.0, 0), (100_000.0, 150_000.0, 1)]
+    assert made([0, 1999]).bins(3) == [(0.0, 1000.0, 1), (1000.0, 2000.0, 1)]
+    assert made([0, 2000]).bins(2) == [(0.0, 2000.0, 1), (2000.0, 4000.0, 1)]
+    assert made([-3, 4]).bins(4) == [(-5.0, 0.0, 1), (0.0, 5.0, 1)]
     tenths = made([0.2, 0.9], step=0.1).bins(10)
     assert [count for *_, count in tenths] == [1, 0, 0, 0, 0, 0, 0, 1]
     assert [begin for begin, _, _ in tenths] == pytest.approx([n / 10 for n in range(2, 10)])

@@ -6,11 +6,14 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
 from interlink.errors import StageError, UserError
+from interlink.runtime import isolate
 from interlink.runtime.isolate import Child, StageSpec
 from interlink.stage import Context, Item
 from interlink.storage import Storage
@@ -116,3 +119,102 @@ def test_a_child_that_died_between_two_items_costs_neither(child: Child) -> None
     psutil.Process(before).kill()
     psutil.Process(before).wait(10)
     assert int(ask(child, "pid")) != before
+
+
+class Counted:
+    """A process with so many bytes, and children with some."""
+
+    def __init__(self, bytes_: int, *children: Counted, gone: bool = False) -> None:
+        self.bytes, self.under, self.gone = bytes_, children, gone
+
+    def memory_info(self) -> SimpleNamespace:
+        if self.gone:
+            raise psutil.NoSuchProcess(1)
+        return SimpleNamespace(rss=self.bytes)
+
+    def children(self, recursive: bool) -> tuple[Counted, ...]:
+        assert recursive
+        return self.under
+
+
+def test_memory_is_of_the_child_and_at_times_of_all_that_it_started() -> None:
+    family: Any = Counted(100, Counted(30), Counted(7))
+    assert isolate._memory(family, tree=False) == 100
+    assert isolate._memory(family, tree=True) == 137
+    assert isolate._memory(None, tree=True) == 0
+    assert isolate._memory(Counted(5, gone=True), tree=True) == 0  # type: ignore[arg-type]
+    assert isolate._memory(Counted(5, Counted(1, gone=True)), tree=True) == 0  # type: ignore[arg-type]
+    assert isolate._watch(os.getpid()) is not None and isolate._watch(2**22 + 1) is None
+
+
+class Line:
+    """The connection to a child that answers after so many looks."""
+
+    def __init__(self, answer: Any, looks: int) -> None:
+        self.answer, self.looks, self.sent, self.polled = answer, looks, list[Any](), list[float]()
+
+    def send(self, item: Any) -> None:
+        self.sent.append(item)
+
+    def poll(self, seconds: float) -> bool:
+        self.polled.append(seconds)
+        return len(self.polled) > self.looks
+
+    def recv(self) -> Any:
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+def watched(
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Any,
+    looks: int,
+    used: Any = lambda look, tree: 0,
+    now: Any = lambda look: 0.0,
+) -> tuple[Any, Line, list[str]]:
+    """A child whose process and clock are made: its `call`, its connection and what was done to it."""
+    line, done = Line(answer, looks), list[str]()
+    child = Child(StageSpec("a:B", {}, None), 2)  # type: ignore[arg-type]
+    monkeypatch.setattr(child, "_start", lambda: (line, SimpleNamespace(pid=os.getpid())))
+    monkeypatch.setattr(child, "close", lambda: done.append("closed"))
+    monkeypatch.setattr(child, "_obituary", lambda: "it died")
+    monkeypatch.setattr(isolate, "_memory", lambda process, tree: used(len(line.polled), tree))
+    monkeypatch.setattr(isolate.time, "monotonic", lambda: now(len(line.polled)))
+    return child, line, done
+
+
+def test_a_child_is_looked_at_twenty_times_a_second_and_its_children_at_every_tenth_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trees: list[int] = []
+
+    def used(look: int, tree: bool) -> int:
+        if tree:
+            trees.append(look)
+        return 2 * 2**20
+
+    child, line, done = watched(monkeypatch, "row", 31, used)
+    assert child.call("item", 5.0) == "row"
+    assert (line.sent, set(line.polled), done, trees) == (["item"], {0.05}, [], [10, 20, 30])
+
+
+def test_the_limits_themselves_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    child, line, done = watched(monkeypatch, "row", 3, lambda look, tree: 2 * 2**20, lambda look: 5.0 if look else 0.0)
+    assert child.call("item", 5.0) == "row" and done == []
+    child, line, done = watched(monkeypatch, "row", 3, lambda look, tree: 2**21 + (look == 3))
+    with pytest.raises(StageError, match=r"^2 MB used, 2 MB allowed; the worker was ended$") as caught:
+        child.call("item", 5.0)
+    assert (caught.value.error_class, done, len(line.polled)) == ("memory", ["closed"], 3)
+    child, line, done = watched(monkeypatch, "row", 9, now=lambda look: 5.01 if look == 4 else 1.0 if look else 0.0)
+    with pytest.raises(StageError, match=r"^no answer within 5 s; the worker was ended$") as caught:
+        child.call("item", 5.0)
+    assert (caught.value.error_class, done, len(line.polled)) == ("stalled", ["closed"], 4)
+
+
+@pytest.mark.parametrize("error", [EOFError(), ConnectionResetError(), OSError("x")])
+def test_a_line_that_breaks_is_a_crash(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    child, _, _ = watched(monkeypatch, error, 0)
+    with pytest.raises(StageError, match=r"^it died$") as caught:
+        child.call("item", 5.0)
+    assert caught.value.error_class == "crash" and caught.value.__cause__ is error

@@ -14,7 +14,7 @@ import pytest
 
 import interlink.runtime.worker as worker_module
 import toy_stages
-from interlink.errors import UserError
+from interlink.errors import StageError, UserError
 from interlink.runtime.isolate import StageSpec
 from interlink.runtime.lease import Lease
 from interlink.runtime.partition import Partition
@@ -413,3 +413,45 @@ def test_a_stage_of_the_whole_build_does_nothing_when_all_of_it_is_done(tmp_path
     opened = [event for event in bench.events if event.kind == "open"]
     assert opened[:3] == [Event("toy", "open", 1, 0, admitted=1)] * 3  # may all be made again …
     assert opened[3:] == [Event("toy", "open", 0, 1, admitted=0)] * 3  # … but are all done
+
+
+class Answering:
+    """Stands in for the child of a worker: notes the deadline of each item, and fails those named so."""
+
+    def __init__(self) -> None:
+        self.deadlines: dict[str, list[float]] = {}
+        self.closed = 0
+
+    def call(self, item: Item, deadline: float) -> Row:
+        self.deadlines.setdefault(item.id, []).append(deadline)
+        if item.id.startswith("bad"):
+            raise StageError("crash", "it died")
+        return Row(item.id, {"value": 1, "things": []})
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_an_isolated_item_that_stalled_before_has_a_quarter_of_its_time(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [f"{kind}{n:02d}" for n in range(24) for kind in ("ok", "bad")], claims=True)
+    name, _ = bench.partitions()[0]
+    first, second, *others = bench.space.source_rows(name)
+    earlier = [(Row(key, status="failed", error_class=what, message="m"), 1, 0.0)
+               for key, what in ((first, "stalled"), (second, "network"))]  # fmt: skip
+    bench.partition().write_part(1, earlier)
+    worker, child = bench.worker(), Answering()
+    worker.child = child  # type: ignore[assignment]
+    worker.stage.deadline = lambda item: 8.0  # type: ignore[method-assign]
+    worker.run(bench.partitions()[:1])
+    assert child.deadlines[first][0] == 2.0 and child.deadlines[second][0] == 8.0
+    assert set(child.deadlines) == {first, second, *others}
+    entries = bench.partition().load().entries
+    for key in (first, second, *others):
+        bad, again = key.startswith("bad"), key in (first, second)
+        assert len(child.deadlines[key]) == ((2 if again else 3) if bad else 1)
+        assert child.deadlines[key][1:] == [8.0] * (len(child.deadlines[key]) - 1)
+        row = bench.rows()[key]
+        assert (row["status"], row["error_class"]) == (("failed", "crash") if bad else ("ok", ""))
+        assert entries[key].attempts == (3 if bad else 2 if again else 1)
+    worker.close()
+    assert child.closed == 1

@@ -63,3 +63,9 @@ def test_what_is_known_of_both_is_weighed_by_their_lengths() -> None:
     (one,) = merged([clip(0, 3, 30, motion=1.0), clip(3, 4, 30, motion=5.0, sharpness=7.0)], 2.0, 20.0, both)
 
     assert (one.motion, one.sharpness, one.talking, len(one.chosen)) == (2.0, 7.0, None, 2)
+
+
+def test_a_pair_of_exactly_the_longest_is_joined_and_only_neighbours_of_the_short_clip_are() -> None:
+    assert spans(clip(0, 9, 30), clip(9, 10, 30), longest=10) == [(0, 10)]
+    found = spans(clip(0, 5, 30), clip(5, 10, 30), clip(10, 11, 200), clip(11, 16, 190), clip(16, 21, 190))
+    assert found == [(0, 5), (5, 10), (10, 16), (16, 21)]

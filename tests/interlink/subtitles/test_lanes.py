@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from interlink.subtitles.blocks import cue_of
 from interlink.subtitles.cues import Cue
 from interlink.subtitles.files import parse
-from interlink.subtitles.lanes import one_language
+from interlink.subtitles.lanes import lanes_of, one_language, script
 from interlink.subtitles.runs import sentences_of_runs
 from interlink.subtitles.words import words_of
 
@@ -184,3 +186,185 @@ def test_no_word_is_lost_unless_it_is_a_mark(shown: list[tuple[int, int, str]]) 
 
     seen = {word.text for word in words} | {text for mark in found for text in mark.text.split()}
     assert {f"w{number}" for number in range(len(shown))} <= seen
+
+
+# -- rules by value ----------------------------------------------------------------------------------------------------
+
+
+def shown(start: float, end: float, text: str, **changes: object) -> Cue:
+    found = cue_of(start, end, text)
+    assert found is not None
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def laid(*found: Cue) -> tuple[list[list[tuple[float, float]]], list[str]]:
+    lanes, others = lanes_of(sorted(found, key=lambda cue: cue.start))
+    return [[(cue.start, cue.end) for cue in lane] for lane in lanes], [mark.kind for mark in others]
+
+
+def test_a_cue_takes_the_lane_of_the_one_before_only_if_its_words_can_be_over() -> None:
+    one = shown(0, 4, "abcdefghij")  # ten letters, 0.3 s at the fastest
+    assert laid(one, shown(0.3, 5, "next")) == ([[(0, 0.3), (0.3, 5)]], [])
+    assert laid(one, shown(0.29, 5, "next")) == ([[(0, 4)], [(0.29, 5)]], [])
+    assert laid(one, shown(1, 4, "next")) == ([[(0, 1), (1, 4)]], [])
+    assert laid(one, shown(1, 3.9, "next")) == ([[(0, 4)], [(1, 3.9)]], [])  # it ends within the other
+    assert laid(one, shown(4, 5, "next")) == ([[(0, 4), (4, 5)]], [])
+    assert laid(shown(0, 4, "a"), shown(0, 5, "b")) == ([[(0, 4)], [(0, 5)]], [])
+
+
+def test_words_with_times_of_their_own_are_over_when_the_last_begins() -> None:
+    timed = shown(0, 4, "one <00:00:02.000>two")
+    assert laid(timed, shown(2, 5, "next")) == ([[(0, 2), (2, 5)]], [])
+    assert laid(timed, shown(1.9, 5, "next")) == ([[(0, 4)], [(1.9, 5)]], [])
+
+
+def test_of_two_open_lanes_the_one_of_the_same_style_and_script_is_taken() -> None:
+    both = (shown(0, 2, "Peel it."), shown(0, 2, "Очистите."))
+    assert laid(*both, shown(3, 4, "Нарежьте."), shown(3, 4, "Chop it.")) == (
+        [[(0, 2), (3, 4)], [(0, 2), (3, 4)]],
+        [],
+    )
+    lanes, _ = lanes_of([*both, shown(3, 4, "Нарежьте.")])
+    assert [[cue.text for cue in lane] for lane in lanes] == [["Peel it."], ["Очистите.", "Нарежьте."]]
+    styled = [shown(0, 2, "One.", group="a"), shown(0, 2, "Two.", group="b"), shown(3, 4, "Three.", group="b")]
+    assert [[cue.text for cue in lane] for lane in lanes_of(styled)[0]] == [["One."], ["Two.", "Three."]]
+    other = [*styled[:2], shown(3, 4, "Three.", group="c")]
+    assert [[cue.text for cue in lane] for lane in lanes_of(other)[0]] == [["One.", "Three."], ["Two."]]
+
+
+def test_more_than_eight_texts_at_once_are_no_speech() -> None:
+    lanes, others = laid(*(shown(0, 2, f"text {n}") for n in range(9)))
+    assert (len(lanes), others) == (8, ["overlay"])
+
+
+@pytest.mark.parametrize(
+    ("end", "text", "kinds"),
+    [
+        (20.0, "x" * 62, ["long"]),  # 62 letters need 4.96 s, a quarter of 20
+        (20.0, "x" * 63, []),
+        (19.9, "x", []),
+        (20.0, "剥" * 20, ["long"]),  # 20 characters count as 60 letters
+        (20.0, "剥" * 21, []),
+        (20.0, "one <00:00:01.000>two", []),  # words with times need what they take
+    ],
+)
+def test_a_cue_alone_is_long_from_twenty_seconds_and_four_times_its_need(
+    end: float, text: str, kinds: list[str]
+) -> None:
+    assert laid(shown(0, end, text)) == ([[(0, end)]], kinds)
+
+
+@pytest.mark.parametrize(
+    ("end", "text", "over"),
+    [
+        (6.0, "x" * 25, True),  # 25 letters need 2 s, a third of 6
+        (6.0, "x" * 26, False),
+        (5.9, "x", False),
+    ],
+)
+def test_a_cue_lies_over_others_from_six_seconds_and_three_times_its_need(end: float, text: str, over: bool) -> None:
+    assert laid(shown(0, end, text), shown(2, 4, "Peel it."))[1] == (["overlay"] if over else [])
+
+
+def test_a_cue_lies_over_others_that_are_half_as_long_and_within_it() -> None:
+    for start, end, over in ((0, 3, True), (0, 3.1, False), (3, 6, True), (4, 6.1, False), (-1, 1, False)):
+        kinds = laid(shown(0, 6, "x"), shown(start, end, "A fairly long line, which needs time."))[1]
+        assert kinds == (["overlay"] if over else []), (start, end)
+
+
+def test_placed_cues_over_plain_ones_and_styles_of_songs_are_marks() -> None:
+    spoken = shown(2, 4, "Peel it.")
+    assert laid(shown(1, 2.5, "Cafe", placed=True), spoken)[1] == ["overlay"]
+    assert laid(shown(1, 2, "Cafe", placed=True), spoken)[1] == []
+    assert laid(shown(4, 5, "Cafe", placed=True), spoken)[1] == []
+    assert laid(shown(3, 5, "Cafe", placed=True), spoken, shown(1, 1.5, "Salt."))[1] == ["overlay"]
+    assert laid(shown(1, 3, "la", aside="music"), spoken)[1] == ["music"]
+    assert laid(shown(1, 3, "ad", aside="overlay"), spoken)[1] == ["overlay"]
+    assert laid(shown(1, 3, "ad", aside="sound"), spoken)[1] == ["overlay"]
+    assert laid(shown(1, 3, "la", aside="music"))[1] == []
+    assert laid(shown(1, 3, "la", aside="music"), shown(5, 6, "Cafe", placed=True))[1] == ["music"]
+    assert laid(shown(1, 3, "Cafe", placed=True), shown(1, 3, "Two", placed=True))[1] == []
+    sung = shown(1, 3, "la", aside="music")
+    assert laid(sung, shown(1, 3, "Cafe", placed=True), shown(5, 6, "Peel it."))[1] == ["music"]
+
+
+def test_a_text_that_is_still_on_screen_is_said_once() -> None:
+    again = [shown(0, 2, "Peel it."), shown(1, 3, "Peel it."), shown(2.9, 4, "Peel it."), shown(4, 5, "Peel it.")]
+    assert laid(*again)[0] == [[(0, 2), (4, 5)]]
+    moving = [shown(0, 2, "A", placed=True), shown(2, 3, "A", placed=True), shown(3.1, 4, "A", placed=True)]
+    assert laid(*moving)[0] == [[(0, 2), (3.1, 4)]]
+    long_and_short = [shown(0, 9, "A"), shown(1, 2, "A"), shown(5, 10, "A")]
+    assert laid(*long_and_short)[0] == [[(0, 9)]]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Peel", "Latn"), ("123 ...", ""), ("…", ""), ("Äpfel", "Latn"), ("Лук a", "Cyrl"), ("λόγος", "Grek"),
+        ("שלום", "Hebr"), ("سلام", "Arab"), ("नमस्ते", "Deva"), ("กิน", "Thai"), ("국수", "Kore"), ("ペン", "Jpan"),
+        ("剥洋葱", "Hani"), ("先剥く", "Jpan"), ("これ is a pen", "Latn"), ("日本の ab", "Jpan"), ("の日 abc", "Latn"),
+    ],
+)  # fmt: skip
+def test_a_text_is_in_the_script_of_most_of_its_letters(text: str, name: str) -> None:
+    assert script(text) == name
+
+
+def pairs(together: int, english: int, russian: int, shift: float = 0.0) -> list[Cue]:
+    """Cues of 2 s: some of both languages together, and others alone."""
+    found = []
+    for n in range(together):
+        found += [shown(10 * n, 10 * n + 2, f"Peel {n}."), shown(10 * n + shift, 10 * n + 2 + shift, f"Чисти {n}.")]
+    found += [shown(1000 + 10 * n, 1002 + 10 * n, f"Salt {n}.") for n in range(english)]
+    found += [shown(5000 + 10 * n, 5002 + 10 * n, f"Соль {n}.") for n in range(russian)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("together", "english", "russian", "shift", "bilingual"),
+    [
+        (2, 9, 2, 0.0, True),  # half of the rarer one's
+        (2, 9, 3, 0.0, False),
+        (2, 2, 9, 0.0, True),
+        (2, 0, 0, 1.0, True),  # half of their time together
+        (2, 0, 0, 1.01, False),
+    ],
+)
+def test_a_file_is_bilingual_if_half_of_the_rarer_scripts_cues_stand_with_another(
+    together: int, english: int, russian: int, shift: float, bilingual: bool
+) -> None:
+    found = pairs(together, english, russian, shift)
+    taken, language = one_language(found, ("en",))
+    assert language == ("en" if bilingual else "")
+    assert len(taken) == (together + english if bilingual else len(found))
+    assert (taken == found) != bilingual
+
+
+def test_a_wanted_language_that_is_not_there_or_is_written_in_both_scripts_is_passed_over() -> None:
+    found = pairs(2, 0, 0)
+    assert one_language(found, ("ja", "ko", "en"))[1] == "en"
+    korean = [shown(n, n + 0.5, "국수를\n剥洋葱") for n in range(3)]
+    assert one_language(korean, ("ko",)) == (korean, "")  # Korean may be written in both
+    assert one_language(korean, ("ko", "zh"))[1] == "zh"
+
+
+def test_stated_languages_are_told_apart_first_and_in_the_order_of_the_wish() -> None:
+    found = [
+        shown(0, 2, "Peel.", language="en-GB"),
+        shown(0, 2, "Schäl.", language="de"),
+        shown(3, 4, "x", language=""),
+    ]
+    assert [cue.text for cue in one_language(found, ("fr", "de", "en"))[0]] == ["Schäl."]
+    assert one_language(found, ("fr", "en"))[1] == "en"
+    assert [cue.text for cue in one_language(found, ("en-US",))[0]] == ["Peel."]
+    assert one_language(found, ("fr",)) == (found, "")
+    alone = [replace(cue, language="en") for cue in found]
+    assert one_language(alone, ("de", "en")) == (alone, "")
+
+
+def test_a_cues_lines_without_letters_go_with_the_wanted_ones() -> None:
+    found = [shown(n, n + 0.5, f"Peel {n}.\n剥洋葱。\n{n}!") for n in range(3)]
+    assert [cue.text for cue in one_language(found, ("en",))[0]] == [f"Peel {n}. {n}!" for n in range(3)]
+    only = [*found, shown(9, 9.5, "剥"), shown(10, 10.5, "33")]
+    assert len(one_language(only, ("en",))[0]) == 3
+    japanese = [shown(n, n + 0.5, "ペンです\n日本") for n in range(3)]
+    assert one_language(japanese, ("ja",)) == (japanese, "")  # kana and characters are one language

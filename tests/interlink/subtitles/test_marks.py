@@ -118,3 +118,36 @@ def test_sounds_are_marks(text: str, spoken: str, mark: str) -> None:
 
     assert " ".join(word.text for word in words) == spoken
     assert (mark, "sound") in marks
+
+
+def test_a_name_has_no_more_than_thirty_characters() -> None:
+    for letters, is_name in ((30, True), (31, False)):
+        name = f"ANNA {'B' * (letters - 5)}"
+        assert len(name) == letters
+        assert (read(f"{name}: Peel it.", "Then we chop it.")[1] == [(name, "speaker")]) == is_name
+
+
+@pytest.mark.parametrize(
+    ("rest", "is_name"),
+    [
+        ("AAAAAA bbbb", True),  # six of ten letters
+        ("AAAAAAA bbbb", False),
+    ],
+)
+def test_capitals_mark_a_name_unless_the_file_is_written_in_them(rest: str, is_name: bool) -> None:
+    assert bool(read(f"JOHN: {rest}")[1]) == is_name
+    assert read(f"- JOHN: {rest}")[1] == [("JOHN", "speaker")]  # after a dash it is one
+
+
+def test_one_name_that_is_said_again_and_again_is_prose_and_two_are_speakers() -> None:
+    assert said("Salt: two.", "Salt: three.") == "Salt: two. Salt: three."
+    assert {name for name, _ in read("Salt: two.", "Oil: one.", "Salt: x.", "Oil: y.", "Zoe: z.")[1]} == {"Salt", "Oil"}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("[Music]", "music"), ("(upbeat música)", "music"), ("[door slams]", "sound"), ("♪ la la ♪", "music")],
+)  # fmt: skip
+def test_marks_of_music_and_of_sound_are_told_apart(text: str, kind: str) -> None:
+    words, marks = read(text)
+    assert words == [] and [found for _, found in marks] == [kind]
