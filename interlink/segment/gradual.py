@@ -16,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interlink.media.look import Look
+from interlink.segment.moving import MovingLimits, moving_dissolve
 from interlink.segment.wipes import WipeLimits, wipe
 
 SPANS = (4, 5, 6, 8, 10, 13, 17, 22, 28, 36, 46)  # numbers of looks from A to B that are tested
-WIPE_EVERY = 3  # looks from one that is tested as the end of a wipe to the next; a wipe is seen until LONGEST later
-WIPE_SPANS = SPANS[1::2]  # tested for wipes, which need not be met as exactly as mixtures
+# Wipes and dissolves of moving scenes need not be met as exactly as mixtures, and are seen until LONGEST later.
+OTHERS_EVERY = 3  # looks from one that is tested as their end to the next
+WIPE_SPANS = SPANS[1::2]  # tested for wipes
+LEAST_MOVING = 8  # numbers of looks from A to B in a dissolve of moving scenes
 LONGEST = 1.7  # most seconds from A to B
 GAP = 0.34  # seconds between two looks above which the content between them is unknown
 NEAREST = 1 / 46  # seconds; looks closer together than this are thinned
@@ -81,7 +84,7 @@ class Mixtures:
     """Takes looks in order of time and returns the transition that ends there, if any. Memory: 47 vectors."""
 
     def __init__(self, limits: Limits | None = None, wipes: WipeLimits | None = None) -> None:
-        self._limits, self._wipes = limits or Limits(), wipes or WipeLimits()
+        self._limits, self._wipes, self._moving = limits or Limits(), wipes or WipeLimits(), MovingLimits()
         self._looks = 0
         self._times: deque[float] = deque(maxlen=SPANS[-1] + 1)
         self._vectors: deque[NDArray[np.float32]] = deque(maxlen=SPANS[-1] + 1)
@@ -133,12 +136,22 @@ class Mixtures:
             if shares is not None and self._fine(shares, first, last):
                 best = self._gradual(shares.x, shares.y, first, weight)
                 continue
-            tested = self._looks % WIPE_EVERY == 0 and spans[at] in WIPE_SPANS
-            new = wipe(before[at], after, inside, self._wipes) if tested else None
-            if new is not None:
-                y = np.concatenate([[0.0], new, [1.0]])
-                best = self._gradual(1 - y, y, first, weight)
+            if self._looks % OTHERS_EVERY == 0:
+                found = self._other(before[at], after, inside)
+                best = self._gradual(*found, first, weight) if found is not None else best
         return best
+
+    def _other(
+        self, before: NDArray[np.float32], after: NDArray[np.float32], inside: NDArray[np.float32]
+    ) -> NDArray[np.float64] | None:
+        """(2, n + 2) shares of old and new in a wipe, or in a dissolve of moving scenes."""
+        new = wipe(before, after, inside, self._wipes) if len(inside) + 1 in WIPE_SPANS else None
+        if new is not None:
+            y = np.concatenate([[0.0], new, [1.0]])
+            return np.stack([1 - y, y])
+        if len(inside) + 1 < LEAST_MOVING:
+            return None
+        return moving_dissolve(np.stack([before, after, _grey(before, after)]), inside, self._moving)
 
     def _fine(self, shares: Shares, first: int, last: int) -> bool:
         """Whether the pixels of the looks are the same mixtures as their cells."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 
 from interlink.media.look import Look, difference, distance, likeness
@@ -32,10 +33,10 @@ STILL_RATIO, STILL_CHANGE = (
 LIT = 0.4  # share of the structure that stays the same from which on a change is one of light, a shadow or a hand
 FLASH = 0.35  # back to this share of the change …
 RETURN = 0.55  # … within so many seconds (half a second, and a frame): a flash
-LEVELS = 8.0  # least change of the mean luma that counts as a change of light
-STEPS = 3  # most looks over which a lamp reaches its full light
+LEVELS = 16.0  # least change of the mean luma that counts as a change of light
+STEPS, SWITCH = 3, 0.17  # most looks, and seconds, over which a lamp reaches its full light
 ONE_WAY = 0.6  # least change of the mean luma, over the mean change of luma, if the light changes
-AT_ONCE = 0.25  # most that a look before or after changes the same way, over the mean change of these looks
+STEADY = 0.25  # most that a look before or after changes, over the mean change of these looks
 BACK = 0.25  # least share of the structure that is the same after a flash as before it
 TITLE = 0.5  # seconds for which something must be visible on black to be a title with a clip of its own
 BLACK_BELOW, BLACK_ABOVE = 18.0, 19.0  # mean luma that begins and ends a black stretch (16 = black)
@@ -279,21 +280,22 @@ class Shots(Segmenter):
 
     def _note_light(self, at: int) -> None:
         """Notes a change of light that is complete with a look: most of the picture gets brighter, or darker, within
-        STEPS looks, and shows the same things as before.
+        STEPS looks, and from one to the next shows the same things.
 
-        In a fade the looks before and after change the same way.
+        Before and after that the light is steady, unlike in a fade.
         """
-        look = self._looks[at]
-        for steps in range(1, STEPS + 1):
-            if at < steps or not self._looks[at - steps + 1].follows:
+        look, levels, last = self._looks[at], self._levels, len(self._looks) - 1
+        for steps in range(1, min(STEPS, at) + 1):
+            before, change = self._looks[at - steps], levels[at] - levels[at - steps]
+            if look.time - before.time > SWITCH:
                 return
-            before = self._looks[at - steps]
-            change = self._levels[at] - self._levels[at - steps]
             if abs(change) < max(LEVELS, ONE_WAY * distance(before.luma, look.luma) * 255):
                 continue
-            around = [*range(max(at - steps - 1, 1), at - steps + 1), *range(at + 1, min(at + 3, len(self._looks)))]
-            fades = any((self._levels[i] - self._levels[i - 1]) * steps / change > AT_ONCE for i in around)
-            if not fades and structure(before.luma, look.luma) >= LIT:
+            around = [*range(max(at - steps - 1, 1), at - steps + 1), *range(at + 1, min(at + 2, last) + 1)]
+            if any(abs((levels[i] - levels[i - 1]) * steps / change) > STEADY for i in around):
+                continue
+            ramp = [self._looks[i].luma for i in range(at - steps, at + 1)]
+            if min(structure(a, b) for a, b in pairwise(ramp)) >= LIT:
                 self._lights.append((before.time, look.time))
                 return
 
