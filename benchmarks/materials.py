@@ -19,8 +19,8 @@ from typing import Any
 RATE = 30  # pictures per second of every material
 Shot = tuple[str, int, int]  # clip, number of its first picture, number after its last; one shot without a cut
 
-# Every shot was looked at, picture by picture where it moves. nasa_webb_multistream.mp4 dissolves from picture 127 to 149,
-# so its shot ends before that. bikes_hard_cuts.mp4 76 to 137 is one shot: a van hides most of it.
+# Every shot was looked at, picture by picture where it moves. nasa_webb_multistream.mp4 dissolves from picture 127 to
+# 149, so its shot ends before that. bikes_hard_cuts.mp4 76 to 137 is one shot: a van hides most of it.
 TALK: Shot = ("his_girl_friday.mp4", 0, 180)
 JUDGE: tuple[Shot, ...] = (
     ("bikes_hard_cuts.mp4", 30, 76), ("bikes_hard_cuts.mp4", 76, 137), ("bikes_hard_cuts.mp4", 187, 242),

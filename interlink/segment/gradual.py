@@ -138,7 +138,7 @@ class Mixtures:
                 continue
             if self._looks % OTHERS_EVERY == 0:
                 found = self._other(before[at], after, inside)
-                best = self._gradual(*found, first, weight) if found is not None else best
+                best = self._gradual(found[0], found[1], first, weight) if found is not None else best
         return best
 
     def _other(
