@@ -289,7 +289,7 @@ class Shots(Segmenter):
             before, change = self._looks[at - steps], levels[at] - levels[at - steps]
             if look.time - before.time > SWITCH:
                 return
-            if abs(change) < max(LEVELS, ONE_WAY * distance(before.luma, look.luma) * 255):
+            if abs(change) < LEVELS or abs(change) < ONE_WAY * distance(before.luma, look.luma) * 255:
                 continue
             around = [*range(max(at - steps - 1, 1), at - steps + 1), *range(at + 1, min(at + 2, last) + 1)]
             if any(abs((levels[i] - levels[i - 1]) * steps / change) > STEADY for i in around):
