@@ -19,7 +19,7 @@ from typing import Any
 
 Found = list[float]
 # Clips are whole shots, as with the others: no length joins or divides them. Three frames of each, as with the others.
-WHOLE_SHOTS: dict[str, Any] = {"min_clip": 0.0, "max_clip": 3600.0}
+WHOLE_SHOTS: dict[str, Any] = {"min_clip": 0.0, "max_clip": 3600.0, "merge_below": 0.0}
 
 
 def ours(path: Path, **settings: Any) -> Found:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from typing import Any
 
 from benchmarks.materials import Material, Truth
 
-BLOCK = 10.0  # seconds of video that are drawn together
+STRETCH = 10.0  # seconds of a single video that are drawn together
 BEFORE, AFTER = 0.15, 0.6  # seconds around a flash or a change of light in which a wrong cut counts as caused by it
 
 
@@ -44,24 +45,32 @@ def f1(right: int, wrong: int, missed: int) -> float:
 def score(pairs: list[tuple[Material, list[float]]], rates: dict[str, float]) -> Score:
     """Of (material, found cuts in seconds), all together. A hit lies at most one picture outside its transition.
 
-    rates: pictures per second of the materials by name. Blocks of 10 s are drawn with replacement, 2,000 times.
+    rates: pictures per second of the materials by name. Videos are drawn with replacement, 2,000 times; of a single one
+    its stretches of 10 s.
     """
-    blocks: dict[tuple[str, int], list[int]] = {}
+    units: dict[tuple[str, int], list[int]] = {}
     kinds: dict[str, int] = {}
     for material, found in pairs:
         right, missed, wrong = match(material.truth, found, 1.01 / rates[material.name])
+        length = STRETCH if len(pairs) == 1 else inf
+        for number in range(int(material.seconds // length) + 1):
+            units[material.name, number] = [0, 0, 0]
         for number, times in enumerate((right, wrong, [truth.start for truth in missed])):
             for time in times:
-                blocks.setdefault((material.name, int(time // BLOCK)), [0, 0, 0])[number] += 1
-        for number in range(int(material.seconds // BLOCK) + 1):
-            blocks.setdefault((material.name, number), [0, 0, 0])
+                units.setdefault((material.name, int(time // length)), [0, 0, 0])[number] += 1
         for truth in missed:
             kinds[truth.kind] = kinds.get(truth.kind, 0) + 1
-    counts = [blocks[key] for key in sorted(blocks)]
+    counts = [units[key] for key in sorted(units)]
+    low, high = interval(counts)
+    right_, wrong_, missed_ = (sum(count[number] for count in counts) for number in range(3))
+    return Score(right_, wrong_, missed_, low, high, kinds)
+
+
+def interval(counts: list[list[int]]) -> tuple[float, float]:
+    """The 95 % interval of F1, from (right, wrong, missed) of the units that are drawn."""
     draw = Random(0)
     drawn = sorted(f1(*map(sum, zip(*draw.choices(counts, k=len(counts)), strict=True))) for _ in range(2000))
-    right_, wrong_, missed_ = (sum(count[number] for count in counts) for number in range(3))
-    return Score(right_, wrong_, missed_, drawn[50], drawn[1949], kinds)
+    return drawn[50], drawn[1949]
 
 
 def match(truths: tuple[Truth, ...], found: list[float], slack: float) -> tuple[list[float], list[Truth], list[float]]:
@@ -80,30 +89,68 @@ def match(truths: tuple[Truth, ...], found: list[float], slack: float) -> tuple[
 
 
 def by_kind(pairs: list[tuple[Material, list[float]]], rates: dict[str, float]) -> dict[str, Any]:
-    """Per kind of transition the recall with its interval; per kind of other event, the false cuts per minute of it."""
-    found: dict[str, list[int]] = {}
-    false: dict[str, list[float]] = {}
+    """Per kind of transition recall, precision and F1 with intervals; per kind of other event, and where no event is
+    near (`elsewhere`), the false cuts and how many that is per minute.
+
+    A false cut counts for the nearest event, if it is as near as something caused by the event.
+    """
+    found: dict[str, dict[str, list[int]]] = {}  # kind -> material -> (right, wrong, missed)
+    calm: dict[str, list[float]] = {}  # kind -> (false cuts, seconds, events)
+    elsewhere = [0, 0.0]  # false cuts, seconds
     for material, cuts in pairs:
         _, missed, wrong = match(material.truth, cuts, 1.01 / rates[material.name])
+        causes = [cause(material, time) for time in wrong]
         for truth in material.truth:
-            count = found.setdefault(truth.kind, [0, 0])
-            count[0] += truth not in missed
-            count[1] += 1
+            count = found.setdefault(truth.kind, {}).setdefault(material.name, [0, 0, 0])
+            count[2 if truth in missed else 0] += 1
+            count[1] += causes.count(truth)
         for event in material.calm:
-            inside = [time for time in wrong if event.start - BEFORE <= time <= event.end + AFTER]
-            caused = false.setdefault(event.kind, [0.0, 0.0, 0.0])
-            caused[0] += len(inside)
-            caused[1] += event.end - event.start + BEFORE + AFTER
-            caused[2] += 1
-    recalls = {
-        kind: {"found": right, "of": of, "recall": round(right / of, 3), "interval": wilson(right, of)}
-        for kind, (right, of) in sorted(found.items())
-    }
+            caused = calm.setdefault(event.kind, [0, 0.0, 0])
+            for number, more in enumerate((causes.count(event), _reach(event), 1)):
+                caused[number] += more
+        elsewhere[0] += causes.count(None)
+        elsewhere[1] += material.seconds - sum(map(_reach, (*material.truth, *material.calm)))
     rest = {
         kind: {"false": int(cuts), "of": int(events), "per_minute": round(60 * cuts / seconds, 2)}
-        for kind, (cuts, seconds, events) in sorted(false.items())
+        for kind, (cuts, seconds, events) in sorted(calm.items())
     }
-    return {**recalls, **rest}
+    far = {"false": int(elsewhere[0]), "per_minute": round(60 * elsewhere[0] / max(elsewhere[1], 1.0), 2)}
+    return {**{kind: _of_kind(list(found[kind].values())) for kind in sorted(found)}, **rest, "elsewhere": far}
+
+
+def _of_kind(counts: list[list[int]]) -> dict[str, Any]:
+    right, wrong, missed = (sum(count[number] for count in counts) for number in range(3))
+    return {
+        "found": right,
+        "of": right + missed,
+        "recall": [round(right / (right + missed), 3), *wilson(right, right + missed)],
+        "precision": [round(right / max(right + wrong, 1), 3), *wilson(right, max(right + wrong, 1))],
+        "f1": [round(value, 3) for value in (f1(right, wrong, missed), *interval(counts))],
+    }
+
+
+def cause(material: Material, time: float) -> Truth | None:
+    """The event that caused a false cut, if one is near."""
+    events = [event for event in (*material.truth, *material.calm) if event.start - BEFORE <= time <= event.end + AFTER]
+    return min(events, key=lambda event: max(event.start - time, time - event.end, 0.0), default=None)
+
+
+def _reach(event: Truth) -> float:
+    """Seconds in which a false cut counts as caused by an event."""
+    return event.end - event.start + BEFORE + AFTER
+
+
+def errors(pairs: list[tuple[Material, list[float]]], rates: dict[str, float]) -> list[dict[str, Any]]:
+    """Every false cut and every miss, with its kind of event and the source clips that are shown."""
+    rows = []
+    for material, cuts in pairs:
+        _, missed, wrong = match(material.truth, cuts, 1.01 / rates[material.name])
+        of = [(time, time, "false", cause(material, time)) for time in wrong]
+        for start, end, error, event in [*of, *((truth.start, truth.end, "missed", truth) for truth in missed)]:
+            kind = event.kind if event else "elsewhere"
+            shown = material.clips_at(start, end)
+            rows.append({"video": material.name, "at": round(start, 3), "error": error, "kind": kind, "clips": shown})
+    return rows
 
 
 def wilson(right: int, of: int) -> list[float]:

@@ -74,21 +74,24 @@ def splices(clips: Path, folder: Path, shots: tuple[Shot, ...], seed: int, each:
             count = write(reel.pictures(per_rate), path, ENCODERS[encoder], rate)
             facts = {"seconds": count / rate, "truth": [asdict(truth) for truth in reel.truth]}
             facts["calm"] = [asdict(truth) for truth in reel.calm]
+            facts["played"] = reel.played
             kept.write_text(json.dumps(facts))
         facts = json.loads(kept.read_text())
         truth, calm = (tuple(Truth(**one) for one in facts[key]) for key in ("truth", "calm"))
-        found.append(Material(name, path, facts["seconds"], truth, calm))
+        played = tuple((time, clip) for time, clip in facts["played"])
+        found.append(Material(name, path, facts["seconds"], truth, calm, played))
     return found
 
 
 class Reel:
-    """The pictures of one video. `truth` and `calm` are complete when all of them were taken."""
+    """The pictures of one video. `truth`, `calm` and `played` are complete when all of them were taken."""
 
     def __init__(self, clips: Path, shots: tuple[Shot, ...], draw: Random, rate: int) -> None:
         self._clips, self._shots, self._draw, self._rate = clips, shots, draw, rate
         self._shown = 0
         self.truth: list[Truth] = []
         self.calm: list[Truth] = []
+        self.played: list[tuple[float, str]] = []
 
     def pictures(self, each: int) -> Iterator[Picture]:
         events = [kind for kind in KINDS for _ in range(each)]
@@ -121,6 +124,7 @@ class Reel:
 
     def _shot(self, last: Playing | None) -> Playing:
         shot = self._draw.choice([shot for shot in self._shots if last is None or shot[0] != last.clip])
+        self.played.append((self._shown / self._rate, shot[0]))
         return Playing(self._clips, shot, self._rate, self._draw.random())
 
     def _transition(self, kind: str, a: Playing, b: Playing) -> Iterator[Picture]:

@@ -7,7 +7,7 @@ are not part of the fingerprints.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -255,9 +255,25 @@ def _validate(where: str, data: dict[str, Any]) -> Recipe:
                 f"add {missing[0]} to `stages` before {name}",
                 2,
             )
+        _check_columns(where, name, cls.relies_on(settings), blocks)
         uses = [table for table in cls.uses(settings) if table in before and table not in needs]
         blocks.append(StageBlock(name, implementation_, cls, settings, (*needs, *uses)))
     return Recipe(base, tuple(blocks))
+
+
+def _check_columns(
+    where: str, name: str, relies_on: Mapping[str, tuple[str, str]], earlier: Sequence[StageBlock]
+) -> None:
+    """Raises UserError where a setting of stage `name` relies on a column that an earlier stage leaves null."""
+    for setting, (table, column) in relies_on.items():
+        for block in earlier:
+            fills = block.cls.unfilled(block.settings).get(column) if block.name == table else None
+            if fills:
+                raise UserError(
+                    f"{where}: {name}.{setting} has no effect, since {table} leaves {column} empty",
+                    f"set {table}.{fills}, or leave out {name}.{setting}",
+                    2,
+                )
 
 
 def _explain(where: str, model: type[BaseModel], error: ValidationError) -> UserError:

@@ -153,6 +153,16 @@ class Stage(ABC):
         return ()
 
     @staticmethod
+    def unfilled(settings: Any) -> Mapping[str, str]:
+        """Columns of its rows that are null with these settings, and the setting that fills each."""
+        return {}
+
+    @staticmethod
+    def relies_on(settings: Any) -> Mapping[str, tuple[str, str]]:
+        """Its settings that have no effect where a column is null: setting -> (table, column)."""
+        return {}
+
+    @staticmethod
     def resources(settings: Any) -> Resources:
         """The resources of one worker."""
         return Resources(cpus=1.0)

@@ -16,11 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interlink.media.look import Look
+from interlink.segment.moving import MovingLimits, fine_enough, moving_dissolve
 from interlink.segment.wipes import WipeLimits, wipe
 
 SPANS = (4, 5, 6, 8, 10, 13, 17, 22, 28, 36, 46)  # numbers of looks from A to B that are tested
-WIPE_EVERY = 3  # looks from one that is tested as the end of a wipe to the next; a wipe is seen until LONGEST later
-WIPE_SPANS = SPANS[1::2]  # tested for wipes, which need not be met as exactly as mixtures
+# Wipes and dissolves of moving scenes need not be met as exactly as mixtures, and are seen until LONGEST later.
+OTHERS_EVERY = 3  # looks from one that is tested as their end to the next
+WIPE_SPANS = SPANS[1::2]  # tested for wipes
+LEAST_MOVING = 8  # least number of looks from A to B in a dissolve of moving scenes
+MOST_REST = 0.25  # most of the change (mean square) that a mixture leaves in the middle picture of such a dissolve
+KEPT = SPANS[-1] + 1  # looks
 LONGEST = 1.7  # most seconds from A to B
 GAP = 0.34  # seconds between two looks above which the content between them is unknown
 NEAREST = 1 / 46  # seconds; looks closer together than this are thinned
@@ -81,27 +86,31 @@ class Mixtures:
     """Takes looks in order of time and returns the transition that ends there, if any. Memory: 47 vectors."""
 
     def __init__(self, limits: Limits | None = None, wipes: WipeLimits | None = None) -> None:
-        self._limits, self._wipes = limits or Limits(), wipes or WipeLimits()
+        self._limits, self._wipes, self._moving = limits or Limits(), wipes or WipeLimits(), MovingLimits()
         self._looks = 0
-        self._times: deque[float] = deque(maxlen=SPANS[-1] + 1)
-        self._vectors: deque[NDArray[np.float32]] = deque(maxlen=SPANS[-1] + 1)
-        self._lumas: deque[NDArray[np.uint8]] = deque(maxlen=SPANS[-1] + 1)
+        self._times: deque[float] = deque(maxlen=KEPT)
+        self._rows = np.zeros((4 * KEPT, 240), np.float32)  # the latest vectors end at row `_end`
+        self._end = 0
+        self._lumas: deque[NDArray[np.uint8]] = deque(maxlen=KEPT)
 
     def feed(self, look: Look) -> Gradual | None:
         """The transition with the largest weight that ends at or shortly before this look.
 
         Later looks return the same transition again, with more of it seen.
         """
-        times, vectors = self._times, self._vectors
+        times = self._times
         if times and look.time - times[-1] < NEAREST:
             return None
         vector = vector_of(look)
-        if times and (look.time - times[-1] > GAP or self._cut(vectors[-1], vector)):
+        if times and (look.time - times[-1] > GAP or self._cut(self._rows[self._end - 1], vector)):
             times.clear()
-            vectors.clear()
             self._lumas.clear()
+        if self._end == len(self._rows):
+            self._rows[: KEPT - 1] = self._rows[1 - KEPT :]
+            self._end = KEPT - 1
+        self._rows[self._end] = vector
+        self._end += 1
         times.append(look.time)
-        vectors.append(vector)
         self._lumas.append(look.luma)
         self._looks += 1
         last = len(times) - 1
@@ -116,38 +125,62 @@ class Mixtures:
         return bool(_compare(before[None], after, self._limits.unlike)[0][0])
 
     def _found(self, spans: list[int], last: int) -> Gradual | None:
-        after = self._vectors[last]
-        before = np.stack([self._vectors[last - span] for span in spans])
-        change = np.sqrt(np.mean((before - after) ** 2, axis=1))
-        likely = np.flatnonzero(change >= self._limits.least)
+        vectors = self._rows[self._end - last - 1 : self._end]
+        before, after = vectors[[last - span for span in spans]], vectors[last]
+        change = ((before - after) ** 2).sum(axis=1)
+        likely = np.flatnonzero(change >= self._limits.least**2 * len(after))
         if not len(likely):
             return None
         unlike, weights = _compare(before[likely], after, self._limits.unlike)
+        chosen = likely[unlike]
+        if not len(chosen):
+            return None
+        middles = vectors[[last - spans[at] + 1 + (spans[at] - 1) // 2 for at in chosen]]
+        bases = _bases(before[chosen], after)
+        rests = _rest(bases, middles) / change[chosen]
         best: Gradual | None = None
-        for at, weight in zip(likely[unlike], weights[unlike].tolist(), strict=True):
+        for at, basis, weight, rest in zip(chosen, bases, weights[unlike].tolist(), rests.tolist(), strict=True):
             if best is not None and weight <= best.weight:
                 continue
             first = last - spans[at]
-            inside = np.stack([self._vectors[number] for number in range(first + 1, last)])
-            shares = mixture(before[at], after, inside, self._limits)
+            inside = vectors[first + 1 : last]
+            shares = mixture(basis, inside, self._limits) if rest <= 4 * self._limits.residual**2 else None
             if shares is not None and self._fine(shares, first, last):
                 best = self._gradual(shares.x, shares.y, first, weight)
                 continue
-            tested = self._looks % WIPE_EVERY == 0 and spans[at] in WIPE_SPANS
-            new = wipe(before[at], after, inside, self._wipes) if tested else None
-            if new is not None:
-                y = np.concatenate([[0.0], new, [1.0]])
-                best = self._gradual(1 - y, y, first, weight)
+            if self._looks % OTHERS_EVERY == 0:
+                found = self._other(basis, inside, rest, first)
+                best = self._gradual(found[0], found[1], first, weight) if found is not None else best
         return best
+
+    def _other(
+        self, basis: NDArray[np.float32], inside: NDArray[np.float32], rest: float, first: int
+    ) -> NDArray[np.float64] | None:
+        """(2 or 3, n + 2) shares of old and new in a wipe, or in a dissolve of moving scenes. rest: as of `_rest`."""
+        span = len(inside) + 1
+        new = wipe(basis[0], basis[1], inside, self._wipes) if span in WIPE_SPANS else None
+        if new is not None:
+            y = np.concatenate([[0.0], new, [1.0]])
+            return np.stack([1 - y, y])
+        if span < LEAST_MOVING or rest > MOST_REST:
+            return None
+        shares = moving_dissolve(basis, inside, self._moving)
+        if shares is None or not fine_enough(shares, self._pixels(first, first + span), self._moving):
+            return None
+        return shares
 
     def _fine(self, shares: Shares, first: int, last: int) -> bool:
         """Whether the pixels of the looks are the same mixtures as their cells."""
-        looks = np.stack([self._lumas[number] for number in range(first, last + 1)]).astype(np.float32) - 16
+        looks = self._pixels(first, last)
         before, after = looks[0], looks[-1]
         parts = np.stack([shares.x[1:-1], shares.y[1:-1], shares.grey]).astype(np.float32)
         rest = looks[1:-1] - np.tensordot(parts.T, np.stack([before, after, np.ones_like(before)]), 1)
         fine = self._limits.moving_fine if _even(shares.x, shares.y, self._limits) else self._limits.fine
         return float(np.mean(rest**2)) <= fine**2 * float(np.mean((before - after) ** 2))
+
+    def _pixels(self, first: int, last: int) -> NDArray[np.float32]:
+        """(n, 40, 64) luma of looks, above black."""
+        return np.stack([self._lumas[number] for number in range(first, last + 1)]).astype(np.float32) - 16
 
     def _gradual(self, x: NDArray[np.float64], y: NDArray[np.float64], first: int, weight: float) -> Gradual:
         begins = int(np.flatnonzero((x >= 1 - EDGE) & (y <= EDGE))[-1])
@@ -159,22 +192,35 @@ class Mixtures:
 
 def vector_of(look: Look) -> NDArray[np.float32]:
     """(240,) averages over cells of the look, above black and grey: 10 x 16 of luma, 2 x 5 x 8 of chroma."""
-    luma = look.luma.reshape(10, 4, 16, 4).mean((1, 3), dtype=np.float32) - 16
-    chroma = look.chroma.reshape(2, 5, 4, 8, 4).mean((2, 4), dtype=np.float32) - 128
+    luma = _ROWS @ look.luma.astype(np.float32) @ _COLUMNS - 16  # products are several times faster than means
+    chroma = _ROWS[:5, :20] @ look.chroma.astype(np.float32) @ _COLUMNS[:32, :8] - 128
     return np.concatenate([luma.ravel(), chroma.ravel()])
 
 
-def mixture(
-    before: NDArray[np.float32], after: NDArray[np.float32], inside: NDArray[np.float32], limits: Limits
-) -> Shares | None:
-    """The n vectors `inside` as mixtures of `before` and `after`; None if they are not, or change in one step."""
-    basis = np.stack([before, after, _grey(before, after)])
+_ROWS = np.kron(np.eye(10, dtype=np.float32), np.full((1, 4), 0.25, np.float32))  # (10, 40)
+_COLUMNS = np.kron(np.eye(16, dtype=np.float32), np.full((4, 1), 0.25, np.float32))  # (64, 16)
+
+
+def _bases(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, 3, 240) what n stretches are mixed from: the pictures before and after, and grey outside of black bars."""
+    bases = np.zeros((len(before), 3, after.size), np.float32)
+    bases[:, 0], bases[:, 1] = before, after
+    bases[:, 2, :LUMA] = np.maximum(before[:, :LUMA], after[:LUMA]) > BAR
+    return bases
+
+
+def _rest(bases: NDArray[np.float32], pictures: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n,) squared residuals of one picture (n, 240) a stretch. That of its middle rules out most stretches."""
+    grams = bases @ bases.transpose(0, 2, 1) + np.eye(3)
+    shares = np.linalg.solve(grams, bases @ pictures[:, :, None])
+    rest = pictures - (shares.transpose(0, 2, 1) @ bases)[:, 0]
+    return np.asarray((rest**2).sum(axis=1), np.float64)
+
+
+def mixture(basis: NDArray[np.float32], inside: NDArray[np.float32], limits: Limits) -> Shares | None:
+    """The n vectors `inside` as mixtures of a basis (3, 240); None if they are not, or change in one step."""
     gram = basis @ basis.T + np.eye(3)
-    change = float(((before - after) ** 2).sum())
-    middle = inside[len(inside) // 2]  # tested first: it rules out most stretches
-    rest = middle - np.linalg.solve(gram, basis @ middle) @ basis
-    if float((rest**2).sum()) > 4 * limits.residual**2 * change:
-        return None
+    change = float(((basis[0] - basis[1]) ** 2).sum())
     shares = np.linalg.solve(gram, basis @ inside.T)
     rest = inside - shares.T @ basis
     x = np.concatenate([[1.0], shares[0], [0.0]])
@@ -213,10 +259,3 @@ def _compare(
     like = product / np.sqrt((contrasts + FLAT) * (contrast + FLAT))
     shown = count >= LUMA / 4
     return (like <= limit) & (contrasts > FLAT) & (contrast > FLAT) & shown, 2 * (contrasts + contrast - product)
-
-
-def _grey(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(240,) 1 for luma, outside of black bars."""
-    grey = np.zeros_like(before)
-    grey[:LUMA] = np.maximum(before[:LUMA], after[:LUMA]) > BAR
-    return grey

@@ -33,8 +33,10 @@ STILL_RATIO, STILL_CHANGE = (
 LIT = 0.4  # share of the structure that stays the same from which on a change is one of light, a shadow or a hand
 FLASH = 0.35  # back to this share of the change …
 RETURN = 0.55  # … within so many seconds (half a second, and a frame): a flash
+LEVELS = 16.0  # least change of the mean luma that counts as a change of light
+STEPS, SWITCH = 3, 0.17  # most looks, and seconds, over which a lamp reaches its full light
 ONE_WAY = 0.6  # least change of the mean luma, over the mean change of luma, if the light changes
-AT_ONCE = 0.25  # most that the looks before and after change the same way, over that change
+STEADY = 0.25  # most that a look before or after changes, over the mean change of these looks
 BACK = 0.25  # least share of the structure that is the same after a flash as before it
 TITLE = 0.5  # seconds for which something must be visible on black to be a title with a clip of its own
 BLACK_BELOW, BLACK_ABOVE = 18.0, 19.0  # mean luma that begins and ends a black stretch (16 = black)
@@ -83,6 +85,7 @@ class Shots(Segmenter):
     def __init__(self, limits: Limits | None = None) -> None:
         self._looks: deque[Look] = deque()
         self._changes: deque[float] = deque()  # from the previous look to each look
+        self._levels: deque[float] = deque()  # mean luma of each look
         self._first = 0  # number of the first frame in the deques
         self._seen = 0
         self._decided = 0
@@ -93,7 +96,7 @@ class Shots(Segmenter):
         self._mixtures = Mixtures(limits)
         self._gradual: deque[Gradual] = deque()  # in order; those that reach beyond the verdicts already returned
         self._back = -inf  # time at which the picture before the latest flash was back
-        self._lights: deque[float] = deque()  # times of flashes and changes of light
+        self._lights: deque[tuple[float, float]] = deque()  # first and last times of flashes and changes of light
         self._gap = 0  # number of the latest frame that comes long after its predecessor
         self._black = False
         self._black_frames: set[int] = set()
@@ -107,6 +110,7 @@ class Shots(Segmenter):
         if self._looks and look.time - self._looks[-1].time > GAP:
             self._gap = self._seen
         self._looks.append(look)
+        self._levels.append(look.brightness)
         self._seen += 1
         self._note(self._mixtures.feed(look))
         return self._advance(AROUND)
@@ -136,6 +140,7 @@ class Shots(Segmenter):
         while self._first < keep:
             self._looks.popleft()
             self._changes.popleft()
+            self._levels.popleft()
             self._black_frames.discard(self._first)
             self._first += 1
         return verdicts
@@ -149,7 +154,7 @@ class Shots(Segmenter):
             until = self._vanishes(candidate) if candidate.title else self._returns(candidate)
             if until is not None:
                 if not candidate.title:
-                    self._lights.append(candidate.time)
+                    self._lights.append((candidate.time, until))
                 self._back = until
             elif candidate.skipped:
                 self._skipped.add(candidate.number)
@@ -213,10 +218,10 @@ class Shots(Segmenter):
             for boundary, _ in self._boundaries
         )
         begins = any(boundary == number for boundary, _ in self._boundaries)
-        while self._lights and self._lights[0] < look.time - LONGEST:
+        while self._lights and self._lights[0][1] < look.time - LONGEST:
             self._lights.popleft()
         for known in self._gradual:
-            if any(known.start < time <= known.end for time in self._lights):
+            if any(known.start < last and first < known.end for first, last in self._lights):
                 continue
             near = near or known.start < look.time < known.end
             inside = [time for _, time in self._boundaries if known.start < time <= known.end]
@@ -231,7 +236,8 @@ class Shots(Segmenter):
 
     def _decide(self, number: int) -> None:
         look = self._looks[number - self._first]
-        brightness = look.brightness
+        brightness = self._levels[number - self._first]
+        self._note_light(number - self._first)
         if look.cut is not None and number > 0:
             self._candidates.append(_Candidate(number, look.cut, skipped=True))
         cut = number > 0 and self._is_cut(number)
@@ -272,18 +278,26 @@ class Shots(Segmenter):
             end += 1
         return range(begin, end)
 
-    def _light(self, at: int) -> None:
-        """Notes a change of light, if it is one: most of the picture gets brighter, or darker, and that at once.
+    def _note_light(self, at: int) -> None:
+        """Notes a change of light that is complete with a look: most of the picture gets brighter, or darker, within
+        STEPS looks, and from one to the next shows the same things.
 
-        In a fade the looks before and after change the same way.
+        Before and after that the light is steady, unlike in a fade.
         """
-        before, look = self._looks[at - 1], self._looks[at]
-        step = look.brightness - before.brightness
-        if abs(step) < ONE_WAY * distance(before.luma, look.luma) * 255:
-            return
-        levels = [self._looks[i].brightness for i in range(max(at - 2, 0), min(at + 2, len(self._looks)))]
-        if sum((b - a) / step > AT_ONCE for a, b in pairwise(levels)) == 1:
-            self._lights.append(look.time)
+        look, levels, last = self._looks[at], self._levels, len(self._looks) - 1
+        for steps in range(1, min(STEPS, at) + 1):
+            before, change = self._looks[at - steps], levels[at] - levels[at - steps]
+            if look.time - before.time > SWITCH:
+                return
+            if abs(change) < LEVELS or abs(change) < ONE_WAY * distance(before.luma, look.luma) * 255:
+                continue
+            around = [*range(max(at - steps - 1, 1), at - steps + 1), *range(at + 1, min(at + 2, last) + 1)]
+            if any(abs((levels[i] - levels[i - 1]) * steps / change) > STEADY for i in around):
+                continue
+            ramp = [self._looks[i].luma for i in range(at - steps, at + 1)]
+            if min(structure(a, b) for a, b in pairwise(ramp)) >= LIT:
+                self._lights.append((before.time, look.time))
+                return
 
     def _is_cut(self, number: int) -> bool:
         at = number - self._first
@@ -300,12 +314,8 @@ class Shots(Segmenter):
             return False
         before, look = self._looks[at - 1], self._looks[at]
         if ratio >= STILL_RATIO and change >= STILL_CHANGE:
-            if structure(before.luma, look.luma, changed=True) < LIT:
-                return True  # of a slide much stays; what changes is new
-            self._light(at)
-            return False
+            return structure(before.luma, look.luma, changed=True) < LIT  # of a slide much stays; what changes is new
         if structure(before.luma, look.luma) >= LIT:
-            self._light(at)
             return False
         return ratio * (1 - likeness(*without_bars(before, look))) >= LEAST_SCORE
 

@@ -69,6 +69,10 @@ class Interleave(PerItem):
         return tuple(dict.fromkeys([*wanted, *settings.filter.needs, *policy_class(settings.policy).needs]))
 
     @staticmethod
+    def relies_on(settings: InterleaveSettings) -> dict[str, tuple[str, str]]:
+        return {"filter.talking": ("keyframes", "clips.talking")} if settings.filter.talking is not None else {}
+
+    @staticmethod
     def uses(settings: InterleaveSettings) -> tuple[str, ...]:
         """Tables it reads if the recipe has them."""
         return ("narrate", "regions", "score", "select")

@@ -92,7 +92,7 @@ class Keyframes(PerItem):
     """One row per video: its clips, each with frames as JPEG. The schema is tables.KEYFRAMES."""
 
     name: ClassVar[str] = "keyframes"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     isolated: ClassVar[bool] = True
     settings_class: ClassVar[type[Settings]] = KeyframesSettings
 
@@ -107,6 +107,10 @@ class Keyframes(PerItem):
         asks = settings.speech_weight > 0 or settings.faces != "none"
         listens = ("transcribe",) if asks and "transcribe" not in follows else ()
         return ("download", *follows, *listens)
+
+    @staticmethod
+    def unfilled(settings: KeyframesSettings) -> dict[str, str]:
+        return {"clips.talking": "faces: mtcnn"} if settings.faces == "none" else {}
 
     @staticmethod
     def costly(settings: KeyframesSettings) -> bool:

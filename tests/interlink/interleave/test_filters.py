@@ -110,6 +110,14 @@ def test_personal_data_is_blotted_out_where_asked(tmp_path: Path) -> None:
     assert "mail me at <EMAIL>" in text and "Call <PHONE> now." in text
 
 
+def test_a_rule_for_talking_needs_a_detector_of_faces() -> None:
+    base = {"name": "t", "source": {"path": "clips"}}
+    with pytest.raises(UserError, match="filter.talking has no effect, since keyframes leaves clips.talking") as raised:
+        Recipe.load(base, ["filter.talking=0.3"])
+    assert raised.value.do == "set keyframes.faces: mtcnn, or leave out interleave.filter.talking"
+    Recipe.load(base, ["filter.talking=0.3", "keyframes.faces=mtcnn"])
+
+
 def test_filter_is_short_for_interleave_filter_and_needs_its_tables() -> None:
     base = {"name": "t", "source": {"path": "clips"}}
     with pytest.raises(UserError, match="interleave reads score, which no earlier stage makes"):
