@@ -21,7 +21,6 @@ from interlink.redaction import redacted_keys
 from interlink.report.advice import advice
 from interlink.report.status import Status, Trouble, build_status, troubles
 from interlink.runtime.choosing import choose
-from interlink.runtime.excluding import exclude, readmit, unknown
 from interlink.runtime.lease import Lease
 from interlink.runtime.lock import Lock
 from interlink.runtime.plan import Event, Report
@@ -113,9 +112,7 @@ class Build:
 
     def status(self) -> Status:
         lock = self.workspace.lock() or Lock()
-        status = build_status(self.workspace, self.recipe.blocks, lock.fingerprints, lock.shards)
-        status.unknown_excluded = unknown(self.workspace, self.recipe)
-        return status
+        return build_status(self.workspace, self.recipe.blocks, lock.fingerprints, lock.shards)
 
     def advice(self) -> str:
         """The next step where most items end without text; else empty."""
@@ -240,7 +237,6 @@ class Build:
                 f"give it again: --set {unstored[0]}=…, or go on without it: --set {unstored[0]}=null",
             )
         old = self.workspace.lock()
-        self.recipe = exclude(self.workspace, self.recipe)
         lock = lock_of(self.recipe, old, fresh)
         before = old.fingerprints if old else {}
         self._confirm(before, lock.fingerprints, confirm)
@@ -251,8 +247,6 @@ class Build:
                 report(Event("", "note", text=line))
         # A root without items has to look at its source, whichever stages are asked for.
         new = self._collect() if not stages or COLLECT in stages or not self.workspace.generations else 0
-        if old is not None:
-            readmit(self.workspace, self.recipe, old.recipe, lock.fingerprints, epoch)
         self.workspace.write_lock(lock)
         partitions = self.workspace.partitions(limit)
         if not partitions:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,14 +112,6 @@ class Recipe:
                     data[block.name][name] = REDACTED
         redacted: dict[str, Any] = redact_data(data)
         return redacted
-
-    def with_settings(self, stage: str, **changes: Any) -> Recipe:
-        """The same recipe with other settings of one stage; itself where it has no such stage."""
-        if all(block.name != stage for block in self.blocks):
-            return self
-        settings = getattr(self.base, stage).model_copy(update=changes)
-        blocks = tuple(replace(b, settings=settings) if b.name == stage else b for b in self.blocks)
-        return Recipe(self.base.model_copy(update={stage: settings}), blocks)
 
     @property
     def shapes(self) -> list[Shape]:

@@ -122,7 +122,6 @@ class InterleaveSettings(Settings):
     )
     lead_confidence: float = Field(0.5, ge=0, le=1, description="… where its confidence is at least this")
     scrub: bool = Field(False, description="mask e-mail addresses and telephone numbers in all texts and in the title")
-    excluded: str = added("", "digest of what source.exclude_ids names; the build sets it")
     assignment: AssignmentSettings = Field(AssignmentSettings(), description="settings of the assignment policy")
     step: StepSettings = Field(StepSettings(), description="settings of the step policy")
 

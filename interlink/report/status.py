@@ -63,16 +63,11 @@ class Status:
     failed_items: int = 0  # ids that failed at one stage or more
     source: Mapping[str, Any] = field(default_factory=dict)  # what the source held when items were last added
     unclaimed: Unclaimed = NONE_UNCLAIMED  # subtitle files that belong to no item
-    unknown_excluded: Sequence[str] = ()  # names in the file of source.exclude_ids that no item has
 
     def json(self) -> dict[str, Any]:
         totals = {name: getattr(self, name) for name in (*TOTALS, "shards", "bytes")}
         stages = {name: stage.json() for name, stage in self.stages.items()}
-        others = {
-            "unclaimed_subtitles": asdict(self.unclaimed),
-            "unknown_excluded": [name.partition(" (")[0] for name in self.unknown_excluded],
-        }
-        return {"source": dict(self.source), "stages": stages, **totals, **others}
+        return {"source": dict(self.source), "stages": stages, **totals, "unclaimed_subtitles": asdict(self.unclaimed)}
 
 
 @dataclass(frozen=True)

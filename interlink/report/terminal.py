@@ -29,10 +29,6 @@ def print_status(console: Console, status: Status, troubles: Iterable[Trouble]) 
             markup=False,
             highlight=False,
         )
-    if unknown := status.unknown_excluded:
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        line = f"source.exclude_ids names what the source does not have: {', '.join(unknown[:3])}{more}"
-        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
     if any(stage.errors["bug"] for stage in status.stages.values()):
         first = next(trouble for trouble in troubles if trouble.why == "bug")
         console.print(f"[red]bug[/] in {first.stage}, item {first.id}:", highlight=False)

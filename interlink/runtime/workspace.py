@@ -112,12 +112,6 @@ class Workspace:
             ids.update(pq.read_table(arrow_file(data), columns=["id"])["id"].to_pylist())
         return ids
 
-    def names(self) -> Iterator[dict[str, str]]:
-        """id, video_id and path of every item, in order."""
-        for generation in self.generations:
-            data = self.storage.read(f"generations/{generation.name}.parquet")
-            yield from pq.read_table(arrow_file(data), columns=["id", "video_id", "path"]).to_pylist()
-
     def append(self, rows: Iterable[Row], seed: int, counts: SourceCounts | None = None) -> tuple[int, int]:
         """Appends what is new in `rows` as a generation. Returns (new ids, rows with a known id).
 

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, field_validator
@@ -72,11 +72,6 @@ class SourceSettings(Settings):
     extensions: tuple[str, ...] = Field(MEDIA_EXTENSIONS, description="File extensions of media.")
     include: tuple[str, ...] = Field((), description="Globs on the path in a source folder; empty = everything.")
     exclude: tuple[str, ...] = Field((), description="Globs on the path in a source folder to leave out.")
-    exclude_ids: str = added(
-        "",
-        "File of ids, one a line, that become no documents; `id<TAB>number` excludes one clip. They are never "
-        "downloaded, or, where they were, left out by interleave.",
-    )
     url_template: str = Field(YOUTUBE_TEMPLATE, description="URL of an id in a list; {id} is replaced by the id.")
     id_column: str = Field("", description="Column with the video's id; empty = the first usual name.")
     url_column: str = Field("", description="Column with the URL; empty as above.")
@@ -87,12 +82,7 @@ class SourceSettings(Settings):
     dataset: str = Field("", description="Name of the dataset the items belong to; goes into every document.")
     licence: str = Field("", description="Licence of items that state none.")
 
-    @field_validator("exclude_ids", mode="before")
-    @classmethod
-    def _null_is_none(cls, path: Any) -> Any:
-        return "" if path is None else path  # `--set source.exclude_ids=`
-
-    @field_validator("path", "images_path", "exclude_ids")
+    @field_validator("path", "images_path")
     @classmethod
     def _absolute(cls, path: str) -> str:
         """Local paths are kept absolute, so that a build continues from any folder; URLs stay as they are."""

@@ -39,8 +39,6 @@ from interlink.fetch.pool import Pool, processes
 from interlink.fetch.reach import reach
 from interlink.fetch.transfers import Transfer, transfer_all
 from interlink.redaction import redact_url
-from interlink.select.excluded import MESSAGE, Excluded
-from interlink.select.excluded import REASON as EXCLUDED
 from interlink.settings import Settings, added, operational
 from interlink.stage import Blob, Context, Item, Resources, Row, Stage
 from interlink.stages.collect import MEDIA_EXTENSIONS
@@ -92,7 +90,6 @@ class DownloadSettings(Settings):
     )
     proxy: str | None = operational(None, "Proxy URL; empty = none, unset = the environment's.", private=True)
     cookies: str = operational("", "Cookie file in Netscape format; only read, never written.", private=True)
-    excluded: str = operational("", "Digest of what source.exclude_ids names; the build sets it.")
     images: ImageSettings = added(ImageSettings(), "how the pictures of pairs and pages are fetched")
     ydl_options: dict[str, Any] = Field({}, description="More options of yt-dlp: " + ", ".join(sorted(ALLOWED_OPTIONS)))
 
@@ -152,7 +149,6 @@ class Download(Stage):
         self._cookies = _cookies(settings)
         self._pacer = Pacer(MARGIN * settings.requests_per_second, settings.burst, settings.patience_seconds)
         self._sidecars = Sidecars(MEDIA_EXTENSIONS)
-        self._excluded = Excluded.load(self.context.root, settings.excluded)
         self._faults = Faults()
         self._set_aside = 0  # items of paused hosts
         with self.context.root.committing():
@@ -172,25 +168,13 @@ class Download(Stage):
         all other items, if a host was paused (interlink.fetch.faults).
         """
         # The items of a partition are of one kind. Before another kind begins, running transfers are finished.
-        excluded: list[Row] = []
-        for are_pictures, group in groupby(
-            self._wanted(items, excluded), lambda item: item.rows["collect"]["kind"] in pictures.KINDS
-        ):
+        for are_pictures, group in groupby(items, lambda item: item.rows["collect"]["kind"] in pictures.KINDS):
             if are_pictures:
                 settings = self.settings
                 hosts = reach(settings.allow_hosts, settings.proxy)
                 yield from pictures.fetch_all(group, settings.images, self._folder, hosts)
             else:
                 yield from self._transfers(group)
-        yield from excluded
-
-    def _wanted(self, items: Iterator[Item], excluded: list[Row]) -> Iterator[Item]:
-        """The items to fetch; the rows of the others are added to `excluded`."""
-        for item in items:
-            if self._excluded.has(item.id, item.rows["collect"]):
-                excluded.append(Row(item.id, status="dropped", reason=EXCLUDED, message=MESSAGE))
-            else:
-                yield item
 
     def _transfers(self, items: Iterator[Item]) -> Iterator[Row]:
         settings = self.settings

@@ -19,8 +19,6 @@ from interlink.interleave.evidence import ClipEvidence, gather
 from interlink.interleave.filters import LeftOut, judge, without_duplicates
 from interlink.interleave.policy import policy_class
 from interlink.interleave.settings import InterleaveSettings
-from interlink.select.excluded import MESSAGE, Excluded
-from interlink.select.excluded import REASON as EXCLUDED
 from interlink.settings import Settings
 from interlink.shards.document import Provenance, Source
 from interlink.shards.names import document_keys
@@ -56,10 +54,6 @@ class Interleave(PerItem):
     def __init__(self, settings: InterleaveSettings, context: Context) -> None:
         super().__init__(settings, context)
         self._policy = policy_class(settings.policy)(settings)
-        self._excluded = Excluded()
-
-    def open(self) -> None:
-        self._excluded = Excluded.load(self.context.root, self.settings.excluded)
 
     @staticmethod
     def needs(settings: InterleaveSettings) -> tuple[str, ...]:
@@ -99,8 +93,6 @@ class Interleave(PerItem):
 
     def process(self, item: Item) -> Row:
         """The row: dropped if no clip is left (no_clips, few_clips, or the most frequent reason of the clips)."""
-        if self._excluded.has(item.id, item.rows["collect"]):
-            raise Dropped(EXCLUDED, MESSAGE)
         clips, left = self._clips(item)
         if not clips:
             return _dropped(item.id, left)
@@ -130,9 +122,6 @@ class Interleave(PerItem):
         language = settings.filter.language
         if language and rows["score"]["language"] != language:
             raise Dropped("language", f"its language is {rows['score']['language'] or 'no known language'}")
-        without = self._excluded.clips_of(item.id, rows["collect"])
-        excluded = [LeftOut("clip", clip.number, EXCLUDED) for clip in clips if clip.number in without]
-        clips = [clip for clip in clips if clip.number not in without]
         left: list[LeftOut] = []
         if settings.filter.duplicate_frames is not None:
             clips, left = without_duplicates(clips, rows["score"], settings.filter.duplicate_frames)
@@ -143,7 +132,7 @@ class Interleave(PerItem):
                 kept.append(clip)
             else:
                 left.append(verdict)
-        return kept, excluded + left
+        return kept, left
 
     def _provenance(self, rows: Mapping[str, Mapping[str, Any]]) -> Provenance:
         answered = {table: rows[table] for table in _WITH_MODELS if table in rows}
