@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cosmos_train.commands.options import Checkpoint, Json, Part, Set
 from cosmos_train.errors import UserError
+
+if TYPE_CHECKING:
+    from cosmos_train.evaluate.stored import Evaluation
 
 
 def evaluate(
@@ -42,6 +46,8 @@ def evaluate(
 ) -> None:
     """Score a checkpoint: on held-out shards, by a probe of its captions, or on a benchmark.
 
+    The results are kept in the run (RUN/evaluations), for `cosmos_train report`.
+
     Example: cosmos_train evaluate runs/first --set data.shards=heldout
 
     Example: cosmos_train evaluate runs/first --task coco-caption --data coco --shots 0 --shots 4 --protocol cosmo
@@ -51,6 +57,7 @@ def evaluate(
     from rich.console import Console
 
     from cosmos_train.evaluate import run as evaluation
+    from cosmos_train.evaluate.stored import Evaluation
 
     made, show = settings or [], Console()
     if task:
@@ -60,16 +67,20 @@ def evaluate(
             checkpoint, task, data, shots or [0], protocol, made, predictions, part=part.value
         )
         _report(as_json, evaluation.as_json(found), lambda: evaluation.print_results(found, show))
+        _store(evaluation.evaluation_of(found, made, data))
         return
     if probe:
         said = evaluation.probe(checkpoint, made, slots, max_clips, candidates, draws)
         _report(as_json, said.facts, lambda: said.show(show))
+        _store(Evaluation("probe", said.checkpoint, said.step, said.scores, made))
         return
     from cosmos_train.commands.tables import print_scores
     from cosmos_train.evaluate.scores import evaluate as score
+    from cosmos_train.evaluate.scores import measures
 
     scores = score(checkpoint, made, candidates, draws, max_clips)
     _report(as_json, asdict(scores), lambda: print_scores(scores, show))
+    _store(Evaluation("shards", scores.checkpoint, scores.step, measures(scores), made))
 
 
 def _report(as_json: bool, facts: object, show: Callable[[], None]) -> None:
@@ -77,6 +88,19 @@ def _report(as_json: bool, facts: object, show: Callable[[], None]) -> None:
         print(json.dumps(facts, indent=1))
     else:
         show()
+
+
+def _store(found: Evaluation) -> None:
+    """Keeps the results in the run. They have been printed, so a run that cannot be written is no error."""
+    from cosmos_train.evaluate.stored import store
+
+    try:
+        path = store(found)
+    except OSError as error:
+        print(f"warning: the results are not stored in the run: {error}", file=sys.stderr)
+        return
+    if path is not None:
+        print(f"stored in {path}", file=sys.stderr)
 
 
 def generate(
