@@ -34,6 +34,7 @@ COSMOS_TRAIN = (
     ("__main__",),
     ("cli",),
     ("commands",),
+    ("report",),
     ("experiments",),
     ("train", "evaluate"),
     ("families",),

@@ -1,4 +1,4 @@
-"""Commands that evaluate a model or show what it does: evaluate, generate, retrieve, attend, plot."""
+"""Commands that evaluate models or show what they do: evaluate, generate, retrieve, attend, plot, report."""
 
 from __future__ import annotations
 
@@ -180,3 +180,18 @@ def plot(
     from cosmos_train.experiments.plot import plot as draw
 
     print(draw(runs, out))
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of training runs, of any family.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="HTML file to write.")] = Path("report.html"),
+) -> None:
+    """Compare training runs in one HTML file: curves, time, exposure, probe samples, evaluations, recipe differences.
+
+    The file opens without a network and can be sent to others.
+
+    Example: cosmos_train report runs/first runs/second -o report.html
+    """
+    from cosmos_train.report.page import write
+
+    print(write(runs, out))

@@ -110,11 +110,14 @@ def read(run: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 def scores_of(numbers: Mapping[str, float]) -> list[Score]:
     """Of the flat numbers of a probe: probe/colour with probe/colour_error, _shuffled and _chance."""
-    others = ("error", "shuffled", "chance")
+
+    def of(name: str, what: str) -> float | None:
+        return numbers.get(f"{name}_{what}")
+
     return [
-        Score(name.removeprefix("probe/"), value, **{other: numbers.get(f"{name}_{other}") for other in others})
+        Score(name.removeprefix("probe/"), value, of(name, "error"), of(name, "chance"), of(name, "shuffled"))
         for name, value in numbers.items()
-        if not name.endswith(tuple(f"_{other}" for other in others))
+        if not name.endswith(("_error", "_chance", "_shuffled"))
     ]
 
 

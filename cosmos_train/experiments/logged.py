@@ -66,7 +66,7 @@ class Logged:
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Adds one line. Raises ValueError or OverflowError if it holds no step."""
-        step = line.get("step")
+        step: Any = line.get("step")
         if not _is_number(step) or not math.isfinite(step):
             raise ValueError("no step")
         if step < self.step:
