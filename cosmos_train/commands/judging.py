@@ -66,36 +66,33 @@ def evaluate(
         found = evaluation.evaluate_task(
             checkpoint, task, data, shots or [0], protocol, made, predictions, part=part.value
         )
-        _report(as_json, evaluation.as_json(found), lambda: evaluation.print_results(found, show))
-        _store(evaluation.evaluation_of(found, made, data))
+        kept = evaluation.evaluation_of(found, made, data)
+        _report(as_json, evaluation.as_json(found), lambda: evaluation.print_results(found, show), kept)
         return
     if probe:
         said = evaluation.probe(checkpoint, made, slots, max_clips, candidates, draws)
-        _report(as_json, said.facts, lambda: said.show(show))
-        _store(Evaluation("probe", said.checkpoint, said.step, said.scores, made))
+        kept = Evaluation("probe", said.checkpoint, said.step, said.scores, made)
+        _report(as_json, said.facts, lambda: said.show(show), kept)
         return
     from cosmos_train.commands.tables import print_scores
     from cosmos_train.evaluate.scores import evaluate as score
     from cosmos_train.evaluate.scores import measures
 
     scores = score(checkpoint, made, candidates, draws, max_clips)
-    _report(as_json, asdict(scores), lambda: print_scores(scores, show))
-    _store(Evaluation("shards", scores.checkpoint, scores.step, measures(scores), made))
+    kept = Evaluation("shards", scores.checkpoint, scores.step, measures(scores), made)
+    _report(as_json, asdict(scores), lambda: print_scores(scores, show), kept)
 
 
-def _report(as_json: bool, facts: object, show: Callable[[], None]) -> None:
+def _report(as_json: bool, facts: object, show: Callable[[], None], kept: Evaluation) -> None:
+    """Prints the results, and keeps them in the run. A run that cannot be written is no error: they are printed."""
+    from cosmos_train.evaluate.stored import store
+
     if as_json:
         print(json.dumps(facts, indent=1))
     else:
         show()
-
-
-def _store(found: Evaluation) -> None:
-    """Keeps the results in the run. They have been printed, so a run that cannot be written is no error."""
-    from cosmos_train.evaluate.stored import store
-
     try:
-        path = store(found)
+        path = store(kept)
     except OSError as error:
         print(f"warning: the results are not stored in the run: {error}", file=sys.stderr)
         return

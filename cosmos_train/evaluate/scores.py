@@ -99,7 +99,7 @@ def measures(scores: Scores) -> list[Score]:
             "language loss, nats per token", language.own_frames, None, None, language.shuffled_frames,
             examples=language.samples,
         ),
-        Score("gain from frames, nats per token", gain, language.error, 0.0, examples=language.samples),
+        Score("gain from frames, nats per token", gain, language.error, 0.0, examples=language.samples, least=None),
     ]  # fmt: skip
 
 

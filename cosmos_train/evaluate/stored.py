@@ -29,6 +29,7 @@ class Score:
     """One number of an evaluation, with its standard error and the score of guessing, if they are known.
 
     unit: of all three: "%", or "" for shares and other plain numbers. shuffled: the score with other samples' frames.
+    least: the lowest possible score, if there is one.
     """
 
     measure: str
@@ -45,13 +46,16 @@ class Score:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, float] = field(default_factory=dict)
     warning: str = ""
+    least: float | None = 0.0
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 %, normal approximation."""
-        if self.error is None or not math.isfinite(self.error):
+        """95 %, normal approximation. None without an error, and for an error of 0: then all observations were equal,
+        which says nothing about others."""
+        if not self.error or not math.isfinite(self.error):
             return None
-        return self.score - _NORMAL * self.error, self.score + _NORMAL * self.error
+        low, high = (self.score + side * _NORMAL * self.error for side in (-1, 1))
+        return low if self.least is None else max(low, self.least), high
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cosmos_train.errors import UserError
 
 FILE = "metrics.jsonl"
@@ -40,8 +43,15 @@ class Column:
             self.steps.pop()
             self.values.pop()
 
-    def finite(self) -> list[tuple[float, float]]:
-        return [(step, value) for step, value in zip(self.steps, self.values, strict=True) if math.isfinite(value)]
+    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Steps and values."""
+        return np.array(self.steps), np.array(self.values)
+
+    def finite(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Steps and values, of the finite values only."""
+        steps, values = self.arrays()
+        known = np.isfinite(values)
+        return steps[known], values[known]
 
     def last(self) -> float | None:
         """The last finite value."""
@@ -78,7 +88,9 @@ class Logged:
         for name, value in line.items():
             if value is None or _is_number(value):
                 if name != "step":
-                    self.columns.setdefault(name, Column()).add(step, _float(value))
+                    if name not in self.columns:
+                        self.columns[name] = Column()
+                    self.columns[name].add(step, _float(value))
             elif name == "bottleneck":
                 self.bottleneck = str(value)
 

@@ -64,7 +64,11 @@ PANELS = (
 def curves(run: Path) -> dict[str, Points]:
     """Every number that a run logged, by step. Raises UserError if the folder holds no run."""
     found = {name: column.finite() for name, column in read(run).columns.items()}
-    return {name: points for name, points in found.items() if points}
+    return {
+        name: list(zip(steps.tolist(), values.tolist(), strict=True))
+        for name, (steps, values) in found.items()
+        if len(steps)
+    }
 
 
 def plot(runs: Sequence[Path], out: Path) -> Path:

@@ -88,7 +88,7 @@ def _run(run: Run, parts: int) -> dict[str, Any]:
 
 def curve(column: Column, parts: int) -> dict[str, list[float | None]]:
     """See the module."""
-    steps, values = np.array(column.steps), np.array(column.values)
+    steps, values = column.arrays()
     if len(steps) <= 2 * parts:
         return {"s": _plain(steps), "v": _plain(values)}
     size = -(-len(steps) // parts)

@@ -49,20 +49,21 @@ def tag(name: str, *inner: str, **attributes: str) -> Html:
     return Html(f"<{name}{written}>{''.join(inner)}</{name}>")
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> Html:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str, tight: bool = False) -> Html:
     """heads and cells are HTML; the first cell of a row is its heading. Columns in which nothing is known are left out.
 
-    caption: for those who do not see it.
+    caption: for those who do not see it. tight: cells are not broken into lines.
     """
     rows = list(rows)
     there = [n for n in range(len(heads)) if n == 0 or any(row[n] != "–" for row in rows)]
     heads, rows = [heads[n] for n in there], [[row[n] for n in there] for row in rows]
+    kind = ' class="tight"' if tight else ""
     head = "".join(f'<th scope="col">{one}</th>' for one in heads)
     body = "".join(
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>' for row in rows
     )
     return Html(
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table{kind}>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

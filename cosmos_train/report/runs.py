@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate import stored
@@ -77,7 +79,7 @@ def _load(folder: Path, name: str) -> Run:
 
 def _names(folders: Sequence[Path]) -> list[str]:
     """The last parts of the paths, as many as tell them apart."""
-    parts = [folder.resolve().parts for folder in folders]
+    parts = [folder.absolute().parts for folder in folders]
     for count in range(1, max(map(len, parts), default=1)):
         names = ["/".join(one[-count:]) for one in parts]
         if len(set(names)) == len(set(parts)):
@@ -122,8 +124,9 @@ def _notes(logged: Logged, recipe: Mapping[str, Any], axes: Mapping[str, Column]
         times = "once" if logged.repeated == 1 else f"{logged.repeated} times"
         notes.append(f"resumed {times} from an earlier step: repeated steps replace the earlier ones")
     for name, column in logged.columns.items():
-        bad = [step for step, value in zip(column.steps, column.values, strict=True) if not math.isfinite(value)]
-        if bad:
+        steps_there, values = column.arrays()
+        bad = steps_there[~np.isfinite(values)]
+        if len(bad):
             notes.append(f"{name} is not finite at {_steps(bad)}")
     if axes and not all(axis in logged.columns for axis in axes):
         notes.append("samples and seconds are computed from its rates: it was logged before they were")
@@ -136,7 +139,7 @@ def _lines(count: int) -> str:
     return "1 line" if count == 1 else f"{count} lines"
 
 
-def _steps(steps: Sequence[float]) -> str:
+def _steps(steps: NDArray[np.float64]) -> str:
     return f"step {steps[0]:g}" if len(steps) == 1 else f"{len(steps)} steps, the first is {steps[0]:g}"
 
 

@@ -7,10 +7,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from cosmos_train.experiments.logged import Column
 from cosmos_train.report.html import Html, duration, number, picture, section, table, tag, text
 from cosmos_train.report.runs import Run, Sample
 
 COLOURS = 10  # of runs; the next ten have the same with dashes
+FOLDED = 6  # items of a list before the rest is folded away
 SHOWN = 8  # captions of a sample before the rest is folded away
 
 _SHARES = ("compute", "data", "optimiser", "save", "probe", "other")
@@ -34,9 +38,7 @@ def overview(runs: Sequence[Run]) -> Html:
     for place, run in enumerate(runs):
         box = f'<label><input type="checkbox" checked data-run="{place}" autocomplete="off">{named(place, run)}</label>'
         steps = run.recipe.get("train.steps")
-        loss = run.logged.columns.get("loss")
-        finite = loss.finite() if loss else []
-        lowest = min(finite, key=lambda one: one[1]) if finite else None
+        lowest = _lowest(run.logged.columns.get("loss"))
         rows.append(
             (
                 box,
@@ -59,9 +61,24 @@ def overview(runs: Sequence[Run]) -> Html:
         for place, run in enumerate(runs)
         if run.logged.bottleneck
     ]
-    said = tag("h3", "What bound them") + tag("ul", *bound, class_="notes") if bound else ""
-    flags = tag("h3", "Note") + tag("ul", *notes, class_="notes warn") if notes else ""
-    return section("runs", "Runs", table(heads, rows, "Runs"), flags, said, hint="Untick a run to hide its curves.")
+    said = _folded("What bound them", bound, "notes") if bound else ""
+    flags = _folded("Note", notes, "notes warn") if notes else ""
+    return section(
+        "runs", "Runs", table(heads, rows, "Runs", tight=True), flags, said, hint="Untick a run to hide its curves."
+    )
+
+
+def _folded(title: str, items: Sequence[Html], kind: str) -> Html:
+    """A list with a heading; the end of a long one is folded away."""
+    more = items[FOLDED:]
+    rest = tag("details", tag("summary", f"{len(more)} more"), tag("ul", *more, class_=kind)) if more else ""
+    return Html(tag("h3", title) + tag("ul", *items[:FOLDED], class_=kind) + rest)
+
+
+def _lowest(column: Column | None) -> tuple[float, float] | None:
+    """(step, value)."""
+    steps, values = (column or Column()).finite()
+    return (float(steps[values.argmin()]), float(values.min())) if len(values) else None
 
 
 def _end(run: Run, axis: str) -> float | None:
@@ -98,7 +115,7 @@ def time(runs: Sequence[Run]) -> Html:
         return Html("")
     heads = ["run", *(f'<span class="key s{_share(name)}"></span>{name}' for name in _SHARES)]
     return section(
-        "time", "Where the time went", *bars, table(heads, rows, "Shares of the time"),
+        "time", "Where the time went", *bars, table(heads, rows, "Shares of the time", tight=True),
         hint="Shares of rank 0's time over the whole run.",
     )  # fmt: skip
 
@@ -111,18 +128,14 @@ def time_shares(run: Run) -> dict[str, float]:
     """Means of `time/…`, each window with its seconds as weight (its steps if seconds are unknown)."""
     found: dict[str, float] = {}
     axis = run.axes.get("seconds")
-    ends = dict(zip(axis.steps, axis.values, strict=True)) if axis else {}
     for name, column in run.logged.columns.items():
-        if not name.startswith("time/"):
+        steps, values = column.finite()
+        if not name.startswith("time/") or not len(steps):
             continue
-        total = weight = before = 0.0
-        for step, value in zip(column.steps, column.values, strict=True):
-            end = ends.get(step, step)
-            if math.isfinite(value):
-                total, weight = total + value * max(end - before, 0.0), weight + max(end - before, 0.0)
-            before = end
-        if weight:
-            found[name.removeprefix("time/")] = total / weight
+        ends = np.interp(steps, *axis.arrays()) if axis else steps
+        weights = np.maximum(np.diff(ends, prepend=0.0), 0.0)
+        if weights.sum():
+            found[name.removeprefix("time/")] = float((values * weights).sum() / weights.sum())
     return found
 
 
@@ -248,29 +261,36 @@ def _conditions(one: Mapping[str, Any]) -> Html:
 
 
 def _best(answers: Mapping[int, Mapping[str, Any]]) -> int | None:
-    """The run that is above all others by more than both intervals, if higher is better: losses have none."""
-    known = {place: one for place, one in answers.items() if one.get("interval") and "loss" not in one["measure"]}
-    if len(known) < 2 or len(known) < len(answers):
+    """The run with an interval above those of all others, if higher is better: of losses there is none."""
+    known = {place: _interval(one) for place, one in answers.items() if "loss" not in one["measure"]}
+    found = {place: interval for place, interval in known.items() if interval is not None}
+    if len(found) < 2 or len(found) < len(answers):
         return None
-    first = max(known, key=lambda place: float(known[place]["score"]))
-    low = known[first]["interval"][0]
-    return first if all(one["interval"][1] < low for place, one in known.items() if place != first) else None
+    first = max(found, key=lambda place: found[place][0])
+    return first if all(high < found[first][0] for place, (_, high) in found.items() if place != first) else None
+
+
+def _interval(one: Mapping[str, Any]) -> tuple[float, float] | None:
+    listed = one.get("interval")
+    ends = [_float(end) for end in listed] if isinstance(listed, list) else []
+    low, high = ends if len(ends) == 2 else (None, None)
+    return (low, high) if low is not None and high is not None else None
 
 
 def _answer(one: Mapping[str, Any] | None, best: bool) -> Html:
     if one is None:
         return Html("–")
-    score = _score(one, "score")
-    error = f" ± {number(_float(one.get('error')), 2)}" if _float(one.get("error")) is not None else ""
-    interval = one.get("interval")
-    low, high = map(_float, interval) if isinstance(interval, Sequence) and len(interval) == 2 else (None, None)
-    below = f"<small>{number(low, 3)} to {number(high, 3)}</small>" if low is not None and high is not None else ""
-    shuffled = (
-        f"<small>shuffled {number(value, 3)}</small>" if (value := _float(one.get("shuffled"))) is not None else ""
-    )
-    step = f"<small>step {one['step']:,}</small>"
+    error, interval, shuffled = _float(one.get("error")), _interval(one), _float(one.get("shuffled"))
+    kind = "strong" if best else "span"
+    small = [
+        f"{number(interval[0], 3)} to {number(interval[1], 3)}" if interval else "",
+        f"shuffled {number(shuffled, 3)}" if shuffled is not None else "",
+        f"step {one['step']:,}",
+    ]
+    said = tag(kind, _score(one, "score"), f" ± {number(error, 2)}" if error else "", class_="once")
+    said += "".join(tag("small", part) for part in small if part)
     warning = tag("small", text(one["warning"]), class_="warn") if one.get("warning") else ""
-    return Html((f"<strong>{score}{error}</strong>" if best else score + error) + below + shuffled + step + warning)
+    return Html(said + warning)
 
 
 def _score(one: Mapping[str, Any], name: str) -> str:
@@ -323,12 +343,10 @@ def every_number(runs: Sequence[Run]) -> Html:
     for name in names:
         cells = []
         for run in runs:
-            column = run.logged.columns.get(name)
-            finite = column.finite() if column else []
-            values = [value for _, value in finite]
+            _, values = run.logged.columns.get(name, Column()).finite()
             cells.append(
-                f"{number(values[-1], 5)}<small>{number(min(values), 3)} to {number(max(values), 3)}</small>"
-                if values
+                f"{number(values[-1], 5)}<small>{number(values.min(), 3)} to {number(values.max(), 3)}</small>"
+                if len(values)
                 else "–"
             )
         rows.append((tag("code", text(name)), *cells))

@@ -172,10 +172,10 @@
     if (isIntersecting) { inView.add(target); fresh(target); } else inView.delete(target);
   }), { rootMargin: "200px" });
 
-  const OPEN = 3; // groups that are open at first
+  const OPEN = innerWidth < 600 ? 1 : 3; // groups that are open at first
   data.groups.forEach((group, number) => {
     const details = element("details", host, "group");
-    details.open = number < OPEN || data.groups.length <= OPEN + 1;
+    details.open = number < OPEN;
     element("summary", details, "", group.title);
     const panels = element("div", details, "panels");
     group.panels.forEach((panel) => {
