@@ -158,7 +158,7 @@ def exposure(runs: Sequence[Run]) -> Html:
             )  # fmt: skip
     if not rows:
         return Html("")
-    heads = ("run", "source", "", "realised", "planned", "passes over it", "samples, about")
+    heads = ("run", "source", "share", "realised", "planned", "passes over it", "samples, about")
     return section("exposure", "Exposure", table(heads, rows, "Exposure by source"), hint="At the last logged step.")
 
 
@@ -287,7 +287,7 @@ def _answer(one: Mapping[str, Any] | None, best: bool) -> Html:
         f"shuffled {number(shuffled, 3)}" if shuffled is not None else "",
         f"step {one['step']:,}",
     ]
-    said = tag(kind, _score(one, "score"), f" ± {number(error, 2)}" if error else "", class_="once")
+    said: str = tag(kind, _score(one, "score"), f" ± {number(error, 2)}" if error else "", class_="once")
     said += "".join(tag("small", part) for part in small if part)
     warning = tag("small", text(one["warning"]), class_="warn") if one.get("warning") else ""
     return Html(said + warning)
