@@ -372,6 +372,11 @@ INTERLEAVE: list[tuple[str, pa.DataType]] = [
             )
         ),
     ),
+    # What every clip was judged by, also of dropped videos: the roles of its texts, and their tokens.
+    (
+        "judged",
+        pa.list_(pa.struct([("clip", pa.int32()), ("roles", pa.list_(pa.string())), ("tokens", pa.int32())])),
+    ),
 ]
 
 SHARD: list[tuple[str, pa.DataType]] = [
