@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ import numpy as np
 from interlink.report.status import build_status
 from interlink.report.view import arrays
 from interlink.report.view.arrays import Columns
-from interlink.report.view.catalogue import DATABASE, Catalogue, Partition, Report, digest, tables_of
 from interlink.report.view.fill import CODED, Codes, Content, Names, content
 from interlink.report.view.funnel import clip_funnel
 from interlink.report.view.histograms import histograms
-from interlink.report.view.schema import ARRAYS, FORMAT, INDEXES, SCORES, TABLES
+from interlink.report.view.opened import DATABASE, Catalogue, Partition, digest, tables_of
+from interlink.report.view.schema import ARRAYS, FORMAT, INDEXES, SCORES, SPAN, TABLES
 from interlink.report.view.tables import Tables
 from interlink.runtime.lock import Lock
 from interlink.runtime.partition import Summary
 from interlink.runtime.workspace import Workspace
 
-_SPAN = 1 << 20  # of numbers of items that a partition may use
+Report = Callable[[int, int], None]  # partitions done, of how many
 _GARBAGE = 0.25  # share of the words of documents that are gone, from which on the words are made again
 
 
@@ -157,7 +157,7 @@ class _Writer:
         self.database.executemany(
             f"INSERT INTO items VALUES ({','.join('?' * 12)})",
             [
-                (number * _SPAN + place, number, item.id, item.title, item.path, item.media, item.outcome,
+                (number * SPAN + place, number, item.id, item.title, item.path, item.media, item.outcome,
                  item.stopped, item.why, item.message, item.clips, item.docs)
                 for place, item in enumerate(found.items)
             ],

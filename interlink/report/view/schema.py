@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+SPAN = 1 << 20  # of numbers of items that a partition may use
 FORMAT = 1  # raised where a catalogue of before cannot be read; it is then made again
 
 TABLES = """

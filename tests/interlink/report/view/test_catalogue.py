@@ -19,8 +19,9 @@ import pytest
 from builds import locked
 from interlink.api import Build
 from interlink.report.view import fill, make, place
-from interlink.report.view.catalogue import DATABASE, Catalogue, open_current, update
+from interlink.report.view.catalogue import Catalogue, open_current, update
 from interlink.report.view.funnel import video_funnel
+from interlink.report.view.opened import DATABASE
 from interlink.runtime.workspace import Workspace
 from interlink.storage import Storage
 
