@@ -339,6 +339,32 @@ def why(
             console_of().print(option, markup=False, highlight=False, soft_wrap=True)
 
 
+@app.command(epilog="Example: interlink report out -o report.html")
+def report(
+    root: Root = ".",
+    out: Annotated[Path, typer.Option("--out", "-o", help="HTML file to write.")] = Path("report.html"),
+) -> None:
+    """Write a build as one HTML file to share: funnels, scores, thresholds to try, documents with frames, the recipe.
+
+    It has at most 15 MB and opens without a network.
+    """
+    from rich.progress import Progress
+
+    from interlink.api import Build
+    from interlink.doctor import read_ceiling
+    from interlink.report.advice import advice
+    from interlink.report.page.make import write
+    from interlink.report.summary import caption_line
+
+    made = Build(None, root)
+    found = made.status()
+    remarks = [caption_line(found, read_ceiling(made.workspace.storage)), advice(made.recipe, found)]
+    with Progress(console=console_of(True), transient=True) as bar:
+        task = bar.add_task("reading the build", total=None)
+        path = write(made.workspace, out, remarks, lambda done, of: bar.update(task, completed=done, total=of))
+    print(path)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
