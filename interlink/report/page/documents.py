@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from interlink.report.page.html import Html, picture, section, tag
+from interlink.report.html import Html, picture, section, tag
 from interlink.report.view.frames import frame_place, read_frame, thumbnail
 from interlink.report.view.opened import Catalogue, Partition
 from interlink.report.view.tables import Tables
 from interlink.storage import Storage
 
 MOST = 120
-PARTITIONS = 12
+PARTITIONS = 40
 FRAMES, LETTERS = 9, 1500  # of a document
 _HEIGHT, _QUALITY = 96, 62
 
@@ -73,12 +73,12 @@ def documents(catalogue: Catalogue, tables: Tables, storage: Storage, room: int)
 def _cards(catalogue: Catalogue, tables: Tables, storage: Storage) -> Iterator[Card]:
     """Evenly spread ones, in their order."""
     holding = [partition for partition in catalogue.partitions if partition.count["docs"]]
-    some = _spread(len(holding), PARTITIONS)
-    for order, place in enumerate(some):
-        partition = holding[place]
-        wanted = MOST * (order + 1) // len(some) - MOST * order // len(some)
-        places = partition.first["docs"] + np.array(_spread(partition.count["docs"], wanted), np.int64)
-        yield from _of_partition(catalogue, tables, storage, partition, places.tolist())
+    some = [holding[place] for place in _spread(len(holding), PARTITIONS)]
+    places = [one.first["docs"] + n for one in some for n in range(one.count["docs"])]
+    wanted = {places[n] for n in _spread(len(places), MOST)}
+    for one in some:
+        own = [place for n in range(one.count["docs"]) if (place := one.first["docs"] + n) in wanted]
+        yield from _of_partition(catalogue, tables, storage, one, own)
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from interlink.interleave.settings import InterleaveSettings
-from interlink.report.page.html import Html, listed, section, table, tag
+from interlink.report.html import Html, listed, section, table, tag
 from interlink.report.view.drawing import histogram, number
 from interlink.report.view.opened import Catalogue
 from interlink.report.view.recount import RULES, Columns, Names, Rule, approximate, broken, limit_of, recount, values_of

@@ -13,7 +13,7 @@ from interlink.errors import UserError
 from interlink.interleave.settings import InterleaveSettings
 from interlink.redaction import redact_url
 from interlink.report.page import documents, explorer, sections
-from interlink.report.page.html import Html, embedded, policy, tag, text
+from interlink.report.html import Html, embedded, policy, tag, text
 from interlink.report.status import build_status
 from interlink.report.view.catalogue import Catalogue, update
 from interlink.report.view.make import Report
@@ -29,8 +29,8 @@ _SCORES = 7_000_000  # of these at most for the clips' scores; documents take wh
 _ASSETS = Path(__file__).parent / "assets"
 _VIEW = Path(__file__).parents[1] / "view" / "static"  # the style of the viewer
 _TITLES = {
-    "videos": "Videos", "clips": "Clips", "thresholds": "Thresholds", "documents": "Documents", "scores": "Scores",
-    "time": "Time", "recipe": "Recipe",
+    "videos": "Videos", "clips": "Clips", "scores": "Scores", "thresholds": "Thresholds", "time": "Time",
+    "documents": "Documents", "recipe": "Recipe",
 }  # fmt: skip
 
 
@@ -62,15 +62,15 @@ def page(
         sections.totals(status),
         tag("div", Html(funnels), class_="columns funnels"),
         sections.scores(catalogue.meta("clip_histograms"), "scores", "Scores of all clips"),
-        tried,
         sections.scores(catalogue.meta("doc_histograms"), "lengths", "Documents in numbers"),
+        tried,
         sections.time(status, remarks),
         sections.recipe(lock.model_dump(mode="json")),
     ]
     frame = _frame(str(catalogue.meta("name")), lock, body, scores)
     room = limit - len(frame.encode("utf-8", "replace")) - 2_000
     shown = documents.documents(catalogue, tables, workspace.storage, room)
-    body.insert(4, shown)
+    body.insert(-1, shown)
     return _frame(str(catalogue.meta("name")), lock, body, scores)
 
 

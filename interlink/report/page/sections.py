@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from interlink.report.page.html import Html, listed, section, table, tag, text
+from interlink.report.html import Html, listed, section, table, tag, text
 from interlink.report.view.drawing import bar, histogram, number
 from interlink.report.view.funnel import Stage, video_funnel
 from interlink.report.view.schema import SCORES
@@ -93,9 +93,13 @@ def time(status: Mapping[str, Any], remarks: Sequence[str]) -> Html:
     rows = []
     for name, spent in seconds.items():
         stage = status["stages"][name]
-        amounts = [f"{amount / spent:,.3g} {what}/s" for what, amount in stage["amounts"].items() if spent and amount]
+        amounts = [
+            f"{number(amount / spent)} {what.removeprefix('text_')}/s"
+            for what, amount in stage["amounts"].items()
+            if spent and amount
+        ]
         done = stage["ok"] + stage["dropped"] + stage["failed"]
-        each = f"{spent / done:,.3g} s" if done and spent else "–"
+        each = f"{number(spent / done)} s" if done and spent else "–"
         drawn = Html(bar([("ok", spent)], whole, f"{name}: {spent / whole:.0%} of the work"))
         rows.append((name, drawn, f"{spent:,.1f} s", f"{spent / whole:.1%}", each, ", ".join(amounts)))
     most = max(seconds, key=lambda name: seconds[name])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from interlink.report.page.html import Html as Markup
+from interlink.report.html import Html as Markup
 
 WIDTH, HEIGHT = 216, 44  # of a histogram
 _FEWEST = 8  # bars that a histogram has room for
