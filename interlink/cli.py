@@ -24,6 +24,7 @@ from interlink.cli_options import (
     recipe_and_root,
     split_names,
 )
+from interlink.cli_view import view
 from interlink.errors import UserError
 from interlink.report.visible import visible
 
@@ -339,30 +340,7 @@ def why(
             console_of().print(option, markup=False, highlight=False, soft_wrap=True)
 
 
-@app.command(epilog="Example: interlink report out -o report.html")
-def report(
-    root: Root = ".",
-    out: Annotated[Path, typer.Option("--out", "-o", help="HTML file to write.")] = Path("report.html"),
-) -> None:
-    """Write a build as one HTML file to share: funnels, scores, thresholds to try, documents with frames, the recipe.
-
-    It has at most 15 MB and opens without a network.
-    """
-    from rich.progress import Progress
-
-    from interlink.api import Build
-    from interlink.doctor import read_ceiling
-    from interlink.report.advice import advice
-    from interlink.report.page.make import write
-    from interlink.report.summary import caption_line
-
-    made = Build(None, root)
-    found = made.status()
-    remarks = [caption_line(found, read_ceiling(made.workspace.storage)), advice(made.recipe, found)]
-    with Progress(console=console_of(True), transient=True) as bar:
-        task = bar.add_task("reading the build", total=None)
-        path = write(made.workspace, out, remarks, lambda done, of: bar.update(task, completed=done, total=of))
-    print(path)
+app.command(epilog="Example: interlink view out; interlink view out other_out")(view)
 
 
 def _version(wanted: bool) -> None:

@@ -165,9 +165,18 @@ class _Writer:
         numbers = range(self.next_doc, self.next_doc + len(found.docs))
         self.next_doc += len(found.docs)
         self.database.executemany(
-            "INSERT INTO docs VALUES (?,?,?,?,?,?,?)",
+            "INSERT INTO docs VALUES (?,?,?,?,?,?,?,?)",
             [
-                (n, number, doc.key, doc.item, doc.title, doc.lead, json.dumps(doc.cover, separators=(",", ":")))
+                (
+                    n,
+                    number,
+                    doc.key,
+                    doc.item,
+                    doc.title,
+                    doc.lead,
+                    json.dumps(doc.cover, separators=(",", ":")),
+                    doc.digest,
+                )
                 for n, doc in zip(numbers, found.docs, strict=True)
             ],
         )

@@ -31,7 +31,7 @@ CREATE TABLE items (
 );
 CREATE TABLE docs (
     number INTEGER PRIMARY KEY, partition INTEGER NOT NULL, key TEXT NOT NULL, item TEXT NOT NULL, title TEXT NOT NULL,
-    lead TEXT NOT NULL, cover TEXT NOT NULL
+    lead TEXT NOT NULL, cover TEXT NOT NULL, digest TEXT NOT NULL
 );
 CREATE VIRTUAL TABLE words USING fts5(title, text, content='', tokenize='unicode61 remove_diacritics 2');
 """

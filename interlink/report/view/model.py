@@ -1,0 +1,59 @@
+"""How the trainer reads a document, through the one function that `cosmos_train` has for it.
+
+No other module of the viewer imports the trainer; without torch this page says what to install.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from interlink.engines.present import importing
+from interlink.errors import UserError
+from interlink.report.view.site import Looked
+
+MAX_TOKENS = 128  # the trainer's default length of a sample
+_TRAINED_ON = 500  # documents that the tokenizer of a build without a model is trained on
+_tokenizers: dict[str, Any] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ModelReads:
+    """tokens: of `cosmos_train.stream.reading`; problem: why there are none."""
+
+    tokens: tuple[Any, ...] = ()
+    max_tokens: int = MAX_TOKENS
+    tokenizer: str = ""
+    problem: str = ""
+
+    @property
+    def cut(self) -> int:
+        return sum(token.cut for token in self.tokens)
+
+
+def model_reads(looked: Looked, name: str, document: Mapping[str, Any], max_tokens: int | None) -> ModelReads:
+    """The document as one sample. name: a tokenizer's folder or hub id; empty: one trained on this build's texts."""
+    longest = min(max_tokens or MAX_TOKENS, 1 << 20)
+    try:
+        with importing("reading as the model reads", "pip install 'interlink[train]'"):
+            from cosmos_train.stream import reading
+        with _lock:
+            key = name or str(looked.catalogue.folder)
+            if key not in _tokenizers:
+                _tokenizers[key] = reading.load_tokenizer(name) if name else reading.train_tokenizer(_texts(looked))
+        tokens = reading.read_document(document, _tokenizers[key], longest)
+    except UserError as error:
+        return ModelReads(max_tokens=longest, problem=f"{error.what}: {error.do}")
+    said = (
+        name or f"a byte-level BPE trained on {min(_TRAINED_ON, len(looked.catalogue.docs['number']))} documents here"
+    )
+    return ModelReads(tokens, longest, said)
+
+
+def _texts(looked: Looked) -> list[str]:
+    """Texts of the first documents; the same for the same build."""
+    rows = looked.catalogue.rows(f"SELECT title, lead FROM docs ORDER BY partition, key LIMIT {_TRAINED_ON}")
+    return [row["lead"] for row in rows]
