@@ -24,7 +24,7 @@ from interlink.cli_options import (
     recipe_and_root,
     split_names,
 )
-from interlink.cli_view import view
+from interlink.cli_view import report, view
 from interlink.errors import UserError
 from interlink.report.visible import visible
 
@@ -341,6 +341,7 @@ def why(
 
 
 app.command(epilog="Example: interlink view out; interlink view out other_out")(view)
+app.command(epilog="Example: interlink report out -o report.html")(report)
 
 
 def _version(wanted: bool) -> None:

@@ -1,7 +1,8 @@
-"""The command `interlink view`."""
+"""The commands that show a build in a browser: view, report."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,3 +31,28 @@ def view(
             webbrowser.open(address)
 
     serve([root, *(others or [])], host, port, tokenizer, started)
+
+
+def report(
+    root: Root = ".",
+    out: Annotated[Path, typer.Option("--out", "-o", help="HTML file to write.")] = Path("report.html"),
+) -> None:
+    """Write a build as one HTML file to share: funnels, scores, thresholds to try, documents with frames, the recipe.
+
+    It has at most 15 MB and opens without a network.
+    """
+    from rich.progress import Progress
+
+    from interlink.api import Build
+    from interlink.doctor import read_ceiling
+    from interlink.report.advice import advice
+    from interlink.report.page.make import write
+    from interlink.report.summary import caption_line
+
+    made = Build(None, root)
+    found = made.status()
+    remarks = [caption_line(found, read_ceiling(made.workspace.storage)), advice(made.recipe, found)]
+    with Progress(console=console_of(True), transient=True) as bar:
+        task = bar.add_task("reading the build", total=None)
+        path = write(made.workspace, out, remarks, lambda done, of: bar.update(task, completed=done, total=of))
+    print(path)

@@ -160,13 +160,16 @@ def _slider(rule: Rule, found: Mapping[str, Any], built: InterleaveSettings) -> 
         f'step="{step!r}" value="{shown!r}" autocomplete="off" aria-label="{described}, slider">'
     )
     unit = f" of {rule.column}" if rule.column != rule.field else ""
-    plot = tag(
-        "div", histogram(rule.column, found), tag("div", "", class_="cut", id=f"cut-{rule.field}"), class_="plot",
-        data_low=repr(low), data_high=repr(high),
-    )  # fmt: skip
+    shade = (
+        '<svg class="shade" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect class="gone" id="cut-{rule.field}" x="0" y="0" width="0" height="10"></rect></svg>'
+    )
     return tag(
         "fieldset",
         tag("legend", tag("label", Html(box), f" {name} {sign}"), " ", Html(number_), unit),
-        plot, tag("div", Html(slide), class_="slide"),
+        tag(
+            "div", histogram(rule.column, found), Html(shade), Html(slide), class_="slide", data_low=repr(low),
+            data_high=repr(high),
+        ),
         tag("p", tag("span", number(low)), tag("span", number(high)), class_="scale"), id=f"rule-{rule.field}",
     )  # fmt: skip

@@ -12,8 +12,8 @@ from pathlib import Path
 from interlink.errors import UserError
 from interlink.interleave.settings import InterleaveSettings
 from interlink.redaction import redact_url
-from interlink.report.page import documents, explorer, sections
 from interlink.report.html import Html, embedded, policy, tag, text
+from interlink.report.page import documents, explorer, sections
 from interlink.report.status import build_status
 from interlink.report.view.catalogue import Catalogue, update
 from interlink.report.view.make import Report

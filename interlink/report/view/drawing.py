@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from markupsafe import Markup
+from interlink.report.html import Html
 
 WIDTH, HEIGHT = 216, 44  # of a histogram
 
@@ -23,7 +23,7 @@ def number(value: float) -> str:
 
 def histogram(
     name: str, found: Mapping[str, Any], link: Callable[[float | None, float | None], str] | None = None
-) -> Markup:
+) -> Html:
     """The bars. link: the address of a filter on a bar, by its bounds; the last bar has no upper one."""
     bars, edges = found["bars"], found["edges"]
     top, step = max(bars), WIDTH / len(bars)
@@ -45,13 +45,13 @@ def histogram(
             tall = f'<rect class="hit" x="{place * step:.2f}" y="0" width="{step:.2f}" height="{HEIGHT}"/>'
             parts.append(f'<a href="{href}" tabindex="-1" aria-label="{label}">{tall}{rect}<title>{label}</title></a>')
     said = f"{name}: {found['count']:,} values, median {number(found['median'])}"
-    return Markup(
+    return Html(
         f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="group" '
         f'aria-label="{escape(said)}">{"".join(parts)}</svg>'
     )
 
 
-def bar(parts: list[tuple[str, float]], whole: float, label: str) -> Markup:
+def bar(parts: list[tuple[str, float]], whole: float, label: str) -> Html:
     """A bar of parts next to each other. parts: (class, amount)."""
     left, drawn = 0.0, []
     for kind, amount in parts:
@@ -62,7 +62,7 @@ def bar(parts: list[tuple[str, float]], whole: float, label: str) -> Markup:
                 f'<rect class="{kind}" x="{min(left, 100 - width):.3f}" y="0" width="{width:.3f}" height="8"/>'
             )
         left += width
-    return Markup(
+    return Html(
         f'<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
         f"{''.join(drawn)}</svg>"
     )

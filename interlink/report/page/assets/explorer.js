@@ -69,12 +69,12 @@
     });
     get("command").textContent = ["interlink build --root", get("command").dataset.root, ...sets].join(" ");
     data.rules.forEach((rule) => {
-      const value = limits[rule.field], row = get(`rule-${rule.field}`), plot = row.querySelector(".plot");
+      const value = limits[rule.field], row = get(`rule-${rule.field}`), plot = row.querySelector(".slide");
       const low = Number(plot.dataset.low), high = Number(plot.dataset.high), cut = get(`cut-${rule.field}`);
       const part = value === null ? null : Math.min(Math.max((value - low) / (high - low || 1), 0), 1);
       row.classList.toggle("on", part !== null);
-      cut.style.left = `${part === null || rule.least ? 0 : 100 * part}%`;
-      cut.style.width = `${part === null ? 0 : 100 * (rule.least ? part : 1 - part)}%`;
+      cut.setAttribute("x", part === null || rule.least ? 0 : 100 * part);
+      cut.setAttribute("width", part === null ? 0 : 100 * (rule.least ? part : 1 - part));
     });
   };
 
