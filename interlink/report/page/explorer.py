@@ -6,6 +6,7 @@ The script counts as `recount` does, over the same float64 scores, for whole vid
 from __future__ import annotations
 
 import base64
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from interlink.interleave.settings import InterleaveSettings
+from interlink.interleave.settings import FilterSettings, InterleaveSettings
 from interlink.report.html import Html, listed, section, table, tag
 from interlink.report.view.drawing import histogram, number
 from interlink.report.view.opened import Catalogue
@@ -148,15 +149,18 @@ def _slider(rule: Rule, found: Mapping[str, Any], built: InterleaveSettings) -> 
     limit = limit_of(built, rule)
     shown = limit if limit is not None else low if rule.is_least else high
     sign, name = "≥" if rule.is_least else "≤", f"filter.{rule.field}"
+    least, most = _bounds(rule.field)
+    low_end, high_end = max(min(low, shown), least), min(max(high, shown), most)
     step = 1.0 if rule.field in _WHOLE else float(f"{(high - low) / 200:.1g}") or 0.001
     box = f'<input type="checkbox" id="on-{rule.field}" autocomplete="off"{" checked" if limit is not None else ""}>'
     described = f"{name}: {'least' if rule.is_least else 'largest'} {rule.column}"
+    top = "" if most == math.inf else f' max="{most!r}"'
     number_ = (
-        f'<input type="number" id="number-{rule.field}" value="{shown:g}" step="any" autocomplete="off" '
-        f'aria-label="{described}">'
+        f'<input type="number" id="number-{rule.field}" value="{shown:g}" step="any" '
+        f'min="{least!r}"{top} autocomplete="off" aria-label="{described}">'
     )
     slide = (
-        f'<input type="range" id="range-{rule.field}" min="{min(low, shown)!r}" max="{max(high, shown)!r}" '
+        f'<input type="range" id="range-{rule.field}" min="{low_end!r}" max="{high_end!r}" '
         f'step="{step!r}" value="{shown!r}" autocomplete="off" aria-label="{described}, slider">'
     )
     unit = f" of {rule.column}" if rule.column != rule.field else ""
@@ -173,3 +177,11 @@ def _slider(rule: Rule, found: Mapping[str, Any], built: InterleaveSettings) -> 
         ),
         tag("p", tag("span", number(low)), tag("span", number(high)), class_="scale"), id=f"rule-{rule.field}",
     )  # fmt: skip
+
+
+def _bounds(field: str) -> tuple[float, float]:
+    """The lowest and highest value that the setting may have."""
+    found = FilterSettings.model_json_schema()["properties"][field]
+    kinds = found.get("anyOf", [found])
+    least, most = ([one[name] for one in kinds if name in one] for name in ("minimum", "maximum"))
+    return float(min(least, default=-math.inf)), float(max(most, default=math.inf))

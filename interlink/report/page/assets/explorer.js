@@ -89,7 +89,7 @@
     on.addEventListener("change", () => set(on.checked && number.value !== "" ? Number(number.value) : null));
     number.addEventListener("input", () => {
       const value = number.valueAsNumber;
-      if (value !== value) return;
+      if (value !== value || !number.validity.valid) return;
       range.value = value;
       set(value);
     });
