@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from interlink.errors import UserError
 from interlink.report.view import pages
 from interlink.report.view.compare import compare
 from interlink.report.view.explore import explore
@@ -40,10 +41,16 @@ def application(site: Site, token: str, hosts: frozenset[str], cookie: str = "in
             Route("/{build}/media/{item:path}", media),
         ],
         middleware=[Middleware(Guard, token=token, hosts=hosts, cookie=cookie)],
-        exception_handlers={HTTPException: _refused},
+        exception_handlers={HTTPException: _refused, UserError: _gone, OSError: _gone},
     )
     app.state.site = site
     return app
+
+
+def _gone(request: Request, error: Exception) -> Response:
+    """Tables that were there when the catalogue was made, and are not now: a build that was pruned or goes on."""
+    said = error.what if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return page(request, "error.html", 503, code=503, said_of=f"the files of this build cannot be read ({said})")
 
 
 def _refused(request: Request, error: Exception) -> Response:

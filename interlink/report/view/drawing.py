@@ -9,6 +9,7 @@ from typing import Any
 from interlink.report.html import Html
 
 WIDTH, HEIGHT = 216, 44  # of a histogram
+_FEWEST = 8  # bars that a histogram has room for
 
 
 def number(value: float) -> str:
@@ -26,7 +27,7 @@ def histogram(
 ) -> Html:
     """The bars. link: the address of a filter on a bar, by its bounds; the last bar has no upper one."""
     bars, edges = found["bars"], found["edges"]
-    top, step = max(bars), WIDTH / len(bars)
+    top, step = max(bars), WIDTH / max(len(bars), _FEWEST)  # one value is a narrow bar, not a wall
     parts = []
     for place, count in enumerate(bars):
         if not count:

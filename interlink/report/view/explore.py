@@ -43,6 +43,14 @@ class Control:
     def most(self) -> float:
         return float(max(self.histogram["edges"][-1], self.shown))
 
+    @property
+    def gone(self) -> tuple[float, float]:
+        """(left, width) in percent of the part of the histogram that the threshold takes away."""
+        share = 100 * (self.shown - self.least) / ((self.most - self.least) or 1.0)
+        if self.limit is None:
+            return 0.0, 0.0
+        return (0.0, share) if self.rule.is_least else (share, 100 - share)
+
 
 @dataclass(frozen=True)
 class EdgeClip:

@@ -15,7 +15,6 @@ from interlink.report.view.document import Clip, Video
 WIDTH, LEFT = 1000, 90  # LEFT: of the lanes' names
 _LANES = ("clips", "frames", "speech", "captions", "on screen", "sharp · light")
 _HEIGHT = 26
-_MOST_SHARP = 1500.0  # sharpness drawn at full height
 
 
 def timeline(video: Video, document: str = "") -> Markup:
@@ -68,11 +67,12 @@ def _marks(lane: str, video: Video, document: str) -> Iterator[tuple[float, floa
 
 
 def _scores(video: Video, top: float, scale: float) -> Iterator[str]:
-    """Two bars per clip: sharpness on the left half, light on the right."""
+    """Two bars per clip: sharpness on the left half, against the video's sharpest; light on the right."""
+    sharpest = max((clip.scores.get("sharpness", 0.0) for clip in video.clips), default=0.0) or 1.0
     for clip in video.clips:
         left = LEFT + (clip.start - min(video.start, 0)) * scale
         half = max((clip.end - clip.start) * scale / 2 - 0.7, 1)
-        for n, (name, most) in enumerate((("sharpness", _MOST_SHARP), ("light", 1.0))):
+        for n, (name, most) in enumerate((("sharpness", sharpest), ("light", 1.0))):
             value = clip.scores.get(name)
             if value is None:
                 continue

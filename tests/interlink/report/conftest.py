@@ -12,7 +12,7 @@ from interlink.api import Build
 
 STAGES = "download,transcribe,keyframes,caption,score,sketch,select,interleave,shard"
 HOSTILE = '<img src=x onerror=alert(1)> & "quoted" \' title'
-CUE = "<script>alert(document.domain)</script> pours {{ 7 * 7 }} &amp; the rest"
+CUE = "<script>alert(document.domain)</script> pours {{ 7 * 7 }} and the rest"
 
 
 @pytest.fixture(scope="session")

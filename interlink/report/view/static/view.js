@@ -51,6 +51,12 @@ if (form) {
     if (edge) values.set("edge", edge);
     return values;
   };
+  const shade = (field) => {
+    const range = $("input[type=range]", field), rect = $(".gone", field), on = $("[data-on]", field).checked;
+    const share = 100 * (range.value - range.min) / ((range.max - range.min) || 1), least = $(".least", field);
+    rect.setAttribute("x", least ? 0 : share);
+    rect.setAttribute("width", on ? (least ? share : 100 - share) : 0);
+  };
   const count = async () => {
     if (busy) { again = true; return; }
     busy = true;
@@ -71,6 +77,7 @@ if (form) {
     if (event.target === number) { on.checked = number.value !== ""; if (number.value !== "") range.value = number.value; }
     if (event.target === on) number.value = on.checked ? range.value : "";
     edge = on.checked ? field.dataset.rule : "";
+    shade(field);
     count();
   });
   form.addEventListener("submit", (event) => { event.preventDefault(); count(); });
