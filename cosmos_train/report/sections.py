@@ -63,9 +63,12 @@ def overview(runs: Sequence[Run]) -> Html:
     ]
     said = _folded("What bound them", bound, "notes") if bound else ""
     flags = _folded("Note", notes, "notes warn") if notes else ""
-    return section(
-        "runs", "Runs", table(heads, rows, "Runs", tight=True), flags, said, hint="Untick a run to hide its curves."
+    every = "".join(
+        tag("button", f"Show {one}", type="button", data_all="yes" if one == "all" else "no") for one in ("all", "none")
     )
+    buttons = tag("p", every, class_="controls") if len(runs) > 2 else ""
+    shown = table(heads, rows, "Runs", tight=True)
+    return section("runs", "Runs", shown, buttons, flags, said, hint="Untick a run to hide its curves.")
 
 
 def _folded(title: str, items: Sequence[Html], kind: str) -> Html:

@@ -130,7 +130,7 @@
         },
       },
       axes: [
-        { stroke: ink, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, space: 64,
+        { stroke: ink, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, space: 64, size: 36,
           values: (_, splits) => splits.map(acrossText) },
         { stroke: ink, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, size: 58,
           values: (_, splits) => splits.map((value) => (value === null ? "" : short(value))) },
@@ -194,6 +194,13 @@
 
   document.querySelectorAll("input[data-run]").forEach((box) => box.addEventListener("change", () => {
     hidden[box.checked ? "delete" : "add"](Number(box.dataset.run));
+    redraw();
+  }));
+  document.querySelectorAll("button[data-all]").forEach((button) => button.addEventListener("click", () => {
+    document.querySelectorAll("input[data-run]").forEach((box) => {
+      box.checked = button.dataset.all === "yes";
+      hidden[box.checked ? "delete" : "add"](Number(box.dataset.run));
+    });
     redraw();
   }));
   document.querySelectorAll("input[name=axis]").forEach((radio) => radio.addEventListener("change", () => {

@@ -119,7 +119,7 @@ def controls(catalogue: Catalogue, built: InterleaveSettings, data: Mapping[str,
         ),
         "tiles small", aria_live="polite",
     )  # fmt: skip
-    reasons = ["stopped", *data["built"]["losses"], *(rule["reason"] for rule in data["rules"])]
+    reasons = ["stopped", *data["before"], *(rule["reason"] for rule in data["rules"]), *data["built"]["losses"]]
     rows = [
         (
             "stopped before" if name == "stopped" else name.replace("_", " "),
@@ -130,11 +130,10 @@ def controls(catalogue: Catalogue, built: InterleaveSettings, data: Mapping[str,
         for name in dict.fromkeys(reasons)
     ]  # fmt: skip
     command = tag("code", "", id="command", tabindex="0", data_root=shlex.quote(visible(root)))
+    losses = table(("first broken rule", "share", "clips that go"), rows, "Losses", ("wide", "count"))
     side = tag(
-        "div", tiles, table(("first broken rule", "share", "clips that go"), rows, "Losses", ("wide", "count")),
-        tag("h3", "The build with these thresholds"),
-        tag("p", command, " ", tag("button", "Copy", type="button", id="copy"), class_="command"),
-        tag("p", tag("button", "As built", type="button", id="reset")),
+        "div", tiles, tag("p", command, " ", tag("button", "Copy", type="button", id="copy"), class_="command"),
+        losses, tag("p", tag("button", "As built", type="button", id="reset")),
     )  # fmt: skip
     return section(
         "thresholds", "Thresholds",
@@ -163,7 +162,7 @@ def _slider(rule: Rule, found: Mapping[str, Any], built: InterleaveSettings) -> 
         f'<input type="range" id="range-{rule.field}" min="{low_end!r}" max="{high_end!r}" '
         f'step="{step!r}" value="{shown!r}" autocomplete="off" aria-label="{described}, slider">'
     )
-    unit = f" of {rule.column}" if rule.column != rule.field else ""
+    unit = tag("small", f" of {rule.column}") if rule.column != rule.field else ""
     shade = (
         '<svg class="shade" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect class="gone" id="cut-{rule.field}" x="0" y="0" width="0" height="10"></rect></svg>'
