@@ -66,7 +66,12 @@ def load(folders: Sequence[Path]) -> list[Run]:
 
 
 def _load(folder: Path, name: str) -> Run:
-    checkpoint = find(folder) if folder.is_dir() else None
+    try:
+        checkpoint = find(folder) if folder.is_dir() else None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder} cannot be read: {error}", "mend its permissions or its file checkpoints/latest", 2
+        ) from error
     evaluations, problems = stored.read(folder)
     if not (folder / FILE).is_file() and checkpoint is None and not evaluations:
         raise UserError(f"{folder} holds no training run", _advice(folder), 2)

@@ -255,7 +255,7 @@ def _conditions(one: Mapping[str, Any]) -> Html:
     name = protocol.get("name", "") if isinstance(protocol, Mapping) else ""
     shots = one.get("shots")
     listed = one.get("settings")
-    settings = [str(setting) for setting in listed] if isinstance(listed, Sequence) else []
+    settings = [str(setting) for setting in listed] if isinstance(listed, list) else []
     parts = [
         f"{shots} shots" if shots is not None else "", str(one.get("split") or ""), str(one.get("part") or ""),
         f"protocol {name}" if name else "", *settings,
