@@ -6,8 +6,9 @@ No other module of the viewer imports the trainer; without torch this page says 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from interlink.engines.present import importing
@@ -53,7 +54,8 @@ def model_reads(looked: Looked, name: str, document: Mapping[str, Any], max_toke
     return ModelReads(tokens, longest, said)
 
 
-def _texts(looked: Looked) -> list[str]:
-    """Texts of the first documents; the same for the same build."""
-    rows = looked.catalogue.rows(f"SELECT title, lead FROM docs ORDER BY partition, key LIMIT {_TRAINED_ON}")
-    return [row["lead"] for row in rows]
+def _texts(looked: Looked) -> Iterator[str]:
+    """The texts of the first documents; the same for the same build."""
+    tables = looked.tables
+    for document in islice(tables.workspace.documents(tables.lock.fingerprints["interleave"]), _TRAINED_ON):
+        yield from (segment["text"] for segment in document["segments"] if segment["type"] == "text")
