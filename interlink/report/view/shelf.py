@@ -124,7 +124,7 @@ def open_shelf(name: str, path: str) -> Shelf:
     if not sum(map(len, files)):
         raise UserError(
             f"there is nothing to view at {path}: no build, no shards, no release with whole documents",
-            "name a build's root, a folder of tars, or a release (howto and obelics, datasets or nemo hold documents)",
+            "name a build's root, a folder of tars, or a release (datasets and obelics hold documents)",
             2,
         )
     return Shelf(name, Storage(path).url, files)

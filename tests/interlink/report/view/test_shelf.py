@@ -19,7 +19,7 @@ COOKIE = {"cookie": f"interlink_view={TOKEN}"}
 HOSTS = frozenset({"127.0.0.1:8321"})
 
 
-@pytest.mark.parametrize("kind", ["shards", "howto", "datasets", "obelics"])
+@pytest.mark.parametrize("kind", ["shards", "datasets", "obelics"])
 def test_documents_without_a_build_are_shown_in_order(root: Path, tmp_path: Path, kind: str) -> None:
     build = Build(None, root)
     documents = list(build.documents())
