@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from interlink.errors import UserError
-from interlink.report.view import pages
+from interlink.report.view import pages, shelf_pages
 from interlink.report.view.compare import compare
 from interlink.report.view.explore import explore
 from interlink.report.view.items import item, items
@@ -28,6 +28,9 @@ def application(site: Site, token: str, hosts: frozenset[str], cookie: str = "in
             Route("/", pages.home),
             Route("/compare", compare),
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
+            Route("/read/{shelf}/", shelf_pages.documents),
+            Route("/read/{shelf}/document/{number}", shelf_pages.document),
+            Route("/read/{shelf}/picture/{number}/{name}", shelf_pages.picture),
             Route("/{build}/", pages.overview),
             Route("/{build}/progress", pages.progress),
             Route("/{build}/documents", pages.documents),

@@ -47,7 +47,7 @@ def compare(request: Request) -> Response:
     query = request.query_params
     others = list(site.builds)
     if len(others) < 2:
-        return page(request, "compare.html", build=site.first, left=None)
+        return page(request, "compare.html", build=site.builds[others[0]] if others else None, left=None)
     chosen = query.get("of") or others[0]
     left = _named(site, chosen)
     right = _named(site, query.get("with") or next(name for name in others if name != chosen))

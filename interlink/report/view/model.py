@@ -6,8 +6,9 @@ No other module of the viewer imports the trainer; without torch this page says 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from interlink.engines.present import importing
@@ -34,26 +35,29 @@ class ModelReads:
         return sum(token.cut for token in self.tokens)
 
 
-def model_reads(looked: Looked, name: str, document: Mapping[str, Any], max_tokens: int | None) -> ModelReads:
-    """The document as one sample. name: a tokenizer's folder or hub id; empty: one trained on this build's texts."""
+def model_reads(
+    key: str, texts: Callable[[], Iterable[str]], name: str, document: Mapping[str, Any], max_tokens: int | None
+) -> ModelReads:
+    """The document as one sample.
+
+    name: a tokenizer's folder or hub id; empty: one trained on `texts`, which is kept under `key`.
+    """
     longest = min(max_tokens or MAX_TOKENS, 1 << 20)
     try:
         with importing("reading as the model reads", "pip install 'interlink[train]'"):
             from cosmos_train.stream import reading
         with _lock:
-            key = name or str(looked.catalogue.folder)
-            if key not in _tokenizers:
-                _tokenizers[key] = reading.load_tokenizer(name) if name else reading.train_tokenizer(_texts(looked))
-        tokens = reading.read_document(document, _tokenizers[key], longest)
+            kept = name or key
+            if kept not in _tokenizers:
+                _tokenizers[kept] = reading.load_tokenizer(name) if name else reading.train_tokenizer(texts())
+        tokens = reading.read_document(document, _tokenizers[kept], longest)
     except UserError as error:
         return ModelReads(max_tokens=longest, problem=f"{error.what}: {error.do}")
-    said = (
-        name or f"a byte-level BPE trained on {min(_TRAINED_ON, len(looked.catalogue.docs['number']))} documents here"
-    )
-    return ModelReads(tokens, longest, said)
+    return ModelReads(tokens, longest, name or "a byte-level BPE trained on the first documents here")
 
 
-def _texts(looked: Looked) -> list[str]:
-    """Texts of the first documents; the same for the same build."""
-    rows = looked.catalogue.rows(f"SELECT title, lead FROM docs ORDER BY partition, key LIMIT {_TRAINED_ON}")
-    return [row["lead"] for row in rows]
+def texts_of(looked: Looked) -> Iterator[str]:
+    """The texts of the first documents; the same for the same build."""
+    tables = looked.tables
+    for document in islice(tables.workspace.documents(tables.lock.fingerprints["interleave"]), _TRAINED_ON):
+        yield from (segment["text"] for segment in document["segments"] if segment["type"] == "text")

@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from interlink.report.view import drawing
 from interlink.report.view.document import scored, video_of
 from interlink.report.view.funnel import video_funnel
-from interlink.report.view.model import model_reads
+from interlink.report.view.model import ModelReads, model_reads, texts_of
 from interlink.report.view.query import COLUMNS, PAGE, Asked
 from interlink.report.view.quick import quick_funnel
 from interlink.report.view.render import build_of, looked_of, optional_whole, page, real, url, whole
 from interlink.report.view.similar import similar_frames
-from interlink.report.view.site import Shown
+from interlink.report.view.site import Looked, Shown
 from interlink.report.view.timeline import timeline
 
 FACETS = ("tokens", "clips", "seconds", "sharpness", "light", "similarity", "agreement")
@@ -29,7 +29,8 @@ _MOST_QUERY = 400  # characters
 
 
 def home(request: Request) -> Response:
-    return RedirectResponse(f"/{request.app.state.site.first.name}/", 307)
+    _, address = request.app.state.site.addresses[0]
+    return RedirectResponse(address, 307)
 
 
 def overview(request: Request) -> Response:
@@ -161,7 +162,6 @@ def document(request: Request) -> Response:
     before, after = looked.finder.neighbours(asked, card.number)
     row = looked.catalogue.rows("SELECT number, key FROM docs WHERE number IN (?, ?)", (before or 0, after or 0))
     keys = {found["number"]: found["key"] for found in row}
-    most = optional_whole(request, "max_tokens")
     places = {  # names of images -> (clip, frame) of the video, and its time
         name.partition(".")[2]: (clip.number, number, seconds)
         for clip in video.clips
@@ -173,11 +173,21 @@ def document(request: Request) -> Response:
         timeline=timeline(video, card.key), blocks=_blocks(shown, places), q=asked.q,
         previous=url(f"{base}/{quote(keys[before], safe='')}", values) if before in keys else "",
         next=url(f"{base}/{quote(keys[after], safe='')}", values) if after in keys else "",
-        tabs=[(name, label, url(own, {**values, "as": name if name != "person" else ""})) for name, label in _TABS],
-        reading=model_reads(looked, request.app.state.site.tokenizer, shown, most) if way == "model" else None,
-        text=_pretty(shown) if way == "json" else "",
+        tabs=tabs(own, values),
+        reading=_reading(request, looked, shown) if way == "model" else None,
+        text=pretty(shown) if way == "json" else "",
         clip_scores=scored(video.clips),
     )  # fmt: skip
+
+
+def tabs(own: str, values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The ways to read a document: (name, label, address)."""
+    return [(name, label, url(own, {**values, "as": name if name != "person" else ""})) for name, label in _TABS]
+
+
+def _reading(request: Request, looked: Looked, shown: Mapping[str, Any]) -> ModelReads:
+    key, most = str(looked.catalogue.folder), optional_whole(request, "max_tokens")
+    return model_reads(key, lambda: texts_of(looked), request.app.state.site.tokenizer, shown, most)
 
 
 def _blocks(shown: Mapping[str, Any], places: Mapping[str, tuple[int, int, float]]) -> list[dict[str, Any]]:
@@ -194,7 +204,8 @@ def _blocks(shown: Mapping[str, Any], places: Mapping[str, tuple[int, int, float
     return blocks
 
 
-def _pretty(shown: Mapping[str, Any]) -> str:
+def pretty(shown: Mapping[str, Any]) -> str:
+    """A document as JSON for people."""
     return json.dumps(shown, indent=2, ensure_ascii=False, sort_keys=True)
 
 

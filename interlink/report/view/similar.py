@@ -10,6 +10,8 @@ from interlink.report.view.frames import frame_place, item_number
 from interlink.report.view.opened import Catalogue
 
 MOST = 48
+_ALIKE = 16  # bits; frames that differ in more rarely look alike
+_LEAST = 6  # frames that are shown in any case
 _BYTES = np.array([n.bit_count() for n in range(256)], np.uint8)
 
 
@@ -37,7 +39,8 @@ def similar_frames(catalogue: Catalogue, item: str, clip: int, frame: int, most:
     bits[np.asarray(hashes) == 0] = 65  # without a hash
     near = np.argpartition(bits, most)[:most] if len(bits) > most else np.arange(len(bits))
     near = near[np.lexsort((near != place, bits[near]))]
-    return [_like(catalogue, int(one), int(bits[one])) for one in near if bits[one] <= 64]
+    shown = [one for rank, one in enumerate(near) if bits[one] <= _ALIKE or (rank < _LEAST and bits[one] <= 64)]
+    return [_like(catalogue, int(one), int(bits[one])) for one in shown]
 
 
 def _like(catalogue: Catalogue, place: int, bits: int) -> Like:

@@ -14,6 +14,7 @@ from interlink.interleave.settings import InterleaveSettings
 from interlink.report.view.catalogue import Catalogue, open_current, update
 from interlink.report.view.query import Finder
 from interlink.report.view.recount import Names
+from interlink.report.view.shelf import Shelf, is_build, open_shelf
 from interlink.report.view.tables import Tables
 from interlink.runtime.lock import Lock
 from interlink.runtime.workspace import Workspace
@@ -92,14 +93,17 @@ class Shown:
 
 
 class Site:
-    """All builds by the name that stands in their addresses."""
+    """All that is open, by the name that stands in its addresses: builds, and folders of documents."""
 
-    def __init__(self, builds: Sequence[Shown], tokenizer: str = "") -> None:
-        self.builds: Mapping[str, Shown] = {build.name: build for build in builds}
+    def __init__(self, opened: Sequence[Shown | Shelf], tokenizer: str = "") -> None:
+        self.builds: Mapping[str, Shown] = {one.name: one for one in opened if isinstance(one, Shown)}
+        self.shelves: Mapping[str, Shelf] = {one.name: one for one in opened if isinstance(one, Shelf)}
         self.tokenizer = tokenizer
+        self.addresses = [(o.name, f"/{o.name}/" if isinstance(o, Shown) else f"/read/{o.name}/") for o in opened]
 
     @property
     def first(self) -> Shown:
+        """The first build."""
         return next(iter(self.builds.values()))
 
     def follow(self, stop: Callable[[float], bool] | None = None) -> threading.Thread:
@@ -122,22 +126,26 @@ class Site:
 
 
 def open_site(paths: Sequence[str], tokenizer: str = "", **storage: Any) -> Site:
-    """The builds at these roots. Raises UserError where there is none."""
-    taken: set[str] = set()
-    found = []
+    """Opens builds by their roots, and releases and tars by their folders. Raises UserError where there is neither."""
+    taken = {"static", "compare", "read"}
+    found: list[Shown | Shelf] = []
     for path in paths:
-        shown = Shown(_name(path, taken), Workspace(Storage(path, storage)))
-        shown.open()
-        found.append(shown)
+        root = Storage(path, storage)
+        name = _name(root.url, taken)
+        if is_build(root):
+            shown = Shown(name, Workspace(root))
+            shown.open()
+            found.append(shown)
+        else:
+            found.append(open_shelf(name, path))
     return Site(found, tokenizer)
 
 
-def _name(path: str, taken: set[str]) -> str:
-    """The last part of a path, fit for an address and not yet taken."""
-    url = Storage(path).url
+def _name(url: str, taken: set[str]) -> str:
+    """The last part of a URL, fit for an address and not yet taken."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", url.rstrip("/").rpartition("/")[2]).strip("-") or "build"
     name, number = stem, 2
-    while name in taken or name in ("static", "compare"):
+    while name in taken:
         name, number = f"{stem}-{number}", number + 1
     taken.add(name)
     return name
