@@ -48,7 +48,7 @@ class Watched:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser. Skips the test where Chromium or playwright is absent; an absence after .ci/run named one is a failure."""
+    """A browser. Skips the test where Chromium or playwright is absent, unless .ci/run has named one: then it fails."""
     named = os.environ.get("INTERLINK_CHROMIUM", "")
     path = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
     if not path:
