@@ -44,9 +44,7 @@ def evaluate(
     part: Annotated[Part, typer.Option(help="Which half of a COSMOS to score.")] = Part.teacher,
     as_json: Json = False,
 ) -> None:
-    """Score a checkpoint: on held-out shards, by a probe of its captions, or on a benchmark.
-
-    The results are kept in the run (RUN/evaluations), for `cosmos_train report`.
+    """Score a checkpoint on held-out shards, by a probe of its captions, or on a benchmark; keep the scores in the run.
 
     Example: cosmos_train evaluate runs/first --set data.shards=heldout
 
@@ -67,20 +65,18 @@ def evaluate(
             checkpoint, task, data, shots or [0], protocol, made, predictions, part=part.value
         )
         kept = evaluation.evaluation_of(found, made, data)
-        _report(as_json, evaluation.as_json(found), lambda: evaluation.print_results(found, show), kept)
-        return
+        return _report(as_json, evaluation.as_json(found), lambda: evaluation.print_results(found, show), kept)
     if probe:
         said = evaluation.probe(checkpoint, made, slots, max_clips, candidates, draws)
         kept = Evaluation("probe", said.checkpoint, said.step, said.scores, made)
-        _report(as_json, said.facts, lambda: said.show(show), kept)
-        return
+        return _report(as_json, said.facts, lambda: said.show(show), kept)
     from cosmos_train.commands.tables import print_scores
     from cosmos_train.evaluate.scores import evaluate as score
     from cosmos_train.evaluate.scores import measures
 
     scores = score(checkpoint, made, candidates, draws, max_clips)
     kept = Evaluation("shards", scores.checkpoint, scores.step, measures(scores), made)
-    _report(as_json, asdict(scores), lambda: print_scores(scores, show), kept)
+    return _report(as_json, asdict(scores), lambda: print_scores(scores, show), kept)
 
 
 def _report(as_json: bool, facts: object, show: Callable[[], None], kept: Evaluation) -> None:
@@ -96,7 +92,7 @@ def _report(as_json: bool, facts: object, show: Callable[[], None], kept: Evalua
     except OSError as error:
         print(f"warning: the results are not stored in the run: {error}", file=sys.stderr)
         return
-    if path is not None:
+    if path is not None and not as_json:
         print(f"stored in {path}", file=sys.stderr)
 
 
