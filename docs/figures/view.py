@@ -1,10 +1,10 @@
 """Draws the pictures of docs/how-to/look-at-a-build.md: two builds of the sample world in headless Chromium.
 
-    interlink sample clips --videos 28 --seed 5
-    interlink build sample --set source.path=clips --set 'stages=[download,transcribe,keyframes,caption,score,sketch,select,interleave,shard]' --root demo
-    cp -r demo sharper; interlink build --root sharper --set filter.sharpness=600 --set interleave.clips_per_document=3
-    interlink view demo sharper --no-open
-    python docs/figures/view.py ADDRESS
+interlink sample clips --videos 28 --seed 5
+interlink build sample --set source.path=clips --set 'stages=[download,transcribe,keyframes,caption,score,sketch,select,interleave,shard]' --root demo
+cp -r demo sharper; interlink build --root sharper --set filter.sharpness=600 --set interleave.clips_per_document=3
+interlink view demo sharper --no-open
+python docs/figures/view.py ADDRESS
 """  # noqa: E501
 
 from __future__ import annotations
