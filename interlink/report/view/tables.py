@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,18 +26,36 @@ _SOURCE = (*OUTCOME, "path", "video_id", "title")
 CLIP = "clips.list.element"
 
 
+class KeptSources(Workspace):
+    """A workspace that opens the file of each generation once: its footer grows with the number of partitions."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace.storage)
+        self._files: dict[str, pq.ParquetFile] = {}
+
+    def source_table(self, partition: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of collect for one partition."""
+        generation, number = partition.split("-")
+        if generation not in self._files:
+            data = self.storage.read(f"generations/{generation}.parquet")
+            self._files[generation] = pq.ParquetFile(arrow_file(data))
+        return self._files[generation].read_row_group(int(number), columns=columns, use_threads=False)
+
+    def source_rows(self, partition: str) -> dict[str, dict[str, Any]]:
+        return {row["id"]: row for row in self.source_table(partition).to_pylist()}
+
+
 @dataclass
 class Tables:
     """The tables that a root's lock names."""
 
-    workspace: Workspace
+    workspace: KeptSources
     recipe: Recipe
     lock: Lock
-    _sources: dict[str, pq.ParquetFile] = field(default_factory=dict)
 
     @staticmethod
     def of(workspace: Workspace, lock: Lock) -> Tables:
-        return Tables(workspace, Recipe.load(lock.recipe), lock)
+        return Tables(KeptSources(workspace), Recipe.load(lock.recipe), lock)
 
     @property
     def blocks(self) -> list[StageBlock]:
@@ -61,11 +79,7 @@ class Tables:
 
     def source(self, partition: str, count: int) -> pa.Table:
         """The rows of collect for one partition."""
-        generation, number = partition.split("-")
-        if generation not in self._sources:
-            data = self.workspace.storage.read(f"generations/{generation}.parquet")
-            self._sources[generation] = pq.ParquetFile(arrow_file(data))
-        return self._sources[generation].read_row_group(int(number), columns=list(_SOURCE)).slice(0, count)
+        return self.workspace.source_table(partition, list(_SOURCE)).slice(0, count)
 
     def read(self, stage: str, partition: str, summary: Summary, columns: Sequence[str]) -> pa.Table:
         """Columns of a table, by their names in Parquet. One that an earlier version did not write is left out."""
@@ -78,26 +92,28 @@ _NO_COLUMNS = pa.schema([])
 
 def elements(lists: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     """The entries of a column of lists in one array, and the row that each is of."""
-    array = lists.combine_chunks()
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0))
-    return np.repeat(np.arange(len(array)), lengths), array.flatten()
+    return inner(lists.combine_chunks())
 
 
 def inner(lists: pa.Array) -> tuple[np.ndarray, pa.Array]:
-    """The same for lists in structs."""
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
+    """The same for an array of lists."""
+    if lists.null_count:
+        lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
+    else:
+        lengths = np.diff(np.asarray(lists.offsets))
     return np.repeat(np.arange(len(lists)), lengths), lists.flatten()
 
 
 def numbers(array: pa.Array) -> np.ndarray:
     """Values as float64, null as NaN."""
-    found: np.ndarray = pc.cast(array, pa.float64()).to_numpy(zero_copy_only=False)
-    return found
+    found: np.ndarray = array.to_numpy(zero_copy_only=False)
+    return found.astype(np.float64, copy=False)
 
 
 def integers(array: pa.Array, null: int = 0) -> np.ndarray:
-    found: np.ndarray = pc.fill_null(pc.cast(array, pa.int64()), null).to_numpy(zero_copy_only=False)
-    return found
+    """Values as int64."""
+    found: np.ndarray = (pc.fill_null(array, null) if array.null_count else array).to_numpy(zero_copy_only=False)
+    return found.astype(np.int64, copy=False)
 
 
 def strings(table: pa.Table, name: str) -> list[str]:

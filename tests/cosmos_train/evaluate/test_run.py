@@ -117,8 +117,6 @@ def test_results_are_kept_in_the_run_by_task_and_step(trained: Path, flickr: Pat
         assert last["protocol"]["caption_tokens"] == 2
         low, high = (last["score"] + side * last["error"] for side in (-1.96, 1.96))
         assert last["interval"] == (pytest.approx([max(low, 0), high]) if last["error"] else None)
-            [last["score"] - 1.96 * last["error"], last["score"] + 1.96 * last["error"]]
-        )
     assert [one["shots"] for one in kept["results"] if one["protocol"]["caption_tokens"] == 2] == [2, 0]
     command = ["evaluate", str(trained), "--set", f"data.shards={shards}", "--json", "--draws", "2"]
     own = json.loads(CliRunner().invoke(app, command).stdout)
