@@ -19,8 +19,8 @@ app = typer.Typer(
 )
 for command in (
     training.run, training.launch, training.replay, judging.evaluate, judging.generate, making.export,
-    judging.retrieve, judging.attend, making.upcycle, making.pack_llava, training.ablate, judging.plot, training.size,
-    making.index, making.doctor, training.keys,
+    judging.retrieve, judging.attend, making.upcycle, making.pack_llava, training.ablate, judging.plot, judging.report,
+    training.size, making.index, making.doctor, training.keys,
 ):  # fmt: skip
     app.command()(command)
 

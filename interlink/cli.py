@@ -24,6 +24,7 @@ from interlink.cli_options import (
     recipe_and_root,
     split_names,
 )
+from interlink.cli_view import report, view
 from interlink.errors import UserError
 from interlink.report.visible import visible
 
@@ -348,6 +349,10 @@ def why(
     if found.verdict.endswith("(no_text)"):
         for option in remedies(made.recipe):
             console_of().print(option, markup=False, highlight=False, soft_wrap=True)
+
+
+app.command(epilog="Example: interlink view out; interlink view out other_out")(view)
+app.command(epilog="Example: interlink report out -o report.html")(report)
 
 
 def _version(wanted: bool) -> None:

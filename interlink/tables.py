@@ -271,10 +271,7 @@ SCORE: list[tuple[str, pa.DataType]] = [
                     ("clip", pa.int32()),
                     ("similarity", pa.float64()),  # cosine of text and frame, mean over the frames
                     ("best", pa.float64()),  # … of the best frame
-                    (
-                        "agreement",
-                        pa.float64(),
-                    ),  # share of the shorter side's content words that speech and text have in common
+                    ("agreement", pa.float64()),  # share of the shorter side's content words that both have
                     ("tokens", pa.int32()),  # of the text
                     ("repetition", pa.float64()),  # share of the text's 4-grams that repeat earlier ones
                     ("personal", pa.int32()),  # e-mail addresses and telephone numbers in text and speech
@@ -328,10 +325,7 @@ SKETCH: list[tuple[str, pa.DataType]] = [
 SELECT: list[tuple[str, pa.DataType]] = [
     ("duplicate_of", pa.string()),  # the id that is kept instead, or empty
     ("duplicate_by", pa.string()),  # frames | text | vector
-    (
-        "likeness",
-        pa.float64(),
-    ),  # to that id: 1 - differing bits / 64, estimated Jaccard similarity, or cosine; else null
+    ("likeness", pa.float64()),  # to that id: 1 - differing bits / 64, estimated Jaccard, or cosine; else null
     ("concept", pa.string()),  # the rarest of its concepts
     ("chance", pa.float64()),  # probability of being kept by balancing; null: no balancing
     ("cluster", pa.int32()),  # null: no clusters
@@ -371,6 +365,11 @@ INTERLEAVE: list[tuple[str, pa.DataType]] = [
                 ]
             )
         ),
+    ),
+    # What every clip was judged by, also of dropped videos: the roles of its texts, and their tokens.
+    (
+        "judged",
+        pa.list_(pa.struct([("clip", pa.int32()), ("roles", pa.list_(pa.string())), ("tokens", pa.int32())])),
     ),
 ]
 

@@ -74,6 +74,7 @@ def main() -> None:
     ):
         console.print(f"{what}: {path}", highlight=False, soft_wrap=True)
     console.print(f"all in {time.monotonic() - began:.0f} s", highlight=False)
+    console.print(f"look at it: interlink view {out / 'train'} {out / 'heldout'}", highlight=False, soft_wrap=True)
 
 
 def _fresh(out: Path) -> None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 INTERLINK = (
     ("__main__",),
     ("cli",),
-    ("cli_options",),
+    ("cli_options", "cli_view"),
     ("doctor",),
     ("api",),
     ("runtime", "report", "release"),
@@ -35,6 +35,7 @@ COSMOS_TRAIN = (
     ("__main__",),
     ("cli",),
     ("commands",),
+    ("report",),
     ("experiments",),
     ("train", "evaluate"),
     ("families",),
@@ -57,6 +58,7 @@ DOORS = {
     "cosmos_train.plugins": ("interlink.plugins",),
     "cosmos_train.evaluate.chat": ("interlink.engines.chat", "interlink.engines.settings"),
     "interlink.engines.trainer": ("cosmos_train",),
+    "interlink.report.view.model": ("cosmos_train.stream.reading",),
 }
 
 

@@ -1,17 +1,21 @@
-"""Commands that evaluate a model or show what it does: evaluate, generate, retrieve, attend, plot."""
+"""Commands that evaluate models or show what they do: evaluate, generate, retrieve, attend, plot, report."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cosmos_train.commands.options import Checkpoint, Json, Part, Set
 from cosmos_train.errors import UserError
+
+if TYPE_CHECKING:
+    from cosmos_train.evaluate.stored import Evaluation
 
 
 def evaluate(
@@ -40,7 +44,7 @@ def evaluate(
     part: Annotated[Part, typer.Option(help="Which half of a COSMOS to score.")] = Part.teacher,
     as_json: Json = False,
 ) -> None:
-    """Score a checkpoint: on held-out shards, by a probe of its captions, or on a benchmark.
+    """Score a checkpoint on held-out shards, by a probe of its captions, or on a benchmark; keep the scores in the run.
 
     Example: cosmos_train evaluate runs/first --set data.shards=heldout
 
@@ -51,6 +55,7 @@ def evaluate(
     from rich.console import Console
 
     from cosmos_train.evaluate import run as evaluation
+    from cosmos_train.evaluate.stored import Evaluation
 
     made, show = settings or [], Console()
     if task:
@@ -59,24 +64,36 @@ def evaluate(
         found = evaluation.evaluate_task(
             checkpoint, task, data, shots or [0], protocol, made, predictions, part=part.value
         )
-        _report(as_json, evaluation.as_json(found), lambda: evaluation.print_results(found, show))
-        return
+        kept = evaluation.evaluation_of(found, made, data)
+        return _report(as_json, evaluation.as_json(found), lambda: evaluation.print_results(found, show), kept)
     if probe:
         said = evaluation.probe(checkpoint, made, slots, max_clips, candidates, draws)
-        _report(as_json, said.facts, lambda: said.show(show))
-        return
+        kept = Evaluation("probe", said.checkpoint, said.step, said.scores, made)
+        return _report(as_json, said.facts, lambda: said.show(show), kept)
     from cosmos_train.commands.tables import print_scores
     from cosmos_train.evaluate.scores import evaluate as score
+    from cosmos_train.evaluate.scores import measures
 
     scores = score(checkpoint, made, candidates, draws, max_clips)
-    _report(as_json, asdict(scores), lambda: print_scores(scores, show))
+    kept = Evaluation("shards", scores.checkpoint, scores.step, measures(scores), made)
+    return _report(as_json, asdict(scores), lambda: print_scores(scores, show), kept)
 
 
-def _report(as_json: bool, facts: object, show: Callable[[], None]) -> None:
+def _report(as_json: bool, facts: object, show: Callable[[], None], kept: Evaluation) -> None:
+    """Prints the results, and keeps them in the run. A run that cannot be written is no error: they are printed."""
+    from cosmos_train.evaluate.stored import store
+
     if as_json:
         print(json.dumps(facts, indent=1))
     else:
         show()
+    try:
+        path = store(kept)
+    except OSError as error:
+        print(f"warning: the results are not stored in the run: {error}", file=sys.stderr)
+        return
+    if path is not None and not as_json:
+        print(f"stored in {path}", file=sys.stderr)
 
 
 def generate(
@@ -156,3 +173,18 @@ def plot(
     from cosmos_train.experiments.plot import plot as draw
 
     print(draw(runs, out))
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of training runs, of any family.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="HTML file to write.")] = Path("report.html"),
+) -> None:
+    """Compare training runs in one HTML file: curves, time, exposure, probe samples, evaluations, recipe differences.
+
+    The file opens without a network and can be sent to others.
+
+    Example: cosmos_train report runs/first runs/second -o report.html
+    """
+    from cosmos_train.report.page import write
+
+    print(write(runs, out))

@@ -11,6 +11,8 @@ from typing import Protocol as Interface
 
 from rich.console import Console
 
+from cosmos_train.evaluate.stored import Score
+
 if TYPE_CHECKING:
     import torch
 
@@ -24,7 +26,27 @@ if TYPE_CHECKING:
     from cosmos_train.stream.settings import DataSettings
     from cosmos_train.stream.tokenizer import Tokenizer
 
-Ask = Callable[[Any, "torch.device"], dict[str, float]]  # maps a model and its device to the scores of a probe
+
+@dataclass(frozen=True)
+class Captioned:
+    """A held-out sample with the model's words for it. key: its document; picture: one of its frames, a JPEG."""
+
+    key: str
+    truth: str
+    said: str
+    picture: bytes
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Scores of a probe, as metrics, and its first few samples: the same ones each time."""
+
+    numbers: dict[str, float]
+    samples: tuple[Captioned, ...] = ()
+
+
+# Maps a model and its device to the scores of a probe; scores alone for a model that writes no captions.
+Ask = Callable[[Any, "torch.device"], dict[str, float] | Probed]
 
 
 class LoadEmbedder(Interface):
@@ -51,10 +73,16 @@ class MakeProbe(Interface):
 
 @dataclass(frozen=True)
 class Shown:
-    """A result as JSON, and for the terminal."""
+    """A result as JSON, for the terminal, and for the run's evaluations.
+
+    checkpoint, step: of the weights; "" if the result is not to be stored.
+    """
 
     facts: object
     show: Callable[[Console], None]
+    scores: Sequence[Score] = ()
+    checkpoint: str = ""
+    step: int = 0
 
 
 class ReportProbe(Interface):

@@ -7,17 +7,19 @@ embeddings per clip; a probe keeps its clips and can be asked repeatedly during 
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.clips import Embedded, alone, batches
-from cosmos_train.evaluate.functions import Ask
+from cosmos_train.evaluate.functions import Ask, Captioned, Probed
 from cosmos_train.evaluate.generate import caption
 from cosmos_train.evaluate.metrics.ranking import mean
 from cosmos_train.evaluate.scores import Retrieval, retrieval
@@ -29,6 +31,8 @@ from cosmos_train.stream.settings import DataSettings
 from cosmos_train.stream.tokenizer import Tokenizer
 
 EVERY = "all"  # name of the score for all slots at once
+
+SHOWN = 5  # samples that a probe shows with their captions
 
 _BATCH = 32  # clips
 
@@ -132,9 +136,16 @@ class Probe:
         scores[EVERY] = slot_score(truth, said, blind)
         own = [clip.text for clip in self.clips]
         embedded = Embedded(torch.cat(media), torch.cat(texts), own, [clip.document for clip in self.clips])
-        examples = tuple(zip(own[:5], captions[:5], strict=True))
+        examples = tuple(zip(own[:SHOWN], captions[:SHOWN], strict=True))
         found = retrieval(embedded, candidates, draws, seed, truth)
         return ProbeScores(scores, found, len(self.clips), self.open, examples)
+
+    def samples(self, scores: ProbeScores) -> tuple[Captioned, ...]:
+        """The examples of `scores`, each with the frame in the middle of its clip."""
+        return tuple(
+            Captioned(clip.document, truth, said, jpeg(clip.frames[len(clip.frames) // 2].numpy()))
+            for clip, (truth, said) in zip(self.clips, scores.examples, strict=False)
+        )
 
     def _media(self, subject: Subject, clips: Sequence[_Clip]) -> Media:
         most = max(len(clip.times) for clip in clips)
@@ -176,11 +187,21 @@ def make_probe(recipe: Recipe, heldout: DataSettings, tokenizer: Tokenizer, slot
     settings = recipe.probe
     probe = Probe(heldout, tokenizer, slots, settings.clips)
 
-    def ask(model: CosMo, device: torch.device) -> dict[str, float]:
+    def ask(model: CosMo, device: torch.device) -> Probed:
         subject = Subject(model, tokenizer, recipe, device)
-        return probe.ask(subject, settings.max_tokens, settings.candidates, settings.draws).numbers()
+        scores = probe.ask(subject, settings.max_tokens, settings.candidates, settings.draws)
+        return Probed(scores.numbers(), probe.samples(scores))
 
     return ask
+
+
+def jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """(3, H, W) as a file. Costs about a millisecond."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(file, "JPEG", quality=85)
+    return file.getvalue()
 
 
 def slot_numbers(slots: Mapping[str, SlotScore]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from cosmos_train.evaluate.functions import Shown
 from cosmos_train.evaluate.probe import Probe, ProbeScores
 from cosmos_train.evaluate.slots import SAMPLE_WORLD, load_slots
+from cosmos_train.evaluate.stored import Score
 from cosmos_train.evaluate.subject import load_subject
 
 
@@ -21,7 +22,24 @@ def report(path: Path, settings: Sequence[str], slots: Path | None, clips: int, 
     subject = load_subject(path, list(settings))
     probe = Probe(subject.recipe.data, subject.tokenizer, table, clips)
     scores = probe.ask(subject, candidates=candidates, draws=draws)
-    return Shown(asdict(scores), lambda console: print_probe(scores, console))
+    return Shown(
+        asdict(scores), lambda console: print_probe(scores, console), measures(scores), subject.checkpoint, subject.step
+    )
+
+
+def measures(scores: ProbeScores) -> list[Score]:
+    """As the run's evaluations keep them."""
+    ranked = scores.retrieval
+    return [
+        *(
+            Score(f"captions right in {name}", one.right, one.error, one.chance, one.shuffled, examples=scores.asked)
+            for name, one in scores.slots.items()
+        ),
+        Score(
+            f"R@1, frames to text, of {ranked.candidates}", ranked.recall, ranked.error, ranked.chance, ranked.shuffled,
+            examples=scores.asked,
+        ),
+    ]  # fmt: skip
 
 
 def print_probe(scores: ProbeScores, console: Console) -> None:

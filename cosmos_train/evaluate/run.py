@@ -22,6 +22,7 @@ from cosmos_train.evaluate.protocol import Prompts
 from cosmos_train.evaluate.readers.folder import DataFolder
 from cosmos_train.evaluate.retrieval import retrieve
 from cosmos_train.evaluate.segment import segment
+from cosmos_train.evaluate.stored import Evaluation, Score, scores_of
 from cosmos_train.evaluate.tasks import (
     SHOTLESS,
     AnyTask,
@@ -95,8 +96,23 @@ def probe(
     if evaluation.probe_report:
         report: ReportProbe = resolve(evaluation.probe_report)
         return report(checkpoint, settings, slots, clips, candidates, draws)
-    numbers = ask_once(checkpoint, settings, slots, clips, candidates, draws)
-    return Shown(numbers, lambda console: print_numbers(numbers, console))
+    trained, numbers = ask_once(checkpoint, settings, slots, clips, candidates, draws)
+    return Shown(
+        numbers, lambda console: print_numbers(numbers, console), scores_of(numbers), str(trained.folder), trained.step
+    )
+
+
+def evaluation_of(results: Sequence[Result], settings: Sequence[str], data: Path) -> Evaluation:
+    """The results of one task, as its run keeps them."""
+    first = results[0]
+    scores = [
+        Score(
+            one.metric, one.score, one.error, one.chance, unit="%", examples=one.examples, left_out=one.left_out,
+            shots=one.shots, split=one.split, part=one.part, protocol=one.protocol, more=one.more, warning=one.warning,
+        )
+        for one in results
+    ]  # fmt: skip
+    return Evaluation(first.task, first.checkpoint, first.step, scores, settings, str(data))
 
 
 def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:

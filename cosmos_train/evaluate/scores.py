@@ -17,6 +17,7 @@ from torch import Tensor
 from cosmos_train.errors import UserError
 from cosmos_train.evaluate.clips import Embedded, LanguageLosses, embed, language_losses
 from cosmos_train.evaluate.metrics.ranking import mean
+from cosmos_train.evaluate.stored import Score
 from cosmos_train.stream.settings import DataSettings
 
 
@@ -83,6 +84,23 @@ def evaluate(
         retrieval=retrieval(embedded, candidates, draws, seed),
         language=language(losses),
     )
+
+
+def measures(scores: Scores) -> list[Score]:
+    """As the run's evaluations keep them. The error of the language loss is that of the gain from frames."""
+    found, language = scores.retrieval, scores.language
+    gain = language.shuffled_frames - language.own_frames
+    return [
+        Score(
+            f"R@1, frames to text, of {found.candidates}", found.recall, found.error, found.chance, found.shuffled,
+            examples=scores.clips,
+        ),
+        Score(
+            "language loss, nats per token", language.own_frames, None, None, language.shuffled_frames,
+            examples=language.samples,
+        ),
+        Score("gain from frames, nats per token", gain, language.error, 0.0, examples=language.samples, least=None),
+    ]  # fmt: skip
 
 
 def retrieval(

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from cosmos_train.errors import UserError
-from cosmos_train.evaluate.functions import Ask
-from cosmos_train.evaluate.probe import EVERY, slot_numbers, slot_score
+from cosmos_train.evaluate.functions import Ask, Captioned, Probed
+from cosmos_train.evaluate.probe import EVERY, SHOWN, jpeg, slot_numbers, slot_score
 from cosmos_train.evaluate.slots import Said, Slots
 from cosmos_train.evaluate.talker import Talker
 from cosmos_train.evaluate.view_probe import linear, moved
@@ -36,6 +36,7 @@ _AT_ONCE = 64
 @dataclass(frozen=True)
 class _Picture:
     pixels: Pixels  # (3, S, S)
+    text: str
     truth: Said
     document: str
 
@@ -75,19 +76,34 @@ class TalkProbe:
                         frame = decode(talk.images[0], data.image)
                     except (BadDocument, ValueError):
                         continue
-                    yield _Picture(squared(frame, data.image.size, data.talk.pad), truth, corpus.key(number))
+                    yield _Picture(squared(frame, data.image.size, data.talk.pad), talk.text, truth, corpus.key(number))
                     found += 1
             if found >= most:
                 break
 
     def ask(self, talker: Talker, max_tokens: int = 40, seed: int = 0) -> dict[str, float]:
         """Flat, as metrics of a training run: probe/object, probe/object_shuffled, probe/object_chance, …"""
+        return self.score(talker, self.answers(talker, max_tokens), seed)
+
+    def answers(self, talker: Talker, max_tokens: int = 40) -> list[str]:
+        """The model's description of each picture."""
         prompt = talker.tokenize(QUESTIONS[0])
-        answers: list[str] = []
+        found: list[str] = []
         with talker.asked():
             for first in range(0, len(self.pictures), _AT_ONCE):
                 pixels = [one.pixels for one in self.pictures[first : first + _AT_ONCE]]
-                answers += talker.answer(pixels, [prompt] * len(pixels), max_tokens)
+                found += talker.answer(pixels, [prompt] * len(pixels), max_tokens)
+        return found
+
+    def samples(self, answers: Sequence[str]) -> tuple[Captioned, ...]:
+        """The first few pictures with their answers."""
+        return tuple(
+            Captioned(one.document, one.text, answer, jpeg(one.pixels))
+            for one, answer in zip(self.pictures[:SHOWN], answers, strict=False)
+        )
+
+    def score(self, talker: Talker, answers: Sequence[str], seed: int = 0) -> dict[str, float]:
+        """Scores `answers`; see `ask`."""
         said = [self.slots.read(answer) for answer in answers]
         truth = [one.truth for one in self.pictures]
         blind = [said[other] for other in moved([one.document for one in self.pictures], seed)]
@@ -133,7 +149,9 @@ def make_probe(recipe: Recipe, heldout: DataSettings, tokenizer: Tokenizer, slot
     _, learned = recipe.data.named()[0]
     probe = TalkProbe(heldout, slots, settings.clips, learned, settings.fit)
 
-    def ask(model: CuMo, device: torch.device) -> dict[str, float]:
-        return probe.ask(Talker(model, tokenizer, recipe, device), settings.max_tokens)
+    def ask(model: CuMo, device: torch.device) -> Probed:
+        talker = Talker(model, tokenizer, recipe, device)
+        answers = probe.answers(talker, settings.max_tokens)
+        return Probed(probe.score(talker, answers), probe.samples(answers))
 
     return ask

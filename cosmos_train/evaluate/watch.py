@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from cosmos_train import recipe as recipes
-from cosmos_train.evaluate.functions import Ask, MakeProbe, resolve
+from cosmos_train.evaluate.functions import Ask, MakeProbe, Probed, resolve
 from cosmos_train.evaluate.slots import SAMPLE_WORLD, load_slots
+from cosmos_train.families.base import Trained
 from cosmos_train.families.registry import family_of
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
@@ -38,16 +39,17 @@ class Watch:
         every = self.recipe.probe.every
         return bool(every) and (step % every == 0 or step == self.recipe.train.steps)
 
-    def numbers(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """The scores, as metrics: probe/colour, probe/colour_shuffled, probe/colour_chance, …"""
+    def ask(self, model: nn.Module, device: torch.device) -> Probed:
+        """The scores, as metrics (probe/colour, probe/colour_shuffled, probe/colour_chance, …), and some captions."""
         assert self._ask is not None
-        return self._ask(model, device)
+        found = self._ask(model, device)
+        return found if isinstance(found, Probed) else Probed(found)
 
 
 def ask_once(
     path: Path, settings: Sequence[str], slots: Path | None, clips: int, candidates: int, draws: int
-) -> dict[str, float]:
-    """Scores of a run's probe for the model at `path`, on the shards in `settings` (`data.shards=…`).
+) -> tuple[Trained, dict[str, float]]:
+    """A trained model and the scores of its run's probe at `path`, on the shards in `settings` (`data.shards=…`).
 
     Linear probes (probe.fit) are fitted on its training shards.
     """
@@ -61,4 +63,4 @@ def ask_once(
         torch.set_num_threads(recipe.train.threads)
     device = device_of(recipe)
     watch = Watch(recipe.model_copy(update={"probe": probe, "data": learned}), trained.tokenizer)
-    return watch.numbers(model.to(device), device)
+    return trained, watch.ask(model.to(device), device).numbers

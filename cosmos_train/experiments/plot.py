@@ -6,7 +6,6 @@ number that a run did not log has no curve.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_train.errors import UserError
+from cosmos_train.experiments.logged import read
 
 Points = list[tuple[float, float]]  # (step, value)
 
@@ -63,17 +63,12 @@ PANELS = (
 
 def curves(run: Path) -> dict[str, Points]:
     """Every number that a run logged, by step. Raises UserError if the folder holds no run."""
-    path = run / "metrics.jsonl"
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}", "give the folder of a training run", 2) from error
-    found: dict[str, Points] = {}
-    for line in lines:
-        for name, value in line.items():
-            if name != "step" and isinstance(value, int | float):
-                found.setdefault(name, []).append((float(line["step"]), float(value)))
-    return found
+    found = {name: column.finite() for name, column in read(run).columns.items()}
+    return {
+        name: list(zip(steps.tolist(), values.tolist(), strict=True))
+        for name, (steps, values) in found.items()
+        if len(steps)
+    }
 
 
 def plot(runs: Sequence[Path], out: Path) -> Path:

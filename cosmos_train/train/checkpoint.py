@@ -31,10 +31,12 @@ from cosmos_train.models.misfit import misfit
 from cosmos_train.recipe import Recipe
 from cosmos_train.stream.tokenizer import Tokenizer
 from cosmos_train.train.parallel import World
+from cosmos_train.train.places import LATEST, flat, whole
+from cosmos_train.train.places import find as find
+from cosmos_train.train.places import latest as latest
 from interlink.storage import sync_file, sync_folder
 
 _TEMPORARY = ".tmp-"
-_LATEST = "latest"
 
 # torch warns at every save and load of a single process, although no_dist asks for exactly that.
 warnings.filterwarnings("ignore", "torch.distributed is disabled, unavailable or uninitialized")
@@ -166,24 +168,8 @@ class Saver:
         temporary.rename(target)
         sync_folder(self.folder)
         _point_at(self.folder, target.name)
-        for old in _whole(self.folder)[: -self.recipe.train.keep]:
+        for old in whole(self.folder)[: -self.recipe.train.keep]:
             _remove(old)
-
-
-def latest(out: Path) -> Path | None:
-    """The newest whole checkpoint below a run's folder, or None."""
-    folder = out / "checkpoints"
-    pointer = folder / _LATEST
-    if pointer.is_file() and (folder / pointer.read_text().strip() / "state.json").is_file():
-        return folder / pointer.read_text().strip()
-    whole = _whole(folder)
-    return whole[-1] if whole else None
-
-
-def find(path: Path) -> Path | None:
-    """The folder of the checkpoint at `path`: a checkpoint, or the latest one of a run's folder. None if there is
-    none."""
-    return path if (path / "state.json").is_file() else latest(path)
 
 
 def load(path: Path) -> Loaded:
@@ -265,20 +251,12 @@ def restore(
 
 def differences(saved: Recipe, asked: Recipe, blocks: Sequence[str] = ()) -> list[str]:
     """`key saved → asked` for each setting that differs between two recipes, within `blocks` or everywhere."""
-    before, after = dict(_flat(saved.model_dump(mode="json"))), dict(_flat(asked.model_dump(mode="json")))
+    before, after = dict(flat(saved.model_dump(mode="json"))), dict(flat(asked.model_dump(mode="json")))
     return [
         f"{key} {before.get(key)!r} → {after.get(key)!r}"
         for key in sorted(before.keys() | after.keys())
         if (not blocks or key.partition(".")[0] in blocks) and before.get(key) != after.get(key)
     ]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -323,11 +301,6 @@ def _refused(target: Path, error: BaseException) -> UserError:
     )
 
 
-def _whole(folder: Path) -> list[Path]:
-    """The newest complete checkpoint by name. A folder is renamed into place only when it is whole."""
-    return sorted(found for found in folder.glob("step-*") if (found / "state.json").is_file())
-
-
 def _remove(checkpoint: Path) -> None:
     """Takes its name away first: what has the name of a checkpoint is whole, also while it is removed.
 
@@ -340,8 +313,8 @@ def _remove(checkpoint: Path) -> None:
 
 
 def _point_at(folder: Path, name: str) -> None:
-    temporary = folder / f"{_TEMPORARY}{_LATEST}"
+    temporary = folder / f"{_TEMPORARY}{LATEST}"
     temporary.write_text(name + "\n")
     sync_file(temporary)
-    temporary.replace(folder / _LATEST)
+    temporary.replace(folder / LATEST)
     sync_folder(folder)

@@ -10,7 +10,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -156,8 +156,8 @@ class Metrics:
 
         out.mkdir(parents=True, exist_ok=True)
         path = out / "metrics.jsonl"
-        kept = [line for line in path.read_text().splitlines() if _step(line) <= step] if path.is_file() else []
-        path.write_text("".join(line + "\n" for line in kept))
+        kept = drop_beyond(path, step)
+        self._spent = {name: _total(kept, name) for name in ("samples", "seconds")}
         self._file = path.open("a")
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)
         self._wandb = _wandb_run(settings.wandb, name, out) if settings.wandb else None
@@ -175,6 +175,17 @@ class Metrics:
             self._board.close()
             if self._wandb is not None:
                 self._wandb.finish(exit_code=int(kind is not None))
+
+    def totals(self, samples: int, seconds: float) -> Numbers:
+        """Adds those of a window; returns the sums since the run began, over all its resumes: the curves' other axes.
+
+        Samples and seconds that a kill lost are not in them.
+        """
+        if not self._writes:
+            return {}
+        self._spent["samples"] += samples
+        self._spent["seconds"] += seconds
+        return dict(self._spent)
 
     def advance(self, step: int) -> None:
         self._progress.update(self._task, completed=step)
@@ -229,6 +240,20 @@ def _wandb_run(project: str, name: str, out: Path) -> Any:
             "train.wandb is set, but wandb is not installed", "pip install wandb, or leave train.wandb empty"
         ) from error
     return wandb.init(project=project, name=name, dir=str(out), resume="allow")
+
+
+def drop_beyond(path: Path, step: int) -> list[str]:
+    """Drops the lines of a log by step that a run resumed at `step` repeats, and a half line. Returns those kept."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    kept = [line for line in text.splitlines() if _step(line) <= step]
+    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    return kept
+
+
+def _total(lines: Sequence[str], name: str) -> float:
+    """The last value of a sum; 0 in a log from before it was written."""
+    values = (json.loads(line).get(name) for line in reversed(lines))
+    return next((float(value) for value in values if value is not None), 0.0)
 
 
 def _step(line: str) -> float:

@@ -35,6 +35,7 @@ from cosmos_train.train.guard import Guard, Verdict
 from cosmos_train.train.learner import Learner
 from cosmos_train.train.metrics import Counts, Metrics, Window, memory_gigabytes, peak_flops, verdict
 from cosmos_train.train.parallel import World, device_of, unshard, world_of
+from cosmos_train.train.probe_samples import ProbeSamples
 from cosmos_train.train.profile import Profile
 from cosmos_train.train.starting import load_initial_weights
 
@@ -135,6 +136,7 @@ class Trainer:
         stopped = False
         self.model.train()
         metrics = Metrics(self.out, self.step, settings, self.recipe.name, self.console, self.world.first)
+        samples = ProbeSamples(self.out, self.step, self.world.first)
         profile = Profile(self.out, settings.profile_at, self.world.rank)
         with closing(self.saver), metrics, profile, self._stopping_on_signals():
             metrics.say(self._describe())
@@ -161,7 +163,9 @@ class Trainer:
                     window = Window()
                 if self.watch.due(self.step):
                     with window.timed("probe"), unshard(self.learner.parallelized):
-                        metrics.add(self.step, self.watch.numbers(self.model, self.device))
+                        probed = self.watch.ask(self.model, self.device)
+                        metrics.add(self.step, probed.numbers)
+                        samples.add(self.step, probed.samples)
                 if last or self.step % settings.save_every == 0:
                     with window.timed("save"):
                         self.saver.save(self.state(), self.learner.tensors())
@@ -256,6 +260,7 @@ class Trainer:
         numbers = {
             **{name: value / window.steps for name, value in window.losses.items()},
             "learning_rate": self.learner.rate,
+            **metrics.totals(window.samples, seconds),
             "gradient_norm": window.gradient / window.steps,
             **self.family.numbers(self.model),
             "samples_per_second": window.samples / seconds,

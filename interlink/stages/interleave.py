@@ -22,7 +22,7 @@ from interlink.interleave.settings import InterleaveSettings
 from interlink.settings import Settings
 from interlink.shards.document import Provenance, Source
 from interlink.shards.names import document_keys
-from interlink.stage import Context, Item, PerItem, Resources, Row
+from interlink.stage import Context, Item, PerItem, Resources, Row, failed
 from interlink.text.personal import scrub
 
 # The columns read of large tables, which also hold references to images.
@@ -48,7 +48,7 @@ class Interleave(PerItem):
     """Makes the documents of one video. The schema is tables.INTERLEAVE."""
 
     name: ClassVar[str] = "interleave"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     settings_class: ClassVar[type[Settings]] = InterleaveSettings
 
     def __init__(self, settings: InterleaveSettings, context: Context) -> None:
@@ -92,8 +92,26 @@ class Interleave(PerItem):
         return _READ
 
     def process(self, item: Item) -> Row:
-        """The row: dropped if no clip is left (no_clips, few_clips, or the most frequent reason of the clips)."""
-        clips, left = self._clips(item)
+        """The row: dropped if no clip is left (no_clips, few_clips, or the most frequent reason of the clips).
+
+        What each clip was judged by is in the row whatever becomes of the video: other thresholds can then be tried
+        without gathering the texts again.
+        """
+        clips = gather(item.rows, self.settings, self._policy.roles, "score" in self._policy.needs)
+        if not clips:
+            raise Dropped("no_clips", "the video has no clips")
+        try:
+            row = self._documents(item, clips)
+        except Dropped as error:
+            row = failed(item.id, error)
+        row.fields["judged"] = [
+            {"clip": clip.number, "roles": list(clip.roles), "tokens": clip.tokens()} for clip in clips
+        ]
+        return row
+
+    def _documents(self, item: Item, gathered: list[ClipEvidence]) -> Row:
+        """The row of a video that has clips. Raises Dropped."""
+        clips, left = self._kept(item.rows, gathered)
         if not clips:
             return _dropped(item.id, left)
         begin, end = sampled(clips, self.settings.adjacent_clips, self.context.seed, item.id)
@@ -113,12 +131,11 @@ class Interleave(PerItem):
             left += unplaced
         return Row(item.id, {"documents": documents, "left_out": [one.row() for one in left]})
 
-    def _clips(self, item: Item) -> tuple[list[ClipEvidence], list[LeftOut]]:
+    def _kept(
+        self, rows: Mapping[str, Mapping[str, Any]], clips: list[ClipEvidence]
+    ) -> tuple[list[ClipEvidence], list[LeftOut]]:
         """The clips that stay, and what is left out."""
-        rows, settings = item.rows, self.settings
-        clips = gather(rows, settings, self._policy.roles, "score" in self._policy.needs)
-        if not clips:
-            raise Dropped("no_clips", "the video has no clips")
+        settings = self.settings
         language = settings.filter.language
         if language and rows["score"]["language"] != language:
             raise Dropped("language", f"its language is {rows['score']['language'] or 'no known language'}")

@@ -56,6 +56,13 @@ def test_every_recipe_is_in_the_wheel(installed: Path, tmp_path: Path) -> None:
     assert trained == sorted(path.stem for path in (CHECKOUT / "cosmos_train" / "recipes").rglob("*.yaml"))
 
 
+def test_the_viewers_templates_and_scripts_are_in_the_wheel(installed: Path) -> None:
+    ours = CHECKOUT / "interlink" / "report" / "view"
+    for folder in ("templates", "static"):
+        names = sorted(path.name for path in (ours / folder).iterdir())
+        assert sorted(path.name for path in (installed / "interlink/report/view" / folder).iterdir()) == names
+
+
 def test_a_build_by_the_name_of_its_recipe(installed: Path, sample_clips: Path, tmp_path: Path) -> None:
     done = run(
         installed,

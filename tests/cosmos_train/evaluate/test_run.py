@@ -100,3 +100,29 @@ def test_mistakes_are_reported_before_a_model_is_loaded(tmp_path: Path) -> None:
         evaluate_task(tmp_path, "coco-caption", tmp_path, [0])
     with pytest.raises(UserError, match="number of shots"):
         evaluate_task(tmp_path, "coco-caption", tmp_path, [])
+
+
+def test_results_are_kept_in_the_run_by_task_and_step(trained: Path, flickr: Path, shards: Path) -> None:
+    """Each question once: asked again it replaces its answer, asked otherwise it is added."""
+    command = ["evaluate", str(trained), "--task", "flickr30k-caption", "--data", str(flickr)]
+    command += ["--set", "protocol.caption_tokens=2"]
+    for shots in ("0", "2", "0"):
+        done = CliRunner().invoke(app, [*command, "--shots", shots, "--json"])
+        assert done.exit_code == 0, done.output
+        said = json.loads(done.stdout)[0]
+        kept = json.loads((trained / "evaluations" / "flickr30k-caption-2.json").read_text())
+        assert kept["step"] == 2
+        last = kept["results"][-1]
+        assert (last["score"], last["error"], last["shots"]) == (said["score"], said["error"], int(shots))
+        assert last["protocol"]["caption_tokens"] == 2
+        low, high = (last["score"] + side * last["error"] for side in (-1.96, 1.96))
+        assert last["interval"] == (pytest.approx([max(low, 0), high]) if last["error"] else None)
+    assert [one["shots"] for one in kept["results"] if one["protocol"]["caption_tokens"] == 2] == [2, 0]
+    command = ["evaluate", str(trained), "--set", f"data.shards={shards}", "--json", "--draws", "2"]
+    own = json.loads(CliRunner().invoke(app, command).stdout)
+    kept = json.loads((trained / "evaluations" / "shards-2.json").read_text())
+    scores = {one["measure"].partition(",")[0]: one for one in kept["results"]}
+    assert scores["language loss"]["score"] == own["language"]["own_frames"]
+    assert (scores["R@1"]["score"], scores["R@1"]["chance"]) == (
+        own["retrieval"]["recall"], own["retrieval"]["chance"],
+    )  # fmt: skip

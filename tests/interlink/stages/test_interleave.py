@@ -226,3 +226,14 @@ def test_nothing_is_lost_or_told_twice_and_budgets_hold(
     said = " ".join(s.text for s in texts if s.role == "speech").split()
     assert sorted(said) == sorted(" ".join(speech[n].text for n in stay).split())
     assert len(said) == len(set(said))
+
+
+@pytest.mark.parametrize("options", [{}, {"filter": {"tokens": 99}}, {"min_clips": 3}])
+def test_what_clips_were_judged_by_is_written_for_dropped_videos_too(tmp_path: Path, options: dict[str, Any]) -> None:
+    (row,) = run(tmp_path, [simple_video("a", clips=2)], **options)
+
+    assert row.status == ("dropped" if options else "ok")
+    fields = through_table("interleave", {"id": row.id, **row.fields})
+    texts = ("A hand does step 0.", "now step 0.")
+    tokens = sum(documents.count_tokens(text) for text in texts)
+    assert fields["judged"] == [{"clip": n, "roles": ["caption", "speech"], "tokens": tokens} for n in (0, 1)]

@@ -1,0 +1,1 @@
+"""`cosmos_train report`: training runs compared, in one HTML file."""

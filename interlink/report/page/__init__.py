@@ -1,0 +1,1 @@
+"""`interlink report`: a build in one HTML file, for people who do not have it."""
