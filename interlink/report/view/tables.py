@@ -5,7 +5,6 @@ Costs one read of a file per table and partition; no row becomes Python objects 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +83,7 @@ class Tables:
     def read(self, stage: str, partition: str, summary: Summary, columns: Sequence[str]) -> pa.Table:
         """Columns of a table, by their names in Parquet. One that an earlier version did not write is left out."""
         data = self.workspace.storage.read(f"{self.folder(stage, partition)}/{summary.rows}")
-        return pq.ParquetFile(io.BytesIO(data)).read(columns=list(columns), use_threads=False)
+        return pq.ParquetFile(arrow_file(data), pre_buffer=False).read(columns=list(columns), use_threads=False)
 
 
 _NO_COLUMNS = pa.schema([])
