@@ -139,7 +139,7 @@ class GuardSettings(Settings):
 
 
 class ProbeSettings(Settings):
-    """Scores of held-out clips during training: docs/evaluation.md."""
+    """Scores of held-out clips during training: docs/how-to/evaluate.md."""
 
     every: int = Field(default=0, ge=0, description="steps between probes; one more runs at the end; 0: none")
     shards: str | list[str] = Field(default="", description="held-out shards, as data.shards")

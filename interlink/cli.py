@@ -283,7 +283,9 @@ def release(
     root: Root = ".",
     format_: Annotated[str, typer.Option("--format", help="One or more, separated by commas: {}.")] = "",
     out: Annotated[str, typer.Option(help="Folder or URL that is empty or absent.")] = "",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, see docs/release.md; repeatable.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, see docs/how-to/release.md; repeatable.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Export the documents in formats of other tools, with a dataset card."""
