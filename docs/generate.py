@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -62,6 +63,8 @@ def type_name(annotation: Any) -> str:
         return type_name(inner[0])
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "block"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " | ".join(str(one.value) for one in annotation)
     names = {str: "text", int: "whole number", float: "number", bool: "true | false", Path: "path"}
     return names.get(annotation, "any" if annotation is Any else getattr(annotation, "__name__", str(annotation)))
 
@@ -170,14 +173,9 @@ def commands(app: typer.Typer, program: str) -> str:
         help_text = " ".join((command.help or "").split())
         if not help_text:
             raise ValueError(f"{program} {name} has no help")
-        about, _, example = help_text.partition(" Example: ")
-        example = (command.epilog or "").removeprefix("Example: ").strip() or example
-        parts += [
-            f"## {program} {name}",
-            about,
-            f"Example: `{example}`" if example else "",
-            parameters(command, program),
-        ]
+        about, *examples = f"{help_text} {command.epilog or ''}".split("Example:")
+        shown = "\n".join(f"- `{example.strip()}`" for example in examples)
+        parts += [f"## {program} {name}", about.strip(), shown, parameters(command, program)]
     return page(
         f"Commands of {program}", f"{first_line(group.help)} `{program} COMMAND --help` prints the same.", *parts
     )
