@@ -107,7 +107,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, s
     """(dotted key, type, default, meaning) of every key below a model. Raises ValueError if one has no meaning."""
     for name, field in model.model_fields.items():
         key, blocks = f"{prefix}{name}", models_in(field.annotation)
-        listed = "" if blocks and field.annotation is blocks[0] else "[]"
+        listed = "" if blocks and field.annotation is blocks[0] else _inside(field.annotation)
         meaning = field.description or (first_line(blocks[0].__doc__) if blocks else "")
         if not meaning:
             raise ValueError(f"{key} has no description")
@@ -118,6 +118,11 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, s
         for block in blocks:
             if not listed or not issubclass(block, model):
                 yield from keys(block, f"{key}{listed}.")
+
+
+def _inside(annotation: Any) -> str:
+    """How the keys of a list's or a mapping's entries are written after its name."""
+    return ".NAME" if get_origin(annotation) is dict else "[]"
 
 
 def first_line(text: str | None) -> str:
