@@ -45,7 +45,7 @@ lint: $(VENV)/installed
 
 docs: $(VENV)/installed
 	$(BIN)/python docs/generate.py --check
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 check: test test-slow lint docs
 

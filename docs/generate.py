@@ -142,7 +142,8 @@ def recipe_keys() -> str:
         parts += [f"## {name}", first_line(cls.__doc__), table(KEY_HEAD, list(keys(cls.settings_class, f"{name}.")))]
     about = (
         "A recipe is a YAML file. Its keys are those of all recipes, and a block for each stage. `--set key=value` "
-        "changes one of them. Unknown keys are errors. `interlink stages` prints the same in the terminal."
+        "changes one of them. Unknown keys are errors. `filter` at the top level is short for `interleave.filter`. "
+        "`interlink stages` prints the same in the terminal."
     )
     return page("Keys of a builder recipe", about, *parts)
 

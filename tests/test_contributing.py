@@ -67,7 +67,7 @@ class Tree:
         )  # fmt: skip
 
     def commands(self, title: str) -> list[str]:
-        return [line for block in blocks(section(title), "") for line in block.splitlines()]
+        return [line for block in blocks(section(title), "bash") for line in block.splitlines()]
 
 
 @pytest.mark.parametrize(
