@@ -12,7 +12,7 @@ import yaml
 
 from pages import ALL, PAGES, PROGRAMS, ROOT, Block, indented_commands, program_calls
 
-SCENARIOS = ("own-clips", "first-hour", "tutorial", "demo")  # tests/docs/test_commands.py
+SCENARIOS = ("own-clips", "first-hour", "tutorial")  # tests/docs/test_commands.py
 
 
 def test_every_command_block_says_who_runs_it_or_why_nobody_can() -> None:
