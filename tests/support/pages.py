@@ -6,10 +6,14 @@ A comment above a command block says who runs it: `<!-- run: SCENARIO -->` (test
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
@@ -76,3 +80,10 @@ def program_calls() -> list[tuple[str, str, list[str]]]:
                 program = next(n for n, word in enumerate(words) if word in PROGRAMS)
                 found.append((block.where, words[program], words[program + 1 :]))
     return found
+
+
+def undocumented(metrics: Path) -> set[str]:
+    """Names in a run's metrics.jsonl that docs/reference/metrics.md does not have."""
+    meanings = yaml.safe_load((ROOT / "docs" / "metrics.yaml").read_text())["training"]
+    names = {name for line in metrics.read_text().splitlines() for name in json.loads(line)}
+    return {name for name in names if not any(fnmatch(name, one) for one in meanings)}
