@@ -117,6 +117,7 @@ def test_the_commands_for_own_clips_give_documents_and_say_what_is_missing(clips
 
 @pytest.mark.slow
 @pytest.mark.processes
+@pytest.mark.timeout(2 * MOST_SECONDS)
 def test_the_first_hour_from_clips_with_speech_to_a_dataset(
     clips: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -138,6 +139,7 @@ def test_the_first_hour_from_clips_with_speech_to_a_dataset(
 
 @pytest.mark.slow
 @pytest.mark.processes
+@pytest.mark.timeout(2 * MOST_SECONDS)
 def test_the_tutorial_ends_with_a_model_that_captions(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("tutorial") / "here"
     folder.mkdir()
