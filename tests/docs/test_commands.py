@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,10 @@ class Shell:
             program = self.programs / name
             program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {start} "$@"\n')
             program.chmod(0o755)
+
+    def __str__(self) -> str:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return f"{self.seconds:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of CPU"
 
     def run(self, block: Block) -> str:
         """What the block prints, errors included. Fails with its place where it exits with an error."""
@@ -129,7 +134,7 @@ def test_the_first_hour_from_clips_with_speech_to_a_dataset(
     shell = Shell(folder, SPEECH_MODEL=str(Path(found.origin).parent / "model"))
     shell.run_all("first-hour", "docs/start/first-hour.md")
     assert shell.seconds < MOST_SECONDS
-    print(f"the first hour took {shell.seconds:.0f} s")
+    print(f"the first hour took {shell}")
     made = dict(documents(folder / "out"))
     assert {"commentary_greenscreen_timecode", "mixing_bowl_two_hosts"} & set(made), "speech became no document"
     assert "interleave.filter.tokens" in shell.printed
@@ -145,6 +150,6 @@ def test_the_tutorial_ends_with_a_model_that_captions(tmp_path_factory: pytest.T
     folder.mkdir()
     shell = Shell(folder)
     shell.run_all("tutorial", "docs/start/tutorial.md")
-    print(f"the tutorial took {shell.seconds:.0f} s")
+    print(f"the tutorial took {shell}")
     assert len(list(documents(folder / "captioned"))) > 0
     shell.run_all("tutorial", "docs/how-to/train-cosmo.md", "docs/how-to/train-cosmos.md")
