@@ -165,3 +165,13 @@ def test_commands_have_pages_that_name_them(programs: dict[str, Any]) -> None:
     for program in PROGRAMS:
         text = (ROOT / f"docs/reference/{program}-commands.md").read_text()
         assert not [name for name in programs[program].commands if f"## {program} {name}\n" not in text]
+
+
+def test_messages_of_the_troubleshooting_page_are_those_of_the_code() -> None:
+    files = [path for folder in ("interlink", "cosmos_train") for path in (ROOT / folder).rglob("*.py")]
+    code = re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text() for path in files))
+    page = (ROOT / "docs/how-to/troubleshooting.md").read_text()
+    messages = re.findall(r"^\| (?:[\w ]+: )?`([^`]+)`", page, re.M)
+    assert len(messages) > 30
+    parts = [part.strip() for one in messages for part in re.split(r"…|\b[A-Z]+\b|'", one)]
+    assert not [part for part in parts if len(part) > 8 and part not in code]
