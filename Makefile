@@ -2,6 +2,7 @@
 # make demo-speech  build clips with speech (CLIPS=folder, or rendered ones spoken by espeak-ng), print words and documents
 # make test       the suite, without tests that take minutes each
 # make test-slow  those: a build is hit at every operation on the disk, builds on Ray are killed (half an hour on 2 cores)
+# make docs       the documentation as a website in site/; a broken link is an error
 # make check      what CI runs: both, ruff, mypy
 # make test-clients  third-party programs read a release, each in an environment of its own (needs a network; ARGS="tables")
 # make mutants    plant single faults and see whether tests notice (hours; ARGS="storage --each 0")
@@ -11,9 +12,9 @@ BIN := $(VENV)/bin
 # Cleared (make CONSTRAINTS=) pip chooses the newest torch, with CUDA.
 CONSTRAINTS ?= -c constraints.txt
 
-.PHONY: demo demo-speech test test-slow lint check test-clients mutants clean help
+.PHONY: demo demo-speech test test-slow lint docs check test-clients mutants clean help
 help:
-	@sed -n 's/^# //p' Makefile | head -6
+	@sed -n 's/^# //p' Makefile | head -7
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -42,7 +43,11 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: test test-slow lint
+docs: $(VENV)/installed
+	$(BIN)/python docs/generate.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+check: test test-slow lint docs
 
 test-clients: $(VENV)/installed
 	$(BIN)/python tests/clients $(ARGS)
@@ -51,4 +56,4 @@ mutants: $(VENV)/installed
 	$(BIN)/python tests/mutants $(ARGS)
 
 clean:
-	rm -rf $(VENV) .clients demo builds dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .clients demo builds site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -25,6 +25,8 @@ CHAINS = BUNDLED / "chains"  # recipes with several stages, see `experiments.cha
 
 
 class OptimiserSettings(Settings):
+    """AdamW and its schedule."""
+
     lr: float = Field(default=5e-4, gt=0, description="peak learning rate")
     gate_lr_scale: float = Field(
         default=1.0,
@@ -42,6 +44,8 @@ class OptimiserSettings(Settings):
 
 
 class TrainSettings(Settings):
+    """Steps, batches, precision, checkpoints and logs."""
+
     steps: int = Field(gt=0, description="optimiser steps")
     batch_size: int = Field(
         gt=0, description="samples per forward pass over all processes; each process takes its share"
@@ -98,6 +102,8 @@ class TrainSettings(Settings):
 
 
 class ParallelSettings(Settings):
+    """How processes share the model."""
+
     mode: Literal["ddp", "fsdp", "hsdp"] = Field(
         default="ddp",
         description="how processes share the model: each has a copy (ddp), one copy in shards (fsdp), or one copy in "
@@ -121,6 +127,8 @@ class ParallelSettings(Settings):
 
 
 class GuardSettings(Settings):
+    """What happens when the loss is not finite or jumps."""
+
     spike: float = Field(
         default=8.0,
         ge=0,
@@ -139,7 +147,7 @@ class GuardSettings(Settings):
 
 
 class ProbeSettings(Settings):
-    """Scores of held-out clips during training: docs/evaluation.md."""
+    """Scores of held-out clips during training: docs/how-to/evaluate.md."""
 
     every: int = Field(default=0, ge=0, description="steps between probes; one more runs at the end; 0: none")
     shards: str | list[str] = Field(default="", description="held-out shards, as data.shards")
@@ -169,6 +177,8 @@ class ProbeSettings(Settings):
 
 
 class Recipe(Settings):
+    """A training run."""
+
     name: str = Field(description="name of the run")
     seed: int = Field(default=0, ge=0, description="seed of the weights, the order of samples and their augmentation")
     data: DataSettings = DataSettings()

@@ -284,7 +284,9 @@ def release(
     root: Root = ".",
     format_: Annotated[str, typer.Option("--format", help="One or more, separated by commas: {}.")] = "",
     out: Annotated[str, typer.Option(help="Folder or URL that is empty or absent.")] = "",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, see docs/release.md; repeatable.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, see docs/how-to/release.md; repeatable.")
+    ] = None,
     push: Annotated[str, typer.Option(metavar="OWNER/NAME", help="Also upload it: a dataset of the Hub.")] = "",
     public: Annotated[bool, typer.Option("--public", help="With --push: visible to everybody.")] = False,
     json_: Json = False,

@@ -92,7 +92,7 @@ class Group:
             module, _, base = self.base.partition(":")
             raise UserError(
                 f"the {self._named(name)} is not a {base}",
-                f"derive its class from {module}.{base} (docs/plugins.md)",
+                f"derive its class from {module}.{base} (docs/how-to/write-a-plugin.md)",
                 2,
             )
         if missing := sorted(getattr(found, "__abstractmethods__", ())):

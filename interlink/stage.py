@@ -1,4 +1,4 @@
-"""The interface of stages: rows in, rows out, exactly one row for each id (docs/concepts.md).
+"""The interface of stages: rows in, rows out, exactly one row for each id (docs/explanation/determinism.md).
 
 Stage code uses only this module: it never imports the executor, Ray or the workspace. The executor handles everything
 operational (workers, attempts, isolation, commits).
@@ -137,7 +137,7 @@ class Stage(ABC):
         if schema is None:
             raise UserError(
                 f"the stage {name} ({cls.__module__}.{cls.__qualname__}) declares no schema",
-                "give its class a `schema` (docs/plugins.md)",
+                "give its class a `schema` (docs/how-to/write-a-plugin.md)",
                 2,
             )
         return schema

@@ -340,7 +340,7 @@ INTERLEAVE: list[tuple[str, pa.DataType]] = [
             pa.struct(
                 [
                     ("key", pa.string()),
-                    ("document", pa.string()),  # the JSON of docs/format.md, canonical (sorted keys, no spaces, UTF-8)
+                    ("document", pa.string()),  # canonical JSON: docs/reference/document-format.md
                     (
                         "images",
                         pa.list_(pa.struct([("name", pa.string()), ("clip", pa.int32()), ("frame", pa.int32())])),

@@ -4,8 +4,8 @@
 
 The steps are commands, printed before they run; what is there already is not made again. At the end the exported model
 captions videos of another seed, in a build, and its captions are compared with what was drawn; how well it finds them
-to fit is kept with its weights, so that it knows clips of its kind. docs/cosmo.md has the figures. The model that
-comes with interlink (interlink/assets/sample-world) was made so.
+to fit is kept with its weights, so that it knows clips of its kind. docs/explanation/cosmo.md has the figures. The
+model that comes with interlink (interlink/assets/sample-world) was made so.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Shards of the sample world's pictures with long captions: `python pipelines/stills.py OUT --documents 1500`.
 
-What `cosmos_train` is compared on (docs/cosmos.md): OUT/train and OUT/heldout. 10 to 20 s.
+What `cosmos_train` is compared on (docs/explanation/cosmos.md): OUT/train and OUT/heldout. 10 to 20 s.
 """
 
 from __future__ import annotations

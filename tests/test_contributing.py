@@ -1,4 +1,4 @@
-"""The walk-throughs of docs/contributing.md: each diff is applied to a copy of the tree, its commands run there."""
+"""The walk-throughs of docs/explanation/contributing.md: each diff is applied to a copy, its commands run there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "contributing.md").read_text()
+PAGE = (ROOT / "docs" / "explanation" / "contributing.md").read_text()
 
 
 def section(title: str) -> str:
@@ -67,7 +67,7 @@ class Tree:
         )  # fmt: skip
 
     def commands(self, title: str) -> list[str]:
-        return [line for block in blocks(section(title), "") for line in block.splitlines()]
+        return [line for block in blocks(section(title), "bash") for line in block.splitlines()]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The layers of docs/architecture.md: nothing imports upwards, no files import each other in a circle.
+"""The layers of docs/explanation/architecture.md: nothing imports upwards, no files import each other in a circle.
 
 Read from the syntax tree, so imports inside functions and those for types alone count too.
 """

@@ -47,6 +47,8 @@ class TeacherSettings(Settings):
 
 
 class ObjectiveSettings(Settings):
+    """The losses and their weights."""
+
     language_weight: float = Field(default=1.0, ge=0, description="weight of the language-model loss")
     contrastive_weight: float = Field(default=1.0, ge=0, description="weight of the contrastive loss")
     contrastive: Literal["infonce", "siglip"] = Field(

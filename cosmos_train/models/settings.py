@@ -11,6 +11,8 @@ from cosmos_train.settings import Settings
 
 
 class VisionSettings(Settings):
+    """The image tower."""
+
     name: str = Field(default="", description="an open_clip model name (ViT-L-14); empty: built from `config`")
     pretrained: str = Field(
         default="",
@@ -36,6 +38,8 @@ class VisionSettings(Settings):
 
 
 class ResamplerSettings(Settings):
+    """CosMo's resampler: a fixed number of vectors for all frames of a clip."""
+
     depth: int = Field(default=6, gt=0, description="layers")
     heads: int = Field(default=8, gt=0, description="attention heads")
     head_width: int = Field(default=64, gt=0, description="width of a head")
@@ -49,6 +53,8 @@ class ResamplerSettings(Settings):
 
 
 class LanguageSettings(Settings):
+    """The language model."""
+
     name: str = Field(
         default="", description="a Hugging Face causal LM: hub id or local folder; empty: built from `config`"
     )
@@ -84,6 +90,8 @@ class LanguageSettings(Settings):
 
 
 class FusionSettings(Settings):
+    """CosMo's gated cross-attention between the halves of the language model."""
+
     unimodal_depth: int = Field(
         default=12, gt=0, description="number of LM layers before the first cross-attention: the text encoder half"
     )
@@ -135,6 +143,8 @@ class ModelCompat(Settings):
 
 
 class ExpertSettings(Settings):
+    """Experts in place of dense feed-forward networks."""
+
     count: int = Field(default=0, ge=0, description="experts in each block; 0: dense")
     top_k: int = Field(default=2, gt=0, description="experts per token")
     places: list[Literal["vision", "connector", "text", "language"]] = Field(
@@ -168,6 +178,8 @@ class ConnectorSettings(Settings):
 
 
 class ModelSettings(Settings):
+    """The model: its family and its parts."""
+
     kind: str = Field(
         default="cosmo",
         description="kind of model family: cosmo; cosmos, a self-distilled CLIP; cumo, an LM with a vision connector; "

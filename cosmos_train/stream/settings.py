@@ -16,6 +16,8 @@ Role = Literal["narration", "caption", "speech", "ocr"]
 
 
 class ImageSettings(Settings):
+    """How pictures are decoded, cropped and augmented."""
+
     size: int = Field(default=224, gt=0, description="side of the square frames for the vision tower, pixels")
     fit: Literal["squash", "crop"] = Field(
         default="squash",
@@ -42,6 +44,8 @@ class ImageSettings(Settings):
 
 
 class PackSettings(Settings):
+    """Several samples in one row of tokens."""
+
     tokens: int = Field(default=0, ge=0, description="tokens of a packed row; 0: one sample per row")
     images: int = Field(default=64, gt=0, description="largest number of frames in a packed row")
     window: int = Field(
@@ -68,6 +72,8 @@ class SourceSettings(Settings):
 
 
 class DataSettings(Settings):
+    """What is read, in which order, and how a sample is made of it."""
+
     shards: str | list[str] = Field(
         default="", description="a build, a folder with MANIFEST.json, a tar, a glob, or a list of these"
     )

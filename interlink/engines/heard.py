@@ -1,8 +1,8 @@
 """What a recogniser heard in a stretch of speech, how sure it is of it, and whether it is kept.
 
 Whisper invents text where nobody speaks ("you", "Thank you."). Its own measures tell most of it: the thresholds are
-those of its authors, and the rule for stock phrases was measured on music, noise and silence (docs/words.md).
-Costs microseconds.
+those of its authors, and the rule for stock phrases was measured on music, noise and silence
+(docs/explanation/speech.md). Costs microseconds.
 """
 
 from __future__ import annotations

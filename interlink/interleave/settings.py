@@ -85,7 +85,8 @@ class InterleaveSettings(Settings):
 
     policy: str = Field(
         "clip",
-        description="clip, temporal, sentence, step, assignment, next_utterance (docs/telling.md), or an entry point",
+        description="clip, temporal, sentence, step, assignment, next_utterance, or an entry point "
+        "(docs/explanation/telling.md)",
     )
     options: dict[str, str | int | float | bool] = Field({}, description="options of a third-party policy")
     include_speech: bool = Field(True, description="add a clip's speech after its caption (never the same text twice)")

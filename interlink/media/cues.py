@@ -1,7 +1,7 @@
 """Cheap detectors of printed text and of a static camera, for choosing clips; they do not recognise letters.
 
-Text costs 1 ms for a picture with a short side of 256 pixels, stillness 0.1 ms for a look. docs/watching.md has the
-accuracy.
+Text costs 1 ms for a picture with a short side of 256 pixels, stillness 0.1 ms for a look.
+docs/explanation/watching.md has the accuracy.
 """
 
 from __future__ import annotations

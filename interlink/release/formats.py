@@ -144,4 +144,4 @@ def _explain(name: str, options: type[Settings], error: ValidationError) -> User
             f"did you mean {name}.{near[0]}?" if near else f"its options: {there}",
             2,
         )
-    return UserError(f"--set {name}.{key}: {first['msg']} (got {first['input']!r})", "see docs/release.md", 2)
+    return UserError(f"--set {name}.{key}: {first['msg']} (got {first['input']!r})", "see docs/how-to/release.md", 2)

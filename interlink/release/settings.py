@@ -81,9 +81,8 @@ class ReleaseSettings(Settings):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"--set {where}: {first['msg']} (got {first['input']!r})", "see docs/release.md", 2) from (
-                error
-            )
+            what = f"--set {where}: {first['msg']} (got {first['input']!r})"
+            raise UserError(what, "see docs/how-to/release.md", 2) from error
 
 
 def _parsed(key: str, value: str) -> Any:

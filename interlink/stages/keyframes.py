@@ -1,8 +1,8 @@
 """keyframes: finds a video's clips and the frames that represent each, from one open and one pass.
 
-Costs the decoding of the keyframes, and of the groups of pictures in which a cut may lie (docs/watching.md); memory for
-two such groups and a few dozen pictures. Times are presentation times of the container, in its own clock: if the first
-frame is not at 0, `start` holds its time and nothing is subtracted.
+Costs the decoding of the keyframes, and of the groups of pictures in which a cut may lie
+(docs/explanation/watching.md); memory for two such groups and a few dozen pictures. Times are presentation times of the
+container, in its own clock: if the first frame is not at 0, `start` holds its time and nothing is subtracted.
 """
 
 from __future__ import annotations

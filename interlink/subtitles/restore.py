@@ -25,7 +25,7 @@ ENGLISH_SHARE = 0.25  # least share of words in the lists for English speech
 
 @dataclass(frozen=True)
 class Weights:
-    """What a cut is worth, by what stands around it. Set by hand on three files (docs/words.md)."""
+    """What a cut is worth, by what stands around it. Set by hand on three files (docs/explanation/speech.md)."""
 
     cut: float = -1.6
     pause: float = 1.8  # per second

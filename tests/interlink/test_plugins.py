@@ -28,7 +28,7 @@ from packages import put_package
 
 COMMON_SCHEMA = pa.schema(COMMON)  # enough to read whole rows
 
-PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "write-a-plugin.md").read_text()
 PARTS = PAGE.partition("## Release formats")[0]  # the rest of the page has tests of its own
 EXAMPLES = [part.partition("```")[0] for part in PARTS.split("```python")[1:]]
 MODULE = (

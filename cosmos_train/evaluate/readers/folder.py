@@ -203,7 +203,7 @@ def read(reader: Callable[[DataFolder, str], Found], data: DataFolder, split: st
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise UserError(
             f"the annotations in {data.root} are not laid out as those of {name}: {type(error).__name__}: {error}",
-            "see docs/evaluation.md for the expected files",
+            "see docs/how-to/evaluate.md for the expected files",
         ) from error
     if not len(found):
         raise UserError(

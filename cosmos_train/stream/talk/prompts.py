@@ -1,7 +1,7 @@
 """Turns of a conversation as tokens: the text around them, and which tokens are learned.
 
 The versions equal those of LLaVA and CuMo (their `conversation.py` and `train.py`), including spaces:
-docs/evaluation.md.
+docs/how-to/evaluate.md.
 """
 
 from __future__ import annotations

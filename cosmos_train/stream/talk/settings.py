@@ -12,6 +12,8 @@ Prompt = Literal["plain", "mistral_instruct", "mistral_instruct_system", "vicuna
 
 
 class TalkSettings(Settings):
+    """Conversations about one picture (`data.form: talk`)."""
+
     prompt: Prompt = Field(
         default="mistral_instruct_system",
         description="prompt version; plain: only the picture and the answer, without the question",

@@ -11,6 +11,8 @@ from cosmos_train.settings import Settings
 
 
 class ViewSettings(Settings):
+    """Crops of a picture and parts of its caption (`data.form: views`)."""
+
     global_views: int = Field(default=2, gt=0, description="large crops of a picture, and captions of 1 to `sentences`")
     local_views: int = Field(default=6, ge=0, description="small crops of a picture, and captions of one sentence")
     local_size: int = Field(default=96, gt=0, description="side of a small crop, pixels; a multiple of the patch")

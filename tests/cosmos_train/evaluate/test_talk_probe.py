@@ -21,6 +21,7 @@ from cosmos_train.families.cumo.model import CuMo
 from cosmos_train.train.starting import load_any
 from cosmos_train.train.trainer import train
 from cumo_recipe import cumo_recipe
+from pages import undocumented
 
 COLOURS = {"colour": {name: [name] for name in ("red", "green", "blue", "yellow", "purple", "white")}}
 
@@ -61,6 +62,7 @@ def test_a_run_is_probed_slot_by_slot(run: Path) -> None:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     probed = {line["step"]: line for line in lines if "probe/colour" in line}
     assert sorted(probed) == [20, 30]
+    assert not undocumented(run / "metrics.jsonl")
     assert probed[30]["probe/slots"] == probed[30]["probe/colour"] == probed[30]["probe/all"]
     assert 1 / 6 <= probed[30]["probe/colour_chance"] < 0.7
     assert 0 <= probed[30]["probe/colour_shuffled"] <= 1

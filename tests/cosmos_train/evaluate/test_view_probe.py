@@ -30,6 +30,7 @@ from cosmos_train.recipe import Recipe
 from cosmos_train.train.starting import load_any
 from cosmos_train.train.trainer import train
 from interlink.sample import stills
+from pages import undocumented
 
 TABLE = load_slots().table
 CAPTION = ("an orange boat is being wrapped", "at the top left there is a small green boot")
@@ -129,6 +130,7 @@ def test_a_run_is_probed_and_what_it_learns_stays_the_same(world: Path, tmp_path
     lines = [json.loads(line) for line in (tmp_path / "2" / "metrics.jsonl").read_text().splitlines()]
     probed = {line["step"]: line for line in lines if "probe/colour" in line}
     assert sorted(probed) == [2, 3]
+    assert not undocumented(tmp_path / "2" / "metrics.jsonl")
     last = probed[3]
     for name in ("image_to_text", "text_to_image", "colour", "small_colour", "small_object", "object"):
         for one in (f"probe/{name}", f"probe/{name}_shuffled", f"probe/teacher/{name}"):

@@ -13,6 +13,7 @@ from rich.console import Console
 from cosmos_train.errors import UserError
 from cosmos_train.recipe import Recipe
 from cosmos_train.train.trainer import train
+from pages import undocumented
 
 SLOTS = {"colour": {name: [name] for name in ("red", "green", "blue", "yellow", "purple", "white")}}
 
@@ -37,6 +38,7 @@ def test_probes_are_logged_at_their_steps_and_at_the_end(probed: Callable[..., R
     recipe = probed(train__steps=7, train__log_every=7)
     train(recipe, tmp_path / "run", console=Console(quiet=True))
     found = {line["step"]: line for line in lines(tmp_path / "run") if "probe/colour" in line}
+    assert not undocumented(tmp_path / "run" / "metrics.jsonl")
     assert sorted(found) == [3, 6, 7]
     for line in found.values():
         assert 0 <= line["probe/colour"] <= 1

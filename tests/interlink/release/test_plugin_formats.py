@@ -21,7 +21,7 @@ from packages import put_package
 from releasing import make, put, simple
 
 DOCUMENTED = (
-    (Path(__file__).parents[3] / "docs" / "plugins.md")
+    (Path(__file__).parents[3] / "docs" / "how-to" / "write-a-plugin.md")
     .read_text()
     .partition("## Release formats")[2]
     .partition("```python")[2]
@@ -87,7 +87,7 @@ def test_its_options_are_typed_and_in_the_card(install: Install, tmp_path: Path)
     [
         ("acme_captions.least_word=3", ["acme_captions"], "has no option 'least_word'", "acme_captions.least_words"),
         ("acme_captions.color=3", ["acme_captions"], "has no option 'color'", "its options: least_words"),
-        ("acme_captions.least_words=0", ["acme_captions"], "greater than or equal to 1", "docs/release.md"),
+        ("acme_captions.least_words=0", ["acme_captions"], "greater than or equal to 1", "docs/how-to/release.md"),
         ("acme_captions.least_words=3", ["howto"], "does not write acme_captions", "--format acme_captions"),
         ("howto.rows=3", ["howto"], "'howto' has no option 'rows'", "its options: none"),
         ("acme_caption.least_words=3", ["all"], "no release format 'acme_caption'", "did you mean 'acme_captions'?"),
