@@ -99,7 +99,7 @@ class Group:
             raise UserError(
                 f"the {self._named(name)} does not define {' and '.join(missing)}",
                 f"define {'it' if len(missing) == 1 else 'them'} in {found.__module__}.{found.__qualname__} "
-                "(docs/plugins.md)",
+                "(docs/how-to/write-a-plugin.md)",
                 2,
             )
         return found

@@ -235,7 +235,7 @@ class Idle(PerItem): ...
             make(tmp_path, sample_clips, key)
     with pytest.raises(UserError, match=r"does not define open and write\n") as error:
         writer_class("acme_half")
-    assert error.value.do == "define them in acme.Empty (docs/plugins.md)"
+    assert error.value.do == "define them in acme.Empty (docs/how-to/write-a-plugin.md)"
 
 
 def test_a_stage_of_a_new_name_needs_a_schema_and_a_name_that_is_free(
