@@ -27,7 +27,7 @@ def test_a_dissolve_is_found_where_a_third_of_the_picture_moves() -> None:
 
 
 def test_nothing_is_found_where_most_moves_or_all_changes_in_one_step() -> None:
-    basis, inside = dissolve(0.0)
+    basis, _ = dissolve(0.0)
     step = np.where(np.arange(19)[:, None] < 10, basis[0], basis[1]).astype(np.float32)
 
     assert moving_dissolve(*dissolve(0.8), MovingLimits()) is None
