@@ -65,7 +65,7 @@ class Context:
 
     root: storage of the build (downloaded media is in `media/`, with paths relative to the root).
     recipe: the recipe's name. fingerprints: stage name -> fingerprint, for provenance. fresh: stage name -> how often
-    `--fresh` has named it.
+    `--fresh` has named it. excluded_clips: item -> the numbers of its clips that no document may hold.
     """
 
     root: Storage
@@ -73,6 +73,7 @@ class Context:
     recipe: str = ""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     fresh: Mapping[str, int] = field(default_factory=dict)
+    excluded_clips: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ class Stage:
     isolated: for native code: items run one by one in a child process that can be killed, with a deadline.
     scope: `item`; or `run`: it gets all items of one run of partitions at once, in order (sharding); or `build`: all
     items of all partitions, in order (decisions over the whole build).
+    leaves_out: its rows hold nothing that `source.exclude_ids` names, so that list is in its fingerprint; for stages
+    that make documents. It leaves out `Context.excluded_clips`; whole videos are dropped for it.
     schema: of its table: `interlink.tables.COMMON` and its own columns. None: taken from `interlink.tables.SCHEMAS`.
     """
 
@@ -121,6 +124,7 @@ class Stage:
     version: ClassVar[int] = 1
     isolated: ClassVar[bool] = False
     scope: ClassVar[Literal["item", "run", "build"]] = "item"
+    leaves_out: ClassVar[bool] = False
     schema: ClassVar[pa.Schema | None] = None
 
     def __init__(self, settings: Any, context: Context) -> None:

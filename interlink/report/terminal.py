@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from interlink.fetch.counts import described
+from interlink.report.excluded import excluded_line
 from interlink.report.progress import duration
 from interlink.report.status import Status, Trouble
 from interlink.report.summary import count, status_table
@@ -22,6 +23,8 @@ def print_status(console: Console, status: Status, troubles: Iterable[Trouble]) 
     console.print(status_table(status))
     if status.source:
         console.print(described(status.source), markup=False, highlight=False, soft_wrap=True)
+    if line := excluded_line(status.excluded):
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
     if status.unclaimed.files:
         console.print(
             f"subtitle files that belong to no item: {status.unclaimed.files}, such as {status.unclaimed.example}; "

@@ -6,10 +6,8 @@ Reads the ids of the generations, one partition of each table, and the index of 
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from interlink.errors import UserError
-from interlink.ids import safe_id
+from interlink.ids import nearest, safe_id
 from interlink.recipe import StageBlock
 from interlink.redaction import redact_text
 from interlink.report.visible import visible
@@ -30,7 +28,6 @@ from interlink.shards.names import document_keys
 from interlink.storage import Storage, arrow_file
 from interlink.tables import COMMON
 
-NEAREST = 5
 LONGEST = 160  # characters of a value in a line
 _PLAIN = (str, int, float, bool)
 
@@ -251,19 +248,6 @@ def _find(workspace: Workspace, name: str) -> tuple[str, str]:
         else "`interlink status --rows` lists the ids that failed, were dropped or are partial"
     )
     raise UserError(f"{workspace.storage.url} has no item or document {name!r}", hint, 2)
-
-
-def nearest(name: str, ids: Sequence[str]) -> list[str]:
-    """The ids most like `name`. Of many only those that share most three-letter pieces with it are compared closely."""
-
-    def pieces(text: str) -> set[str]:
-        padded = f"  {text.lower()} "
-        return {padded[n : n + 3] for n in range(len(padded) - 2)}
-
-    wanted = pieces(name)
-    shared = Counter({item: len(wanted & pieces(item)) for item in ids})
-    likely = [item for item, count in sorted(shared.items(), key=lambda pair: (-pair[1], pair[0]))[:200] if count]
-    return difflib.get_close_matches(name, likely, n=NEAREST, cutoff=0.4)
 
 
 def _facts(row: Mapping[str, Any]) -> dict[str, Any]:

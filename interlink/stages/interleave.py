@@ -16,7 +16,7 @@ from interlink.errors import Dropped
 from interlink.interleave.budgets import cut, fitted, sampled
 from interlink.interleave.compose import compose
 from interlink.interleave.evidence import ClipEvidence, gather
-from interlink.interleave.filters import LeftOut, judge, without_duplicates
+from interlink.interleave.filters import LeftOut, judge, without_duplicates, without_excluded
 from interlink.interleave.policy import policy_class
 from interlink.interleave.settings import InterleaveSettings
 from interlink.settings import Settings
@@ -50,6 +50,7 @@ class Interleave(PerItem):
     name: ClassVar[str] = "interleave"
     version: ClassVar[int] = 2
     settings_class: ClassVar[type[Settings]] = InterleaveSettings
+    leaves_out: ClassVar[bool] = True
 
     def __init__(self, settings: InterleaveSettings, context: Context) -> None:
         super().__init__(settings, context)
@@ -118,9 +119,10 @@ class Interleave(PerItem):
         language = settings.filter.language
         if language and rows["score"]["language"] != language:
             raise Dropped("language", f"its language is {rows['score']['language'] or 'no known language'}")
-        left: list[LeftOut] = []
+        clips, left = without_excluded(clips, self.context.excluded_clips.get(item.id, ()))
         if settings.filter.duplicate_frames is not None:
-            clips, left = without_duplicates(clips, rows["score"], settings.filter.duplicate_frames)
+            clips, repeats = without_duplicates(clips, rows["score"], settings.filter.duplicate_frames)
+            left += repeats
         kept = []
         for clip in clips:
             verdict = judge(clip, settings)
