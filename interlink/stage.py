@@ -188,6 +188,11 @@ class Stage:
         return {}
 
     @staticmethod
+    def idle(settings: Any, rows: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+        """Names of its settings that have no part in an item with these rows (by table); `why` leaves them out."""
+        return frozenset()
+
+    @staticmethod
     def check(settings: Any, context: Context) -> None:
         """Raises UserError where a package, a model or a file that `open` needs is missing.
 

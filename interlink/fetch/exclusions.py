@@ -77,7 +77,7 @@ def read_exclusions(path: str) -> Exclusions:
                 f"{path}, line {number}: {line.strip()[:80]!r} is neither an id nor an id, a tab and a clip's number",
                 "correct the line; a comment begins with `# `",
             )
-        item = _item(entry)
+        item = named_item(entry)
         written.setdefault(item, entry)
         if clip:
             clips.setdefault(item, set()).add(int(clip))
@@ -87,8 +87,8 @@ def read_exclusions(path: str) -> Exclusions:
     return Exclusions(frozenset(videos), kept, written)
 
 
-def _item(entry: str) -> str:
-    """The id of the item that an entry names: itself, as a source list would have it, or that of its URL."""
+def named_item(entry: str) -> str:
+    """The id of the item that an entry names, as a source list would have it: of an id, or of the URL of a video."""
     entry = completed(entry)
     address = parse_url(entry) if "://" in entry else None
     if address is None:

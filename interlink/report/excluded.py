@@ -10,7 +10,7 @@ from typing import Any
 
 from interlink.fetch.exclusions import Exclusions
 from interlink.ids import nearest
-from interlink.report.summary import count
+from interlink.report.lines import count
 from interlink.runtime.workspace import Workspace
 
 
