@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlink.errors import FAILURES, UserError
+from interlink.fetch.exclusions import read_exclusions
 from interlink.recipe import Recipe, differences
 from interlink.redaction import redacted_keys
 from interlink.report.advice import advice
+from interlink.report.excluded import exclusion_counts
 from interlink.report.status import Status, Trouble, build_status, troubles
 from interlink.runtime.choosing import choose
 from interlink.runtime.lease import Lease
@@ -112,7 +114,9 @@ class Build:
 
     def status(self) -> Status:
         lock = self.workspace.lock() or Lock()
-        return build_status(self.workspace, self.recipe.blocks, lock.fingerprints, lock.shards)
+        status = build_status(self.workspace, self.recipe.blocks, lock.fingerprints, lock.shards)
+        status.excluded = lock.excluded
+        return status
 
     def advice(self) -> str:
         """The next step where most items end without text; else empty."""
@@ -237,7 +241,8 @@ class Build:
                 f"give it again: --set {unstored[0]}=…, or go on without it: --set {unstored[0]}=null",
             )
         old = self.workspace.lock()
-        lock = lock_of(self.recipe, old, fresh)
+        exclusions = read_exclusions(self.recipe.base.source.exclude_ids)
+        lock = lock_of(self.recipe, old, fresh, exclusions)
         before = old.fingerprints if old else {}
         self._confirm(before, lock.fingerprints, confirm)
         if report is not None and not self.workspace.generations:
@@ -247,13 +252,14 @@ class Build:
                 report(Event("", "note", text=line))
         # A root without items has to look at its source, whichever stages are asked for.
         new = self._collect() if not stages or COLLECT in stages or not self.workspace.generations else 0
+        lock = lock.model_copy(update={"excluded": exclusion_counts(self.workspace, exclusions)})
         self.workspace.write_lock(lock)
         partitions = self.workspace.partitions(limit)
         if not partitions:
             raise UserError(
                 f"the source {self.recipe.base.source.path} has no items", "check source.path and source.kind"
             )
-        plans = plan_stages(self.workspace, self.recipe, lock, epoch, stages)
+        plans = plan_stages(self.workspace, self.recipe, lock, epoch, stages, exclusions)
         check_inputs(plans, partitions)
         worked = self._work(plans, partitions, report or (lambda event: None))
         commit_shards(self.workspace, self.recipe, partitions, lock, epoch)

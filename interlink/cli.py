@@ -1,6 +1,6 @@
 """The commands of `interlink`: parse, call interlink.api, print. Imports are lazy: `--help` answers in half a second.
 
-Exit codes: 0 done, 1 it failed, 2 wrong usage.
+Exit codes: 0 done, 1 it failed, 2 wrong usage, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from interlink.cli_options import (
+    Commands,
     Executor,
     Json,
     RecipeName,
@@ -26,11 +27,13 @@ from interlink.cli_options import (
 )
 from interlink.cli_view import report, view
 from interlink.errors import UserError
+from interlink.report.lines import count, print_line
 from interlink.report.visible import visible
 
 app = typer.Typer(
     name="interlink",
     help="Turn instructional video into interleaved frame-and-text documents in webdataset shards.",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -55,7 +58,7 @@ def sample(
     with Progress(console=console_of(), transient=True) as bar:
         task = bar.add_task("rendering", total=videos)
         paths = render(folder, videos, seed, chosen, progress=lambda done: bar.update(task, completed=done))
-    console_of().print(f"{len(paths)} videos with subtitles and truth.json in {folder}", highlight=False)
+    print_line(console_of(), f"{count(len(paths), 'video')} with subtitles and truth.json in {folder}")
 
 
 @app.command(
@@ -74,13 +77,13 @@ def init(
     chosen = Recipe.load(recipe, [*(set_ or []), f"source.path={path}"])
     console = console_of()
     for line in survey(chosen).lines(chosen):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_line(console, line)
     if Path(FILE_NAME).exists():
-        console.print(f"{FILE_NAME} is there already and was left as it is", highlight=False)
+        print_line(console, f"{FILE_NAME} is there already and was left as it is")
     else:
         Path(FILE_NAME).write_text(begin_recipe(chosen))
-        console.print(f"wrote {FILE_NAME}", highlight=False)
-    console.print("next: interlink build --root out", highlight=False)
+        print_line(console, f"wrote {FILE_NAME}")
+    print_line(console, "next: interlink build --root out")
 
 
 @app.command(
@@ -152,11 +155,11 @@ def status(
         return
     console = console_of()
     terminal.print_status(console, found, made.troubles())
-    console.print(totals_line(found), highlight=False)
+    print_line(console, totals_line(found))
     if line := caption_line(found, read_ceiling(made.workspace.storage)):
-        console.print(line, highlight=False, soft_wrap=True)
+        print_line(console, line)
     if line := advice(made.recipe, found):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_line(console, line)
 
 
 @app.command(
@@ -191,13 +194,13 @@ def doctor(
         return
     measured = rates(found.clips_per_second, found.tokens_per_second)
     name = " ".join(filter(None, (found.engine, found.model)))
-    console_of().print(
-        f"{name}: {measured} ({found.clips} clips in {found.seconds:.1f} s with its batches full; "
+    print_line(
+        console_of(),
+        f"{name}: {measured} ({count(found.clips, 'clip')} in {found.seconds:.1f} s with its batches full; "
         f"opening took {found.opening:.1f} s)",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    )
     for line in missing_parts():
-        console_of().print(line, highlight=False, soft_wrap=True)
+        print_line(console_of(), line)
 
 
 @app.command(epilog="Example: interlink retry out --class throttled,network")
@@ -237,9 +240,9 @@ def prune(
     made = Build(None, root)
     folders = made.prune() if yes else made.outdated()
     for folder in folders:
-        console_of().print(folder, highlight=False)
+        print_line(console_of(), folder)
     outcome = "removed" if yes else "would be removed; add --yes"
-    console_of().print(f"{len(folders)} folders {outcome}" if folders else "nothing is outdated")
+    print_line(console_of(), f"{count(len(folders), 'folder')} {outcome}" if folders else "nothing is outdated")
 
 
 @app.command(epilog="Example: interlink stages")
@@ -271,7 +274,7 @@ def verify(
     else:
         console = console_of()
         for line in found.lines():
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            print_line(console, line)
     if found.damaged:
         raise typer.Exit(1)
 
@@ -321,12 +324,12 @@ def release(
     console = console_of()
     for name, records in made.formats.items():
         records_by_split = ", ".join(f"{split} {count:,}" for split, count in sorted(records.items()))
-        console.print(f"{name:<9} {records_by_split}", highlight=False)
+        print_line(console, f"{name:<9} {records_by_split}")
     for note in made.notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{made.files} files, {made.bytes / 1e6:,.1f} MB: {made.url}", highlight=False, soft_wrap=True)
+        print_line(console, note)
+    print_line(console, f"{count(made.files, 'file')}, {made.bytes / 1e6:,.1f} MB: {made.url}")
     if pushed:
-        console.print(pushed.line(), markup=False, highlight=False, soft_wrap=True)
+        print_line(console, pushed.line())
 
 
 @app.command(epilog="Example: interlink why out dQw4w9WgXcQ --frames sheets")
@@ -347,10 +350,10 @@ def why(
         terminal.print_json(found.json())
         return
     for line in found.lines():
-        console_of().print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(console_of(), line)
     if found.verdict.endswith("(no_text)"):
         for option in remedies(made.recipe):
-            console_of().print(option, markup=False, highlight=False, soft_wrap=True)
+            print_line(console_of(), option)
 
 
 app.command(epilog="Example: interlink view out; interlink view out other_out")(view)
@@ -384,10 +387,8 @@ def main() -> None:
 
             print_json({"error": error.what, "do": error.do, "code": error.code})
         else:
-            print(f"interlink: {visible(error.what)}", file=sys.stderr)
+            console = console_of(quiet=True)
+            print_line(console, f"interlink: {visible(error.what)}")
             if error.do:
-                print(f"  {visible(error.do)}", file=sys.stderr)
+                print_line(console, f"  {visible(error.do)}")
         sys.exit(error.code)
-    except KeyboardInterrupt:
-        print("interlink: stopped; committed rows are kept, the same command continues", file=sys.stderr)
-        sys.exit(1)

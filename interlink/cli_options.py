@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from interlink.errors import UserError
+from interlink.report.lines import print_line
 
 if TYPE_CHECKING:
     from interlink.api import Build, Outcome
 
+STOPPED = 130  # exit code after Ctrl-C, as in shells
 MOST_SETTINGS = 12  # changed settings that a build lists
 
 Root = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a build; this folder when left out.")]
@@ -31,6 +33,16 @@ Executor = Annotated[
     str | None, typer.Option(help="ray or inline; left out: inline for work below about a minute, else ray.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+class Commands(TyperGroup):
+    """The commands. Ctrl-C ends one with a message: typer by itself says nothing."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise UserError("stopped", "committed rows are kept; the same command continues", STOPPED) from error
 
 
 def listing(parameter: str, lists: str) -> type[TyperCommand]:
@@ -98,16 +110,16 @@ def print_outcome(console: Any, build: Build, outcome: Outcome) -> None:
     print_status(console, outcome.status, build.troubles())
     if outcome.changed:
         names = ", ".join(outcome.changed)
-        console.print(f"changed since the last build: {names}", highlight=False, soft_wrap=True)
+        print_line(console, f"changed since the last build: {names}")
     for setting in outcome.settings[:MOST_SETTINGS]:
-        console.print(f"  {setting}", highlight=False, markup=False, soft_wrap=True)
+        print_line(console, f"  {setting}")
     if len(outcome.settings) > MOST_SETTINGS:
-        console.print(f"  and {len(outcome.settings) - MOST_SETTINGS} more settings", highlight=False)
+        print_line(console, f"  and {len(outcome.settings) - MOST_SETTINGS} more settings")
     if not outcome.worked:
-        console.print("nothing to do: every item is final at every stage")
-    console.print(totals_line(outcome.status), highlight=False, soft_wrap=True)
+        print_line(console, "nothing to do: every item is final at every stage")
+    print_line(console, totals_line(outcome.status))
     if outcome.advice:
-        console.print(outcome.advice, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"root: {build.workspace.storage.url}", highlight=False, soft_wrap=True)
+        print_line(console, outcome.advice)
+    print_line(console, f"root: {build.workspace.storage.url}")
     if lock := build.workspace.lock():
-        console.print(f"shards: {build.workspace.storage.full(lock.shards)}", highlight=False, soft_wrap=True)
+        print_line(console, f"shards: {build.workspace.storage.full(lock.shards)}")

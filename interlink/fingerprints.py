@@ -35,6 +35,7 @@ class Shape:
     third_party: bool
     settings: Settings
     needs: tuple[str, ...]
+    excluded: str = ""  # digest of what its rows leave out by `source.exclude_ids`
 
 
 def fingerprints(shapes: Iterable[Shape], fresh: Mapping[str, int], rule: int = RULE) -> dict[str, str]:
@@ -48,6 +49,8 @@ def fingerprints(shapes: Iterable[Shape], fresh: Mapping[str, int], rule: int = 
             "needs": {table: found[table] for table in shape.needs},
             "fresh": fresh.get(shape.stage, 0),
         }
+        if shape.excluded:
+            content["excluded"] = shape.excluded
         if rule == 1 or shape.third_party:
             content["implementation"] = shape.implementation
         found[shape.stage] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

@@ -5,13 +5,17 @@ A safe id has only letters, digits, `_` and `-`, begins with none of `-`, and ha
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 
 MAX_LENGTH = 80
 _SAFE = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_-]{{0,{MAX_LENGTH - 1}}}")
 _HASH_LENGTH = 8
+_NEAREST = 5
 
 
 def safe_id(raw: str, name: str = "") -> str:
@@ -32,3 +36,16 @@ def safe_id(raw: str, name: str = "") -> str:
 def keyed_hash(seed: int, item_id: str) -> str:
     """The place of an id in its generation: 64 hex digits that sort like a shuffle, the same on every machine."""
     return hashlib.sha256(f"{seed}:{item_id}".encode()).hexdigest()
+
+
+def nearest(name: str, ids: Sequence[str]) -> list[str]:
+    """The ids most like `name`. Of many only those that share most three-letter pieces with it are compared closely."""
+
+    def pieces(text: str) -> set[str]:
+        padded = f"  {text.lower()} "
+        return {padded[n : n + 3] for n in range(len(padded) - 2)}
+
+    wanted = pieces(name)
+    shared = Counter({item: len(wanted & pieces(item)) for item in ids})
+    likely = [item for item, count in sorted(shared.items(), key=lambda pair: (-pair[1], pair[0]))[:200] if count]
+    return difflib.get_close_matches(name, likely, n=_NEAREST, cutoff=0.4)

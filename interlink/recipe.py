@@ -113,21 +113,20 @@ class Recipe:
         redacted: dict[str, Any] = redact_data(data)
         return redacted
 
-    @property
-    def shapes(self) -> list[Shape]:
-        """For each stage, in order, the settings and versions that shape its rows."""
+    def shapes(self, excluded: str = "") -> list[Shape]:
+        """Settings and versions that shape the rows of each stage, in order. excluded: digest of the exclusions."""
         ours = set(STAGES.values())
         return [
             Shape(
                 block.name, block.cls.version, block.implementation, block.implementation not in ours, block.settings,
-                block.needs,
+                block.needs, excluded if block.cls.leaves_out else "",
             )
             for block in self.blocks
         ]  # fmt: skip
 
-    def fingerprints(self, fresh: Mapping[str, int]) -> dict[str, str]:
-        """Stage → fingerprint. fresh: how often `--fresh` has named a stage."""
-        return fingerprints(self.shapes, fresh)
+    def fingerprints(self, fresh: Mapping[str, int], excluded: str = "") -> dict[str, str]:
+        """Stage → fingerprint. fresh: how often `--fresh` has named a stage; excluded: as for `shapes`."""
+        return fingerprints(self.shapes(excluded), fresh)
 
 
 def begin_recipe(recipe: Recipe) -> str:

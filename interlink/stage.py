@@ -66,7 +66,7 @@ class Context:
 
     root: storage of the build (downloaded media is in `media/`, with paths relative to the root).
     recipe: the recipe's name. fingerprints: stage name -> fingerprint, for provenance. fresh: stage name -> how often
-    `--fresh` has named it.
+    `--fresh` has named it. excluded_clips: item -> the numbers of its clips that no document may hold.
     """
 
     root: Storage
@@ -74,6 +74,7 @@ class Context:
     recipe: str = ""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     fresh: Mapping[str, int] = field(default_factory=dict)
+    excluded_clips: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ class Stage(ABC):
     isolated: for native code: items run one by one in a child process that can be killed, with a deadline.
     scope: `item`; or `run`: it gets all items of one run of partitions at once, in order (sharding); or `build`: all
     items of all partitions, in order (decisions over the whole build).
+    leaves_out: its rows hold nothing that `source.exclude_ids` names, so that list is in its fingerprint; for stages
+    that make documents. It leaves out `Context.excluded_clips`; whole videos are dropped for it.
     schema: of its table: `interlink.tables.COMMON` and its own columns. None: taken from `interlink.tables.SCHEMAS`.
     """
 
@@ -122,6 +125,7 @@ class Stage(ABC):
     version: ClassVar[int] = 1
     isolated: ClassVar[bool] = False
     scope: ClassVar[Literal["item", "run", "build"]] = "item"
+    leaves_out: ClassVar[bool] = False
     schema: ClassVar[pa.Schema | None] = None
 
     def __init__(self, settings: Any, context: Context) -> None:
@@ -193,6 +197,11 @@ class Stage(ABC):
         add them up over the build.
         """
         return {}
+
+    @staticmethod
+    def idle(settings: Any, rows: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+        """Names of its settings that have no part in an item with these rows (by table); `why` leaves them out."""
+        return frozenset()
 
     @staticmethod
     def check(settings: Any, context: Context) -> None:

@@ -70,4 +70,5 @@ def described(counts: Mapping[str, Any]) -> str:
     for name, shown in _SHOWN.items():
         if counts.get(name):
             parts.append(f"{counts[name]} {shown} (for example {counts['examples'][name]})")
-    return ", ".join([f"source: {counts['entries']} entries -> {counts['items']} items", *parts])
+    entries, items = ("entry" if counts["entries"] == 1 else "entries"), ("item" if counts["items"] == 1 else "items")
+    return ", ".join([f"source: {counts['entries']} {entries} -> {counts['items']} {items}", *parts])

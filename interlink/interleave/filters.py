@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from interlink.fetch.exclusions import EXCLUDED
 from interlink.interleave.evidence import ClipEvidence, FrameAt
 from interlink.interleave.settings import FilterSettings, InterleaveSettings
 
@@ -66,6 +67,14 @@ def judge(clip: ClipEvidence, settings: InterleaveSettings) -> LeftOut | None:
     if clip.flag and set(clip.flag.split(",")) & set(rules.flags):
         return LeftOut("clip", clip.number, "flagged")
     return None
+
+
+def without_excluded(
+    clips: Sequence[ClipEvidence], excluded: Sequence[int]
+) -> tuple[list[ClipEvidence], list[LeftOut]]:
+    """The clips without those of these numbers, which `source.exclude_ids` names."""
+    kept = [clip for clip in clips if clip.number not in excluded]
+    return kept, [LeftOut("clip", clip.number, EXCLUDED) for clip in clips if clip.number in excluded]
 
 
 def without_duplicates(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from interlink.recipe import Recipe
+from interlink.report.lines import count
 from interlink.report.status import Status
 
 MOST = 0.5  # share of the items that interleave dropped as `no_text` from which advice is given
@@ -21,7 +22,10 @@ def advice(recipe: Recipe, status: Status) -> str:
     silent, finished = stage.reasons["no_text"], stage.ok + stage.dropped
     if not silent or silent < MOST * finished:
         return ""
-    what, options = f"{silent} of {finished} videos have no text", remedies(recipe)
+    what, options = (
+        f"{silent} of {count(finished, 'video')} {'has' if silent == 1 else 'have'} no text",
+        remedies(recipe),
+    )
     return f"{what}; {'; or '.join(options)}" if options else f"{what}; `interlink status ROOT --rows` lists them"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from interlink.report.summary import count
+from interlink.report.lines import count
 from interlink.shards.foreign import ShardReport, examine, tars_at
 from interlink.shards.names import MANIFEST
 from interlink.shards.resolve import LOCK

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from interlink.report.lines import print_line
 from interlink.report.visible import visible
 from interlink.runtime.plan import Event
 from interlink.runtime.timer import Timer
@@ -84,7 +85,7 @@ class BuildProgress:
     def report(self, event: Event) -> None:
         """Takes in one event; thread-safe."""
         if event.kind == "note":
-            self.console.print(visible(event.text), highlight=False, markup=False, soft_wrap=True)
+            print_line(self.console, visible(event.text))
             return
         now = time.monotonic()
         with self._lock:
@@ -125,7 +126,7 @@ class BuildProgress:
                     self._said[name] = state
                     lines.append(progress_line(name, stage, now, now - self._began))
         for line in lines:
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            print_line(self.console, line)
 
 
 def progress_line(name: str, stage: StageProgress, now: float, elapsed: float) -> str:

@@ -62,12 +62,14 @@ class Status:
     bytes: int = 0
     failed_items: int = 0  # ids that failed at one stage or more
     source: Mapping[str, Any] = field(default_factory=dict)  # what the source held when items were last added
+    excluded: Mapping[str, Any] = field(default_factory=dict)  # counts of what `source.exclude_ids` names, if any
     unclaimed: Unclaimed = NONE_UNCLAIMED  # subtitle files that belong to no item
 
     def json(self) -> dict[str, Any]:
         totals = {name: getattr(self, name) for name in (*TOTALS, "shards", "bytes")}
         stages = {name: stage.json() for name, stage in self.stages.items()}
-        return {"source": dict(self.source), "stages": stages, **totals, "unclaimed_subtitles": asdict(self.unclaimed)}
+        found = {"source": dict(self.source), "stages": stages, **totals}
+        return {**found, "excluded": dict(self.excluded), "unclaimed_subtitles": asdict(self.unclaimed)}
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from interlink.engines.ceiling import Ceiling
-from interlink.report.status import Status
+from interlink.report.lines import count
+from interlink.report.status import StageStatus, Status
 from interlink.report.visible import visible
 
 
-def status_table(status: Status) -> Table:
-    """Rows by outcome for every stage, errors counted by class."""
+def status_table(status: Status, width: int) -> list[Table | str]:
+    """Rows by outcome for every stage; the reasons are in a last column, or in lines below where that is too wide."""
+    reasons = {name: visible(", ".join(_reasons(stage))) for name, stage in status.stages.items()}
+    beside, below = _counts(status), [f"{name}: {why}" for name, why in reasons.items() if why]
+    beside.add_column("why", no_wrap=True)
+    for why, cells in zip(reasons.values(), _cells(status), strict=True):
+        beside.add_row(*cells, escape(why))
+    measured = Console(width=10_000)
+    if beside.__rich_measure__(measured, measured.options).maximum <= width:
+        return [beside]
+    table = _counts(status)
+    for cells in _cells(status):
+        table.add_row(*cells)
+    return [table, *below]
+
+
+def _counts(status: Status) -> Table:
     table = Table(title=None, box=None, pad_edge=False)
-    for name, justify in (("stage", "left"), ("ok", "right"), ("partial", "right"), ("dropped", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for name in ("failed", "pending", "seconds"):
-        table.add_column(name, justify="right")
-    table.add_column("why", justify="left")
-    for name, stage in status.stages.items():
-        why = [f"{reason} {count}" for reason, count in sorted((stage.reasons + stage.errors).items())]
-        why += [f"{what}: {count}" for what, count in sorted(stage.lost.items())]
-        cells = [stage.ok, stage.partial, stage.dropped, stage.failed, stage.pending]
-        table.add_row(
-            name, *(str(c) if c else "·" for c in cells), f"{stage.seconds:.1f}", escape(visible(", ".join(why)))
-        )
+    table.add_column("stage", no_wrap=True)
+    for name in ("ok", "partial", "dropped", "failed", "pending", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def _cells(status: Status) -> Iterator[list[str]]:
+    for name, stage in status.stages.items():
+        counts = [stage.ok, stage.partial, stage.dropped, stage.failed, stage.pending]
+        yield [name, *(str(number) if number else "·" for number in counts), f"{stage.seconds:.1f}"]
+
+
+def _reasons(stage: StageStatus) -> list[str]:
+    found = [f"{reason} {number}" for reason, number in sorted((stage.reasons + stage.errors).items())]
+    return found + [f"{what}: {number}" for what, number in sorted(stage.lost.items())]
 
 
 def caption_line(status: Status, ceiling: Ceiling | None) -> str:
@@ -45,11 +66,6 @@ def rates(clips: float, tokens: float) -> str:
     """Both a second, in three digits."""
     shown = ((clips, "clips/s"), (tokens, "tokens/s"))
     return ", ".join(f"{rate:,.0f} {unit}" if rate >= 100 else f"{rate:.3g} {unit}" for rate, unit in shown)
-
-
-def count(number: int, what: str) -> str:
-    """`1 document`, `2 documents`."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def totals_line(status: Status) -> str:

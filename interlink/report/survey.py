@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from interlink.errors import StageError, UserError
 from interlink.recipe import Recipe
 from interlink.report.advice import remedies
-from interlink.report.summary import count
+from interlink.report.lines import count
 
 LOOKED_AT = 8  # files, spread over the source
 LISTED = 100_000  # entries that are counted; a longer source is "more than"

@@ -10,24 +10,31 @@ from typing import Any
 from rich.console import Console
 
 from interlink.fetch.counts import described
+from interlink.report.excluded import excluded_line
+from interlink.report.lines import count, print_line
 from interlink.report.progress import duration
 from interlink.report.status import Status, Trouble
-from interlink.report.summary import count, status_table
+from interlink.report.summary import status_table
 from interlink.report.visible import visible, visible_json
 from interlink.runtime.planning import Redo
 
 
 def print_status(console: Console, status: Status, troubles: Iterable[Trouble]) -> None:
     """A row a stage; the first bug in full, so that it can be reported."""
-    console.print(status_table(status))
+    for part in status_table(status, console.width):
+        if isinstance(part, str):
+            print_line(console, part)
+        else:
+            console.print(part)
     if status.source:
-        console.print(described(status.source), markup=False, highlight=False, soft_wrap=True)
+        print_line(console, described(status.source))
+    if line := excluded_line(status.excluded):
+        print_line(console, visible(line))
     if status.unclaimed.files:
-        console.print(
+        print_line(
+            console,
             f"subtitle files that belong to no item: {status.unclaimed.files}, such as {status.unclaimed.example}; "
             "name them <video's name>.<language>.<suffix>",
-            markup=False,
-            highlight=False,
         )
     if any(stage.errors["bug"] for stage in status.stages.values()):
         first = next(trouble for trouble in troubles if trouble.why == "bug")
@@ -45,12 +52,7 @@ def print_troubles(console: Console, troubles: Iterable[Trouble]) -> None:
     for one in troubles:
         message = visible(one.message.split("\n")[0])
         outcome = " ".join(filter(None, (one.outcome, one.why)))
-        console.print(
-            f"{one.stage:<11} {visible(one.id)}  {visible(outcome)}: {message}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        print_line(console, f"{one.stage:<11} {visible(one.id)}  {visible(outcome)}: {message}")
 
 
 def print_json(data: Any) -> None:

@@ -6,11 +6,9 @@ Reads the ids of the generations, one partition of each table, and the index of 
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from interlink.errors import UserError
-from interlink.ids import safe_id
+from interlink.fetch.exclusions import named_item
+from interlink.ids import nearest, safe_id
 from interlink.recipe import StageBlock
 from interlink.redaction import redact_text
 from interlink.report.visible import visible
@@ -30,8 +29,8 @@ from interlink.shards.names import document_keys
 from interlink.storage import Storage, arrow_file
 from interlink.tables import COMMON
 
-NEAREST = 5
 LONGEST = 160  # characters of a value in a line
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _PLAIN = (str, int, float, bool)
 
 
@@ -40,7 +39,7 @@ class Step:
     """What one stage did. outcome: ok, partial, dropped, failed, pending (it is this stage's turn), or unreached.
 
     why: reason of a drop, class of a failure. facts: the row's plain columns, and the lengths of its lists. settings:
-    the stage's thresholds and limits.
+    the thresholds and limits that had a part in its row; none where it failed or was not reached.
     """
 
     stage: str
@@ -170,13 +169,15 @@ def why(
         schema = block.cls.table_schema(block.name)
         store = workspace.partition(block.name, prints[block.name], partition, schema)
         entry = store.load().entries.get(item)
-        settings = _thresholds(block.settings)
         stopped = [table for table in ("collect", *block.needs) if table not in rows or rows[table]["status"] != "ok"]
         if entry is None or entry.row["status"] == OPEN:
             outcome, message = ("unreached", f"{stopped[0]} is not ok") if stopped else ("pending", "")
-            steps.append(Step(block.name, outcome, message=message, settings=settings))
+            steps.append(Step(block.name, outcome, message=message))
             continue
         row = entry.row
+        settings = (
+            {} if row["status"] == "failed" else _thresholds(block.settings, block.cls.idle(block.settings, rows))
+        )
         rows[block.name], folders[block.name] = row, store.folder
         outcome = "partial" if row["status"] == "ok" and row["partial"] else row["status"]
         reason = row["error_class"] or row["reason"] or ""
@@ -228,7 +229,8 @@ def _find(workspace: Workspace, name: str) -> tuple[str, str]:
     stem = re.sub(r"-\d{3,7}$", "", name)
     by_key: tuple[str, str] | None = None
     by_source: tuple[str, str] | None = None
-    ids: list[str] = []
+    names: dict[str, str] = {}  # id, path, video's id or URL -> id
+    addressed = named_item(name)
     for generation in workspace.generations:
         data = workspace.storage.read(f"generations/{generation.name}.parquet")
         table = pq.read_table(arrow_file(data), columns=["id", "video_id", "path", "uri"])
@@ -239,31 +241,21 @@ def _find(workspace: Workspace, name: str) -> tuple[str, str]:
                 return item, partition
             if by_key is None and document_keys(item, 1)[0] in (name, stem):
                 by_key = item, partition
-            if by_source is None and (name in others or name == Path(others[1] or "").stem):
+            if by_source is None and (item == addressed or name in others or name == Path(others[1] or "").stem):
                 by_source = item, partition
-            ids.append(item)
+            names |= {redact_text(other): item for other in (*others, item) if other}
     if found := by_key or by_source:
         return found
-    near = nearest(name, ids)
+    close: dict[str, str] = {}
+    for like in nearest(name, list(names)):
+        close.setdefault(names[like], like)
+    near = [item if item == like else f"{item} ({like})" for item, like in close.items()]
     hint = (
         f"nearest: {', '.join(near)}"
         if near
         else "`interlink status --rows` lists the ids that failed, were dropped or are partial"
     )
     raise UserError(f"{workspace.storage.url} has no item or document {name!r}", hint, 2)
-
-
-def nearest(name: str, ids: Sequence[str]) -> list[str]:
-    """The ids most like `name`. Of many only those that share most three-letter pieces with it are compared closely."""
-
-    def pieces(text: str) -> set[str]:
-        padded = f"  {text.lower()} "
-        return {padded[n : n + 3] for n in range(len(padded) - 2)}
-
-    wanted = pieces(name)
-    shared = Counter({item: len(wanted & pieces(item)) for item in ids})
-    likely = [item for item, count in sorted(shared.items(), key=lambda pair: (-pair[1], pair[0]))[:200] if count]
-    return difflib.get_close_matches(name, likely, n=NEAREST, cutoff=0.4)
 
 
 def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -280,17 +272,20 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _thresholds(settings: Settings, prefix: str = "") -> dict[str, Any]:
-    """The numbers and switches of a stage's block that have a part in its rows."""
+def _thresholds(settings: Settings, idle: Set[str] = frozenset(), prefix: str = "") -> dict[str, Any]:
+    """The numbers and switches of a stage's block that have a part in its rows. idle: fields without one in this row.
+
+    A switch, number or limit that is off by default, and is off, has no part.
+    """
     found: dict[str, Any] = {}
-    unread = settings.unread()
+    unread = settings.unread() | idle
     for name, info in type(settings).model_fields.items():
         value = getattr(settings, name)
         if name in unread or marks_of(info).operational:
             continue
         if isinstance(value, Settings):
-            found |= _thresholds(value, f"{prefix}{name}.")
-        elif isinstance(value, int | float):
+            found |= _thresholds(value, prefix=f"{prefix}{name}.")
+        elif isinstance(value, int | float) and (value or value != info.get_default(call_default_factory=True)):
             found[f"{prefix}{name}"] = value
     return found
 
@@ -372,4 +367,6 @@ def _step_lines(step: Step) -> Iterator[str]:
 
 def _short(value: Any) -> str:
     text = " ".join(str(value).split())
+    if _DIGEST.fullmatch(text):
+        return f"{text[:12]}…"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

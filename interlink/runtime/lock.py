@@ -18,11 +18,15 @@ NAME = "recipe.lock.json"
 ROOT_VERSION = 2  # 2: fingerprint rule 2. The document's format_version is another thing, and stays.
 
 
+_OF_THE_ROOT = ("root_version", "adopted", "shards", "excluded")  # what the shards' lock does not hold
+
+
 class Lock(BaseModel):
     """root_version: of the layout of the root; a lock without it is of version 1.
 
     fingerprints: stage → folder of its table. adopted: fingerprint of today's rule → the one under which an earlier
     version of this program made the same rows. fresh: stage → how often `--fresh` named it. shards: folder, or empty.
+    excluded: counts of what `source.exclude_ids` names (see interlink.runtime.excluding), or empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -35,10 +39,16 @@ class Lock(BaseModel):
     fresh: dict[str, int] = {}
     versions: dict[str, str] = {}
     shards: str = ""
+    excluded: dict[str, Any] = {}
+
+    def stored(self) -> dict[str, Any]:
+        """What the file holds; `excluded` only where something is."""
+        kept = self.model_dump(mode="json")
+        return kept if self.excluded else {key: value for key, value in kept.items() if key != "excluded"}
 
     def for_shards(self) -> dict[str, Any]:
         """What is kept with the shards: all that shaped them, and nothing of the root or of how stages ran."""
-        kept = self.model_dump(mode="json", exclude={"root_version", "adopted", "shards"})
+        kept = {name: value for name, value in self.stored().items() if name not in _OF_THE_ROOT}
         kept["recipe"] = {key: value for key, value in kept["recipe"].items() if key not in ("executor", "retry")}
         return kept
 

@@ -19,7 +19,7 @@ import json
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +29,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from interlink.fetch.exclusions import EXCLUDED
 from interlink.stage import Blob, Row
 from interlink.storage import Storage, arrow_file
 from interlink.tables import BLOB
@@ -45,7 +46,8 @@ class Summary:
     rows: str
     blobs: str
     size: int  # bytes of both
-    inputs: Mapping[str, Any]  # needed table -> its rows file; "collect" -> how many ids were let in
+    # needed table -> its rows file; "collect" -> how many ids were let in; "excluded" -> ids passed over, if any
+    inputs: Mapping[str, Any]
     counts: Mapping[str, int]  # ok, dropped, failed, partial
     reasons: Mapping[str, int]
     errors: Mapping[str, int]
@@ -96,13 +98,19 @@ class Partition:
         except FileNotFoundError:
             return None
 
-    def is_done(self, inputs: Mapping[str, Any]) -> bool:
-        """Whether nothing is left to do for these inputs: one listing and one small read."""
+    def is_done(self, inputs: Mapping[str, Any], excluded: Container[str] = ()) -> bool:
+        """Whether nothing is left to do for these inputs: one listing and one small read.
+
+        excluded: ids that are excluded now; one that was when the table was made, and is no more, has to be done.
+        """
         names = self.storage.names(self.folder)
         if "summary.json" not in names or any(name.startswith("part-") for name in names):
             return False
         summary = self.summary()
-        return summary is not None and dict(summary.inputs) == dict(inputs)
+        if summary is None:
+            return False
+        given = dict(summary.inputs)
+        return all(key in excluded for key in given.pop(EXCLUDED, ())) and given == dict(inputs)
 
     def rows(self, columns: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
         """The compacted rows by id, in partition order; empty where there is no summary.

@@ -54,6 +54,7 @@ class StagePlan:
     flush_seconds: float = 5.0
     schemas: Mapping[str, pa.Schema] = field(default_factory=dict)  # of tables in `needs` that are not ours
     together: int = 1  # items that the stage wants to have at once, from several partitions if need be
+    excluded: frozenset[str] = frozenset()  # ids that it is not given if it has no row of them yet
 
 
 @dataclass(frozen=True)

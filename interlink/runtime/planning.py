@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from interlink.errors import UserError
+from interlink.fetch.exclusions import NOTHING, Exclusions
 from interlink.fingerprints import adopted
 from interlink.recipe import Recipe, StageBlock
 from interlink.runtime.isolate import StageSpec
@@ -53,16 +54,17 @@ def partition_of(workspace: Workspace, block: StageBlock, fingerprint: str, name
     return workspace.partition(block.name, fingerprint, name, block.cls.table_schema(block.name))
 
 
-def lock_of(recipe: Recipe, old: Lock | None, fresh: Sequence[str]) -> Lock:
+def lock_of(recipe: Recipe, old: Lock | None, fresh: Sequence[str], exclusions: Exclusions = NOTHING) -> Lock:
     """The lock of a build: the recipe with every default, fingerprints, versions of what shapes bytes.
 
-    old: the root's lock so far. fresh: stages to compute again.
+    old: the root's lock so far. fresh: stages to compute again. exclusions: what the recipe's list excludes.
     """
     counts = dict(old.fresh) if old else {}
     for name in fresh:
         counts[name] = counts.get(name, 0) + 1
     known = adopted_by(old) if old else {}
-    prints = {stage: known.get(print_, print_) for stage, print_ in recipe.fingerprints(counts).items()}
+    found = recipe.fingerprints(counts, exclusions.digest)
+    prints = {stage: known.get(print_, print_) for stage, print_ in found.items()}
     versions = {}
     for name in VERSIONED:
         try:
@@ -88,7 +90,7 @@ def adopted_by(lock: Lock) -> dict[str, str]:
     if lock.root_version > 1:
         return lock.adopted
     try:
-        shapes = Recipe.load(lock.recipe).shapes
+        shapes = Recipe.load(lock.recipe).shapes()
     except UserError as error:
         raise UserError(
             f"this root was built by an earlier version, with a recipe that this one cannot read: {error.what}",
@@ -117,15 +119,29 @@ def costly_redo(workspace: Workspace, recipe: Recipe, old: Mapping[str, str], ne
     return found
 
 
-def plan_stages(workspace: Workspace, recipe: Recipe, lock: Lock, epoch: int, stages: Sequence[str] = ()) -> Plans:
+def plan_stages(
+    workspace: Workspace,
+    recipe: Recipe,
+    lock: Lock,
+    epoch: int,
+    stages: Sequence[str] = (),
+    exclusions: Exclusions = NOTHING,
+) -> Plans:
     """A plan for each stage of the recipe. stages: the names of those that run; empty = all."""
-    context = Context(workspace.storage, recipe.base.seed, recipe.name, lock.fingerprints, lock.fresh)
+    context = Context(workspace.storage, recipe.base.seed, recipe.name, lock.fingerprints, lock.fresh, exclusions.clips)
     schemas = {block.name: block.cls.schema for block in recipe.blocks if block.cls.schema is not None}
-    every = tuple(_plan(recipe, block, context, schemas, epoch) for block in recipe.blocks)
+    every = tuple(_plan(recipe, block, context, schemas, epoch, exclusions.videos) for block in recipe.blocks)
     return Plans(workspace, every, tuple(plan for plan in every if not stages or plan.name in stages))
 
 
-def _plan(recipe: Recipe, block: StageBlock, context: Context, schemas: Mapping[str, Any], epoch: int) -> StagePlan:
+def _plan(
+    recipe: Recipe,
+    block: StageBlock,
+    context: Context,
+    schemas: Mapping[str, Any],
+    epoch: int,
+    excluded: frozenset[str],
+) -> StagePlan:
     executor, retry = recipe.base.executor, recipe.base.retry
     cls, settings = block.cls, block.settings
     return StagePlan(
@@ -144,6 +160,7 @@ def _plan(recipe: Recipe, block: StageBlock, context: Context, schemas: Mapping[
         flush_seconds=executor.flush_seconds,
         schemas={table: schemas[table] for table in block.needs if table in schemas},
         together=cls.together(settings),
+        excluded=excluded,
     )
 
 
@@ -219,7 +236,7 @@ class Left:
             if plan.name in self.stages and (name, admitted) in found:
                 continue
             mine = {**inputs[name], **shared}
-            if None in mine.values() or not self.plans.partition(plan, name).is_done(mine):
+            if None in mine.values() or not self.plans.partition(plan, name).is_done(mine, plan.excluded):
                 self.stages.add(plan.name)
                 fresh.add((name, admitted))
         return fresh

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +23,7 @@ from interlink.runtime.plan import Event, Report, StagePlan
 from interlink.runtime.work import Share, Work, shares
 from interlink.runtime.worker import Worker
 
+_BACKEND_LINE = re.compile(rb"\[[^\]]*\] [\w/]+\.cc:\d+: ")
 POLL = 0.3  # seconds between looks at the progress board
 
 
@@ -168,7 +172,8 @@ def cluster(settings: ExecutorSettings) -> Iterator[None]:
     if address is None:
         options |= {"num_cpus": settings.cpus or None, "include_dashboard": False}
     try:
-        ray.init(address=address, **options)
+        with _without_backend_lines():
+            ray.init(address=address, **options)
     except (ConnectionError, ValueError) as error:
         raise UserError(f"no Ray cluster at {address}: {error}", "start it, or leave executor.address empty") from error
     _quiet()
@@ -176,6 +181,27 @@ def cluster(settings: ExecutorSettings) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _without_backend_lines() -> Iterator[None]:
+    """Keeps lines of Ray's native code off stderr; other lines of that time are written at its end.
+
+    Ray announces there that it read RAY_BACKEND_LOG_LEVEL, before that level is in force.
+    """
+    with tempfile.TemporaryFile() as held:
+        shown = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(shown, 2)
+            os.close(shown)
+            held.seek(0)
+            for line in held:
+                if not _BACKEND_LINE.match(line):
+                    os.write(2, line)
 
 
 def _quiet() -> None:

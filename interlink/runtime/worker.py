@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from interlink.errors import StageError, UserError
+from interlink.fetch.exclusions import EXCLUDED
 from interlink.runtime.isolate import Child
 from interlink.runtime.lease import Fence
 from interlink.runtime.partition import Entry, Partition, State, Summary
@@ -147,7 +148,8 @@ class Worker:
         reached = [
             key for key in tables["collect"] if all(rows.get(key, {}).get("status") == "ok" for rows in tables.values())
         ]
-        if self.plan.scope == "item" and partition.is_done(inputs):
+        excluded = self.plan.excluded & set(reached)
+        if self.plan.scope == "item" and partition.is_done(inputs, excluded):
             self._tell_open(len(reached), len(reached), admitted)
             return None
         partition.remove_leftovers()
@@ -156,10 +158,15 @@ class Worker:
             key: Item(key, name, {t: rows[key] for t, rows in tables.items()}, folders, self.plan.spec.context)
             for key in reached
         }
+        if self.plan.scope == "item":
+            kept = {k: e for k, e in state.entries.items() if e.row["reason"] != EXCLUDED or k in excluded}
+            state.entries = kept  # without those that were excluded when their row was made, and are no more
         job = _Job(name, partition, state, inputs, items)
         self._count_crashes(job)
         done = sum(job.is_final(key) for key in reached) if self.plan.scope == "item" else 0
         self._tell_open(len(reached), done, admitted)
+        if self.plan.scope == "item":
+            self._pass_over(job, excluded)
         return job
 
     def _tell_open(self, reached: int, done: int, admitted: int) -> None:
@@ -185,6 +192,14 @@ class Worker:
             self._flush(job)
         for name in job.state.claims:
             job.partition.storage.delete(f"{job.partition.folder}/{name}")
+
+    def _pass_over(self, job: _Job, excluded: frozenset[str]) -> None:
+        """Drops the excluded ids that have no final row; the table's summary names them and those of earlier builds."""
+        for key in excluded & job.pending.keys():
+            row = Row(key, status="dropped", reason=EXCLUDED, message="source.exclude_ids names it")
+            self._record(job, row, 0.0)
+        if passed := sorted(key for key in excluded if job.state.entries[key].row.get("reason") == EXCLUDED):
+            job.inputs[EXCLUDED] = passed
 
     def _whole(self, jobs: list[_Job]) -> list[_Job]:
         """Of a run or a build: nothing when every partition is done, else all of it again."""
@@ -279,7 +294,7 @@ class Worker:
     def _record(self, job: _Job, row: Row, seconds: float) -> float:
         """Takes a row in; returns the seconds to wait before the next attempt (0 when it is final)."""
         attempts = job.attempts(row.id) + 1
-        values = {"status": row.status, "error_class": row.error_class}
+        values = {"status": row.status, "error_class": row.error_class, "reason": row.reason}
         final = self.plan.retry.is_final(values, attempts)
         job.state.entries[row.id] = Entry(values, attempts, seconds, final)
         with self._lock:

@@ -73,7 +73,7 @@ class Workspace:
             return None
 
     def write_lock(self, lock: Lock) -> None:
-        data = encode(lock.model_dump(mode="json"))
+        data = encode(lock.stored())
         try:
             if self.storage.read(NAME) == data:
                 return

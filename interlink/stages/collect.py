@@ -70,6 +70,10 @@ class SourceSettings(Settings):
     )
     recursive: bool = Field(True, description="Search the subfolders of a source folder.")
     extensions: tuple[str, ...] = Field(MEDIA_EXTENSIONS, description="File extensions of media.")
+    exclude_ids: str = added(
+        "",
+        "A file with ids of videos, one a line, that no document may hold; an id, a tab and a number name one clip.",
+    )
     include: tuple[str, ...] = Field((), description="Globs on the path in a source folder; empty = everything.")
     exclude: tuple[str, ...] = Field((), description="Globs on the path in a source folder to leave out.")
     url_template: str = Field(YOUTUBE_TEMPLATE, description="URL of an id in a list; {id} is replaced by the id.")
@@ -82,7 +86,7 @@ class SourceSettings(Settings):
     dataset: str = Field("", description="Name of the dataset the items belong to; goes into every document.")
     licence: str = Field("", description="Licence of items that state none.")
 
-    @field_validator("path", "images_path")
+    @field_validator("path", "images_path", "exclude_ids")
     @classmethod
     def _absolute(cls, path: str) -> str:
         """Local paths are kept absolute, so that a build continues from any folder; URLs stay as they are."""

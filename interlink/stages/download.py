@@ -18,7 +18,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -133,6 +133,14 @@ class Download(Stage):
     @staticmethod
     def resources(settings: DownloadSettings) -> Resources:
         return Resources(cpus=1.0, workers=1)  # one worker, so that the rate limit of a host is in one place
+
+    @staticmethod
+    def idle(settings: DownloadSettings, rows: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+        of_sites = {"max_height", "max_seconds", "automatic_subtitles"}
+        kind = rows["collect"]["kind"]
+        if kind in ("pair", "page"):
+            return frozenset(of_sites)
+        return frozenset({"images"} if kind == "url" else {"images", *of_sites})
 
     @staticmethod
     def check(settings: DownloadSettings, context: Context) -> None:

@@ -16,7 +16,7 @@ from interlink.errors import Dropped
 from interlink.interleave.budgets import cut, fitted, sampled
 from interlink.interleave.compose import compose
 from interlink.interleave.evidence import ClipEvidence, gather
-from interlink.interleave.filters import LeftOut, judge, without_duplicates
+from interlink.interleave.filters import LeftOut, judge, without_duplicates, without_excluded
 from interlink.interleave.policy import policy_class
 from interlink.interleave.settings import InterleaveSettings
 from interlink.settings import Settings
@@ -50,6 +50,7 @@ class Interleave(PerItem):
     name: ClassVar[str] = "interleave"
     version: ClassVar[int] = 3
     settings_class: ClassVar[type[Settings]] = InterleaveSettings
+    leaves_out: ClassVar[bool] = True
 
     def __init__(self, settings: InterleaveSettings, context: Context) -> None:
         super().__init__(settings, context)
@@ -94,14 +95,15 @@ class Interleave(PerItem):
     def process(self, item: Item) -> Row:
         """The row: dropped if no clip is left (no_clips, few_clips, or the most frequent reason of the clips).
 
-        What each clip was judged by is in the row whatever becomes of the video: other thresholds can then be tried
+        What each clip was judged by, but for excluded ones, is in the row whatever becomes of the video: other thresholds can then be tried
         without gathering the texts again.
         """
-        clips = gather(item.rows, self.settings, self._policy.roles, "score" in self._policy.needs)
-        if not clips:
+        gathered = gather(item.rows, self.settings, self._policy.roles, "score" in self._policy.needs)
+        if not gathered:
             raise Dropped("no_clips", "the video has no clips")
+        clips, excluded = without_excluded(gathered, self.context.excluded_clips.get(item.id, ()))
         try:
-            row = self._documents(item, clips)
+            row = self._documents(item, clips, excluded)
         except Dropped as error:
             row = failed(item.id, error)
         row.fields["judged"] = [
@@ -109,9 +111,10 @@ class Interleave(PerItem):
         ]
         return row
 
-    def _documents(self, item: Item, gathered: list[ClipEvidence]) -> Row:
+    def _documents(self, item: Item, gathered: list[ClipEvidence], excluded: list[LeftOut]) -> Row:
         """The row of a video that has clips. Raises Dropped."""
         clips, left = self._kept(item.rows, gathered)
+        left = excluded + left
         if not clips:
             return _dropped(item.id, left)
         begin, end = sampled(clips, self.settings.adjacent_clips, self.context.seed, item.id)

@@ -124,6 +124,10 @@ class Transcribe(PerItem):
         return {"stretches": len(heard), **dict(sorted(left_out.items()))}
 
     @staticmethod
+    def idle(settings: TranscribeSettings, rows: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+        return frozenset() if settings.restore.model else frozenset({"restore"})
+
+    @staticmethod
     def check(settings: TranscribeSettings, context: Context) -> None:
         if settings.detect_language:
             LanguageDetector.check()

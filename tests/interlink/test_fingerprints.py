@@ -210,7 +210,7 @@ def test_the_fingerprints_of_rule_1_can_still_be_computed() -> None:
     assert lock.root_version == 1
     # The versions that the stages had when this lock was written.
     then = {"download": 1, "transcribe": 2, "keyframes": 4, "caption": 2, "interleave": 1}
-    now = Recipe.load(lock.recipe).shapes
+    now = Recipe.load(lock.recipe).shapes()
     shapes = [replace(shape, version=then.get(shape.stage, shape.version)) for shape in now]
     assert fingerprints(shapes, lock.fresh, rule=1) == lock.fingerprints
     known = adopted(shapes, lock.fresh, lock.fingerprints)
@@ -221,7 +221,7 @@ def as_of_rule_1(root: Path) -> dict[str, str]:
     """Turns a root into what rule 1 made of it. Returns its fingerprints."""
     path = root / "recipe.lock.json"
     data = json.loads(path.read_text())
-    old = fingerprints(Recipe.load(data["recipe"]).shapes, data["fresh"], rule=1)
+    old = fingerprints(Recipe.load(data["recipe"]).shapes(), data["fresh"], rule=1)
     for stage, print_ in data["fingerprints"].items():
         (root / "tables" / stage / print_).rename(root / "tables" / stage / old[stage])
     shutil.rmtree(root / "shards")  # they name their fingerprint inside

@@ -14,7 +14,7 @@ from PIL import Image
 from builds import locked, make
 from interlink.api import Build
 from interlink.errors import UserError
-from interlink.report.why import nearest
+from interlink.ids import nearest
 from interlink.shards import parse
 
 
