@@ -26,7 +26,8 @@ def ours(path: Path, **settings: Any) -> Found:
     """The whole stage: open, cuts, frames, JPEG, rows committed and compacted."""
     from interlink.runtime.partition import Partition
     from interlink.stage import Context, Item
-    from interlink.stages.keyframes import Keyframes, KeyframesSettings
+    from interlink.stages.keyframes import Keyframes
+    from interlink.stages.keyframes_settings import KeyframesSettings
     from interlink.storage import Storage
     from interlink.tables import SCHEMAS
 

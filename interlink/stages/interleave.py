@@ -95,8 +95,8 @@ class Interleave(PerItem):
     def process(self, item: Item) -> Row:
         """The row: dropped if no clip is left (no_clips, few_clips, or the most frequent reason of the clips).
 
-        What each clip was judged by, but for excluded ones, is in the row whatever becomes of the video: other thresholds can then be tried
-        without gathering the texts again.
+        What each clip was judged by, but for excluded ones, is in the row whatever becomes of the video: other
+        thresholds can then be tried without gathering the texts again.
         """
         gathered = gather(item.rows, self.settings, self._policy.roles, "score" in self._policy.needs)
         if not gathered:

@@ -12,7 +12,8 @@ import pytest
 from interlink.errors import UserError
 from interlink.media.clipfile import cut_clip
 from interlink.stage import Context, Item, Row
-from interlink.stages.keyframes import Keyframes, KeyframesSettings
+from interlink.stages.keyframes import Keyframes
+from interlink.stages.keyframes_settings import KeyframesSettings
 from interlink.storage import Storage
 
 Run = Callable[..., Row]

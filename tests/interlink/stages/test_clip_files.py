@@ -19,7 +19,8 @@ from interlink.shards.document import load
 from interlink.shards.verify import verify
 from interlink.stage import Context, Item, Row
 from interlink.stages.interleave import Interleave, InterleaveSettings
-from interlink.stages.keyframes import Keyframes, KeyframesSettings
+from interlink.stages.keyframes import Keyframes
+from interlink.stages.keyframes_settings import KeyframesSettings
 from interlink.stages.shard import Shard, ShardSettings
 from interlink.storage import Storage
 from interlink.tables import SCHEMAS

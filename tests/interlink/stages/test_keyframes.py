@@ -17,7 +17,8 @@ import simplejpeg
 
 from interlink.media.jpeg import JpegMaker
 from interlink.stage import Blob, Context, Item, Row
-from interlink.stages.keyframes import Keyframes, KeyframesSettings
+from interlink.stages.keyframes import Keyframes
+from interlink.stages.keyframes_settings import KeyframesSettings
 from interlink.storage import Storage
 from interlink.tables import KEYFRAMES
 

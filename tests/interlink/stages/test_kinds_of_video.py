@@ -15,7 +15,8 @@ import pytest
 import simplejpeg
 
 from interlink.stage import Context, Item, Row
-from interlink.stages.keyframes import Keyframes, KeyframesSettings
+from interlink.stages.keyframes import Keyframes
+from interlink.stages.keyframes_settings import KeyframesSettings
 from interlink.storage import Storage
 
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cases" / "media"
