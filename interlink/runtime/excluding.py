@@ -68,7 +68,7 @@ def unknown(workspace: Workspace, recipe: Recipe) -> list[str]:
     digest = _digest(recipe, "interleave") or _digest(recipe, "download")
     if not digest:
         return []
-    rows = list(workspace.names())
+    rows = list(workspace.source_columns(["id", "video_id", "path"]))
     missing = Excluded.load(workspace.storage, digest).unknown(rows)
     known = {name for row in rows for name in row.values() if name} if missing and len(rows) <= _NEAR_AMONG else set()
     return [_with_nearest(name, known) for name in missing]

@@ -15,7 +15,7 @@ from interlink.select.excluded import Excluded
 
 def ids_of(build: Build) -> dict[str, str]:
     """Path in the source folder -> id."""
-    return {row["path"]: row["id"] for row in build.workspace.names()}
+    return {row["path"]: row["id"] for row in build.workspace.source_columns(["id", "path"])}
 
 
 def texts(build: Build) -> dict[str, list[Any]]:
