@@ -35,7 +35,12 @@ def safe_id(raw: str, name: str = "") -> str:
 
 def keyed_hash(seed: int, item_id: str) -> str:
     """The place of an id in its generation: 64 hex digits that sort like a shuffle, the same on every machine."""
-    return hashlib.sha256(f"{seed}:{item_id}".encode()).hexdigest()
+    return keyed_digest(seed, item_id).hex()
+
+
+def keyed_digest(seed: int, item_id: str) -> bytes:
+    """The same as 32 bytes, which sort alike."""
+    return hashlib.sha256(f"{seed}:{item_id}".encode()).digest()
 
 
 def nearest(name: str, ids: Sequence[str]) -> list[str]:

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from interlink.errors import UserError
 from interlink.fetch.exclusions import named_item
 from interlink.ids import nearest, safe_id
@@ -26,7 +24,7 @@ from interlink.runtime.workspace import Workspace
 from interlink.settings import Settings, marks_of
 from interlink.shards import index
 from interlink.shards.names import document_keys
-from interlink.storage import Storage, arrow_file
+from interlink.storage import Storage
 from interlink.tables import COMMON
 
 LONGEST = 160  # characters of a value in a line
@@ -231,19 +229,17 @@ def _find(workspace: Workspace, name: str) -> tuple[str, str]:
     by_source: tuple[str, str] | None = None
     names: dict[str, str] = {}  # id, path, video's id or URL -> id
     addressed = named_item(name)
-    for generation in workspace.generations:
-        data = workspace.storage.read(f"generations/{generation.name}.parquet")
-        table = pq.read_table(arrow_file(data), columns=["id", "video_id", "path", "uri"])
-        columns = [table[column].to_pylist() for column in table.column_names]
-        places = (partition for partition, count in generation.partitions for _ in range(count))
-        for partition, item, *others in zip(places, *columns, strict=True):
-            if item == name:
-                return item, partition
-            if by_key is None and document_keys(item, 1)[0] in (name, stem):
-                by_key = item, partition
-            if by_source is None and (item == addressed or name in others or name == Path(others[1] or "").stem):
-                by_source = item, partition
-            names |= {redact_text(other): item for other in (*others, item) if other}
+    counted = (counted for generation in workspace.generations for counted in generation.partitions)
+    places = (partition for partition, count in counted for _ in range(count))
+    for partition, row in zip(places, workspace.source_columns(["id", "video_id", "path", "uri"]), strict=True):
+        item, *others = row.values()
+        if item == name:
+            return item, partition
+        if by_key is None and document_keys(item, 1)[0] in (name, stem):
+            by_key = item, partition
+        if by_source is None and (item == addressed or name in others or name == Path(others[1] or "").stem):
+            by_source = item, partition
+        names |= {redact_text(other): item for other in (*others, item) if other}
     if found := by_key or by_source:
         return found
     close: dict[str, str] = {}

@@ -15,7 +15,8 @@ from interlink.errors import UserError
 from interlink.tables import FORMAT_VERSION
 
 NAME = "recipe.lock.json"
-ROOT_VERSION = 2  # 2: fingerprint rule 2. The document's format_version is another thing, and stays.
+# 2: fingerprint rule 2. 3: several files of source rows. The document's format_version is another thing, and stays.
+ROOT_VERSION = 3
 
 
 _OF_THE_ROOT = ("root_version", "adopted", "shards", "excluded")  # what the shards' lock does not hold

@@ -25,36 +25,17 @@ _SOURCE = (*OUTCOME, "path", "video_id", "title")
 CLIP = "clips.list.element"
 
 
-class KeptSources(Workspace):
-    """A workspace that opens the file of each generation once: its footer grows with the number of partitions."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        super().__init__(workspace.storage)
-        self._files: dict[str, pq.ParquetFile] = {}
-
-    def source_table(self, partition: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of collect for one partition."""
-        generation, number = partition.split("-")
-        if generation not in self._files:
-            data = self.storage.read(f"generations/{generation}.parquet")
-            self._files[generation] = pq.ParquetFile(arrow_file(data))
-        return self._files[generation].read_row_group(int(number), columns=columns, use_threads=False)
-
-    def source_rows(self, partition: str) -> dict[str, dict[str, Any]]:
-        return {row["id"]: row for row in self.source_table(partition).to_pylist()}
-
-
 @dataclass
 class Tables:
     """The tables that a root's lock names."""
 
-    workspace: KeptSources
+    workspace: Workspace
     recipe: Recipe
     lock: Lock
 
     @staticmethod
     def of(workspace: Workspace, lock: Lock) -> Tables:
-        return Tables(KeptSources(workspace), Recipe.load(lock.recipe), lock)
+        return Tables(workspace, Recipe.load(lock.recipe), lock)
 
     @property
     def blocks(self) -> list[StageBlock]:
@@ -78,7 +59,7 @@ class Tables:
 
     def source(self, partition: str, count: int) -> pa.Table:
         """The rows of collect for one partition."""
-        return self.workspace.source_table(partition, list(_SOURCE)).slice(0, count)
+        return self.workspace.source_table(partition).select(_SOURCE).slice(0, count)
 
     def read(self, stage: str, partition: str, summary: Summary, columns: Sequence[str]) -> pa.Table:
         """Columns of a table, by their names in Parquet. One that an earlier version did not write is left out."""
