@@ -11,7 +11,7 @@ import pytest
 
 import faulty_builds
 from disk import FAULTS, Disk, Fault, Operation, unsafe
-from interlink.runtime import workspace
+from interlink.runtime import generations
 from interlink.sample import render
 
 SAMPLED = 6  # points of each kind of fault in the everyday suite
@@ -30,7 +30,7 @@ class World(NamedTuple):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workspace, "SMALL_BUILD_PARTITIONS", 2)
+        patch.setattr(generations, "SMALL_BUILD_PARTITIONS", 2)
         folder = tmp_path_factory.mktemp("durability")
         render(folder / "clips", 4, 0)
         faulty_builds.build(folder / "first", folder / "clips")  # imports, and decodes each video for once
