@@ -32,7 +32,17 @@ def main() -> None:
     try:
         app(prog_name="cosmos_train")
     except UserError as error:
-        print(f"error: {error.what}", file=sys.stderr)
-        if error.do:
-            print(f"  {error.do}", file=sys.stderr)
-        sys.exit(error.code)
+        _stop(error)
+    except Exception as error:
+        from interlink.surroundings import described
+
+        if found := described(error):
+            _stop(found)
+        raise
+
+
+def _stop(error: UserError) -> None:
+    print(f"error: {error.what}", file=sys.stderr)
+    if error.do:
+        print(f"  {error.do}", file=sys.stderr)
+    sys.exit(error.code)

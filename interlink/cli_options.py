@@ -36,11 +36,20 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 class Commands(TyperGroup):
-    """The commands. Ctrl-C ends one with a message: typer by itself says nothing."""
+    """The commands. Ctrl-C ends one with a message (typer by itself prints nothing), and so does what is no bug: a full
+    disk, missing permissions, object storage that refuses or cannot be reached."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except UserError:
+            raise
+        except Exception as error:
+            from interlink.surroundings import described
+
+            if found := described(error):
+                raise found from error
+            raise
         except KeyboardInterrupt as error:
             raise UserError("stopped", "committed rows are kept; the same command continues", STOPPED) from error
 

@@ -28,8 +28,8 @@ INTERLINK = (
      "sample", "text", "prompts"),
     ("shards",),
     ("stage", "settings", "fingerprints", "tables", "storage", "errors", "ids", "plugins", "values", "encodings",
-     "delimited", "alphabets", "processes", "redaction", "containers",
-     "markdown"),
+     "delimited", "alphabets", "processes", "redaction", "containers", "surroundings",
+     "markdown", "surroundings"),
 )  # fmt: skip
 COSMOS_TRAIN = (
     ("__main__",),
@@ -53,6 +53,7 @@ FROM_THE_TRAINER = (
     "interlink.encodings",
     "interlink.containers",
     "interlink.markdown",
+    "interlink.surroundings",
 )
 DOORS = {
     "cosmos_train.plugins": ("interlink.plugins",),
