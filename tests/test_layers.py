@@ -28,8 +28,8 @@ INTERLINK = (
      "sample", "text", "prompts"),
     ("shards",),
     ("stage", "settings", "fingerprints", "tables", "storage", "errors", "ids", "plugins", "values", "encodings",
-     "delimited", "alphabets", "processes", "redaction", "containers", "surroundings",
-     "markdown", "surroundings"),
+     "delimited", "alphabets", "processes", "redaction", "containers", "markdown",
+     "surroundings"),
 )  # fmt: skip
 COSMOS_TRAIN = (
     ("__main__",),
