@@ -90,6 +90,7 @@ def test_a_part_is_one_file_and_one_line(title: str, files: int, tmp_path: Path)
     assert formatted.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_segmenter_and_a_caption_engine_build(sample_clips: Path, tmp_path: Path) -> None:
     for title in ("A segmenter", "A caption engine"):
         tree = Tree(tmp_path / title.replace(" ", "_"), title)
@@ -101,6 +102,7 @@ def test_a_segmenter_and_a_caption_engine_build(sample_clips: Path, tmp_path: Pa
         assert '"documents": 6' in status, status
 
 
+@pytest.mark.slow
 def test_a_release_format_and_a_model_family(sample_clips: Path, tmp_path: Path) -> None:
     tree = Tree(tmp_path / "tree", "A release format")
     (diff,) = blocks(section("A model family"), "diff")

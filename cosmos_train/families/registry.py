@@ -41,8 +41,6 @@ def family_of(recipe: Recipe) -> Family:
 
 def _unfit(found: type[Family], kind: str) -> str:
     """Why a class cannot be a family; empty if it can."""
-    missing = [name for name in ("kind", "name", "form") if not hasattr(found, name)]
-    missing += sorted(found.__abstractmethods__)
-    if missing:
+    if missing := [name for name in ("kind", "name", "form") if not hasattr(found, name)]:
         return f"lacks {', '.join(missing)}"
     return "" if found.kind == kind else f"has the kind {found.kind!r}"

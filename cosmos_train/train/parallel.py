@@ -154,7 +154,7 @@ def parallelize(
         for block in blocks:
             block.compile()
     together = Parallelized(model, compute)
-    if world.numbers is None:
+    if world.size == 1 and world.numbers is None:
         return together
     if settings.mode == "ddp":
         ids = [world.device.index] if world.device.type == "cuda" else None

@@ -191,7 +191,7 @@ def test_a_build_without_documents_exits_with_one_and_says_what_adds_text(sample
     assert done.returncode == 1
     assert "executor: inline (about 1 s of work)" in done.stdout
     for text in (done.stdout, done.stderr, interlink("status", str(tmp_path / "root")).stdout):
-        assert "1 of 1 videos have no text; recognise speech: --set transcribe.recogniser=faster-whisper" in text
+        assert "1 of 1 video has no text; recognise speech: --set transcribe.recogniser=faster-whisper" in text
         assert "--set caption.engine=transformers --set caption.transformers.model=HUB_ID" in text
     assert "recognise speech: --set transcribe" in interlink("why", str(tmp_path / "root"), "silent").stdout
     # What is up to date is judged by the same rule.

@@ -97,6 +97,7 @@ def test_with_tiny_engines_it_builds_the_sample_world(
     assert left.lost["clips few_tokens"] == status.clips + status.stages["interleave"].lost.total()
 
 
+@pytest.mark.slow
 def test_with_its_own_sampling_it_cuts_long_videos_into_documents_of_six_to_eight_clips(tmp_path: Path) -> None:
     # given videos of 12 to 16 steps, and the recipe as its head says it goes without any model
     options = SampleOptions(width=160, height=128, fps=4, long=1.0, long_steps=(12, 16), step_seconds=(10.0, 13.0))

@@ -82,6 +82,7 @@ def test_another_threshold_makes_no_score_anew(
     assert any(step.settings.get("filter.similarity") == middle for step in found.steps)
 
 
+@pytest.mark.slow
 def test_policies_of_the_same_tables_are_builds_side_by_side(
     sample_clips: Path, tmp_path: Path, clip_sets: Sequence[str]
 ) -> None:
@@ -95,6 +96,7 @@ def test_policies_of_the_same_tables_are_builds_side_by_side(
         assert list(other.documents())
 
 
+@pytest.mark.slow
 def test_planted_duplicates_go_whatever_the_order_of_the_list(sample_clips: Path, tmp_path: Path) -> None:
     """The copies are shortened and encoded anew, and have no subtitles: only their frames can tell."""
     clips = tmp_path / "clips"
@@ -122,6 +124,7 @@ def test_planted_duplicates_go_whatever_the_order_of_the_list(sample_clips: Path
         assert len(stems) == 1, f"{key} is not a copy of {other}"
 
 
+@pytest.mark.slow
 def test_a_later_copy_moves_no_decision_and_no_document_of_old_partitions(sample_clips: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     shutil.copytree(sample_clips, clips)

@@ -41,6 +41,12 @@ class CosmosFamily(Family):
         probe="cosmos_train.evaluate.view_probe:make_probe",
     )
     instead = "a COSMOS is scored by cosmos_train retrieve, or evaluate --task (winoground, imagenet-classify, …)"
+    library = "open_clip"
+    hub_task = "zero-shot-image-classification"
+    use = "Comparing pictures with texts: retrieval, zero-shot classification and segmentation, in research."
+    limits = (
+        "Scores of a pair depend on the wording; classes that its data lack are guessed. It is no face recognition."
+    )
 
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)

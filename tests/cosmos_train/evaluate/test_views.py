@@ -24,6 +24,7 @@ QUIET = Console(quiet=True)
 PLACES = {"left": (0, 0), "right": (1, 0), "below": (0, 1), "beyond": (1, 1)}
 
 
+@pytest.mark.slow
 def test_what_is_learned_holds_on_new_documents(make_shards: Callable[..., Path], tmp_path: Path) -> None:
     train_on = make_shards("train", documents=60, seed=1)
     held_out = make_shards("heldout", documents=24, seed=2, broken=(3,))

@@ -203,6 +203,7 @@ def _wait_for_step(out: Path, step: int) -> None:
     raise TimeoutError(f"step {step} was not reached")
 
 
+@pytest.mark.slow
 def test_what_is_learned_from_pictures_holds_on_new_documents(
     tiny: Tiny, make_shards: Callable[..., Path], tmp_path: Path
 ) -> None:

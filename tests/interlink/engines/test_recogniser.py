@@ -75,6 +75,7 @@ def test_transformers_gives_cues_within_what_was_spoken(checkpoints: Path, spoke
     _lies_within(heard, spoken)
 
 
+@pytest.mark.slow
 def test_transformers_says_the_same_in_batches_of_any_size(checkpoints: Path, spoken: list[Utterance]) -> None:
     def ask(batch_size: int) -> list[Heard]:
         settings = RecogniserSettings(model=str(checkpoints / "words"), batch_size=batch_size, language="en")

@@ -56,7 +56,7 @@ def test_entries_are_items_joined_repeats_and_unreadable_ones() -> None:
         "1 of the items uncertain (for example guessed), "
         f"1 comment lines left out (for example {'x' * 200})"
     )
-    assert described(SourceCounts(entries=1, items=1).json()) == "source: 1 entries -> 1 items"
+    assert described(SourceCounts(entries=1, items=1).json()) == "source: 1 entry -> 1 item"
 
 
 def test_columns_are_found_as_named_then_exactly_then_without_case_and_spaces() -> None:

@@ -128,6 +128,7 @@ def interlink(*arguments: str, path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.slow
 def test_the_command_lists_and_writes_it(sample_clips: Path, tmp_path: Path) -> None:
     folder = put_package(tmp_path / "site", "acme", OFFERS, "acme", DOCUMENTED)
     build: Build = make_build(tmp_path / "root", sample_clips)

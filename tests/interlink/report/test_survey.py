@@ -83,6 +83,7 @@ def test_a_begun_recipe_holds_what_differs_from_the_defaults(folder: Path) -> No
     assert Recipe.load(data).dump() == recipe.dump()
 
 
+@pytest.mark.slow
 def test_init_writes_a_recipe_once_and_names_the_next_command(folder: Path, tmp_path: Path) -> None:
     def init() -> str:
         command = [sys.executable, "-m", "interlink", "init", str(folder)]

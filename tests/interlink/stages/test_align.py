@@ -40,6 +40,7 @@ def test_the_row_fits_its_table_also_where_nothing_can_be_told() -> None:
     assert set(row.fields) <= set(SCHEMAS["align"].names)
 
 
+@pytest.mark.slow
 def test_the_lead_of_the_sample_world_is_found_from_what_the_stages_made(tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     render(clips, 4, 0, options=SampleOptions(width=160, height=128, long=1.0, long_steps=(12, 14)))  # type: ignore[call-arg]

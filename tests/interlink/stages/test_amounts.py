@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from interlink.settings import Settings
-from interlink.stage import Context, PerItem
+from interlink.stage import Context, Item, PerItem, Row
 from interlink.stages import STAGES, amounts, stage_class
 from interlink.storage import Storage
 
@@ -21,6 +21,9 @@ class Bare(PerItem):
 
     name: ClassVar[str] = "bare"
     settings_class: ClassVar[type[Settings]] = Settings
+
+    def process(self, item: Item) -> Row:
+        return Row(item.id)
 
 
 class Counting(Bare):

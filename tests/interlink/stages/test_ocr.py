@@ -129,6 +129,7 @@ def test_an_engine_that_is_not_installed_says_what_to_install(monkeypatch: pytes
 # -- with an OCR model ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @needs_rapidocr
 def test_the_titles_of_the_sample_world_are_read_where_and_when_they_are_shown(
     sample_clips: Path, tmp_path: Path

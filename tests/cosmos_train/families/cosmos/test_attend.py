@@ -76,6 +76,7 @@ def test_what_is_no_cosmos_or_no_picture_is_said(run: Path, tiny: Callable[..., 
     assert isinstance(said.exception, UserError) and "is not a COSMOS" in str(said.exception)
 
 
+@pytest.mark.slow
 def test_a_trained_model_looks_at_what_is_named_and_not_at_what_is_not(tmp_path: Path) -> None:
     for split, documents in (("train", 150), ("heldout", 12)):
         stills.write(tmp_path / split, documents, split=split, staging=subject.staging())  # type: ignore[arg-type]
