@@ -164,6 +164,7 @@ def test_killed_under_ray_the_shards_are_the_same(reference: Build, sample_clips
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_poison_under_ray_costs_four_rows_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = tmp_path / "clips"
     videos = render(clips, 30, 3)
@@ -204,6 +205,7 @@ def bucket() -> Iterator[dict[str, object]]:
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_a_build_on_object_storage_equals_the_local_one(
     reference: Build, sample_clips: Path, bucket: dict[str, object]
 ) -> None:

@@ -62,6 +62,7 @@ def ranks_of(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_a_rank_that_dies_takes_the_others_along_and_all_start_again_as_often_as_allowed(
     endless: Path, tmp_path: Path
 ) -> None:

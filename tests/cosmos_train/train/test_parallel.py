@@ -36,6 +36,7 @@ def losses(diary: dict[int, tuple[list[str], float]]) -> torch.Tensor:
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_one_process_replicas_and_shards_learn_the_same(tiny: Tiny, shards: Path, tmp_path: Path) -> None:
     """Losses of five steps and the weights after them, through accumulation, clipping, averaging and a checkpoint.
 

@@ -30,6 +30,7 @@ def asked(engine: Checkpoint, clips: list[list[bytes]]) -> list[ClipCaption]:
     return sorted(engine.caption(requests), key=lambda answer: answer.clip)
 
 
+@pytest.mark.slow
 def test_it_names_object_colour_and_action_of_videos_it_never_saw(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
