@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from cosmos_train.evaluate.stored import read, run_of
 from cosmos_train.families.base import Family, Trained
 from cosmos_train.recipe import Recipe
 from interlink.markdown import escaped, hub_licence, table
@@ -53,16 +54,8 @@ def complete(text: str, trained: Trained, family: Family, licence: str = "") -> 
 
 def evaluations(folder: Path, step: int) -> list[dict[str, Any]]:
     """The results at a step that are stored with a checkpoint's run, each with its task; none for other weights."""
-    if folder.parent.name != "checkpoints":
-        return []
-    found = []
-    for path in sorted((folder.parent.parent / "evaluations").glob(f"*-{step}.json")):
-        try:
-            stored = json.loads(path.read_bytes())
-            found += [{"task": stored["task"], **one} for one in stored["results"] if "measure" in one]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # not a file of results
-    return found
+    run = run_of(str(folder))
+    return [one for one in read(run)[0] if one["step"] == step] if run else []
 
 
 def started_from(recipe: Recipe) -> list[str]:
