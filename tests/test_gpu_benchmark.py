@@ -60,7 +60,7 @@ def test_every_row_of_both_parts_runs_on_a_cpu(tmp_path: Path) -> None:
     code, printed = run(tmp_path, "--device", "cpu", "--tiny", "--minutes", "6", "--json", str(out), timeout=850)
     assert code == 0, printed
     results = {one["name"]: one for one in map(json.loads, out.read_text().splitlines())}
-    assert len(results) == 35
+    assert len(results) == 37
     assert not [name for name, one in results.items() if "error" in one or one.get("holds") is False]
     checked = [one for one in results.values() if "holds" in one]
     assert len(checked) == 20
