@@ -15,7 +15,7 @@ from interlink.shards import hub as addresses
 from interlink.storage import Storage
 from releasing import make, put, simple
 
-pytest.importorskip("huggingface_hub")
+pytest.importorskip("huggingface_hub", reason="huggingface_hub (the extra `hub`) is not installed")
 DOCUMENTS = 12
 
 
